@@ -1,0 +1,3 @@
+"""Multi-objective preference optimisation with thresholds instead of weights."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Typed parameter groups, one module per pipeline; free of torch and Kedro."""

@@ -1,0 +1,57 @@
+"""What every parameter group shares, and the task: its objectives and its seed."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+RESERVED_COLUMNS = frozenset(
+    {
+        "prompt_id", "response_id", "response_a", "response_b", "prompt", "response",
+        "split", "source", "annotator", "weight", "fold", "ratio",
+    }
+)  # fmt: skip
+
+
+class StrictModel(BaseModel):
+    """An immutable parameter group in which an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Position(StrictModel):
+    """A threshold given as a place in the attainable range: 0 its low end, 1 its high end."""
+
+    position: float = Field(ge=0.0, le=1.0)
+
+
+class ObjectiveParams(StrictModel):
+    """One objective: the name of its label column and, unless it is the primary, its threshold."""
+
+    name: str = Field(min_length=1)
+    threshold: float | Position | None = None
+
+
+class TaskParams(StrictModel):
+    """The objectives, first the primary, and the seed every stage derives its randomness from."""
+
+    objectives: tuple[ObjectiveParams, ...] = Field(min_length=1)
+    seed: int = Field(default=0, ge=0)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Objective names, index 0 the primary."""
+        return tuple(objective.name for objective in self.objectives)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        names = self.names
+        if len(set(names)) != len(names):
+            raise ValueError(f"objective names must differ, got {list(names)}")
+        if clash := RESERVED_COLUMNS.intersection(names):
+            raise ValueError(f"{sorted(clash)} cannot name an objective: the tables use it as a column")
+        if self.objectives[0].threshold is not None:
+            raise ValueError(f"the first objective, {names[0]!r}, is the primary and takes no threshold")
+        missing = [o.name for o in self.objectives[1:] if o.threshold is None]
+        if missing:
+            raise ValueError(f"constrained objectives need a threshold: {missing}")
+        return self
