@@ -1,6 +1,6 @@
 """What every parameter group shares, and the task: its objectives and its seed."""
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -24,11 +24,15 @@ class Position(StrictModel):
     position: float = Field(ge=0.0, le=1.0)
 
 
+Threshold = Annotated[float, Field(ge=0.0, le=1.0)] | Position
+"""A win rate against the behaviour policy, or a position in the attainable range."""
+
+
 class ObjectiveParams(StrictModel):
     """One objective: the name of its label column and, unless it is the primary, its threshold."""
 
     name: str = Field(min_length=1)
-    threshold: float | Position | None = None
+    threshold: Threshold | None = None
 
 
 class TaskParams(StrictModel):

@@ -1,0 +1,19 @@
+"""Parameters of the plan: temperature, confidence, normaliser, thresholds."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveFloat
+
+from mopo_pipeline.parameters.base import StrictModel, Threshold
+
+
+class PlanParams(StrictModel):
+    """How the constrained problem is posed and solved before anything is trained."""
+
+    tau: PositiveFloat
+    confidence: float = Field(default=0.95, ge=0.5, lt=1.0)
+    epsilon: float | None = Field(default=None, ge=0.0)
+    normalisation: Literal["per_prompt", "pooled", "shrunk"] = "shrunk"
+    kappa: float | None = Field(default=None, ge=0.0)
+    variant: Literal["lagrangian", "log_barrier"] = "lagrangian"
+    thresholds: dict[str, Threshold] = {}

@@ -1,0 +1,207 @@
+"""The plan: resolve thresholds, solve the constrained problem, weigh the training rows.
+
+Everything here happens before any training (``method.md`` sections 2, 4 and 7): which thresholds
+are attainable, which bind, at what price, and the importance ratio of every training response.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mopo_pipeline.errors import InputError, MopoError
+from mopo_pipeline.mopo import (
+    Comparisons,
+    DualSolution,
+    InfeasibleThresholdsError,
+    attainable_range,
+    choose_pooling,
+    epsilon_for_confidence,
+    solve_dual,
+)
+from mopo_pipeline.parameters.base import ObjectiveParams, Position, TaskParams, Threshold
+from mopo_pipeline.parameters.plan import PlanParams
+
+Array = NDArray[np.float64]
+
+
+class UnreachableThresholdsError(MopoError, ValueError):
+    """Thresholds no policy on this data can meet; names what is attainable and what would work."""
+
+
+def make_plan(
+    win_rates: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    predictions: pd.DataFrame,
+    task: TaskParams,
+    params: PlanParams,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Solve the constrained problem on the training split.
+
+    Args:
+        win_rates: one row per response, a column in [0, 1] per objective.
+        comparisons: labelled pairs; those of the training split carry the robust bound.
+        predictions: the preference model's probabilities, row for row with ``comparisons``.
+        task: the objectives, first the primary, with their thresholds.
+        params: temperature, confidence, normaliser, threshold overrides.
+
+    Returns:
+        The plan as a JSON-ready dictionary, and one row per training response with its
+        ``ratio`` (mean 1 under the reference) and ``weight`` (mean 1 over the rows).
+
+    Raises:
+        UnreachableThresholdsError: alone or together, the thresholds are out of reach.
+        InputError: the training split is empty or an override names no constrained objective.
+    """
+    names = list(task.names)
+    rows = win_rates.loc[win_rates["split"] == "train"].reset_index(drop=True)
+    if rows.empty:
+        raise InputError("the training split holds no responses: raise ingest.split.train or add data")
+    values = rows[names].to_numpy(dtype=np.float64)
+    groups = pd.factorize(rows["prompt_id"])[0]
+    compared = _train_comparisons(rows, comparisons, predictions, names)
+    epsilon = _epsilon(compared, params)
+    attainable = attainable_range(values, tau=params.tau, groups=groups)
+    thresholds = resolve_thresholds(task.objectives, params.thresholds, attainable)
+    pooling = _pooling(values, groups, params)
+    try:
+        solution = solve_dual(
+            values,
+            thresholds,
+            tau=params.tau,
+            groups=groups,
+            epsilon=epsilon,
+            comparisons=compared,
+            pooling=pooling,
+            variant=params.variant,
+        )
+    except InfeasibleThresholdsError as error:
+        raise _unreachable(error, names, thresholds, params) from error
+    plan = _describe(solution, names, thresholds, attainable, params, epsilon, pooling, compared)
+    ratio = np.asarray(solution.ratio)
+    weights = rows[["prompt_id", "response_id"]].assign(ratio=ratio, weight=ratio / ratio.mean())
+    return plan, weights
+
+
+def resolve_thresholds(
+    objectives: tuple[ObjectiveParams, ...],
+    overrides: dict[str, Threshold],
+    attainable: Array,
+) -> Array:
+    """Turn thresholds given as numbers or positions into win rates, shape (K-1,).
+
+    ``attainable`` is (K, 2): a position p becomes low + p (high - low).
+    """
+    constrained = [o.name for o in objectives[1:]]
+    if unknown := sorted(set(overrides) - set(constrained)):
+        raise InputError(
+            f"plan.thresholds names {unknown}, but the constrained objectives are {constrained}"
+        )
+    resolved = []
+    for objective, (low, high) in zip(objectives[1:], attainable[1:], strict=True):
+        threshold = overrides.get(objective.name, objective.threshold)
+        if isinstance(threshold, Position):
+            threshold = float(low + threshold.position * (high - low))
+        resolved.append(threshold)
+    return np.array(resolved, dtype=np.float64)
+
+
+def _train_comparisons(
+    rows: pd.DataFrame, comparisons: pd.DataFrame, predictions: pd.DataFrame, names: list[str]
+) -> Comparisons | None:
+    """Training comparisons as row indices into ``rows``; None when there is none."""
+    index = pd.Series(np.arange(len(rows)), index=rows["response_id"])
+    chosen = comparisons["response_a"].isin(index.index).to_numpy()
+    if not chosen.any():
+        return None
+    pairs = comparisons.loc[chosen]
+    predicted = predictions.loc[chosen, names].to_numpy(dtype=np.float64)
+    return Comparisons(
+        first=index.loc[pairs["response_a"]].to_numpy(),
+        second=index.loc[pairs["response_b"]].to_numpy(),
+        labels=pairs[names].to_numpy(dtype=np.float64),
+        predicted=None if np.isnan(predicted).all() else predicted,
+        weights=pairs["weight"].to_numpy(dtype=np.float64),
+    )
+
+
+def _epsilon(compared: Comparisons | None, params: PlanParams) -> float:
+    """The radius the user fixed, or the one of `confidence` at this many comparisons."""
+    if params.epsilon is not None:
+        return params.epsilon
+    if compared is None or params.confidence == 0.5:
+        return 0.0
+    labelled = ~np.isnan(np.asarray(compared.labels)[:, 1:])
+    counts = labelled.sum(axis=0)
+    return epsilon_for_confidence(int(counts.min()), params.confidence) if counts.size else 0.0
+
+
+def _pooling(values: Array, groups: NDArray[np.intp], params: PlanParams) -> float:
+    """Pseudo-responses of the pooled normaliser: 0 per prompt, inf one pool."""
+    if params.normalisation == "per_prompt":
+        return 0.0
+    if params.normalisation == "pooled":
+        return float("inf")
+    if params.kappa is not None:
+        return params.kappa
+    return choose_pooling(values, tau=params.tau, groups=groups)
+
+
+def _unreachable(
+    error: InfeasibleThresholdsError, names: list[str], thresholds: Array, params: PlanParams
+) -> UnreachableThresholdsError:
+    asked = ", ".join(f"{n} {b:.3f}" for n, b in zip(names[1:], thresholds, strict=True))
+    alone = ", ".join(f"{n} {a:.3f}" for n, a in zip(names[1:], error.attainable, strict=True))
+    nearest = ", ".join(f"{n} {_floor(r)}" for n, r in zip(names[1:], error.relaxed, strict=True))
+    sure = f" at {params.confidence:.0%} confidence" if params.epsilon is None else ""
+    remedy = " ".join(
+        f"plan.thresholds.{n}={_floor(r)}" for n, r in zip(names[1:], error.relaxed, strict=True)
+    ).replace(" ", ",")
+    return UnreachableThresholdsError(
+        f"thresholds out of reach{sure}: asked for {asked}; each alone can reach at most {alone}; "
+        f"the nearest that can all be met: {nearest}. Try --params {remedy} or lower plan.confidence"
+    )
+
+
+def _floor(value: float) -> str:
+    """Three digits, rounded towards the attainable side."""
+    return f"{np.floor(value * 1000) / 1000:.3f}"
+
+
+def _describe(
+    solution: DualSolution,
+    names: list[str],
+    thresholds: Array,
+    attainable: Array,
+    params: PlanParams,
+    epsilon: float,
+    pooling: float,
+    compared: Comparisons | None,
+) -> dict[str, Any]:
+    constrained = names[1:]
+
+    def named(array: Array, keys: list[str] = constrained) -> dict[str, float]:
+        return {key: float(value) for key, value in zip(keys, array, strict=True)}
+
+    ratio = np.asarray(solution.ratio)
+    return {
+        "objectives": names,
+        "tau": params.tau,
+        "confidence": params.confidence if params.epsilon is None else None,
+        "epsilon": epsilon,
+        "comparisons": 0 if compared is None else len(np.asarray(compared.first)),
+        "variant": params.variant,
+        "normalisation": params.normalisation,
+        "pooling": "inf" if np.isinf(pooling) else pooling,
+        "thresholds": named(thresholds),
+        "attainable": {n: [float(low), float(high)] for n, (low, high) in zip(names, attainable, strict=True)},
+        "multipliers": named(solution.multipliers),
+        "chi": named(solution.chi),
+        "values": named(solution.values, names),
+        "bounds": named(solution.bounds),
+        "status": dict(zip(constrained, solution.status, strict=True)),
+        "duality_gap": float(solution.duality_gap),
+        "ess": float(solution.ess),
+        "largest_weight": float(ratio.max() / ratio.sum()),
+    }
