@@ -1,0 +1,1 @@
+"""One package per stage: ``nodes.py`` holds thin functions, ``pipeline.py`` wires names."""
