@@ -72,8 +72,10 @@ def _covariance(
 ) -> Array:
     """E_x Cov(constrained scores | x) under the policy: total second moment less that of the means."""
     columns = problem.scores[:, 1:].T
-    second = np.array([[joint @ (a * b) for b in columns] for a in columns]).reshape(2 * (len(columns),))
-    means = np.array([problem.sum(own * column) for column in columns]).reshape(len(columns), -1) * share
+    if len(columns) == 0:
+        return np.zeros((0, 0))
+    second = np.array([[joint @ (a * b) for b in columns] for a in columns])
+    means = np.array([problem.sum(own * column) for column in columns]) * share
     if pool is not None:
         means += np.outer(columns @ pool, 1.0 - share)
     return np.asarray(second - (means * problem.prompt_mass) @ means.T)
