@@ -1,0 +1,61 @@
+"""Parameters of the ingest stage: which source, how much of it, how it is split."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from mopo_pipeline.parameters.base import StrictModel
+
+HUB_SCHEMAS = ("hh_rlhf", "safe_rlhf", "helpsteer", "ultrafeedback", "summarize")
+
+
+class SplitParams(StrictModel):
+    """Shares of prompts; what is left after train and validation is the test split."""
+
+    train: float = Field(default=0.65, gt=0.0, lt=1.0)
+    validation: float = Field(default=0.2, ge=0.0, lt=1.0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.train + self.validation >= 1.0:
+            raise ValueError("train + validation must leave a test share; got "
+                             f"{self.train} + {self.validation}")
+        return self
+
+
+class PocketParams(StrictModel):
+    """Size of the pocket task."""
+
+    n_prompts: PositiveInt = 288
+    n_responses: PositiveInt = 24
+    n_comparisons: PositiveInt = 24
+
+
+class SampledParams(StrictModel):
+    """Candidates sampled from a causal language model on given prompts."""
+
+    model: str
+    n_responses: PositiveInt = 8
+    max_new_tokens: PositiveInt = 48
+    temperature: float = Field(default=1.0, gt=0.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    batch_size: PositiveInt = 16
+
+
+class IngestParams(StrictModel):
+    """Where responses and labels come from."""
+
+    source: Literal[
+        "pocket", "files", "topical_chat", "sampled",
+        "hh_rlhf", "safe_rlhf", "helpsteer", "ultrafeedback", "summarize",
+    ]  # fmt: skip
+    path: Path | None = None
+    judgements_path: Path | None = None
+    hub_id: str | None = None
+    hub_revision: str | None = None
+    hub_split: str = "train"
+    limit: PositiveInt | None = None
+    split: SplitParams = SplitParams()
+    pocket: PocketParams = PocketParams()
+    sampled: SampledParams | None = None

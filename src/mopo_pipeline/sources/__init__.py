@@ -1,0 +1,1 @@
+"""Where prompts, responses and labels come from; one module per kind of source."""
