@@ -1,26 +1,28 @@
-"""Robust lower bound of a mean over a KL ball, and the radius a confidence level asks for."""
+"""The robust lower bound of a mean, and the radius that gives it a confidence level (eq. 4)."""
 
 from dataclasses import dataclass
+from math import sqrt
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.stats import norm
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.mopo.validation import Array, non_negative
+from mopo_pipeline.mopo.checks import check_mass, check_number, finite_array
 
-_MAX_NEWTON = 100
-_TOLERANCE = 1e-13
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class LowerBound:
-    """The bound of ``method.md`` equation (4).
+    """The least mean over distributions within a KL ball.
 
     Attributes:
-        value: worst mean over the ball.
-        chi: temperature at the optimum; inf where the bound is the plain mean, 0 where it is the minimum.
-        weights: (M,) worst-case weights Q, summing to 1.
+        value: the bound, between the least value of positive weight and the mean.
+        chi: its temperature, same unit as the values; inf where the bound is the mean
+            (``epsilon`` 0 or equal values), 0 where it is the least value.
+        weights: (N,) worst-case weights, sum 1.
     """
 
     value: float
@@ -28,103 +30,120 @@ class LowerBound:
     weights: Array
 
 
-def epsilon_for_confidence(n_comparisons: int, confidence: float) -> float:
-    """Radius at which the bound is a one-sided confidence limit: z^2 / (2 N).
+def lower_bound(values: ArrayLike, weights: ArrayLike | None, epsilon: float) -> LowerBound:
+    """Least mean of ``values`` over distributions Q with KL(Q || weights) <= epsilon.
+
+    Computed as max over chi > 0 of ``-chi log E_w exp(-values/chi) - chi epsilon`` (method.md,
+    eq. 4), by a safeguarded Newton search for the chi whose worst-case weights
+    ``Q ∝ w exp(-values/chi)`` lie on the sphere KL = epsilon.
 
     Args:
-        n_comparisons: independent comparisons the mean is taken over, at least 1.
-        confidence: one-sided level in (0, 1); at or below 0.5 nothing needs guarding and the radius is 0.
+        values: (N,) finite numbers.
+        weights: (N,) mass >= 0, any positive sum; None is uniform.
+        epsilon: radius >= 0, in nats.
+
+    Returns:
+        The bound, its temperature and the worst-case weights.
 
     Raises:
-        InputError: no comparisons, or a level outside (0, 1).
+        InputError: wrong shape, non-finite values, negative weights or epsilon.
 
-    Source: ``method.md`` section 4.
+    >>> bound = lower_bound([0.0, 1.0], [0.5, 0.5], 0.02)
+    >>> round(bound.value, 4), round(bound.chi, 3)
+    (0.4003, 2.475)
+    >>> lower_bound([0.0, 1.0], None, 0.0).value
+    0.5
+    """
+    array = finite_array("values", values, 1)
+    mass = check_mass("weights", weights, array.size)
+    radius = check_number("epsilon", epsilon, at_least=0)
+    return bound_mean(array, mass, radius)
+
+
+def bound_mean(values: Array, mass: Array, epsilon: float) -> LowerBound:
+    """``lower_bound`` without the checks; ``mass`` sums to 1."""
+    mean = float(mass @ values)
+    support = mass > 0
+    least = float(values[support].min())
+    spread = values - mean
+    deviation = sqrt(float(mass @ spread**2))
+    if epsilon == 0 or deviation <= 1e-15 * max(1.0, abs(mean)):
+        return LowerBound(mean, np.inf, mass.copy())
+    lowest = support & (values <= least + 1e-12 * deviation)
+    if epsilon >= -np.log(mass[lowest].sum()):
+        worst = np.where(lowest, mass, 0.0)
+        return LowerBound(least, 0.0, worst / worst.sum())
+    inverse = _inverse_chi(spread, mass, epsilon, deviation)
+    worst = _tilted(spread, mass, inverse)[0]
+    return LowerBound(max(least, mean + float(worst @ spread)), 1.0 / inverse, worst)
+
+
+def epsilon_for_confidence(n_comparisons: int, confidence: float) -> float:
+    """Radius at which the bound covers the mean of ``n_comparisons`` draws, one-sided.
+
+    ``epsilon = z² / (2 n)`` with ``z`` the normal quantile of ``confidence`` (method.md, section
+    4): the bound then lies z standard errors below the mean, to first order.
+
+    Args:
+        n_comparisons: independent labelled comparisons, >= 1.
+        confidence: in (0, 1); 0.5 or less gives 0, the plain mean.
+
+    Raises:
+        InputError: a count below 1 or a confidence outside (0, 1).
 
     >>> round(epsilon_for_confidence(1000, 0.95), 6)
     0.001353
     """
-    if n_comparisons < 1:
-        raise InputError(f"a confidence level needs at least one comparison; got {n_comparisons}")
-    if not 0.0 < confidence < 1.0:
-        raise InputError(f"confidence must lie strictly between 0 and 1; got {confidence}")
-    z = max(float(norm.ppf(confidence)), 0.0)
-    return z * z / (2.0 * n_comparisons)
+    count = check_number("n_comparisons", n_comparisons, at_least=1)
+    level = check_number("confidence", confidence, above=0, below=1)
+    return float(max(ndtri(level), 0.0) ** 2 / (2 * count))
 
 
-def lower_bound(values: ArrayLike, weights: ArrayLike | None, epsilon: float) -> LowerBound:
-    """Smallest mean of ``values`` over all Q with KL(Q || weights) <= epsilon.
-
-    The maximum over the temperature chi in equation (4) is where KL(Q_chi || weights) = epsilon, found by
-    a safeguarded Newton iteration on 1/chi.
-
-    Args:
-        values: (M,) finite.
-        weights: (M,) mass >= 0, uniform if None.
-        epsilon: radius >= 0 in nats; 0 gives the plain mean.
-
-    Raises:
-        InputError: empty or mismatched arrays, non-finite values, negative mass or radius.
-
-    >>> round(lower_bound([0.0, 1.0], None, 0.02).value, 3)
-    0.4
-    """
-    values, weights = _checked(values, weights)
-    epsilon = non_negative(epsilon, "epsilon")
-    lowest = values[weights > 0].min()
-    shifted = values - lowest
-    mean = float(weights @ shifted)
-    variance = float(weights @ (shifted - mean) ** 2)
-    if epsilon == 0.0 or variance <= 0.0:
-        return LowerBound(float(lowest + mean), np.inf, weights)
-    at_lowest = np.where((shifted <= 0.0) & (weights > 0), weights, 0.0)
-    if epsilon >= -np.log(at_lowest.sum()):
-        return LowerBound(float(lowest), 0.0, at_lowest / at_lowest.sum())
-    inverse = _inverse_temperature(shifted, weights, epsilon, np.sqrt(2.0 * epsilon / variance))
-    worst, _, mean, _ = _tilt(shifted, weights, inverse)
-    return LowerBound(float(lowest + mean), 1.0 / inverse, worst)
+def check_epsilon(epsilon: Any, n_constraints: int) -> Array:
+    """Return one radius per constraint, (K-1,), from a number or an array of that length."""
+    array = np.asarray(epsilon, dtype=np.float64)
+    if array.ndim > 1 or (array.ndim == 1 and array.size != n_constraints):
+        raise InputError(
+            f"epsilon must be one number or one per constraint ({n_constraints}), "
+            f"got shape {array.shape}"
+        )
+    if not np.isfinite(array).all() or (array < 0).any():
+        raise InputError(f"epsilon must be finite and >= 0, got {epsilon!r}")
+    return np.array(np.broadcast_to(array, (n_constraints,)))
 
 
-def _checked(values: ArrayLike, weights: ArrayLike | None) -> tuple[Array, Array]:
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 1 or values.size == 0:
-        raise InputError(f"values must be a non-empty vector; got shape {values.shape}")
-    if not np.isfinite(values).all():
-        bad = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise InputError(f"values must be finite; entry {bad} is {values[bad]}")
-    if weights is None:
-        return values, np.full(values.size, 1.0 / values.size)
-    weights = np.asarray(weights, dtype=np.float64)
-    if weights.shape != values.shape:
-        raise InputError(f"weights must match values {values.shape}; got shape {weights.shape}")
-    if not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() <= 0:
-        raise InputError("weights must be finite, >= 0 and not all zero")
-    return values, weights / weights.sum()
+def _tilted(spread: Array, mass: Array, inverse: float) -> tuple[Array, float]:
+    """Worst-case weights at 1/chi = ``inverse``, and their KL from ``mass`` without cancellation."""
+    exponent = -inverse * spread
+    peak = float(exponent[mass > 0].max())
+    weights = np.where(mass > 0, mass * np.exp(np.minimum(exponent - peak, 0.0)), 0.0)
+    total = weights.sum()
+    weights = weights / total
+    log_density = exponent - peak - np.log(total)
+    with np.errstate(over="ignore"):
+        parts = np.where(weights > 0, weights * log_density - mass * np.expm1(log_density), mass)
+    return weights, float(parts.sum())
 
 
-def _tilt(shifted: Array, weights: Array, inverse: float) -> tuple[Array, float, float, float]:
-    """Tilted weights Q ~ w exp(-values / chi) with their KL to w, mean and variance."""
-    tilted = weights * np.exp(-inverse * shifted)
-    total = tilted.sum()
-    tilted /= total
-    mean = float(tilted @ shifted)
-    divergence = float(-inverse * mean - np.log(total))
-    return tilted, divergence, mean, float(tilted @ (shifted - mean) ** 2)
-
-
-def _inverse_temperature(shifted: Array, weights: Array, epsilon: float, start: float) -> float:
-    """Root of KL(Q || w) = epsilon in 1/chi; KL grows from 0 with slope Var / chi."""
-    low, high, inverse = 0.0, np.inf, start
-    for _ in range(_MAX_NEWTON):
-        _, divergence, _, variance = _tilt(shifted, weights, inverse)
-        excess = divergence - epsilon
-        if abs(excess) <= _TOLERANCE * epsilon:
+def _inverse_chi(spread: Array, mass: Array, epsilon: float, deviation: float) -> float:
+    """1/chi at which KL = epsilon: Newton on sqrt(2 KL), nearly linear, inside a bracket."""
+    target = sqrt(2 * epsilon)
+    low, high = 0.0, np.inf
+    inverse = target / deviation
+    for _ in range(200):
+        weights, divergence = _tilted(spread, mass, inverse)
+        root = sqrt(max(2 * divergence, 0.0))
+        error = root - target
+        if abs(error) <= 1e-13 * target:
             break
-        low, high = (low, inverse) if excess > 0 else (inverse, high)
-        slope = inverse * variance
-        step = inverse - excess / slope if slope > 0 else np.nan
-        if not low < step < high:
-            step = 2.0 * low if np.isinf(high) else 0.5 * (low + high)
-        if step == inverse:
+        low, high = (inverse, high) if error < 0 else (low, inverse)
+        mean = float(weights @ spread)
+        variance = float(weights @ (spread - mean) ** 2)
+        step = error * root / (inverse * variance) if variance > 0 else np.inf
+        proposal = inverse - step
+        if not low < proposal < high:
+            proposal = 0.5 * (low + high) if np.isfinite(high) else 2 * inverse
+        if abs(proposal - inverse) <= 1e-15 * inverse:
             break
-        inverse = step
-    return inverse
+        inverse = proposal
+    return float(inverse)

@@ -1,0 +1,46 @@
+"""The error of thresholds that no policy meets."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mopo_pipeline.errors import MopoError
+
+Array = NDArray[np.float64]
+
+
+class InfeasibleThresholdsError(MopoError, ValueError):
+    """No policy on this data meets the thresholds, alone or together.
+
+    Attributes:
+        thresholds: (K-1,) what was asked.
+        attainable: (K-1,) the most each constrained objective can reach alone.
+        relaxed: (K-1,) the nearest thresholds (Euclidean, none raised) that can all be met;
+            ``solve_dual`` accepts them.
+    """
+
+    def __init__(self, thresholds: Array, attainable: Array, relaxed: Array) -> None:
+        self.thresholds = np.array(thresholds, dtype=np.float64)
+        self.attainable = np.array(attainable, dtype=np.float64)
+        self.relaxed = np.array(relaxed, dtype=np.float64)
+        beyond = np.flatnonzero(self.thresholds > self.attainable)
+        why = (
+            f"threshold {', '.join(str(k + 1) for k in beyond)} is out of reach even alone"
+            if beyond.size
+            else "each can be met alone, but not all together"
+        )
+        super().__init__(
+            f"no policy on this data meets the thresholds {_show(self.thresholds)}: {why}; alone "
+            f"each reaches at most {_show(self.attainable)}, and the nearest thresholds that can "
+            f"all be met are {_show(self.relaxed)}"
+        )
+
+    def __reduce__(self) -> tuple[type, tuple[Array, Array, Array]]:
+        return type(self), (self.thresholds, self.attainable, self.relaxed)
+
+
+class NotConvergedError(MopoError, RuntimeError):
+    """The solver stopped short of its tolerance; the message says by how much."""
+
+
+def _show(values: Array) -> str:
+    return "(" + ", ".join(f"{value:.4f}" for value in values) + ")"

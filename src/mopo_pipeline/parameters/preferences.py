@@ -1,0 +1,48 @@
+"""Parameters of the preferences stage: how labels become comparisons, and comparisons win rates."""
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from mopo_pipeline.parameters.base import StrictModel
+
+
+class LabelParams(StrictModel):
+    """Where labels come from and which pairs are kept."""
+
+    origin: Literal["auto", "judgements", "ratings"] = "auto"
+    tie_margin: NonNegativeFloat | dict[str, NonNegativeFloat] = 0.0
+    max_pairs_per_prompt: PositiveInt = 200
+    votes: Literal["mean", "majority"] = "mean"
+
+
+class PreferenceModelParams(StrictModel):
+    """The K-head Bradley-Terry model."""
+
+    features: Literal["words", "encoder"] = "words"
+    encoder: str | None = None
+    hidden: int = Field(default=64, ge=0)
+    folds: int = Field(default=2, ge=2)
+    epochs: PositiveInt = 60
+    patience: PositiveInt = 5
+    batch_size: PositiveInt = 256
+    learning_rate: PositiveFloat = 3e-3
+    weight_decay: NonNegativeFloat = 1e-2
+    max_words: PositiveInt = 4096
+    max_length: PositiveInt = 512
+
+
+class WinRateParams(StrictModel):
+    """How win rates are estimated."""
+
+    method: Literal["preference_model", "empirical", "label"] = "preference_model"
+    shrinkage: NonNegativeFloat = 2.0
+    min_opponents: PositiveInt = 4
+    model: PreferenceModelParams = PreferenceModelParams()
+
+
+class PreferencesParams(StrictModel):
+    """The preferences stage."""
+
+    labels: LabelParams = LabelParams()
+    win_rates: WinRateParams = WinRateParams()

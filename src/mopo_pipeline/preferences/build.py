@@ -1,0 +1,132 @@
+"""One comparison per pair of responses, with one label per objective."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.parameters.preferences import LabelParams
+from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX
+
+
+def build_comparisons(
+    responses: pd.DataFrame,
+    judgements: pd.DataFrame,
+    params: LabelParams,
+    objectives: tuple[str, ...],
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Comparisons from native labels or from ratings, votes merged, one row per pair.
+
+    Returns:
+        prompt_id, response_a, response_b, split, weight, one column per objective (1 a wins, 0 b wins, .5
+        tie, NaN missing).
+
+    Raises:
+        InputError: no source of labels, or an objective without a single decided comparison.
+    """
+    if _origin(responses, judgements, params) == "judgements":
+        table = merge_votes(judgements, objectives, params.votes)
+    else:
+        table = compare_ratings(responses, objectives, params, rng)
+    splits = responses.drop_duplicates("prompt_id").set_index("prompt_id")["split"]
+    table.insert(3, "split", table["prompt_id"].map(splits))
+    _refuse_undecided(table, objectives)
+    return table
+
+
+def compare_ratings(
+    responses: pd.DataFrame,
+    objectives: tuple[str, ...],
+    params: LabelParams,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Compare every pair of rated responses to a prompt, at most ``max_pairs_per_prompt`` of them.
+
+    Two ratings closer than the objective's tie margin, or equal, are a tie.
+    """
+    columns = [SCORE_PREFIX + name for name in objectives]
+    absent = [c for c in columns if c not in responses]
+    if absent:
+        known = [c for c in responses.columns if c.startswith(SCORE_PREFIX)]
+        raise InputError(f"no ratings for {absent[0].removeprefix(SCORE_PREFIX)!r}; rated are {known}")
+    margins = np.array([tie_margin(params, name) for name in objectives])
+    ids = responses["response_id"].to_numpy()
+    ratings = responses[columns].to_numpy(dtype=np.float64)
+    parts = []
+    for prompt_id, rows in responses.groupby("prompt_id", sort=False).indices.items():
+        pairs = np.array(list(combinations(rows, 2))).reshape(-1, 2)
+        if len(pairs) > params.max_pairs_per_prompt:
+            pairs = pairs[np.sort(rng.choice(len(pairs), params.max_pairs_per_prompt, replace=False))]
+        gap = ratings[pairs[:, 0]] - ratings[pairs[:, 1]]
+        labels = np.where(np.abs(gap) <= margins, 0.5, np.where(gap > 0, 1.0, 0.0))
+        labels[np.isnan(gap)] = np.nan
+        part = pd.DataFrame({"prompt_id": prompt_id, "response_a": ids[pairs[:, 0]], "response_b": ids[pairs[:, 1]]})
+        parts.append(part.assign(weight=1.0, **dict(zip(objectives, labels.T, strict=True))))
+    return pd.concat(parts, ignore_index=True)
+
+
+def merge_votes(
+    judgements: pd.DataFrame, objectives: tuple[str, ...], votes: str
+) -> pd.DataFrame:
+    """One row per unordered pair: labels averaged over votes by weight, or decided by majority.
+
+    A vote for (b, a) counts as the mirrored vote for (a, b); a missing label does not vote.
+    """
+    names = list(objectives)
+    flipped = (judgements["response_a"] > judgements["response_b"]).to_numpy()
+    a, b = judgements["response_a"].to_numpy(), judgements["response_b"].to_numpy()
+    labels = judgements[names].to_numpy(dtype=np.float64)
+    labels = np.where(flipped[:, None], 1.0 - labels, labels)
+    weight = judgements["weight"].to_numpy(dtype=np.float64)
+    present = ~np.isnan(labels)
+    table = pd.DataFrame(
+        {
+            "prompt_id": judgements["prompt_id"].to_numpy(),
+            "response_a": np.where(flipped, b, a),
+            "response_b": np.where(flipped, a, b),
+            "weight": weight,
+        }
+    )
+    mass = [f"{name} mass" for name in names]
+    table[names] = np.where(present, labels * weight[:, None], 0.0)
+    table[mass] = present * weight[:, None]
+    merged = table.groupby(list(PAIR_COLUMNS), sort=False, as_index=False).sum()
+    total = merged[mass].to_numpy()
+    mean = np.divide(merged[names].to_numpy(), total, out=np.full(total.shape, np.nan), where=total > 0)
+    if votes == "majority":
+        mean = np.where(np.isnan(mean), np.nan, np.where(mean > 0.5, 1.0, np.where(mean < 0.5, 0.0, 0.5)))
+    merged[names] = mean
+    return merged.drop(columns=mass)
+
+
+def tie_margin(params: LabelParams, objective: str) -> float:
+    """The rating difference up to which two responses tie."""
+    if isinstance(params.tie_margin, dict):
+        return params.tie_margin.get(objective, 0.0)
+    return params.tie_margin
+
+
+def _origin(responses: pd.DataFrame, judgements: pd.DataFrame, params: LabelParams) -> str:
+    rated = any(c.startswith(SCORE_PREFIX) for c in responses.columns)
+    if params.origin == "auto":
+        if judgements.empty and not rated:
+            raise InputError("the source gives neither pairwise labels nor ratings; nothing to compare")
+        return "ratings" if judgements.empty else "judgements"
+    if params.origin == "judgements" and judgements.empty:
+        raise InputError("preferences.labels.origin is 'judgements', but the source has none; use 'ratings'")
+    return params.origin
+
+
+def _refuse_undecided(table: pd.DataFrame, objectives: tuple[str, ...]) -> None:
+    if table.empty:
+        raise InputError("no prompt has two responses to compare; add responses")
+    for name in objectives:
+        labels = table.loc[table["split"] == "train", name].dropna()
+        if labels.empty:
+            raise InputError(f"objective {name!r} has no label in the training split; add labels or drop it "
+                             "from task.objectives")
+        if (labels == 0.5).all():
+            raise InputError(f"objective {name!r}: all {len(labels)} training comparisons are ties, so nothing can be "
+                             "learnt; lower preferences.labels.tie_margin or drop it from task.objectives")

@@ -1,0 +1,141 @@
+"""Win rates: how often a response beats what the behaviour policy would have said (``method.md`` section 3)."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from mopo_pipeline.parameters.preferences import WinRateParams
+from mopo_pipeline.preferences.calibration import calibration
+from mopo_pipeline.preferences.fit import cross_fit
+from mopo_pipeline.preferences.model import PreferenceModel
+
+Array = NDArray[np.float64]
+
+
+class WinRateEstimate(NamedTuple):
+    """Win rates per response, predictions per comparison, the model if there is one, its metrics."""
+
+    win_rates: pd.DataFrame
+    predictions: pd.DataFrame
+    model: PreferenceModel | None
+    metrics: dict[str, Any]
+
+
+def estimate_win_rates(
+    responses: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    params: WinRateParams,
+    objectives: tuple[str, ...],
+    seed: int,
+) -> WinRateEstimate:
+    """Estimate every response's win rate against the behaviour policy, per objective.
+
+    ``preference_model`` averages the cross-fitted model over the other responses to the prompt;
+    ``empirical`` averages labels over compared responses, shrunk to .5; ``label`` takes one label as it is (the
+    published plug-in, for comparison).
+    """
+    identity = responses[["prompt_id", "response_id", "split"]]
+    ids = comparisons[["prompt_id", "response_a", "response_b"]]
+    if params.method != "preference_model":
+        values, errors = label_win_rates(responses, comparisons, params, objectives)
+        blank = np.full((len(comparisons), len(objectives)), np.nan)
+        return WinRateEstimate(
+            _table(identity, np.full(len(responses), -1), values, errors, objectives),
+            _named(ids, blank, objectives),
+            None,
+            {"method": params.method, "objectives": {}},
+        )
+    fit = cross_fit(responses, comparisons, objectives, params.model, seed)
+    values, errors = model_win_rates(fit.rewards, responses["prompt_id"], params.min_opponents)
+    labels = comparisons[list(objectives)].to_numpy(dtype=np.float64)
+    train = (comparisons["split"] == "train").to_numpy()
+    metrics = {
+        "method": params.method,
+        "objectives": {
+            name: calibration(fit.predictions[train, k], labels[train, k])
+            | {"temperature": float(fit.model.temperature[k])}
+            for k, name in enumerate(objectives)
+        },
+    }
+    return WinRateEstimate(
+        _table(identity, fit.folds, values, errors, objectives),
+        _named(ids, fit.predictions, objectives),
+        fit.model,
+        metrics,
+    )
+
+
+def model_win_rates(rewards: Array, prompt_ids: pd.Series, min_opponents: int) -> tuple[Array, Array]:
+    """Mean of sigmoid(r - r') over the other responses to the prompt, with its standard error.
+
+    Where a prompt has fewer than ``min_opponents`` others, opponents are drawn from the behaviour policy's spread
+    as seen over all prompts: the prompt's mean reward plus every response's distance from its own prompt's mean.
+
+    Args:
+        rewards: (n, K) calibrated rewards.
+        prompt_ids: n prompt ids.
+        min_opponents: fewest opponents taken from the prompt itself.
+
+    Returns:
+        Win rates and standard errors, both (n, K).
+    """
+    values, errors = np.empty_like(rewards), np.empty_like(rewards)
+    indices = prompt_ids.reset_index(drop=True).groupby(prompt_ids.to_numpy(), sort=False).indices
+    centred = rewards.copy()
+    for rows in indices.values():
+        centred[rows] -= rewards[rows].mean(axis=0)
+    spread = centred[np.linspace(0, len(centred) - 1, min(len(centred), 256)).astype(int)]
+    for rows in indices.values():
+        own = rewards[rows]
+        beats = expit(own[:, None, :] - own[None, :, :])
+        others = ~np.eye(len(rows), dtype=bool)
+        if len(rows) - 1 < min_opponents:
+            beats = expit(own[:, None, :] - (own.mean(axis=0) + spread)[None, :, :])
+            others = np.ones(beats.shape[:2], dtype=bool)
+        count = others.sum(axis=1)[:, None]
+        mean = (beats * others[..., None]).sum(axis=1) / count
+        variance = (((beats - mean[:, None, :]) ** 2) * others[..., None]).sum(axis=1) / np.maximum(count - 1, 1)
+        values[rows], errors[rows] = mean, np.sqrt(variance / count)
+    return values, errors
+
+
+def label_win_rates(
+    responses: pd.DataFrame, comparisons: pd.DataFrame, params: WinRateParams, objectives: tuple[str, ...]
+) -> tuple[Array, Array]:
+    """Mean label over compared opponents, shrunk by pseudo-ties; one label as it is for ``label``."""
+    n, k = len(responses), len(objectives)
+    index = pd.Series(np.arange(n), index=responses["response_id"])
+    labels = comparisons[list(objectives)].to_numpy(dtype=np.float64)
+    rows = np.concatenate([index.loc[comparisons[c]].to_numpy() for c in ("response_a", "response_b")])
+    wins = np.concatenate([labels, 1.0 - labels])
+    weight = np.where(np.isnan(wins), 0.0, np.tile(comparisons["weight"].to_numpy(dtype=np.float64), 2)[:, None])
+    if params.method == "label":
+        first = np.full((n, k), np.nan)
+        for row, win in zip(rows[::-1], wins[::-1], strict=True):
+            first[row] = np.where(np.isnan(win), first[row], win)
+        return np.nan_to_num(first, nan=0.5), np.full((n, k), 0.5)
+    total, mass, squares = np.zeros((n, k)), np.zeros((n, k)), np.zeros((n, k))
+    np.add.at(total, rows, np.nan_to_num(wins) * weight)
+    np.add.at(mass, rows, weight)
+    np.add.at(squares, rows, np.nan_to_num(wins) ** 2 * weight)
+    kappa = params.shrinkage
+    values = np.divide(total + 0.5 * kappa, mass + kappa, out=np.full((n, k), 0.5), where=mass + kappa > 0)
+    mean = np.divide(total, mass, out=np.full((n, k), 0.5), where=mass > 0)
+    variance = np.divide(squares, mass, out=np.full((n, k), 0.5), where=mass > 0) - mean**2
+    errors = np.sqrt(np.maximum(variance, 1.0 / 12.0 * (mass < 2)) / np.maximum(mass, 1.0))
+    return np.clip(values, 0.0, 1.0), errors
+
+
+def _table(
+    identity: pd.DataFrame, folds: NDArray[np.intp], values: Array, errors: Array, objectives: tuple[str, ...]
+) -> pd.DataFrame:
+    table = _named(identity.assign(fold=folds), values, objectives)
+    return _named(table, errors, tuple(f"{name}_se" for name in objectives))
+
+
+def _named(table: pd.DataFrame, values: Array, names: tuple[str, ...]) -> pd.DataFrame:
+    columns = pd.DataFrame(values, columns=list(names))
+    return pd.concat([table.reset_index(drop=True), columns], axis=1)

@@ -1,0 +1,117 @@
+"""Cross-fitting: a row's reward never comes from a network that saw a label of its prompt."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.parameters.preferences import PreferenceModelParams
+from mopo_pipeline.preferences.calibration import fit_temperature
+from mopo_pipeline.preferences.features import EncoderFeatures, WordFeatures
+from mopo_pipeline.preferences.model import PreferenceModel, fit_network, rewards_of
+from mopo_pipeline.progress import track
+
+Array = NDArray[np.float64]
+
+_STOP_SHARE = 0.15
+
+
+class CrossFit(NamedTuple):
+    """A fitted model with what it says about the rows, out of fold where they were trained on.
+
+    Attributes:
+        model: the ensemble of fold networks, for new text.
+        rewards: (n, K) calibrated rewards, one row per response.
+        folds: (n,) fold of each response; -1 outside the fitted split.
+        predictions: (M, K) p(a beats b) per comparison.
+    """
+
+    model: PreferenceModel
+    rewards: Array
+    folds: NDArray[np.intp]
+    predictions: Array
+
+
+def cross_fit(
+    responses: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    objectives: tuple[str, ...],
+    params: PreferenceModelParams,
+    seed: int,
+    split: str = "train",
+) -> CrossFit:
+    """Fit one network per fold of prompts of ``split``; other splits get the ensemble's mean.
+
+    Raises:
+        InputError: fewer prompts with comparisons than folds.
+    """
+    rng = np.random.default_rng([seed, 2])
+    prompts, texts = responses["prompt"].tolist(), responses["response"].tolist()
+    features = _features(prompts, texts, responses["split"] == split, params)
+    table = features(prompts, texts)
+    fitted = (responses["split"] == split).to_numpy()
+    scale = _scale(table[fitted], centre=isinstance(features, EncoderFeatures))
+    standardised = (table - scale[0]) / scale[1]
+    index = pd.Series(np.arange(len(responses)), index=responses["response_id"])
+    pairs = np.column_stack([index.loc[comparisons[c]].to_numpy() for c in ("response_a", "response_b")])
+    labels = comparisons[list(objectives)].to_numpy(dtype=np.float64)
+    weights = comparisons["weight"].to_numpy(dtype=np.float64)
+    chosen = (comparisons["split"] == split).to_numpy()
+    fold_of = _folds(comparisons.loc[chosen, "prompt_id"], params.folds, rng)
+    folds = np.where(fitted, responses["prompt_id"].map(fold_of).fillna(-1), -1).astype(np.intp)
+    fold_of_pair = folds[pairs[:, 0]]
+    members, rewards = [], np.zeros((params.folds, len(responses), len(objectives)))
+    for fold in track(range(params.folds), "preference model, folds"):
+        use = np.flatnonzero(chosen & (fold_of_pair != fold))
+        stop = np.isin(
+            comparisons["prompt_id"].to_numpy()[use], _stop_prompts(comparisons["prompt_id"].iloc[use], rng)
+        )
+        member = fit_network(standardised, pairs[use], labels[use], weights[use], stop, params, seed + fold)
+        members.append(member)
+        rewards[fold] = rewards_of(member, table, scale)
+    raw = np.where(
+        (folds >= 0)[:, None], rewards[np.maximum(folds, 0), np.arange(len(responses))], rewards.mean(axis=0)
+    )
+    gap = raw[pairs[:, 0]] - raw[pairs[:, 1]]
+    temperature = np.array(
+        [fit_temperature(gap[chosen, k], labels[chosen, k], weights[chosen]) for k in range(len(objectives))]
+    )
+    model = PreferenceModel(objectives, features, members, scale, temperature, params.hidden)
+    return CrossFit(model, raw * temperature, folds, expit(gap * temperature))
+
+
+def _features(
+    prompts: list[str], responses: list[str], fitted: pd.Series, params: PreferenceModelParams
+) -> WordFeatures | EncoderFeatures:
+    if params.features == "words":
+        rows = np.flatnonzero(fitted.to_numpy())
+        return WordFeatures.fit([prompts[i] for i in rows], [responses[i] for i in rows], params.max_words)
+    if params.encoder is None:
+        raise InputError("preferences.win_rates.model.features is 'encoder', so model.encoder must name one")
+    return EncoderFeatures(params.encoder, params.max_length)
+
+
+def _scale(table: NDArray[np.float32], centre: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and deviation to standardise with; word counts are left as they are."""
+    size = table.shape[1]
+    if not centre:
+        return np.zeros(size, dtype=np.float32), np.ones(size, dtype=np.float32)
+    return table.mean(axis=0), np.maximum(table.std(axis=0), 1e-6)
+
+
+def _folds(prompt_ids: pd.Series, folds: int, rng: np.random.Generator) -> dict[str, int]:
+    unique = prompt_ids.drop_duplicates().to_numpy()
+    if len(unique) < folds:
+        raise InputError(
+            f"{len(unique)} training prompts have comparisons, fewer than the {folds} folds of cross-fitting; "
+            "add prompts or set preferences.win_rates.method to empirical"
+        )
+    return dict(zip(rng.permutation(unique), np.arange(len(unique)) % folds, strict=True))
+
+
+def _stop_prompts(prompt_ids: pd.Series, rng: np.random.Generator) -> NDArray[np.object_]:
+    unique = prompt_ids.drop_duplicates().to_numpy()
+    return rng.permutation(unique)[: round(len(unique) * _STOP_SHARE)]

@@ -1,0 +1,81 @@
+"""Quality of the labels: what a person checks before trusting them."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+
+def quality_report(
+    judgements: pd.DataFrame, comparisons: pd.DataFrame, objectives: tuple[str, ...]
+) -> dict[str, Any]:
+    """Counts, ties, missing labels, position bias and cycles per objective.
+
+    Position bias is the share of decided raw judgements won by the response shown first, with a 95 % interval;
+    comparisons made from ratings have no position, and none is reported.
+    """
+    return {
+        "comparisons": len(comparisons),
+        "prompts": int(comparisons["prompt_id"].nunique()),
+        "objectives": {
+            name: _counts(comparisons[name])
+            | {"position_bias": _position_bias(judgements, name), "cycles": _cycles(comparisons, name)}
+            for name in objectives
+        },
+    }
+
+
+def agreement_matrix(comparisons: pd.DataFrame, objectives: tuple[str, ...]) -> pd.DataFrame:
+    """Mean of sign(a) sign(b) over comparisons both objectives decide or tie, in [-1, 1].
+
+    1: the objectives always prefer the same response; -1: always the opposite one.
+    """
+    signs = np.sign(comparisons[list(objectives)].to_numpy() - 0.5)
+    matrix = np.array(
+        [[np.nanmean(signs[:, i] * signs[:, j]) for j in range(len(objectives))] for i in range(len(objectives))]
+    )
+    return pd.DataFrame(matrix, columns=list(objectives)).assign(objective=list(objectives))
+
+
+def _counts(labels: pd.Series) -> dict[str, Any]:
+    present = labels.dropna()
+    ties = int((present == 0.5).sum())
+    return {
+        "labelled": len(present),
+        "missing": int(labels.isna().sum()),
+        "ties": ties,
+        "tie_share": ties / len(present) if len(present) else None,
+    }
+
+
+def _position_bias(judgements: pd.DataFrame, name: str) -> dict[str, float] | None:
+    if name not in judgements:
+        return None
+    decided = judgements[name].dropna()
+    decided = decided[decided != 0.5]
+    if decided.empty:
+        return None
+    test = binomtest(int((decided > 0.5).sum()), len(decided))
+    interval = test.proportion_ci(0.95, method="wilson")
+    return {
+        "first_wins": float(test.statistic),
+        "ci_low": float(interval.low),
+        "ci_high": float(interval.high),
+    }
+
+
+def _cycles(comparisons: pd.DataFrame, name: str) -> dict[str, int]:
+    """Triples of responses all decided between each other, and those that are intransitive."""
+    triples = cycles = 0
+    decided = comparisons.loc[comparisons[name].notna() & (comparisons[name] != 0.5)]
+    for _, part in decided.groupby("prompt_id", sort=False):
+        codes, ids = pd.factorize(pd.concat([part["response_a"], part["response_b"]]))
+        n, m = len(ids), len(part)
+        beats = np.zeros((n, n))
+        a_wins = part[name].to_numpy() > 0.5
+        beats[np.where(a_wins, codes[:m], codes[m:]), np.where(a_wins, codes[m:], codes[:m])] = 1.0
+        both = np.maximum(beats, beats.T)
+        triples += round(np.trace(both @ both @ both) / 6)
+        cycles += round(np.trace(beats @ beats @ beats) / 3)
+    return {"triples": triples, "intransitive": cycles}
