@@ -22,7 +22,7 @@ class PreferenceModelParams(StrictModel):
     features: Literal["words", "encoder"] = "words"
     encoder: str | None = None
     hidden: int = Field(default=64, ge=0)
-    folds: int = Field(default=2, ge=2)
+    folds: int = Field(default=4, ge=2)
     epochs: PositiveInt = 60
     patience: PositiveInt = 5
     batch_size: PositiveInt = 256

