@@ -202,6 +202,8 @@ def _describe(
         "bounds": named(solution.bounds),
         "status": dict(zip(constrained, solution.status, strict=True)),
         "duality_gap": float(solution.duality_gap),
+        "kl": float(solution.kl),
         "ess": float(solution.ess),
+        "ess_share": float(solution.ess / ratio.size),
         "largest_weight": float(ratio.max() / ratio.sum()),
     }

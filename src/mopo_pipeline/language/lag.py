@@ -31,6 +31,8 @@ class DualProblem:
         thresholds: (K-1,) as planned.
         tau, epsilon, pooling, variant: as planned.
         comparisons: of the training rows, for the robust bound.
+        multipliers, bounds: (K-1,) of the plan.
+        margins: (K-1,) planned value less its bound, what label noise costs.
     """
 
     objectives: tuple[str, ...]
@@ -42,6 +44,9 @@ class DualProblem:
     pooling: float
     variant: str
     comparisons: Comparisons | None
+    multipliers: Array
+    bounds: Array
+    margins: Array
 
 
 @dataclass(frozen=True)

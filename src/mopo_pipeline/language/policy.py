@@ -1,0 +1,119 @@
+"""From the plan to the policy: rows, weights and thresholds handed to the trainer, the result exported."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.export import write_model_card
+from mopo_pipeline.language.lag import DualProblem
+from mopo_pipeline.language.run import TrainingRun, model_digest, train
+from mopo_pipeline.mopo import Comparisons
+from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.parameters.train import TrainParams
+
+
+def extract_policy(
+    responses: pd.DataFrame,
+    win_rates: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    predictions: pd.DataFrame,
+    plan: dict[str, Any],
+    row_weights: pd.DataFrame,
+    reference_policy: Path,
+    reference_logprobs: pd.DataFrame,
+    preference_model: Path,
+    task: TaskParams,
+    params: TrainParams,
+) -> tuple[Path, pd.DataFrame]:
+    """Train the policy the plan describes.
+
+    Returns:
+        A standard model or adapter directory with tokenizer and model card, and the training log.
+
+    Raises:
+        InputError: log-probabilities of another reference, or fresh responses without a preference model.
+        TrainingStoppedError: training could not usefully go on; checkpoints are kept.
+    """
+    _check_logprobs(reference_logprobs, reference_policy)
+    rows = row_weights.merge(
+        responses[["response_id", "prompt", "response"]], on="response_id", how="left", validate="one_to_one"
+    ).merge(reference_logprobs[["response_id", "logprob"]], on="response_id", how="left", validate="one_to_one")
+    problem = dual_problem(rows, win_rates, comparisons, predictions, plan)
+    scorer = None
+    if params.lag.on_policy:
+        if not (preference_model / "preference_model.json").is_file():
+            raise InputError(
+                "train.lag.on_policy needs a preference model to judge fresh responses: set "
+                "preferences.win_rates.method to preference_model"
+            )
+        scorer = preference_model
+    table = rows[["prompt", "response", "weight"]].assign(reference_logprob=rows["logprob"])
+    run = TrainingRun(
+        "policy", reference_policy, table, params.fit, task.seed, params.lag, params.lora, problem, scorer
+    )
+    result = train(run, params.work_dir)
+    target = Path(tempfile.mkdtemp(prefix="policy-"))
+    shutil.copytree(
+        result.directory, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("training_args.bin", "README.md")
+    )
+    write_model_card(target, plan, adapter=params.lora is not None)
+    return target, result.log.assign(truncated_rows=result.truncated)
+
+
+def dual_problem(
+    rows: pd.DataFrame,
+    win_rates: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    predictions: pd.DataFrame,
+    plan: dict[str, Any],
+) -> DualProblem:
+    """The planned problem over the training rows, in their order."""
+    names = plan["objectives"]
+    constrained = names[1:]
+    index = pd.Series(np.arange(len(rows)), index=rows["response_id"])
+    values = win_rates.set_index("response_id").loc[rows["response_id"], names].to_numpy(dtype=np.float64)
+    chosen = comparisons["response_a"].isin(index.index).to_numpy()
+    compared = None
+    if chosen.any():
+        pairs = comparisons.loc[chosen]
+        predicted = predictions.loc[chosen, names].to_numpy(dtype=np.float64)
+        compared = Comparisons(
+            first=index.loc[pairs["response_a"]].to_numpy(),
+            second=index.loc[pairs["response_b"]].to_numpy(),
+            labels=pairs[names].to_numpy(dtype=np.float64),
+            predicted=None if np.isnan(predicted).all() else predicted,
+            weights=pairs["weight"].to_numpy(dtype=np.float64),
+        )
+
+    def array(key: str) -> np.ndarray:
+        return np.array([plan[key][name] for name in constrained], dtype=np.float64)
+
+    bounds = array("bounds")
+    return DualProblem(
+        objectives=tuple(names),
+        win_rates=values,
+        groups=pd.factorize(rows["prompt_id"])[0].astype(np.int64),
+        thresholds=array("thresholds"),
+        tau=plan["tau"],
+        epsilon=plan["epsilon"],
+        pooling=float(plan["pooling"]),
+        variant=plan["variant"],
+        comparisons=compared,
+        multipliers=array("multipliers"),
+        bounds=bounds,
+        margins=array("values") - bounds,
+    )
+
+
+def _check_logprobs(reference_logprobs: pd.DataFrame, reference_policy: Path) -> None:
+    recorded, current = reference_logprobs["model_fingerprint"].iloc[0], model_digest(reference_policy)
+    if recorded != current:
+        raise InputError(
+            f"reference_logprobs were computed with model {recorded[:12]}, but reference_policy is {current[:12]}; run "
+            "kedro run --nodes=score_reference"
+        )

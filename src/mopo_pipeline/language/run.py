@@ -1,0 +1,147 @@
+"""A training run: a directory named after everything that decides its result."""
+
+import hashlib
+import json
+import logging
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from mopo_pipeline.errors import MopoError
+from mopo_pipeline.language.lag import DualProblem
+from mopo_pipeline.language.problem_files import problem_digest, write_problem
+from mopo_pipeline.parameters.train import FitParams, LagParams, LoraParams
+
+log = logging.getLogger(__name__)
+
+METHOD_VERSION = 1
+"""Raised when the same inputs would train another model."""
+
+
+class TrainingFailedError(MopoError, RuntimeError):
+    """A training process died; what it printed stands above."""
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Inputs of one run.
+
+    Attributes:
+        name: what the progress bar and the directory say.
+        model: directory of the initial model.
+        rows: prompt, response, weight, reference_logprob (NaN where unknown), one row per response.
+        fit, lag, lora: parameters.
+        seed: of initial adapters, row order and dropout.
+        problem: thresholds to hold; None trains on the given weights alone.
+        scorer: preference-model directory, for fresh responses.
+    """
+
+    name: str
+    model: Path
+    rows: pd.DataFrame
+    fit: FitParams
+    seed: int
+    lag: LagParams = LagParams()
+    lora: LoraParams | None = None
+    problem: DualProblem | None = None
+    scorer: Path | None = None
+
+
+class TrainingResult(NamedTuple):
+    """The trained model's directory, one row per logged step, and facts."""
+
+    directory: Path
+    log: pd.DataFrame
+    truncated: int
+
+
+def train(run: TrainingRun, work_dir: Path) -> TrainingResult:
+    """Train, resume or reuse.
+
+    A run whose directory is complete is reused; one that was killed goes on from its last complete checkpoint.
+
+    Raises:
+        TrainingStoppedError: the run diverged or could not go on; its checkpoints are kept.
+        TrainingFailedError: a training process died.
+    """
+    staging = prepare(run, work_dir)
+    if (staging / "complete").is_file():
+        log.info("%s is up to date, reusing %s", run.name, staging)
+    else:
+        launch(staging, run.fit.processes)
+    facts = json.loads((staging / "log.json").read_text())
+    return TrainingResult(staging / "final", pd.DataFrame(facts["history"]), facts["truncated"])
+
+
+def prepare(run: TrainingRun, work_dir: Path) -> Path:
+    """Write a run's inputs; the directory's name ends in their fingerprint."""
+    spec = {
+        "name": run.name,
+        "model": str(Path(run.model).resolve()),
+        "fit": run.fit.model_dump(mode="json"),
+        "lag": run.lag.model_dump(mode="json"),
+        "lora": None if run.lora is None else run.lora.model_dump(mode="json"),
+        "seed": run.seed,
+        "scorer": None if run.scorer is None else str(Path(run.scorer).resolve()),
+    }
+    digest = hashlib.sha256(json.dumps([METHOD_VERSION, _deciding(spec)], sort_keys=True).encode())
+    digest.update(model_digest(Path(run.model)).encode())
+    digest.update(pd.util.hash_pandas_object(run.rows, index=False).to_numpy().tobytes())
+    if run.problem is not None:
+        digest.update(problem_digest(run.problem).encode())
+    if run.scorer is not None:
+        digest.update(model_digest(Path(run.scorer)).encode())
+    directory = Path(work_dir) / f"{run.name}-{digest.hexdigest()[:12]}"
+    directory.mkdir(parents=True, exist_ok=True)
+    run.rows.to_parquet(directory / "rows.parquet")
+    if run.problem is not None:
+        write_problem(run.problem, directory)
+    (directory / "spec.json").write_text(json.dumps(spec, indent=1))
+    return directory
+
+
+def model_digest(directory: Path) -> str:
+    """Content hash of a model directory's weights and description."""
+    digest = hashlib.sha256()
+    for path in sorted(directory.glob("*")):
+        if path.suffix in {".safetensors", ".json", ".jinja"} and not path.name.startswith("."):
+            digest.update(path.name.encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def launch(directory: Path, processes: int) -> None:
+    """One process trains here; more are started by torchrun and share the work."""
+    if processes == 1:
+        from mopo_pipeline.language.worker import main
+
+        main(directory)
+        return
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes),
+        "--max-restarts", "0", "-m", "mopo_pipeline.language.worker", str(directory),
+    ]  # fmt: skip
+    source = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
+    threads = os.environ.get("OMP_NUM_THREADS", "1")
+    log.info("starting %d training processes", processes)
+    code = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": threads}, check=False
+    ).returncode
+    if code:
+        raise TrainingFailedError(
+            f"training {directory.name} failed with exit code {code}; the failing process's error is above, its "
+            "checkpoints are kept and the next run resumes"
+        )
+
+
+def _deciding(spec: dict[str, Any]) -> dict[str, Any]:
+    """The part of a spec that changes the result: not where files lie, nor how often it saves or logs."""
+    fit = {k: v for k, v in spec["fit"].items() if k not in {"save_every", "log_every", "processes"}}
+    return {k: v for k, v in spec.items() if k not in {"model", "scorer", "fit"}} | {"fit": fit}

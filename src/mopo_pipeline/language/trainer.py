@@ -1,0 +1,198 @@
+"""Weighted policy extraction, equation (6), on ``transformers.Trainer``."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback, TrainerControl, TrainerState
+
+from mopo_pipeline.language.lag import LagState, TrainingStoppedError
+from mopo_pipeline.language.logprobs import response_logprobs, row_logprobs
+from mopo_pipeline.language.schedule import RowSchedule
+from mopo_pipeline.language.tokens import EncodedRows
+from mopo_pipeline.progress import progress_bar
+
+STATE_FILE, FRESH_FILE = "mopo_state.safetensors", "fresh_rows.json"
+
+
+class Positions(torch.utils.data.Dataset):
+    """Positions of the run, nothing more: what stands at one is decided when its step comes."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, position: int) -> dict[str, int]:
+        return {"position": position}
+
+
+class WeightedTrainer(Trainer):
+    """Minimise -E[weight * log pi(y|x)], log pi summed over response tokens.
+
+    With ``resampling`` rows are drawn in proportion to their weight and every drawn row counts alike; with
+    ``loss`` rows are drawn uniformly and the weight multiplies. Both have the same expected gradient; the loss is
+    divided by the mean response length, so that its size does not depend on the task.
+    """
+
+    loss_is_scaled_for_ga = False
+
+    def __init__(
+        self,
+        *,
+        model: Any,
+        args: TrainingArguments,
+        rows: EncodedRows,
+        state: LagState,
+        schedule: RowSchedule,
+        weighting: str,
+        objectives: tuple[str, ...],
+        tokenizer: Any,
+    ) -> None:
+        steps = args.max_steps * args.gradient_accumulation_steps * args.world_size
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=Positions(steps * args.per_device_train_batch_size),
+            data_collator=lambda items: {"position": torch.tensor([i["position"] for i in items])},
+            processing_class=tokenizer,
+        )
+        self.rows, self.lag_state, self.schedule = rows, state, schedule
+        self.weighting, self.objectives = weighting, objectives
+        self.fresh: dict[str, Any] | None = None
+        self.rebuild: Any = None
+        self.seconds, self.tokens = 0.0, 0
+        self._divergence: list[float] = []
+        self._since = time.perf_counter()
+        self.remove_callback(PrinterCallback)
+        self.take_rows(rows, state)
+
+    def take_rows(self, rows: EncodedRows, state: LagState) -> None:
+        """Train on these rows and weights from the next step on."""
+        self.rows, self.lag_state = rows, state
+        self.mean_length = float(rows.response_lengths.mean())
+        uniform = self.weighting == "loss"
+        self.schedule.reset(rows.lengths, np.ones_like(state.weights) if uniform else state.weights)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        return torch.utils.data.SequentialSampler(self.train_dataset)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """Mean weighted negative log-likelihood of the rows at these positions."""
+        chosen = self.schedule.rows(inputs["position"].cpu().numpy())
+        batch = {k: v.to(self.args.device) for k, v in self.rows.batch(chosen).items()}
+        logprob = response_logprobs(model, batch)
+        weight = torch.ones_like(logprob)
+        if self.weighting == "loss":
+            weight = torch.as_tensor(self.lag_state.weights[chosen], dtype=logprob.dtype, device=logprob.device)
+        loss = -(weight * logprob).mean() / self.mean_length
+        if not torch.isfinite(loss):
+            raise TrainingStoppedError(
+                f"the loss became {loss.item()} at step {self.state.global_step}: lower the learning rate; the last "
+                f"checkpoint is kept in {self.args.output_dir}"
+            )
+        self._watch(logprob.detach(), weight, chosen, batch)
+        return loss
+
+    def _watch(self, logprob: torch.Tensor, weight: torch.Tensor, chosen: NDArray[np.int64], batch: Any) -> None:
+        initial = torch.as_tensor(self.lag_state.initial_logprob[chosen], dtype=logprob.dtype, device=logprob.device)
+        gap = (weight * (logprob - initial)).sum() / weight.sum().clamp_min(1e-12)
+        self._divergence.append(float(gap))
+        self.tokens += int(batch["attention_mask"].sum())
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add what the method watches to every logged step."""
+        if "loss" in logs:
+            elapsed = time.perf_counter() - self._since
+            state, constrained = self.lag_state, self.objectives[1:]
+            logs["weighted_nll"] = logs.pop("loss")
+            if np.isfinite(state.initial_logprob).all() and self._divergence:
+                logs["kl_to_reference"] = float(np.mean(self._divergence))
+            total = state.weights.sum()
+            logs["ess"] = float(total**2 / (state.weights @ state.weights) / state.weights.size)
+            logs["reference_ess"], logs["refreshes"] = state.ess, float(state.refreshes)
+            for name, multiplier, threshold in zip(constrained, state.multipliers, state.thresholds, strict=True):
+                logs[f"multiplier_{name}"], logs[f"threshold_{name}"] = float(multiplier), float(threshold)
+            logs["tokens_per_second"], logs["seconds"] = self.tokens / max(elapsed, 1e-9), elapsed
+            self._divergence, self.tokens, self._since = [], 0, time.perf_counter()
+        super().log(logs, start_time)
+
+    def logprobs_now(self) -> NDArray[np.float64]:
+        """log pi of every row under the model as it is, shared out over processes."""
+        model = self.accelerator.unwrap_model(self.model)
+        world, rank = self.args.world_size, self.args.process_index
+        if world == 1:
+            return row_logprobs(model, self.rows, description="log-probabilities of the lagged reference")
+        own = np.arange(rank, len(self.rows.ids), world)
+        part = EncodedRows(
+            [self.rows.ids[i] for i in own], self.rows.prompt_lengths[own], self.rows.truncated[own], self.rows.pad_id
+        )
+        full = torch.zeros(len(self.rows.ids), dtype=torch.float64)
+        full[own] = torch.from_numpy(row_logprobs(model, part, batch_tokens=8192))
+        full = full.to(self.args.device)
+        torch.distributed.all_reduce(full)
+        return full.cpu().numpy()
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)
+        if self.args.should_save:
+            save_file(self.lag_state.arrays(), str(Path(output_dir) / STATE_FILE))
+            if self.fresh is not None:
+                (Path(output_dir) / FRESH_FILE).write_text(json.dumps(self.fresh))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None:
+            return
+        state = LagState.from_arrays(load_file(str(Path(checkpoint) / STATE_FILE)))
+        rows = self.rows
+        fresh = Path(checkpoint) / FRESH_FILE
+        if fresh.is_file():
+            self.fresh = json.loads(fresh.read_text())
+            rows = self.rebuild(self.fresh)
+        self.take_rows(rows, state)
+
+
+class RefreshCallback(TrainerCallback):
+    """Call ``refresh`` after every ``every`` steps, before a checkpoint of that step is written."""
+
+    def __init__(self, every: int, refresh: Any) -> None:
+        self.every, self.refresh = every, refresh
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Refresh unless the run ends here."""
+        if state.global_step % self.every == 0 and state.global_step < state.max_steps:
+            self.refresh()
+
+
+class ProgressCallback(TrainerCallback):
+    """A progress bar with time left and the last loss."""
+
+    def __init__(self, description: str) -> None:
+        self.description = description
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Open the bar where the run (re)starts."""
+        if state.is_world_process_zero:
+            self.context = progress_bar()
+            self.progress = self.context.__enter__()
+            self.bar = self.progress.add_task(self.description, total=state.max_steps, completed=state.global_step)
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Advance."""
+        if state.is_world_process_zero:
+            self.progress.update(self.bar, completed=state.global_step)
+
+    def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Close."""
+        if state.is_world_process_zero:
+            self.context.__exit__(None, None, None)

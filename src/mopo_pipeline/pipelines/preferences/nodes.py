@@ -1,0 +1,48 @@
+"""Nodes of the preferences stage."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.parameters.preferences import PreferencesParams
+
+
+def build_comparisons(
+    responses: pd.DataFrame, judgements: pd.DataFrame, task: TaskParams, params: PreferencesParams
+) -> pd.DataFrame:
+    """One row per compared pair, one label per objective."""
+    from mopo_pipeline.preferences import build
+
+    rng = np.random.default_rng([task.seed, 3])
+    return build.build_comparisons(responses, judgements, params.labels, task.names, rng)
+
+
+def report_preferences(
+    judgements: pd.DataFrame, comparisons: pd.DataFrame, task: TaskParams
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Quality of the labels per objective, and how far objectives agree."""
+    from mopo_pipeline.preferences import report
+
+    return (
+        report.quality_report(judgements, comparisons, task.names),
+        report.agreement_matrix(comparisons, task.names),
+    )
+
+
+def estimate_win_rates(
+    responses: pd.DataFrame, comparisons: pd.DataFrame, task: TaskParams, params: PreferencesParams
+) -> tuple[pd.DataFrame, pd.DataFrame, Path, dict[str, Any]]:
+    """Win rate of every response, predictions for every comparison, the model and its calibration."""
+    from mopo_pipeline.preferences import estimate
+
+    estimated = estimate.estimate_win_rates(responses, comparisons, params.win_rates, task.names, task.seed)
+    directory = Path(tempfile.mkdtemp(prefix="preference-model-"))
+    if estimated.model is not None:
+        estimated.model.save(directory)
+    else:
+        (directory / "none.json").write_text(f'{{"method": "{params.win_rates.method}"}}')
+    return estimated.win_rates, estimated.predictions, directory, estimated.metrics

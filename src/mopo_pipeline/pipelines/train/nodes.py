@@ -1,0 +1,31 @@
+"""Nodes of the train stage."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.parameters.train import TrainParams
+
+
+def train_policy(
+    responses: pd.DataFrame,
+    win_rates: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    predictions: pd.DataFrame,
+    training_plan: dict[str, Any],
+    row_weights: pd.DataFrame,
+    reference_policy: Path,
+    reference_logprobs: pd.DataFrame,
+    preference_model: Path,
+    task: TaskParams,
+    params: TrainParams,
+) -> tuple[Path, pd.DataFrame]:
+    """Weighted policy extraction; the reference follows the policy where a lag is set."""
+    from mopo_pipeline.language.policy import extract_policy
+
+    return extract_policy(
+        responses, win_rates, comparisons, predictions, training_plan, row_weights,
+        reference_policy, reference_logprobs, preference_model, task, params,
+    )  # fmt: skip
