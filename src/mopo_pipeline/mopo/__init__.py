@@ -1,17 +1,19 @@
-"""The method: constrained multi-objective preference optimisation, pure numpy and scipy."""
+"""The method, exact and pure: importance ratios, duals, bounds, certificates (docs/method.md)."""
 
 from mopo_pipeline.mopo.bound import LowerBound, epsilon_for_confidence, lower_bound
-from mopo_pipeline.mopo.dual import solve_dual
-from mopo_pipeline.mopo.feasibility import InfeasibleThresholdsError, attainable_range
+from mopo_pipeline.mopo.comparisons import Comparisons
+from mopo_pipeline.mopo.dual import DualSolution, solve_dual
+from mopo_pipeline.mopo.errors import InfeasibleThresholdsError, NotConvergedError
+from mopo_pipeline.mopo.feasibility import attainable_range
 from mopo_pipeline.mopo.pooling import choose_pooling
-from mopo_pipeline.mopo.solution import Comparisons, DualSolution
-from mopo_pipeline.mopo.tabular import TabularRun, run_tabular, win_rates_against
+from mopo_pipeline.mopo.tabular import TabularRun, run_tabular
 
 __all__ = [
     "Comparisons",
     "DualSolution",
     "InfeasibleThresholdsError",
     "LowerBound",
+    "NotConvergedError",
     "TabularRun",
     "attainable_range",
     "choose_pooling",
@@ -19,5 +21,4 @@ __all__ = [
     "lower_bound",
     "run_tabular",
     "solve_dual",
-    "win_rates_against",
 ]

@@ -1,42 +1,58 @@
-"""``solve_dual``: the constrained problem (1) solved exactly, before anything is trained."""
+"""Solve the constrained problem: multipliers, ratio, bounds, certificate (method.md, section 2)."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.mopo.bound import LowerBound
-from mopo_pipeline.mopo.feasibility import InfeasibleThresholdsError, check_feasible, value_range
-from mopo_pipeline.mopo.groups import Problem
-from mopo_pipeline.mopo.newton import DualConvergenceError, minimise_dual
-from mopo_pipeline.mopo.robust import (
-    comparison_bounds,
-    row_bounds,
-    solve_comparison_robust,
-    solve_row_robust,
-)
-from mopo_pipeline.mopo.solution import CheckedComparisons, Comparisons, DualSolution
-from mopo_pipeline.mopo.tilt import Tilt
-from mopo_pipeline.mopo.validation import (
-    Array,
-    group_array,
-    non_negative,
-    one_of,
-    positive,
-    reference_array,
-    threshold_array,
-    win_rate_array,
-)
+from mopo_pipeline.mopo import barrier
+from mopo_pipeline.mopo.bound import check_epsilon
+from mopo_pipeline.mopo.checks import check_number, check_thresholds
+from mopo_pipeline.mopo.comparisons import Comparisons, CompiledComparisons
+from mopo_pipeline.mopo.errors import InfeasibleThresholdsError, NotConvergedError
+from mopo_pipeline.mopo.feasibility import TOLERANCE, attainable_alone, nearest_attainable
+from mopo_pipeline.mopo.newton import Minimum, minimise
+from mopo_pipeline.mopo.ratio import Tilted, sorted_ratio, tilt
+from mopo_pipeline.mopo.rows import Rows, build_rows, one_group, subsample
+
+Array = NDArray[np.float64]
 
 VARIANTS = ("lagrangian", "log_barrier")
-BARRIER_WEIGHT = 1e-3
-"""sigma of the log-barrier variant: its slack is sigma / multiplier."""
+LARGE = 200_000
+"""Rows above which a sample of the prompts gives Newton its first point."""
 
-_ACTIVE = 1e-9
-_RELAXATION_STEPS = 14
 
-Solved = tuple[Array, Tilt, list[LowerBound], float]
+@dataclass(frozen=True)
+class DualSolution:
+    """The solved problem.
+
+    Attributes:
+        multipliers: (K-1,) price of each threshold, >= 0.
+        ratio: (N,) target over reference, in the caller's row order; 0 where the reference has no
+            mass. Its reference mean is 1 in each prompt with ``pooling`` 0, over all rows otherwise.
+        values: (K,) ``E[ratio s_k]``, win rates of the target policy.
+        bounds: (K-1,) what is held against the thresholds: the values themselves with ``epsilon``
+            0 and no comparisons, else their lower bounds.
+        chi: (K-1,) temperature of each bound; inf where the bound is the plain mean.
+        duality_gap: dual minus primal objective, 0 at the optimum. With comparisons, where no dual
+            exists, the complementarity residual ``sum lambda_k (bound_k - b_k)``.
+        ess: effective sample size, ``1 / E[ratio²]`` in (0, 1], a share of the rows.
+        status: "active" or "inactive" per constraint.
+        kl: ``E[ratio log ratio]``, nats; how far the target lies from the reference.
+        dual_value: the dual objective, an upper bound on ``G_0 - tau KL``; nan with comparisons.
+    """
+
+    multipliers: Array
+    ratio: Array
+    values: Array
+    bounds: Array
+    chi: Array
+    duality_gap: float
+    ess: float
+    status: tuple[str, ...]
+    kl: float
+    dual_value: float
 
 
 def solve_dual(
@@ -46,141 +62,164 @@ def solve_dual(
     tau: float,
     reference: ArrayLike | None = None,
     groups: ArrayLike | None = None,
-    epsilon: float = 0.0,
+    epsilon: float | ArrayLike = 0.0,
     comparisons: Comparisons | None = None,
     pooling: float = 0.0,
     variant: str = "lagrangian",
 ) -> DualSolution:
-    """Maximise the primary under thresholds on the others, in closed form.
+    """Maximise the primary win rate minus ``tau`` KL subject to thresholds on the others.
+
+    Eq. (1) through its dual (3), solved exactly over the whole data: a few Newton steps in K-1
+    variables. With ``epsilon`` > 0 thresholds hold for the lower bound (4): over rows, eq. (5);
+    over ``comparisons`` where these are given, so that label noise counts.
 
     Args:
-        win_rates: (N, K) in [0, 1], column 0 the primary.
-        thresholds: (K-1,) on the values of columns 1..K-1.
+        win_rates: (N, K) in [0, 1]; column 0 is the primary objective.
+        thresholds: (K-1,) win rates the other columns must reach.
         tau: KL temperature > 0.
-        reference: (N,) mass >= 0, uniform if None; a prompt weighs as much as its rows' mass.
-        groups: (N,) integer prompt ids; one group if None.
-        epsilon: radius >= 0 of the robust bound (4), in nats.
-        comparisons: labelled pairs the bound is taken over; without them it is taken over rows.
-        pooling: kappa >= 0 pseudo-responses of the pooled normaliser per prompt; 0 exact per prompt, inf
-            one pool.
-        variant: ``lagrangian``, or ``log_barrier``, which keeps a slack of sigma / multiplier.
-
-    Returns:
-        The solution; ``duality_gap`` certifies it.
+        reference: (N,) mass >= 0, uniform if None. A prompt weighs the mass of its rows.
+        groups: (N,) integer prompt ids, in any order; None is one prompt.
+        epsilon: radius >= 0 of the lower bound; one number, or one per constraint.
+        comparisons: labelled pairs of rows; bounds are then taken over them.
+        pooling: kappa >= 0, pseudo-responses of the pooled normaliser in each prompt: 0 normalises
+            per prompt, inf over one pool. Above 0 a prompt may answer with pool responses, so what
+            is attainable is the range over all rows.
+        variant: "lagrangian", or "log_barrier", which keeps a slack above each threshold.
 
     Raises:
-        InfeasibleThresholdsError: the thresholds are out of reach, alone or together.
-        InputError: an argument of the wrong shape or range; the message prints what was received.
+        InfeasibleThresholdsError: thresholds out of reach, alone or together. A threshold within
+            1e-9 of the attainable maximum counts as met.
+        InputError: an argument has the wrong shape or range.
 
-    Source: ``method.md`` equations (1) to (5).
-
-    >>> solution = solve_dual([[0.9, 0.2], [0.1, 0.8]], [0.5], tau=0.1)
-    >>> solution.values.round(6).tolist(), solution.status
-    ([0.5, 0.5], ('active',))
+    >>> solution = solve_dual([[0.7, 0.3], [0.3, 0.7]], [0.5], tau=0.1)
+    >>> solution.multipliers.round(6).tolist(), solution.ratio.round(6).tolist()
+    ([1.0], [1.0, 1.0])
     """
-    scores = win_rate_array(win_rates)
-    n_rows, n_objectives = scores.shape
-    wanted = threshold_array(thresholds, n_objectives)
-    tau = positive(tau, "tau")
-    epsilon = non_negative(epsilon, "epsilon")
-    pooling = non_negative(pooling, "pooling", finite=False)
-    barrier = BARRIER_WEIGHT if one_of(variant, VARIANTS, "variant") == "log_barrier" else 0.0
-    problem = Problem.build(
-        scores, reference_array(reference, n_rows), group_array(groups, n_rows), pooling
-    )
-    if n_objectives == 1:
-        return _solution(problem, minimise_dual(problem, wanted, tau) + ([], 0.0), wanted)
+    rows = build_rows(win_rates, reference, groups)
+    asked = check_thresholds(thresholds, rows.n_objectives - 1)
+    temperature = check_number("tau", tau, above=0)
+    kappa = check_number("pooling", pooling, at_least=0, infinite=True)
+    radius = check_epsilon(epsilon, asked.size)
+    if variant not in VARIANTS:
+        raise InputError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
+    if np.isinf(kappa):
+        rows, kappa = one_group(rows), 0.0
+    logarithmic = variant == "log_barrier"
     if comparisons is not None:
-        checked = CheckedComparisons.build(comparisons, n_rows, n_objectives)
+        from mopo_pipeline.mopo.statistical import solve_over_comparisons
 
-        def solve(at: Array) -> Solved:
-            return solve_comparison_robust(problem, at, tau, epsilon, checked, barrier)
-
-        at_reference = comparison_bounds(problem, np.ones_like(problem.mass), checked, epsilon)
-    elif epsilon > 0:
-        if pooling > 0 and not np.isinf(pooling):
-            raise InputError("the row-robust bound needs pooling 0 or inf; give comparisons to shrink")
-
-        def solve(at: Array) -> Solved:
-            return solve_row_robust(problem, at, tau, epsilon, barrier)
-
-        at_reference = row_bounds(problem, np.ones_like(problem.mass), epsilon)
-    else:
-
-        def solve(at: Array) -> Solved:
-            return _solve_plain(problem, at, tau, barrier)
-
-        at_reference = []
-    feasibility = check_feasible(_support(problem), wanted)
-    if feasibility.violation > 0 and not at_reference:
-        raise InfeasibleThresholdsError(wanted, _alone(problem), feasibility.relaxed)
-    try:
-        return _solution(problem, solve(wanted), wanted)
-    except DualConvergenceError as error:
-        if not at_reference:
-            raise
-        sure = np.minimum(wanted, np.array([bound.value for bound in at_reference]))
-        attainable = np.array(
-            [_highest(solve, sure, _lift(sure, k, high))[k] for k, high in enumerate(_alone(problem))]
+        compiled = CompiledComparisons.build(comparisons, rows)
+        return solve_over_comparisons(
+            rows, asked, temperature, kappa, radius, compiled, logarithmic
         )
-        raise InfeasibleThresholdsError(wanted, attainable, _highest(solve, sure, wanted)) from error
+    if radius.any():
+        from mopo_pipeline.mopo.robust import solve_over_rows
+
+        return solve_over_rows(rows, asked, temperature, kappa, radius, logarithmic)
+    return _solve_plain(rows, asked, temperature, kappa, logarithmic)
 
 
-def _solve_plain(problem: Problem, thresholds: Array, tau: float, barrier: float) -> Solved:
-    multipliers, policy = minimise_dual(problem, thresholds, tau, barrier=barrier)
-    values = policy.values[1:]
-    bounds = [LowerBound(float(value), np.inf, problem.mass) for value in values]
-    dual = policy.dual - float(multipliers @ thresholds)
-    gap = dual - (float(policy.values[0]) - tau * policy.kl)
-    if barrier > 0:
-        gap -= barrier * thresholds.size
-    return multipliers, policy, bounds, gap
+def _solve_plain(
+    rows: Rows, thresholds: Array, tau: float, pooling: float, logarithmic: bool
+) -> DualSolution:
+    """Newton on the dual (3), with a certificate where it has no minimum."""
+    start = np.full(thresholds.size, barrier.START) if logarithmic else np.zeros(thresholds.size)
+    if len(rows.mass) > LARGE and len(rows.starts) > 1000 and thresholds.size:
+        sample = subsample(rows, LARGE // 10)
+        rough = _newton(sample, thresholds, tau, pooling, logarithmic, start)[0]
+        start = start if rough.unbounded else rough.point
+    found, tilted = _newton(rows, thresholds, tau, pooling, logarithmic, start)
+    bounds = tilted.values[1:]
+    if (bounds < thresholds - TOLERANCE).any():
+        reach = one_group(rows) if pooling > 0 else rows
+        relaxed, certificate = nearest_attainable(reach, thresholds)
+        if certificate > TOLERANCE:
+            raise InfeasibleThresholdsError(thresholds, attainable_alone(reach), relaxed)
+        if not found.converged and (bounds < thresholds - 1e-6).any():
+            raise NotConvergedError(
+                f"the dual did not converge: thresholds {thresholds} against values {bounds} after "
+                f"{found.evaluations} evaluations; raise tau (now {tau:g})"
+            )
+    return assemble(rows, found.point, tilted, bounds, np.full(bounds.size, np.inf), thresholds,
+                    tau, pooling, logarithmic)  # fmt: skip
 
 
-def _support(problem: Problem) -> Problem:
-    """Rows a prompt's policy may use: its own, or all of them once a pool is lent."""
-    if problem.pooling == 0.0:
-        return problem
-    return Problem.build(problem.scores, problem.mass, np.zeros(problem.mass.size, dtype=np.intp), 0.0)
+def _newton(
+    rows: Rows, thresholds: Array, tau: float, pooling: float, logarithmic: bool, start: Array
+) -> tuple[Minimum, Tilted]:
+    """Minimise the dual; returns where, and the rows tilted there."""
+    latest: dict[bytes, Tilted] = {}
+
+    def oracle(point: Array) -> tuple[float, Array, Array]:
+        tilted = tilt(rows, point, tau, pooling)
+        latest.clear()
+        latest[point.tobytes()] = tilted
+        value = tau * tilted.log_normaliser - float(point @ thresholds)
+        gradient = tilted.values[1:] - thresholds
+        hessian = tilted.covariance[1:, 1:] / tau
+        if logarithmic:
+            return barrier.add(point, value, gradient, hessian)
+        return value, gradient, hessian
+
+    found = minimise(oracle, start, floor=lowest_objective(rows, tau, pooling) - 1.0)
+    kept = latest.get(found.point.tobytes())
+    return found, kept if kept is not None else tilt(rows, found.point, tau, pooling)
 
 
-def _alone(problem: Problem) -> Array:
-    support = _support(problem)
-    return np.array([value_range(support, k)[1] for k in range(1, problem.scores.shape[1])])
+def lowest_objective(rows: Rows, tau: float, pooling: float) -> float:
+    """A value below ``G_0 - tau KL`` of every policy: a dual below it has no primal solution."""
+    rarest = np.log(rows.mass.min())
+    if pooling > 0:
+        rarest -= np.log1p(pooling)
+    return float(rows.columns[0].min() + tau * rarest)
 
 
-def _lift(base: Array, k: int, high: float) -> Array:
-    lifted = base.copy()
-    lifted[k] = max(high, base[k])
-    return lifted
-
-
-def _highest(solve: Callable[[Array], Solved], sure: Array, wanted: Array) -> Array:
-    """Last thresholds on the segment from ``sure`` to ``wanted`` that the solver meets."""
-    low, high = 0.0, 1.0
-    for _ in range(_RELAXATION_STEPS):
-        middle = 0.5 * (low + high)
-        at = sure + middle * (wanted - sure)
-        try:
-            solve(at)
-            low = middle
-        except DualConvergenceError:
-            high = middle
-    return sure + low * (wanted - sure)
-
-
-def _solution(problem: Problem, solved: Solved, thresholds: Array) -> DualSolution:
-    multipliers, policy, bounds, gap = solved
-    joint = policy.ratio * problem.mass
-    values = joint @ problem.scores
+def assemble(
+    rows: Rows, multipliers: Array, tilted: Tilted, bounds: Array, chi: Array, thresholds: Array,
+    tau: float, pooling: float, logarithmic: bool,
+) -> DualSolution:  # fmt: skip
+    """Everything a caller reads, from the solved multipliers."""
+    ratio = sorted_ratio(rows, tilted.weights)
+    dual = tau * tilted.log_normaliser - float(multipliers @ thresholds)
+    kl = kl_from_reference(rows, ratio)
+    divergence = kl if pooling == 0 else _divergence(tilted, multipliers, tau)
+    gap = dual - (float(tilted.values[0]) - tau * divergence)
+    if logarithmic:
+        gap += barrier.conjugate(multipliers) - barrier.utility(bounds - thresholds)
     return DualSolution(
         multipliers=multipliers,
-        ratio=problem.to_caller(policy.ratio),
-        values=values,
-        bounds=np.array([bound.value for bound in bounds]),
-        chi=np.array([bound.chi for bound in bounds]),
-        duality_gap=float(gap),
-        ess=float(1.0 / (joint @ joint)),
-        kl=policy.kl,
-        status=tuple("active" if m > _ACTIVE else "inactive" for m in multipliers),
+        ratio=rows.restore(ratio),
+        values=tilted.values,
+        bounds=bounds,
+        chi=chi,
+        duality_gap=gap,
+        ess=effective_share(rows, ratio),
+        status=statuses(multipliers, bounds - thresholds),
+        kl=kl,
+        dual_value=dual,
+    )
+
+
+def _divergence(tilted: Tilted, multipliers: Array, tau: float) -> float:
+    """KL of each prompt's policy from what it draws on: its own rows and the pool."""
+    exponent = float(np.append(1.0, multipliers) @ tilted.values) / tau
+    return exponent - tilted.log_normaliser
+
+
+def effective_share(rows: Rows, ratio: Array) -> float:
+    """``E[ratio]² / E[ratio²]``, in (0, 1]."""
+    return float((rows.mass @ ratio) ** 2 / (rows.mass @ ratio**2))
+
+
+def kl_from_reference(rows: Rows, ratio: Array) -> float:
+    """``E[ratio log ratio]`` in nats."""
+    logs = np.log(ratio, where=ratio > 0, out=np.zeros_like(ratio))
+    return max(float(rows.mass @ (ratio * logs)), 0.0)
+
+
+def statuses(multipliers: Array, slack: Array) -> tuple[str, ...]:
+    """A constraint is active where its price exceeds its slack."""
+    return tuple(
+        "active" if price > max(room, 0.0) and price > 1e-9 else "inactive"
+        for price, room in zip(multipliers, slack, strict=True)
     )

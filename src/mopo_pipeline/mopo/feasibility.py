@@ -1,60 +1,17 @@
-"""What can be attained: each objective alone, and several thresholds together."""
-
-from dataclasses import dataclass
+"""Which thresholds can be met: alone, together, and the nearest that can."""
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.optimize import linprog
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import nnls
 
-from mopo_pipeline.errors import MopoError
-from mopo_pipeline.mopo.groups import Problem
-from mopo_pipeline.mopo.validation import (
-    Array,
-    group_array,
-    non_negative,
-    positive,
-    reference_array,
-    win_rate_array,
-)
+from mopo_pipeline.mopo.checks import check_number
+from mopo_pipeline.mopo.ratio import best_responses
+from mopo_pipeline.mopo.rows import Rows, build_rows
+
+Array = NDArray[np.float64]
 
 TOLERANCE = 1e-9
-_MAX_COLUMNS = 500
-_SECONDARY = 1e-4
-
-
-class InfeasibleThresholdsError(MopoError, ValueError):
-    """No policy on these rows meets the thresholds.
-
-    Attributes:
-        attainable: (K-1,) what each constrained objective can reach alone.
-        relaxed: (K-1,) the nearest thresholds, none above what was asked, that can all be met.
-    """
-
-    def __init__(self, thresholds: Array, attainable: Array, relaxed: Array) -> None:
-        self.thresholds = thresholds
-        self.attainable = attainable
-        self.relaxed = relaxed
-        together = "" if (thresholds > attainable + TOLERANCE).any() else " (each alone can be met, not all together)"
-        super().__init__(
-            f"no policy on these rows reaches thresholds {_digits(thresholds)}{together}: "
-            f"each alone reaches at most {_digits(attainable)}; "
-            f"the nearest that can all be met are {_digits(relaxed)}"
-        )
-
-
-@dataclass(frozen=True)
-class Feasibility:
-    """Smallest relaxation under which all thresholds can be met, with the certificate.
-
-    Attributes:
-        relaxed: (K-1,) thresholds that can all be met; equal to those asked where they are feasible.
-        violation: largest amount any threshold had to give.
-        normal: (K-1,) non-negative combination of the constraints that no policy satisfies (Farkas).
-    """
-
-    relaxed: Array
-    violation: float
-    normal: Array
+"""Win rate by which a threshold may exceed what is attainable and still count as met."""
 
 
 def attainable_range(
@@ -67,92 +24,86 @@ def attainable_range(
 ) -> Array:
     """Lowest and highest value of each objective over all policies supported by the rows.
 
+    ``E_x min_y s_k`` and ``E_x max_y s_k``. With ``epsilon`` > 0 both ends are lower bounds
+    (eq. 4 over rows): the bound of the policy that plays each prompt's worst response, and the
+    greatest bound any policy has. A high end is what a threshold can reach *alone*.
+
     Args:
         win_rates: (N, K) in [0, 1].
-        tau: KL temperature > 0; with a radius it sets how closely the best bound is approached.
-        reference: (N,) mass >= 0, uniform if None.
-        groups: (N,) integer prompt ids, one group if None.
-        epsilon: radius of the row-robust bound; the range is then that of the bound (4).
+        tau: temperature > 0; the range without KL penalty does not depend on it.
+        reference: (N,) mass >= 0; a row of no mass is out of every policy's reach.
+        groups: (N,) integer prompt ids.
+        epsilon: radius >= 0 of the bound.
 
     Returns:
-        (K, 2): low, high.
+        (K, 2) array of (low, high), win rates.
 
     >>> attainable_range([[0.2, 0.9], [0.8, 0.1]], tau=0.1).tolist()
     [[0.2, 0.8], [0.1, 0.9]]
     """
-    scores = win_rate_array(win_rates)
-    positive(tau, "tau")
-    epsilon = non_negative(epsilon, "epsilon")
-    mass = reference_array(reference, scores.shape[0])
-    problem = Problem.build(scores, mass, group_array(groups, scores.shape[0]), 0.0)
-    if epsilon > 0:
-        from mopo_pipeline.mopo.robust import robust_range
+    rows = build_rows(win_rates, reference, groups)
+    check_number("tau", tau, above=0)
+    radius = check_number("epsilon", epsilon, at_least=0)
+    directions = np.eye(rows.n_objectives)
+    low = [-best_responses(rows, -direction)[0] for direction in directions]
+    high = [best_responses(rows, direction)[0] for direction in directions]
+    if radius > 0:
+        from mopo_pipeline.mopo.robust import greatest_bound, worst_bound
 
-        return robust_range(problem, tau, epsilon)
-    return np.array([value_range(problem, k) for k in range(scores.shape[1])])
-
-
-def value_range(problem: Problem, objective: int) -> tuple[float, float]:
-    """Low and high of one objective: the worst and the best response of every prompt."""
-    column = problem.scores[:, objective]
-    low = -problem.max(-column)
-    high = problem.max(column)
-    return float(problem.prompt_mass @ low), float(problem.prompt_mass @ high)
+        low = [worst_bound(rows, k, radius) for k in range(rows.n_objectives)]
+        high = [greatest_bound(rows, k, radius) for k in range(rows.n_objectives)]
+    return np.column_stack([low, high])
 
 
-def check_feasible(problem: Problem, thresholds: Array) -> Feasibility:
-    """Nearest feasible thresholds by column generation over vertex policies.
+def attainable_alone(rows: Rows) -> Array:
+    """``E_x max_y s_k`` of each constrained objective, (K-1,)."""
+    directions = np.eye(rows.n_objectives)[1:]
+    return np.array([best_responses(rows, direction)[0] for direction in directions])
 
-    A small linear programme mixes the value vectors of deterministic policies found so far; its duals
-    name the direction in which the next policy is best (one pass over the rows). Exact at termination:
-    no policy improves the mixture.
+
+def nearest_attainable(rows: Rows, thresholds: Array, max_rounds: int = 500) -> tuple[Array, float]:
+    """Project thresholds on what policies can reach together (Euclidean, downwards only).
+
+    Wolfe's method: the projection on the hull of the policies found so far gives a direction; the
+    best deterministic policy in that direction, one pass over the rows, joins the hull until none
+    helps. The result is a mixture of policies that exist, so it is attained, not approximated.
+
+    Args:
+        rows: sorted rows.
+        thresholds: (K-1,) win rates asked for.
+        max_rounds: passes at most.
+
+    Returns:
+        (K-1,) thresholds that one policy meets together, none above what was asked; and how far
+        the weighted sum of the asked ones lies above every policy: positive certifies that the
+        asked ones cannot be met.
     """
-    n = thresholds.size
-    if n == 0:
-        return Feasibility(thresholds, 0.0, np.zeros(0))
-    vertices = [vertex_values(problem, direction) for direction in np.vstack([np.eye(n), np.ones((1, n))])]
-    for _ in range(_MAX_COLUMNS):
-        relaxation, normal, price = _master(np.array(vertices), thresholds)
-        candidate = vertex_values(problem, normal)
-        if normal @ candidate <= price + 1e-11:
+    uniform = np.ones(len(thresholds)) / max(len(thresholds), 1)
+    vertices = [best_responses(rows, np.append(0.0, uniform))[1][1:]]
+    reached, certificate = np.minimum(vertices[0], thresholds), -np.inf
+    for _ in range(max_rounds):
+        reached = _project(np.array(vertices), thresholds)
+        direction = thresholds - reached
+        distance = float(np.linalg.norm(direction))
+        if distance <= TOLERANCE:
+            return reached, min(certificate, 0.0)
+        direction = direction / distance
+        best, values = best_responses(rows, np.append(0.0, direction))
+        certificate = max(certificate, float(direction @ thresholds) - best)
+        if best - float(direction @ reached) <= 1e-10:
             break
-        vertices.append(candidate)
-    violation = float(relaxation.max(initial=0.0))
-    if violation <= TOLERANCE:
-        return Feasibility(thresholds.copy(), 0.0, normal)
-    return Feasibility(thresholds - relaxation - TOLERANCE * (relaxation > 0), violation, normal)
+        vertices.append(values[1:])
+    return reached, certificate
 
 
-def vertex_values(problem: Problem, direction: Array) -> Array:
-    """Values (K-1,) of the policy that plays, per prompt, the best response in ``direction``."""
-    constrained = problem.scores[:, 1:]
-    projected = constrained @ direction
-    best = projected >= problem.spread(problem.max(projected)) - 1e-15
-    mass = np.where(best, problem.mass, 0.0)
-    mass *= problem.spread(problem.prompt_mass / problem.sum(mass))
-    return np.asarray(mass @ constrained)
-
-
-def _master(vertices: Array, thresholds: Array) -> tuple[Array, Array, float]:
-    """Mix vertex policies so that the largest shortfall, then the total shortfall, is smallest.
-
-    Returns the shortfalls (K-1,), the duals of the constraints (K-1,) and of the mixture.
-    """
-    m, n = vertices.shape
-    cost = np.r_[np.zeros(m), np.full(n, _SECONDARY), 1.0]
-    covers = np.hstack([-vertices.T, -np.eye(n), np.zeros((n, 1))])
-    largest = np.hstack([np.zeros((n, m)), np.eye(n), -np.ones((n, 1))])
-    result = linprog(
-        cost,
-        A_ub=np.vstack([covers, largest]),
-        b_ub=np.r_[-thresholds, np.zeros(n)],
-        A_eq=np.r_[np.ones(m), np.zeros(n + 1)][None, :],
-        b_eq=[1.0],
-        method="highs",
-    )
-    normal = -result.ineqlin.marginals[:n]
-    return result.x[m : m + n], np.maximum(normal, 0.0), float(-result.eqlin.marginals[0]) * -1.0
-
-
-def _digits(values: Array) -> str:
-    return "(" + ", ".join(f"{v:.4f}" for v in values) + ")"
+def _project(vertices: Array, thresholds: Array) -> Array:
+    """Nearest point to ``thresholds`` of the vertices' hull and everything below it."""
+    count, size = vertices.shape
+    weight = 1e4
+    system = np.zeros((size + 1, count + size))
+    system[:size, :count] = vertices.T
+    system[:size, count:] = -np.eye(size)
+    system[size, :count] = weight
+    solution, _ = nnls(system, np.append(thresholds, weight), maxiter=100 * (count + size))
+    mixture = solution[:count] / solution[:count].sum()
+    return np.minimum(vertices.T @ mixture, thresholds)

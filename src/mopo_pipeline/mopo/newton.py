@@ -1,110 +1,108 @@
-"""Exact minimisation of the dual over non-negative multipliers."""
+"""Projected Newton for a smooth convex function of a few multipliers >= 0."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
 
-from mopo_pipeline.errors import MopoError
-from mopo_pipeline.mopo.groups import Problem
-from mopo_pipeline.mopo.tilt import Tilt, tilt
-from mopo_pipeline.mopo.validation import Array
-
-GRADIENT_TOLERANCE = 1e-11
-_MAX_ITERATIONS = 200
+Array = NDArray[np.float64]
+Oracle = Callable[[Array], tuple[float, Array, Array]]
+"""multipliers (m,) -> value, gradient (m,), Hessian (m, m)."""
 
 
-class DualConvergenceError(MopoError, RuntimeError):
-    """The dual did not reach its tolerance; thresholds sit at the very edge of the attainable set."""
+@dataclass(frozen=True)
+class Minimum:
+    """Where the search ended.
+
+    Attributes:
+        point: (m,) multipliers >= 0.
+        value: the function there.
+        gradient: (m,).
+        converged: the optimality conditions hold within the tolerance.
+        unbounded: the value fell below ``floor``.
+        evaluations: calls of the oracle.
+    """
+
+    point: Array
+    value: float
+    gradient: Array
+    converged: bool
+    unbounded: bool
+    evaluations: int
 
 
-def minimise_dual(
-    problem: Problem,
-    thresholds: Array,
-    tau: float,
+def minimise(
+    oracle: Oracle,
+    start: Array,
     *,
-    start: Array | None = None,
-    barrier: float = 0.0,
-    cap: float = np.inf,
-) -> tuple[Array, Tilt]:
-    """Minimise g(lambda) - barrier * sum(log lambda) over lambda >= 0 by projected Newton steps.
+    floor: float = -np.inf,
+    tolerance: float = 1e-10,
+    max_steps: int = 200,
+) -> Minimum:
+    """Minimise over the non-negative orthant, exact Newton steps with backtracking.
+
+    Each step solves the quadratic model under the bounds exactly (non-negative least squares), so
+    a constraint enters or leaves the active set in one step.
 
     Args:
-        problem: rows by prompt.
-        thresholds: (K-1,).
-        tau: temperature > 0.
-        start: (K-1,) warm start >= 0.
-        barrier: weight sigma of the log-barrier variant; 0 for the Lagrangian.
-        cap: largest multiplier; beyond it the thresholds are taken for unreachable.
-
-    Returns:
-        The multipliers (K-1,) and the policy's evaluation there.
-
-    Raises:
-        DualConvergenceError: a multiplier ran past ``cap``, or no convergence.
+        oracle: value, gradient and Hessian.
+        start: (m,) first point, >= 0.
+        floor: a value no bounded problem goes below; reaching it ends the search.
+        tolerance: on the gradient where it should be >= 0, and on point times gradient.
+        max_steps: Newton steps at most.
     """
-    n = thresholds.size
-    point = np.zeros(n) if start is None else np.array(start, dtype=np.float64)
-    if barrier > 0:
-        point = np.maximum(point, np.sqrt(barrier * tau))
-    current = tilt(problem, point, tau)
-    for _ in range(_MAX_ITERATIONS):
-        gradient = current.values[1:] - thresholds
-        curvature = current.covariance / tau
-        if barrier > 0:
-            gradient = gradient - barrier / point
-            curvature = curvature + np.diag(barrier / point**2)
-        free = (point > 0) | (gradient < 0)
-        residual = np.where(free, gradient, 0.0)
-        if np.abs(residual).max(initial=0.0) <= GRADIENT_TOLERANCE:
-            return point, current
-        direction = _newton_direction(gradient, curvature, free)
-        moved = _line_search(problem, thresholds, tau, barrier, point, current, gradient, direction)
-        if moved is None:
-            return point, current
-        point, current = moved
-        if point.max() > cap:
-            raise DualConvergenceError(f"multipliers ran past {cap:g}: {point.tolist()}")
-    raise DualConvergenceError(
-        f"no convergence in {_MAX_ITERATIONS} Newton steps; residual {np.abs(residual).max():.2e}"
-    )
+    point = np.array(start, dtype=np.float64)
+    value, gradient, hessian = oracle(point)
+    evaluations = 1
+    for _ in range(max_steps):
+        if value < floor:
+            return Minimum(point, value, gradient, False, True, evaluations)
+        if _optimal(point, gradient, tolerance):
+            return Minimum(point, value, gradient, True, False, evaluations)
+        target = _model_minimum(point, gradient, hessian)
+        step = target - point
+        slope = float(gradient @ step)
+        length, accepted = 1.0, False
+        for _ in range(60):
+            trial = np.maximum(point + length * step, 0.0)
+            new_value, new_gradient, new_hessian = oracle(trial)
+            evaluations += 1
+            noise = 4e-16 * (1 + abs(value))
+            accepted = bool(np.isfinite(new_value)) and (
+                new_value <= value + 1e-4 * length * slope + noise
+            )
+            if accepted:
+                break
+            length *= _shrink(length, slope, new_value - value)
+        if not accepted or (trial == point).all():
+            break
+        point, value, gradient, hessian = trial, new_value, new_gradient, new_hessian
+    converged = _optimal(point, gradient, 1e3 * tolerance)
+    return Minimum(point, value, gradient, converged, value < floor, evaluations)
 
 
-def _newton_direction(gradient: Array, curvature: Array, free: Array) -> Array:
-    """Newton step on the free multipliers, lightly damped where the curvature vanishes."""
-    direction = np.zeros_like(gradient)
-    index = np.flatnonzero(free)
-    block = curvature[np.ix_(index, index)]
-    damping = 1e-12 * max(np.trace(block), 1e-300)
-    direction[index] = -np.linalg.lstsq(block + damping * np.eye(index.size), gradient[index], rcond=None)[0]
-    if direction @ gradient >= 0:
-        direction[index] = -gradient[index]
-    return direction
+def _optimal(point: Array, gradient: Array, tolerance: float) -> bool:
+    return bool((gradient >= -tolerance).all() and (np.abs(point * gradient) <= tolerance).all())
 
 
-def _line_search(
-    problem: Problem,
-    thresholds: Array,
-    tau: float,
-    barrier: float,
-    point: Array,
-    current: Tilt,
-    gradient: Array,
-    direction: Array,
-) -> tuple[Array, Tilt] | None:
-    """Backtrack along the projected path until the objective falls enough; None at the precision limit."""
+def _model_minimum(point: Array, gradient: Array, hessian: Array) -> Array:
+    """Minimiser over the orthant of the quadratic model, lightly damped where it is flat."""
+    scale = max(float(np.trace(hessian)), 1e-300)
+    damping = max(1e-10 * scale, 1e-14 * float(np.linalg.norm(gradient)), 1e-300)
+    values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))
+    root = np.sqrt(np.maximum(values, 0.0) + damping)
+    factor = (vectors * root).T
+    offset = (vectors.T @ gradient) / root
+    target, _ = nnls(factor, factor @ point - offset, maxiter=50 * len(point) + 50)
+    return np.asarray(target, dtype=np.float64)
 
-    def objective(at: Array, evaluated: Tilt) -> float:
-        value = evaluated.dual - float(at @ thresholds)
-        return value - barrier * float(np.log(at).sum()) if barrier > 0 else value
 
-    before = objective(point, current)
-    floor = point * 0.01 if barrier > 0 else 0.0
-    step = 1.0
-    while step > 1e-10:
-        candidate = np.maximum(point + step * direction, floor)
-        change = float(gradient @ (candidate - point))
-        evaluated = tilt(problem, candidate, tau)
-        after = objective(candidate, evaluated)
-        rounding = 1e-15 * (1.0 + abs(before))
-        if after <= before + 1e-4 * change + rounding:
-            return (candidate, evaluated) if not np.array_equal(candidate, point) else None
-        step *= 0.5
-    return None
+def _shrink(length: float, slope: float, rise: float) -> float:
+    """Factor that lands on the minimum of the parabola through the trial, within [0.1, 0.5]."""
+    if not np.isfinite(rise):
+        return 0.1
+    curvature = 2 * (rise - length * slope)
+    best = -length * slope / curvature if curvature > 0 else 0.5
+    return float(np.clip(best, 0.1, 0.5))

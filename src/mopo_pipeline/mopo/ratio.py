@@ -1,0 +1,144 @@
+"""The importance ratio and the dual of the constrained problem (method.md, eqs. 2 and 3).
+
+For multipliers lambda every row has the exponent ``u = (s_0 + lambda's)/tau``. With ``Z(x)`` the
+normaliser of prompt x, the dual is ``g(lambda) = tau E_x log Z(x) - lambda'b``; its gradient is
+``E[ratio s] - b`` and its Hessian a covariance.
+
+``Z(x) = (n_x Zhat_x + kappa Z_pool)/(n_x + kappa)`` mixes the prompt's own mean of exp(u) with the
+mean over all rows: the prompt answers with one of its own n_x responses or of kappa pseudo-responses
+from the pool. The ratio is the derivative of the dual with respect to the exponents::
+
+    ratio_i = exp(u_i) (a_x / Z(x) + E_x'[(1 - a_x') / Z(x')]),   a_x = n_x / (n_x + kappa)
+
+so kappa = 0 is eq. (2), normalised within each prompt; kappa = inf is a single pool; and in between
+the dual stays convex and exact, and the ratio has mean 1 over all rows.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mopo_pipeline.mopo.rows import Rows
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Tilted:
+    """The rows under the ratio of one multiplier vector.
+
+    Attributes:
+        log_normaliser: ``E_x log Z(x)``, so that the dual is tau times it minus lambda'b.
+        weights: (n,) reference mass times ratio, sum 1.
+        values: (K,) ``E[ratio s_k]``.
+        covariance: (K, K) ``E_x Cov_x(s)`` under each prompt's policy; the Hessian is this / tau.
+        centres: (K, G) the ratio's own derivative: ``d log ratio_i = (s_i - centre) / tau``.
+    """
+
+    log_normaliser: float
+    weights: Array
+    values: Array
+    covariance: Array
+    centres: Array
+
+
+def tilt(rows: Rows, multipliers: Array, tau: float, pooling: float = 0.0) -> Tilted:
+    """Exponential tilting of the reference by the win rates, with two derivatives.
+
+    One exp and two grouped sums per row, in cache-sized chunks.
+
+    Args:
+        rows: sorted rows; a single group where ``pooling`` is infinite.
+        multipliers: (K-1,) >= 0.
+        tau: temperature > 0.
+        pooling: kappa >= 0, finite.
+    """
+    coefficients = np.append(1.0, multipliers) / tau
+    n_objectives, n_rows = rows.columns.shape
+    weights = np.empty(n_rows)
+    log_own = np.empty(len(rows.starts))
+    peaks = np.empty(len(rows.starts))
+    means = np.empty((n_objectives, len(rows.starts)))
+    for here, groups, starts in rows.chunks():
+        block = rows.columns[:, here]
+        exponent = coefficients @ block
+        peak = np.maximum.reduceat(exponent, starts)
+        counts = rows.counts[groups]
+        exponent -= np.repeat(peak, counts)
+        part = np.exp(exponent, out=exponent)
+        part *= rows.mass[here]
+        total = np.add.reduceat(part, starts)
+        for k in range(n_objectives):
+            means[k, groups] = np.add.reduceat(block[k] * part, starts) / total
+        weights[here] = part
+        peaks[groups] = peak
+        log_own[groups] = np.log(total / rows.group_mass[groups]) + peak
+    if pooling > 0:
+        log_z, log_factor, means, centres = _pooled(rows, log_own, means, pooling)
+    else:
+        log_z, log_factor, centres = log_own, -log_own, means
+    log_factor += peaks
+    second = np.zeros((n_objectives, n_objectives))
+    for here, groups, _ in rows.chunks():
+        part = weights[here]
+        part *= np.repeat(np.exp(log_factor[groups]), rows.counts[groups])
+        block = rows.columns[:, here]
+        second += (block * part) @ block.T
+    values = rows.columns @ weights
+    covariance = second - (means * rows.group_mass) @ means.T
+    return Tilted(float(rows.group_mass @ log_z), weights, values, covariance, centres)
+
+
+def _pooled(
+    rows: Rows, log_own: Array, means: Array, pooling: float
+) -> tuple[Array, Array, Array, Array]:
+    """Mix each prompt with the pool.
+
+    Returns:
+        (G,) log Z(x); (G,) log factor on exp(u); (K, G) mean win rates of each prompt's policy;
+        (K, G) centres of the ratio's derivative.
+    """
+    share = rows.counts / (rows.counts + pooling)
+    log_share, log_rest = np.log(share), np.log1p(-share)
+    in_pool = np.log(rows.group_mass) + log_own
+    log_pool = np.logaddexp.reduce(in_pool)
+    pool_mean = means @ np.exp(in_pool - log_pool)
+    log_z = np.logaddexp(log_share + log_own, log_rest + log_pool)
+    own = np.exp(log_share + log_own - log_z)
+    policy_means = own * means + (1 - own) * pool_mean[:, None]
+    lent = np.log(rows.group_mass) + log_rest - log_z
+    log_lent = np.logaddexp.reduce(lent)
+    lent_mean = policy_means @ np.exp(lent - log_lent)
+    log_factor = np.logaddexp(log_share - log_z, log_lent)
+    direct = np.exp(log_share - log_z - log_factor)
+    centres = direct * policy_means + (1 - direct) * lent_mean[:, None]
+    return log_z, log_factor, policy_means, centres
+
+
+def sorted_ratio(rows: Rows, weights: Array) -> Array:
+    """The ratio of each sorted row, (n,): tilted weight over reference mass."""
+    ratio: Array = weights / rows.mass
+    return ratio
+
+
+def best_responses(rows: Rows, direction: Array) -> tuple[float, Array]:
+    """Mean over prompts of the best weighted win rate, and the win rates where it is attained.
+
+    Args:
+        rows: sorted rows.
+        direction: (K,) weights.
+
+    Returns:
+        ``E_x max_y direction's`` and the values (K,) of the policy that plays the maximiser.
+    """
+    values = np.zeros(rows.n_objectives)
+    for here, groups, starts in rows.chunks():
+        block = rows.columns[:, here]
+        score = direction @ block
+        peak = np.maximum.reduceat(score, starts)
+        hits = np.flatnonzero(score == np.repeat(peak, rows.counts[groups]))
+        owner = np.searchsorted(starts, hits, side="right") - 1
+        first = hits[np.concatenate([[True], owner[1:] != owner[:-1]])]
+        values += block[:, first] @ rows.group_mass[groups]
+    return float(direction @ values), values
