@@ -1,0 +1,1 @@
+"""How good the trained policy is: sampled, judged, re-weighted and, where possible, enumerated."""

@@ -1,0 +1,164 @@
+"""The pocket task's truth: exact optimum, exact fronts, exact values of trained models.
+
+Every answer to a prompt can be enumerated, so a policy's value is a sum over its own probabilities, the
+constrained optimum is solved over all answers, and the front needs no sampling.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mopo_pipeline.evaluation.fronts import Front, regularised_front, unregularised_front
+from mopo_pipeline.evaluation.intervals import prompt_bootstrap
+from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
+from mopo_pipeline.parameters.evaluate import EvaluateParams
+
+Array = NDArray[np.float64]
+
+UNKNOWN: dict[str, Any] = {
+    "optimum": None,
+    "behaviour": None,
+    "reference": None,
+    "policy": None,
+    "well_formed": None,
+    "fronts": [],
+}
+"""What is known of a task whose answers cannot be enumerated."""
+
+
+def exact_reference(
+    prompts: list[str],
+    reference_policy: Path,
+    policy: Path,
+    plan: dict[str, Any],
+    params: EvaluateParams,
+    seed: int,
+) -> dict[str, Any]:
+    """Everything that can be known exactly about the pocket task on these prompts.
+
+    Args:
+        prompts: held-out prompts of the pocket task.
+        reference_policy: directory of the reference model.
+        policy: directory of the trained model.
+        plan: the training plan; its tau and thresholds pose the problem.
+        params: interval and front sizes.
+        seed: of the bootstrap over prompts.
+
+    Returns:
+        JSON-ready: ``optimum`` of (1), values of ``behaviour``, ``reference`` and ``policy`` (each
+        objective's value, standard error and interval over prompts; malformed answers win
+        nothing), the ``well_formed`` mass of both models, ``fronts`` per pair of objectives.
+    """
+    from mopo_pipeline.sources import pocket
+
+    objectives = plan["objectives"]
+    problem = pocket.exact_problem(prompts)
+    columns = [pocket.OBJECTIVES.index(name) for name in objectives]
+    win_rates = np.asarray(problem.win_rates)[:, columns]
+    thresholds = np.array([plan["thresholds"][name] for name in objectives[1:]])
+    found: dict[str, Any] = {"behaviour": dict.fromkeys(objectives, 0.5), "well_formed": {}}
+    rows = [prompts[g] for g in problem.groups]
+    for name, directory in (("reference", reference_policy), ("policy", policy)):
+        mass = answer_mass(directory, rows, list(problem.texts), params, name)
+        found["well_formed"][name] = float(mass.sum() / len(prompts))
+        per_prompt = (mass[:, None] * win_rates).reshape(len(prompts), -1, len(objectives)).sum(1)
+        interval = prompt_bootstrap(
+            per_prompt,
+            np.ones((len(prompts), 1)),
+            confidence=params.confidence,
+            draws=params.bootstrap,
+            rng=np.random.default_rng([seed, 34]),
+        )
+        found[name] = {
+            objective: {
+                "value": float(interval.value[k]),
+                "se": _known(interval.se[k]),
+                "ci_low": _known(interval.low[k]),
+                "ci_high": _known(interval.high[k]),
+            }
+            for k, objective in enumerate(objectives)
+        }
+    found["optimum"] = _optimum(problem, win_rates, thresholds, plan)
+    found["fronts"] = exact_fronts(problem, win_rates, thresholds, plan, params.front_points)
+    return found
+
+
+def answer_mass(
+    directory: Path, prompts: list[str], texts: list[str], params: EvaluateParams, name: str
+) -> Array:
+    """Probability a model gives to each enumerated answer, (n,)."""
+    from mopo_pipeline.language.loading import load_model
+    from mopo_pipeline.language.logprobs import sequence_logprobs
+
+    scored = sequence_logprobs(
+        *load_model(directory),
+        prompts,
+        texts,
+        max_length=params.max_length,
+        batch_tokens=params.batch_tokens,
+        description=f"every answer, {name}",
+    )
+    return np.exp(scored.logprob)
+
+
+def exact_fronts(
+    problem: Any, win_rates: Array, thresholds: Array, plan: dict[str, Any], points: int
+) -> list[dict[str, Any]]:
+    """Fronts of every pair of objectives, with and without the KL term.
+
+    A pair with the primary holds every other threshold; a pair of constrained objectives leaves
+    the primary free, for there it is the thresholds' own room that is asked about.
+    """
+    objectives = plan["objectives"]
+    if points < 2 or len(objectives) < 2:
+        return []
+    fronts = []
+    for x in range(1, len(objectives)):
+        for y in range(x):
+            held = [k for k in range(1, len(objectives)) if k not in (x, y)] if y == 0 else []
+            floors = {k: float(thresholds[k - 1]) for k in held}
+            free = unregularised_front(win_rates, problem.reference, problem.groups, x, y, floors, points)
+            kept = regularised_front(
+                win_rates, problem.reference, problem.groups, x, y, floors, points, plan["tau"]
+            )
+            fronts.append(
+                {
+                    "x": objectives[x],
+                    "y": objectives[y],
+                    "held": [objectives[k] for k in held],
+                    "unregularised": _points(free),
+                    "regularised": _points(kept),
+                }
+            )
+    return fronts
+
+
+def _optimum(
+    problem: Any, win_rates: Array, thresholds: Array, plan: dict[str, Any]
+) -> dict[str, Any] | None:
+    objectives = plan["objectives"]
+    try:
+        solution = solve_dual(
+            win_rates,
+            thresholds,
+            tau=plan["tau"],
+            reference=problem.reference,
+            groups=problem.groups,
+        )
+    except InfeasibleThresholdsError:
+        return None
+    return {
+        "values": dict(zip(objectives, map(float, solution.values), strict=True)),
+        "multipliers": dict(zip(objectives[1:], map(float, solution.multipliers), strict=True)),
+        "kl": float(solution.kl),
+    }
+
+
+def _points(front: Front) -> list[list[float]]:
+    return [[float(x), float(y)] for x, y in front]
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,158 @@
+"""Which judges look at the completions, and what they say."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mopo_pipeline.judges.base import Judge, compare
+from mopo_pipeline.parameters.evaluate import JudgeParams
+from mopo_pipeline.parameters.preferences import PreferenceModelParams
+from mopo_pipeline.preferences.model import PreferenceModel
+
+log = logging.getLogger(__name__)
+
+MODEL_FILE = "preference_model.json"
+MIN_PROMPTS = 4
+
+
+def fit_evaluation_model(
+    responses: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    preference_model: Path,
+    objectives: tuple[str, ...],
+    params: PreferenceModelParams,
+    seed: int,
+    directory: Path,
+) -> dict[str, Any]:
+    """Fit a preference model on the validation split, which no policy was trained on.
+
+    With too few validation comparisons the training-split model stands in, and a finding says so.
+
+    Args:
+        responses: every response with its split.
+        comparisons: labelled pairs with their split.
+        preference_model: directory of the model the plan was made with; it may hold none.
+        objectives: names of the heads.
+        params: sizes and rates of the model.
+        seed: of folds, initial weights and batches.
+        directory: where the model is written; it stays empty when there is no model at all.
+
+    Returns:
+        Facts: comparisons, calibration per objective on held-out folds, findings.
+    """
+    from mopo_pipeline.preferences.calibration import calibration
+    from mopo_pipeline.preferences.fit import cross_fit
+
+    chosen = comparisons["split"] == "validation"
+    labels = comparisons.loc[chosen, list(objectives)]
+    prompts = int(comparisons.loc[chosen, "prompt_id"].nunique())
+    unlabelled = [name for name in objectives if labels[name].isna().all()]
+    if prompts < MIN_PROMPTS or unlabelled:
+        return _fall_back(preference_model, directory, prompts, unlabelled)
+    folds = min(params.folds, prompts)
+    fit = cross_fit(
+        responses, comparisons, objectives, params.model_copy(update={"folds": folds}), seed,
+        split="validation",
+    )  # fmt: skip
+    fit.model.save(directory)
+    held = fit.predictions[chosen.to_numpy()]
+    return {
+        "split": "validation",
+        "prompts": prompts,
+        "comparisons": int(chosen.sum()),
+        "objectives": {
+            name: calibration(held[:, k], labels[name].to_numpy(dtype=np.float64))
+            for k, name in enumerate(objectives)
+        },
+        "findings": [],
+    }
+
+
+def _fall_back(
+    preference_model: Path, directory: Path, prompts: int, unlabelled: list[str]
+) -> dict[str, Any]:
+    reason = (
+        f"objective {unlabelled[0]!r} has no label in the validation split"
+        if unlabelled and prompts >= MIN_PROMPTS
+        else f"the validation split has comparisons for {prompts} prompts, fewer than {MIN_PROMPTS}"
+    )
+    source = Path(preference_model)
+    split = None
+    consequence = "no preference model judges the policy"
+    if (source / MODEL_FILE).is_file():
+        PreferenceModel.load(source).save(directory)
+        split, consequence = "train", "the model that trained the policy also judges it"
+    log.warning("%s: %s", reason, consequence)
+    finding = {
+        "name": "judge not independent" if split else "no preference judge",
+        "value": float(prompts),
+        "limit": float(MIN_PROMPTS),
+        "remedy": f"{reason}, so {consequence}: raise ingest.split.validation or add labels",
+        "severity": "warning",
+    }
+    return {"split": split, "prompts": prompts, "comparisons": 0, "objectives": {},
+            "findings": [finding]}  # fmt: skip
+
+
+def evaluation_model(directory: Path) -> PreferenceModel | None:
+    """The fitted evaluation model, or None where there was nothing to fit it on."""
+    path = Path(directory)
+    return PreferenceModel.load(path) if (path / MODEL_FILE).is_file() else None
+
+
+def choose_judges(
+    source: str, model: PreferenceModel | None, objectives: tuple[str, ...], params: JudgeParams
+) -> list[Judge]:
+    """The judges of a run, most trusted first: rules, reward models, the evaluation model.
+
+    ``rules: auto`` takes the pocket task's rules for its source, the text rules for ``sampled``.
+    """
+    automatic = {"pocket": "pocket", "sampled": "text"}.get(source, "none")
+    kind = automatic if params.rules == "auto" else params.rules
+    judges: list[Judge] = []
+    if kind == "pocket":
+        from mopo_pipeline.judges.pocket import PocketRules
+
+        judges.append(PocketRules(objectives))
+    elif kind == "text":
+        from mopo_pipeline.judges.rules import TextRules
+
+        judges.append(TextRules(objectives))
+    if params.reward_models:
+        from mopo_pipeline.judges.hub import RewardModelJudge
+
+        judges.append(RewardModelJudge(params.reward_models, objectives))
+    if params.preference_model and model is not None:
+        from mopo_pipeline.judges.preference import PreferenceModelJudge
+
+        judges.append(PreferenceModelJudge(model, objectives))
+    return judges
+
+
+def judge_completions(
+    completions: pd.DataFrame, responses: pd.DataFrame, judges: list[Judge]
+) -> pd.DataFrame:
+    """Scores and win rates of every completion by every judge.
+
+    A completion's opponents are the data's own responses to its prompt.
+
+    Returns:
+        completion_id, judge, one score column per objective and one ``<objective>_win_rate``.
+    """
+    answers = responses.groupby("prompt_id")["response"].agg(list)
+    opponents = answers.reindex(completions["prompt_id"]).tolist()
+    parts = []
+    for judge in judges:
+        scores, win_rates = compare(
+            judge, completions["prompt"].tolist(), completions["completion"].tolist(), opponents
+        )
+        columns = {name: scores[:, k] for k, name in enumerate(judge.objectives)}
+        columns |= {f"{name}_win_rate": win_rates[:, k] for k, name in enumerate(judge.objectives)}
+        identity = {"completion_id": completions["completion_id"], "judge": judge.name}
+        parts.append(pd.DataFrame(identity | columns))
+    if not parts:
+        return pd.DataFrame({"completion_id": pd.Series(dtype=str), "judge": pd.Series(dtype=str)})
+    return pd.concat(parts, ignore_index=True)

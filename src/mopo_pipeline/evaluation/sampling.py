@@ -1,0 +1,132 @@
+"""Answers of the reference and of the policy to held-out prompts, with both log-probabilities."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.parameters.evaluate import EvaluateParams
+
+POLICIES = ("reference", "policy")
+
+
+def held_out_prompts(responses: pd.DataFrame, limit: int | None, seed: int) -> pd.DataFrame:
+    """Distinct test prompts (prompt_id, prompt), at most ``limit`` of them, drawn by seed.
+
+    Raises:
+        InputError: the test split holds no prompt.
+    """
+    test = responses.loc[responses["split"] == "test", ["prompt_id", "prompt"]]
+    test = test.drop_duplicates("prompt_id").reset_index(drop=True)
+    if test.empty:
+        raise InputError(
+            "the test split holds no prompts, so nothing can be evaluated: lower ingest.split.train "
+            "or ingest.split.validation, or add prompts"
+        )
+    if limit is None or limit >= len(test):
+        return test
+    rng = np.random.default_rng([seed, 31])
+    chosen = np.sort(rng.choice(len(test), size=limit, replace=False))
+    return test.iloc[chosen].reset_index(drop=True)
+
+
+def sample_completions(
+    reference_policy: Path,
+    policy: Path,
+    responses: pd.DataFrame,
+    params: EvaluateParams,
+    seed: int,
+) -> pd.DataFrame:
+    """Draw completions from both models and score each under both.
+
+    Returns:
+        prompt_id, completion_id, policy (reference or policy), prompt, completion, n_tokens,
+        logprob_policy, logprob_reference (nats, summed over the completion's tokens).
+    """
+    from mopo_pipeline.language.generation import sample_responses
+    from mopo_pipeline.language.loading import load_model
+    from mopo_pipeline.language.logprobs import sequence_logprobs
+
+    asked = held_out_prompts(responses, params.sampling.prompts, seed)
+    size = params.sampling
+    prompts = asked["prompt"].tolist()
+    models = {"reference": load_model(reference_policy), "policy": load_model(policy)}
+    parts = []
+    for number, name in enumerate(POLICIES):
+        drawn = sample_responses(
+            *models[name],
+            prompts,
+            n=size.samples,
+            max_new_tokens=size.max_new_tokens,
+            temperature=size.temperature,
+            top_p=size.top_p,
+            seed=2 * seed + number,
+            batch_size=size.batch_size,
+            description=f"answers of the {name}",
+        )
+        part = asked.loc[asked.index.repeat(size.samples)].reset_index(drop=True)
+        numbers = np.tile(np.arange(size.samples), len(asked))
+        part["completion_id"] = [
+            f"{name}-{p}-{n:02d}" for p, n in zip(part["prompt_id"], numbers, strict=True)
+        ]
+        parts.append(part.assign(policy=name, completion=[t for texts in drawn for t in texts]))
+    table = pd.concat(parts, ignore_index=True)
+    for name in reversed(POLICIES):
+        scored = sequence_logprobs(
+            *models[name],
+            table["prompt"].tolist(),
+            table["completion"].tolist(),
+            max_length=params.max_length,
+            batch_tokens=params.batch_tokens,
+            description=f"log-probabilities, {name}",
+        )
+        table["n_tokens"] = scored.n_tokens
+        table[f"logprob_{name}"] = scored.logprob
+    return table[
+        [
+            "prompt_id", "completion_id", "policy", "prompt", "completion", "n_tokens",
+            "logprob_policy", "logprob_reference",
+        ]
+    ]  # fmt: skip
+
+
+def held_out_logprobs(
+    policy: Path,
+    responses: pd.DataFrame,
+    reference_logprobs: pd.DataFrame,
+    params: EvaluateParams,
+) -> pd.DataFrame:
+    """log pi of the data's own test responses under policy and reference, for re-weighting them.
+
+    Returns:
+        prompt_id, response_id, logprob_policy, logprob_reference, truncated.
+
+    Raises:
+        InputError: ``reference_logprobs`` misses a test response.
+    """
+    from mopo_pipeline.language.loading import load_model
+    from mopo_pipeline.language.logprobs import sequence_logprobs
+
+    test = responses.loc[responses["split"] == "test"].reset_index(drop=True)
+    known = reference_logprobs.set_index("response_id")
+    absent = test.loc[~test["response_id"].isin(known.index), "response_id"]
+    if len(absent):
+        raise InputError(
+            f"reference_logprobs holds no row for response {absent.iloc[0]!r}; run "
+            "kedro run --nodes=score_reference"
+        )
+    scored = sequence_logprobs(
+        *load_model(policy),
+        test["prompt"].tolist(),
+        test["response"].tolist(),
+        max_length=params.max_length,
+        batch_tokens=params.batch_tokens,
+        description="log-probabilities of held-out responses",
+    )
+    own = known.loc[test["response_id"]]
+    return test[["prompt_id", "response_id"]].assign(
+        logprob_policy=scored.logprob,
+        logprob_reference=own["logprob"].to_numpy(),
+        truncated=scored.truncated | own["truncated"].to_numpy(),
+    )

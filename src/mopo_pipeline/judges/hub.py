@@ -1,0 +1,164 @@
+"""Published reward models as judges.
+
+The table holds the six reward models of the RiC evaluation protocol (Yang et al., 2024; used by MOD
+and by the MOPO paper), with the way each wants its input. Any other sequence-classification model is
+judged on (prompt, response) pairs by its only logit.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.judges.base import Link
+from mopo_pipeline.progress import track
+from mopo_pipeline.tables import chat_messages
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Array = NDArray[np.float64]
+Texts = tuple[str, str | None]
+
+
+def _pair(prompt: str, response: str, bos: str) -> Texts:
+    return prompt, response
+
+
+def _response_only(prompt: str, response: str, bos: str) -> Texts:
+    return response, None
+
+
+def _response_first(prompt: str, response: str, bos: str) -> Texts:
+    return response, prompt
+
+
+def _one_text(prompt: str, response: str, bos: str) -> Texts:
+    return f"{response} {bos} {prompt}", None
+
+
+@dataclass(frozen=True)
+class RewardModel:
+    """A published reward model.
+
+    Attributes:
+        model: hub id or directory.
+        arrange: (prompt, response, bos token) to the text and its pair.
+        logit: index of the logit that is the score.
+    """
+
+    model: str
+    arrange: Callable[[str, str, str], Texts] = _pair
+    logit: int = 0
+
+
+REWARD_MODELS = {
+    "harmless": RewardModel("Ray2333/gpt2-large-harmless-reward_model"),
+    "helpful": RewardModel("Ray2333/gpt2-large-helpful-reward_model"),
+    "humor": RewardModel("mohameddhiab/humor-no-humor", _response_only, 1),
+    "summary": RewardModel("Tristan/gpt2_reward_summarization", _one_text),
+    "deberta": RewardModel("OpenAssistant/reward-model-deberta-v3-large-v2"),
+    "faithful": RewardModel("CogComp/bart-faithful-summary-detector", _response_first, 1),
+}
+"""By short name; every other name is taken as a hub id or a directory."""
+
+
+class RewardModelJudge:
+    """One published reward model per objective; the raw logit is the score, never rounded.
+
+    The link is ``step`` unless said otherwise: a win is a higher score, and scales differ too much
+    between models to be read as Bradley-Terry logits.
+    """
+
+    name = "reward_models"
+
+    def __init__(
+        self,
+        models: dict[str, str],
+        objectives: tuple[str, ...],
+        *,
+        link: Link = "step",
+        max_length: int = 1024,
+        batch_size: int = 16,
+        device: str = "auto",
+    ) -> None:
+        absent = [o for o in objectives if o not in models]
+        if absent:
+            raise InputError(
+                f"evaluate.reward_models names no model for objective {absent[0]!r}; short names are "
+                f"{sorted(REWARD_MODELS)}, or give a hub id"
+            )
+        self.objectives = objectives
+        self.link = link
+        self._models = [REWARD_MODELS.get(models[o], RewardModel(models[o])) for o in objectives]
+        self._max_length, self._batch_size, self._device = max_length, batch_size, device
+
+    def scores(self, prompts: list[str], responses: list[str]) -> Array:
+        """Raw logits (n, K), higher better; one model is in memory at a time."""
+        columns = [self._column(spec, prompts, responses) for spec in self._models]
+        return np.column_stack(columns) if responses else np.empty((0, len(columns)))
+
+    def _column(self, spec: RewardModel, prompts: list[str], responses: list[str]) -> Array:
+        import torch
+
+        model, tokenizer = load_reward_model(spec.model)
+        if not 0 <= spec.logit < model.config.num_labels:
+            raise InputError(f"{spec.model} has {model.config.num_labels} logits, not {spec.logit + 1}")
+        cuda = self._device == "auto" and torch.cuda.is_available()
+        model = model.to("cuda" if cuda else "cpu")
+        bos = tokenizer.bos_token or ""
+        texts = [
+            spec.arrange(_plain(p), r, bos) for p, r in zip(prompts, responses, strict=True)
+        ]
+        order = np.argsort([-len(a) - len(b or "") for a, b in texts], kind="stable")
+        batches = [order[i : i + self._batch_size] for i in range(0, len(order), self._batch_size)]
+        values = np.empty(len(texts))
+        limit = min(tokenizer.model_max_length, self._max_length)
+        with torch.inference_mode():
+            for batch in track(batches, f"reward model {spec.model}"):
+                paired = texts[0][1] is not None
+                encoded = tokenizer(
+                    [texts[i][0] for i in batch],
+                    [texts[i][1] for i in batch] if paired else None,
+                    truncation=True,
+                    max_length=limit,
+                    padding=True,
+                    return_tensors="pt",
+                ).to(model.device)
+                logits = model(**encoded).logits.float().cpu().numpy()
+                values[batch] = logits[:, spec.logit]
+        return values
+
+
+def load_reward_model(spec: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    """Load a sequence-classification model: safetensors weights only, no remote code.
+
+    Raises:
+        InputError: no such model, or none with safetensors weights.
+    """
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    options: dict[str, Any] = {"trust_remote_code": False}
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            spec, use_safetensors=True, **options
+        )
+        tokenizer = AutoTokenizer.from_pretrained(spec, **options)
+    except (OSError, ValueError, KeyError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"{spec} is not a reward model with safetensors weights that can be read here: {reason}"
+        ) from error
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+    return model.eval(), tokenizer
+
+
+def _plain(prompt: str) -> str:
+    """A stored prompt as the text reward models were trained on: its messages, one per line."""
+    return "\n".join(message["content"] for message in chat_messages(prompt))

@@ -1,0 +1,38 @@
+"""Parameters of the evaluate stage: how much is sampled, who judges it, how sure the intervals are."""
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from mopo_pipeline.parameters.base import StrictModel
+
+
+class SamplingParams(StrictModel):
+    """Answers drawn from the reference and from the policy on held-out prompts."""
+
+    prompts: PositiveInt | None = None
+    samples: PositiveInt = 8
+    max_new_tokens: PositiveInt = 64
+    temperature: PositiveFloat = 1.0
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    batch_size: PositiveInt = 64
+
+
+class JudgeParams(StrictModel):
+    """Who judges the sampled answers."""
+
+    rules: Literal["auto", "pocket", "text", "none"] = "auto"
+    preference_model: bool = True
+    reward_models: dict[str, str] = {}
+
+
+class EvaluateParams(StrictModel):
+    """The evaluate stage."""
+
+    sampling: SamplingParams = SamplingParams()
+    judges: JudgeParams = JudgeParams()
+    confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
+    bootstrap: PositiveInt = 2000
+    max_length: PositiveInt = 256
+    batch_tokens: PositiveInt = 8192
+    front_points: NonNegativeInt = 15

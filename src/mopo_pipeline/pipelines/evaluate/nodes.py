@@ -1,0 +1,143 @@
+"""Nodes of the evaluate stage."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.parameters.preferences import PreferencesParams
+
+
+def fit_evaluation_model(
+    responses: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    preference_model: Path,
+    task: TaskParams,
+    preferences: PreferencesParams,
+) -> tuple[Path, dict[str, Any]]:
+    """A preference model of the validation split: a judge that trained no policy."""
+    from mopo_pipeline.evaluation import judging
+
+    directory = Path(tempfile.mkdtemp(prefix="evaluation-model-"))
+    metrics = judging.fit_evaluation_model(
+        responses, comparisons, preference_model, task.names, preferences.win_rates.model,
+        task.seed, directory,
+    )  # fmt: skip
+    return directory, metrics
+
+
+def sample_completions(
+    reference_policy: Path,
+    policy: Path,
+    responses: pd.DataFrame,
+    task: TaskParams,
+    params: EvaluateParams,
+) -> pd.DataFrame:
+    """Answers of both models to held-out prompts."""
+    from mopo_pipeline.evaluation import sampling
+
+    return sampling.sample_completions(reference_policy, policy, responses, params, task.seed)
+
+
+def score_held_out(
+    policy: Path,
+    responses: pd.DataFrame,
+    reference_logprobs: pd.DataFrame,
+    params: EvaluateParams,
+) -> pd.DataFrame:
+    """Log-probabilities of the data's own held-out responses under both models."""
+    from mopo_pipeline.evaluation import sampling
+
+    return sampling.held_out_logprobs(policy, responses, reference_logprobs, params)
+
+
+def judge_completions(
+    completions: pd.DataFrame,
+    responses: pd.DataFrame,
+    evaluation_preference_model: Path,
+    task: TaskParams,
+    params: EvaluateParams,
+) -> pd.DataFrame:
+    """Scores and win rates of every answer by every judge."""
+    from mopo_pipeline.evaluation import judging
+
+    judges = judging.choose_judges(
+        str(responses["source"].iloc[0]),
+        judging.evaluation_model(evaluation_preference_model),
+        task.names,
+        params.judges,
+    )
+    return judging.judge_completions(completions, responses, judges)
+
+
+def enumerate_answers(
+    reference_policy: Path,
+    policy: Path,
+    responses: pd.DataFrame,
+    training_plan: dict[str, Any],
+    task: TaskParams,
+    params: EvaluateParams,
+) -> dict[str, Any]:
+    """The pocket task's exact optimum, fronts and values; unknown for every other source."""
+    from mopo_pipeline.evaluation import exact, sampling
+
+    if responses["source"].iloc[0] != "pocket":
+        return exact.UNKNOWN
+    asked = sampling.held_out_prompts(responses, params.sampling.prompts, task.seed)
+    return exact.exact_reference(
+        asked["prompt"].tolist(), reference_policy, policy, training_plan, params, task.seed
+    )
+
+
+def estimate_values(
+    completions: pd.DataFrame,
+    scores: pd.DataFrame,
+    responses: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    held_out_logprobs: pd.DataFrame,
+    evaluation_preference_model: Path,
+    exact_reference: dict[str, Any],
+    task: TaskParams,
+    params: EvaluateParams,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Objective values by every estimator, and facts about the doubly robust one."""
+    from mopo_pipeline.evaluation import checks, judging, values
+
+    judged = values.judged_values(completions, scores, task.names, params, task.seed)
+    robust, facts = values.doubly_robust_values(
+        responses, comparisons, held_out_logprobs,
+        judging.evaluation_model(evaluation_preference_model), task.names, params, task.seed,
+    )  # fmt: skip
+    exact = checks.exact_rows(exact_reference, task.names)
+    parts = [part for part in (exact, judged, robust) if not part.empty]
+    table = pd.concat(parts, ignore_index=True) if parts else checks.value_rows_empty()
+    return table, facts
+
+
+def check_thresholds(
+    objective_values: pd.DataFrame, training_plan: dict[str, Any]
+) -> pd.DataFrame:
+    """Every threshold by every estimator, side by side."""
+    from mopo_pipeline.evaluation.checks import threshold_checks
+
+    return threshold_checks(objective_values, training_plan)
+
+
+def summarise_evaluation(
+    completions: pd.DataFrame,
+    threshold_checks: pd.DataFrame,
+    evaluation_model_metrics: dict[str, Any],
+    doubly_robust_facts: dict[str, Any],
+    exact_reference: dict[str, Any],
+    responses: pd.DataFrame,
+) -> dict[str, Any]:
+    """KL, drift, form and diversity of the sampled answers, with findings."""
+    from mopo_pipeline.evaluation.checks import evaluation_summary
+
+    return evaluation_summary(
+        completions, threshold_checks, evaluation_model_metrics, doubly_robust_facts,
+        exact_reference, str(responses["source"].iloc[0]),
+    )  # fmt: skip
