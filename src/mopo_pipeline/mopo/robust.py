@@ -1,201 +1,357 @@
-"""Thresholds held by the lower bound (4): over rows with the fixed point (5), and over comparisons."""
+"""Thresholds that hold for lower bounds over rows: the robust maximiser, eq. (5).
+
+The problem is ``max E[ratio s_0] - tau KL  s.t.  LB_k >= b_k`` with ``LB_k`` the bound (4) of
+``f_i = ratio_i s_ik`` over the rows. Its maximiser satisfies, row by row,
+
+    tau log ratio_i = s_0i + sum_k lambda_k v_ki s_ki - c_x,   v_ki = exp(-(ratio_i s_ki + d_k)/chi_k)
+
+where v is the density of the worst-case weights. Iterating ratio -> v -> ratio diverges when
+lambda s²/(tau chi) is large; but for given (lambda, d, chi) the left side minus the right side is
+increasing in ratio_i, so each row and each prompt's c_x are solved exactly by Newton. What is left is a
+smooth saddle in 3(K-1) numbers, concave in (d, chi) and convex in lambda: Newton inside Newton.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mopo_pipeline.mopo.bound import LowerBound, lower_bound
-from mopo_pipeline.mopo.feasibility import check_feasible
-from mopo_pipeline.mopo.groups import Problem
-from mopo_pipeline.mopo.newton import DualConvergenceError, minimise_dual
-from mopo_pipeline.mopo.solution import CheckedComparisons
-from mopo_pipeline.mopo.tilt import Tilt, tilt
-from mopo_pipeline.mopo.validation import Array
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.mopo import barrier
+from mopo_pipeline.mopo.bound import LowerBound, bound_mean
+from mopo_pipeline.mopo.errors import InfeasibleThresholdsError, NotConvergedError
+from mopo_pipeline.mopo.newton import minimise
+from mopo_pipeline.mopo.rows import Rows
 
-GAP_TOLERANCE = 1e-9
-RESIDUAL_TOLERANCE = 1e-9
-_MAX_OUTER = 500
+if TYPE_CHECKING:
+    from mopo_pipeline.mopo.dual import DualSolution
 
+Array = NDArray[np.float64]
 
-class RobustInfeasibleError(DualConvergenceError):
-    """No multipliers bring every lower bound up to its threshold."""
-
-
-def row_bounds(problem: Problem, ratio: Array, epsilon: float) -> list[LowerBound]:
-    """Lower bound of every constrained value over the rows, from the ratio in problem order."""
-    columns = problem.scores[:, 1:].T
-    return [lower_bound(ratio * column, problem.mass, epsilon) for column in columns]
+LEAST_CHI = 1e-6
+"""Floor on chi: below it the bound is the least value, to this accuracy."""
+HELD = 1e-7
+"""Win rate by which a bound may miss its threshold and still count as met."""
 
 
-def solve_row_robust(
-    problem: Problem, thresholds: Array, tau: float, epsilon: float, barrier: float = 0.0
-) -> tuple[Array, Tilt, list[LowerBound], float]:
-    """Fixed point (5): worst-case row weights v multiply the constrained scores.
+@dataclass(frozen=True)
+class _State:
+    """The maximiser for one multiplier vector."""
 
-    For fixed v in the ball the problem is an ordinary dual, and an upper bound on the robust one; the
-    policy's own worst-case weights are the steepest change of v. Mixing them in with a backtracked step
-    lowers the upper bound until it meets the policy's robust value.
+    log_ratio: Array
+    shift: Array
+    offset: Array
+    chi: Array
 
-    Returns:
-        Multipliers (K-1,), the policy (with values of the *plain* scores), its bounds, the duality gap.
+
+@dataclass(frozen=True)
+class _Saddle:
+    """The Lagrangian with rows and prompt normalisers eliminated."""
+
+    rows: Rows
+    primary: Array
+    tau: float
+    epsilon: Array
+
+    @property
+    def scores(self) -> Array:
+        return self.rows.columns[1:]
+
+    def initial(self) -> _State:
+        """Reference policy, with the temperatures its bounds have."""
+        n = len(self.rows.mass)
+        size = len(self.epsilon)
+        blank = _State(np.zeros(n), np.zeros(len(self.rows.starts)), np.zeros(size), np.ones(size))
+        return self.refresh(blank)
+
+    def bounds(self, log_ratio: Array) -> list[LowerBound]:
+        ratio = np.exp(log_ratio)
+        return [
+            bound_mean(ratio * score, self.rows.mass, radius)
+            for score, radius in zip(self.scores, self.epsilon, strict=True)
+        ]
+
+    def refresh(self, state: _State, only: NDArray[np.bool_] | None = None) -> _State:
+        """Set (d, chi) to the exact bounds of the state's ratio."""
+        ratio = np.exp(state.log_ratio)
+        offset, chi = state.offset.copy(), state.chi.copy()
+        for k, bound in enumerate(self.bounds(state.log_ratio)):
+            if only is not None and not only[k]:
+                continue
+            chi[k] = max(bound.chi, LEAST_CHI)
+            if np.isfinite(chi[k]):
+                exponent = -ratio * self.scores[k] / chi[k]
+                peak = exponent.max()
+                log_mean = peak + np.log(self.rows.mass @ np.exp(exponent - peak))
+                offset[k] = chi[k] * log_mean
+        return replace(state, offset=offset, chi=chi)
+
+    def density(self, state: _State) -> tuple[Array, Array]:
+        """Worst-case density v and its exponent a, (K-1, n); v = 1 where the bound is the mean."""
+        ratio = np.exp(state.log_ratio)
+        finite = np.isfinite(state.chi)[:, None]
+        chi = np.where(np.isfinite(state.chi), state.chi, 1.0)[:, None]
+        exponent = np.where(finite, (ratio * self.scores + state.offset[:, None]) / chi, 0.0)
+        return np.exp(np.clip(-exponent, -700, 60)), exponent
+
+    def solve_rows(self, multipliers: Array, state: _State) -> _State:
+        """Newton on every row and prompt normaliser together, at fixed (lambda, d, chi)."""
+        rows, tau = self.rows, self.tau
+        ceiling = rows.spread(np.log(rows.group_mass)) - np.log(rows.mass)
+        theta, shift = np.minimum(state.log_ratio, ceiling), state.shift
+        slope_scale = np.where(np.isfinite(state.chi), multipliers / state.chi, 0.0)
+        for step in range(200):
+            now = replace(state, log_ratio=theta, shift=shift)
+            density, _ = self.density(now)
+            ratio = np.exp(theta)
+            weight = rows.mass * ratio
+            pull = self.primary + multipliers @ (density * self.scores)
+            if step == 0:
+                shift = _group_mean(rows, weight, pull - tau * theta)
+            residual = pull - tau * theta - rows.spread(shift)
+            slope = tau + ratio * (slope_scale @ (density * self.scores**2))
+            excess = np.add.reduceat(weight, rows.starts) - rows.group_mass
+            change = (np.add.reduceat(weight * residual / slope, rows.starts) + excess) / (
+                np.add.reduceat(weight / slope, rows.starts)
+            )
+            move = (residual - rows.spread(change)) / slope
+            largest = float(np.abs(move * np.minimum(ratio, 1.0)).max())
+            theta = np.minimum(theta + np.clip(move, -40.0, 2.0), ceiling)
+            shift = shift + change
+            if largest <= 1e-13 or (step > 30 and largest <= 1e-11):
+                break
+        return replace(state, log_ratio=theta, shift=shift)
+
+    def derivatives(self, multipliers: Array, state: _State) -> tuple[float, Array, Array]:
+        """Value, gradient and Hessian in (lambda, d, chi), rows and normalisers re-optimised.
+
+        The gradient in (d, chi) is divided by nothing: it vanishes with lambda.
+        """
+        rows, mass = self.rows, self.rows.mass
+        density, exponent = self.density(state)
+        ratio = np.exp(state.log_ratio)
+        finite = np.isfinite(state.chi)
+        chi = np.where(finite, state.chi, 1.0)
+        price = np.where(finite, multipliers, 0.0)
+        total = density @ mass
+        first = (density * exponent) @ mass
+        second = (density * exponent**2) @ mass
+        plain = (ratio * self.scores) @ mass
+        robust = chi * (1 - total - self.epsilon) - state.offset
+        value = float(mass @ (ratio * (self.primary - self.tau * state.log_ratio)))
+        level = np.where(finite, robust, plain)
+        gradient = np.concatenate(
+            [level, price * (total - 1), price * (1 - self.epsilon - total - first)]
+        )
+        size = len(chi)
+        explicit = np.zeros((3 * size, 3 * size))
+        lam, off, temp = np.arange(size), size + np.arange(size), 2 * size + np.arange(size)
+        explicit[lam, off] = explicit[off, lam] = np.where(finite, total - 1, 0.0)
+        explicit[lam, temp] = explicit[temp, lam] = np.where(
+            finite, 1 - self.epsilon - total - first, 0.0
+        )
+        explicit[off, off] = -price / chi * total
+        explicit[off, temp] = explicit[temp, off] = price / chi * first
+        explicit[temp, temp] = -price / chi * second
+        pulls = density * self.scores
+        scale = (price / chi)[:, None]
+        forces = np.concatenate([pulls, -scale * pulls, scale * pulls * exponent])
+        slope = self.tau + ratio * ((price / chi) @ (density * self.scores**2))
+        response = mass * ratio / slope
+        totals = np.add.reduceat(response, rows.starts)
+        means = np.add.reduceat(forces * response, rows.starts, axis=1) / totals
+        hessian = explicit + (forces * response) @ forces.T - (means * totals) @ means.T
+        return value + float(multipliers @ level), gradient, hessian
+
+    def maximise(self, multipliers: Array, state: _State) -> _State:
+        """Best ratio and (d, chi) for given multipliers: Newton on (d, chi), rows solved each time."""
+        priced = multipliers > 0
+        state = self.refresh(self.solve_rows(multipliers, state))
+        for _ in range(100):
+            state = self.solve_rows(multipliers, state)
+            chosen = priced & np.isfinite(state.chi) & (state.chi > LEAST_CHI)
+            value, gradient, hessian = self.derivatives(multipliers, state)
+            index = np.flatnonzero(np.concatenate([np.zeros_like(chosen), chosen, chosen]))
+            force = gradient[index]
+            price = np.tile(multipliers[chosen], 2)
+            if index.size == 0 or np.abs(force / price).max() <= 1e-12:
+                break
+            block = -hessian[np.ix_(index, index)]
+            step = np.linalg.lstsq(block, force, rcond=1e-15)[0]
+            moved = self._ascend(multipliers, state, value, chosen, step, float(force @ step))
+            if moved is None:
+                refreshed = self.solve_rows(multipliers, self.refresh(state, chosen))
+                if self.derivatives(multipliers, refreshed)[0] <= value + 1e-15:
+                    break
+                moved = refreshed
+            state = moved
+        return self.refresh(state, ~priced)
+
+    def _ascend(
+        self, multipliers: Array, state: _State, value: float, chosen: NDArray[np.bool_],
+        step: Array, slope: float,
+    ) -> _State | None:  # fmt: skip
+        """Backtrack along the Newton step; None where it brings nothing."""
+        half = int(chosen.sum())
+        length = 1.0
+        for _ in range(30):
+            offset, chi = state.offset.copy(), state.chi.copy()
+            offset[chosen] += length * step[:half]
+            chi[chosen] += length * step[half:]
+            inside = (chi > 0.1 * state.chi) & (chi < 10 * state.chi) & (chi >= LEAST_CHI)
+            if inside[chosen].all():
+                trial = self.solve_rows(multipliers, replace(state, offset=offset, chi=chi))
+                gained = self.derivatives(multipliers, trial)[0] - value
+                if gained >= 1e-4 * length * slope - 1e-15:
+                    return trial
+            length *= 0.5
+        return None
+
+
+def _group_mean(rows: Rows, weight: Array, values: Array) -> Array:
+    """Weighted mean within each prompt, (G,)."""
+    total = np.add.reduceat(weight, rows.starts)
+    return np.asarray(np.add.reduceat(weight * values, rows.starts) / np.maximum(total, 1e-300))
+
+
+def _solve_saddle(
+    saddle: _Saddle, thresholds: Array, start: Array, floor: float, logarithmic: bool,
+    softness: float = 0.0,
+) -> tuple[Array, _State, bool]:  # fmt: skip
+    """Minimise over the multipliers; ``softness`` times lambda²/2 makes it bounded always."""
+    latest = [saddle.initial()]
+
+    def oracle(point: Array) -> tuple[float, Array, Array]:
+        state = saddle.maximise(point, latest[0])
+        latest[0] = state
+        value, gradient, hessian = saddle.derivatives(point, state)
+        size = point.size
+        levels = np.array([bound.value for bound in saddle.bounds(state.log_ratio)])
+        inner = np.flatnonzero(np.tile((point > 0) & np.isfinite(state.chi), 2)) + size
+        cross = hessian[:size][:, inner]
+        schur = hessian[:size, :size]
+        if inner.size:
+            schur = schur - cross @ np.linalg.lstsq(
+                hessian[np.ix_(inner, inner)], cross.T, rcond=1e-15
+            )[0]
+        value -= float(point @ thresholds)
+        gradient = levels - thresholds
+        if softness:
+            value += 0.5 * softness * float(point @ point)
+            gradient, schur = gradient + softness * point, schur + softness * np.eye(size)
+        if logarithmic:
+            return barrier.add(point, value, gradient, schur)
+        return value, gradient, schur
+
+    found = minimise(oracle, start, floor=floor, tolerance=1e-9, max_steps=100)
+    return found.point, saddle.maximise(found.point, latest[0]), found.unbounded
+
+
+def solve_over_rows(
+    rows: Rows, thresholds: Array, tau: float, pooling: float, epsilon: Array, logarithmic: bool
+) -> "DualSolution":
+    """Row-robust optimum with its duality gap.
 
     Raises:
-        RobustInfeasibleError: for some v in the ball no policy meets the thresholds.
+        InfeasibleThresholdsError: no policy's bounds reach the thresholds.
+        InputError: finite pooling above 0, for which a row's worst case is not defined.
     """
-    tilts = np.ones((thresholds.size, problem.scores.shape[0]))
-    multipliers, upper, policy = _solve_given(problem, tilts, thresholds, tau, barrier, None)
-    step, best = 1.0, None
-    for _ in range(_MAX_OUTER):
-        bounds = row_bounds(problem, policy.ratio, epsilon)
-        lower = _robust_lagrangian(problem, policy, bounds, multipliers, thresholds, tau, barrier)
-        gap = upper - lower
-        if best is None or gap < best[3]:
-            best = (multipliers, policy, bounds, gap)
-        if gap <= GAP_TOLERANCE:
-            break
-        target = np.array([bound.weights / problem.mass for bound in bounds])
-        moved = False
-        while step > 1e-6:
-            candidate = (1.0 - step) * tilts + step * target
-            trial = _solve_given(problem, candidate, thresholds, tau, barrier, multipliers)
-            if trial[1] <= upper + 1e-14:
-                tilts, (multipliers, upper, policy) = candidate, trial
-                moved = True
-                break
-            step *= 0.5
-        if not moved:
-            break
-        step = min(1.0, step * 2.0)
-    assert best is not None
+    from mopo_pipeline.mopo.dual import lowest_objective
+
+    if pooling > 0:
+        raise InputError(
+            f"a bound over rows needs pooling 0 or inf, got {pooling:g}; or pass comparisons"
+        )
+    saddle = _Saddle(rows, rows.columns[0], tau, epsilon)
+    start = np.full(thresholds.size, barrier.START if logarithmic else 0.0)
+    floor = lowest_objective(rows, tau, pooling) - 1.0
+    point, state, unbounded = _solve_saddle(saddle, thresholds, start, floor, logarithmic)
+    bounds = saddle.bounds(state.log_ratio)
+    levels = np.array([bound.value for bound in bounds])
+    if unbounded or (levels < thresholds - HELD).any():
+        attainable = np.array(
+            [greatest_bound(rows, k + 1, radius) for k, radius in enumerate(epsilon)]
+        )
+        relaxed = _nearest(saddle, thresholds)
+        if unbounded or (relaxed < thresholds - HELD).any():
+            raise InfeasibleThresholdsError(thresholds, np.maximum(attainable, relaxed), relaxed)
+        raise NotConvergedError(
+            f"the robust dual did not converge: bounds {levels} against thresholds {thresholds}; "
+            "raise tau or lower epsilon"
+        )
+    return _describe(saddle, point, state, bounds, thresholds, logarithmic)
+
+
+def _describe(
+    saddle: _Saddle, multipliers: Array, state: _State, bounds: list[LowerBound],
+    thresholds: Array, logarithmic: bool,
+) -> "DualSolution":  # fmt: skip
+    from mopo_pipeline.mopo.dual import (
+        DualSolution,
+        effective_share,
+        kl_from_reference,
+        statuses,
+    )
+
+    rows, tau = saddle.rows, saddle.tau
+    ratio = np.exp(state.log_ratio)
+    levels = np.array([bound.value for bound in bounds])
+    density = np.array([bound.weights / rows.mass for bound in bounds]).reshape(-1, len(ratio))
+    exponent = (saddle.primary + multipliers @ (density * saddle.scores)) / tau
+    peak = np.maximum.reduceat(exponent, rows.starts)
+    part = rows.mass * np.exp(exponent - rows.spread(peak))
+    log_z = np.log(np.add.reduceat(part, rows.starts) / rows.group_mass) + peak
+    dual = tau * float(rows.group_mass @ log_z) - float(multipliers @ thresholds)
+    kl = kl_from_reference(rows, ratio)
+    gap = dual - (float(rows.mass @ (ratio * saddle.primary)) - tau * kl)
+    if logarithmic:
+        gap += barrier.conjugate(multipliers) - barrier.utility(levels - thresholds)
+    return DualSolution(
+        multipliers=multipliers,
+        ratio=rows.restore(ratio),
+        values=rows.columns @ (rows.mass * ratio),
+        bounds=levels,
+        chi=np.array([bound.chi for bound in bounds]),
+        duality_gap=gap,
+        ess=effective_share(rows, ratio),
+        status=statuses(multipliers, levels - thresholds),
+        kl=kl,
+        dual_value=dual,
+    )
+
+
+def greatest_bound(rows: Rows, objective: int, epsilon: float) -> float:
+    """Greatest bound any policy has in one objective: the KL penalty taken to almost nothing."""
+    chosen = replace(rows, columns=rows.columns[[0, objective]])
+    best = -np.inf
+    state = None
+    for tau in (1e-1, 1e-2, 1e-3, 1e-4, 1e-5):
+        saddle = _Saddle(chosen, np.zeros(len(rows.mass)), tau, np.array([epsilon]))
+        state = saddle.maximise(np.ones(1), saddle.initial() if state is None else state)
+        best = max(best, saddle.bounds(state.log_ratio)[0].value)
     return best
 
 
-def _solve_given(
-    problem: Problem, tilts: Array, thresholds: Array, tau: float, barrier: float, start: Array | None
-) -> tuple[Array, float, Tilt]:
-    """Dual at fixed worst-case weights: multipliers, dual value, policy."""
-    scores = np.column_stack([problem.scores[:, 0], problem.scores[:, 1:] * tilts.T])
-    tilted = problem.with_scores(scores)
-    feasibility = check_feasible(tilted, thresholds)
-    if feasibility.violation > 0:
-        raise RobustInfeasibleError(f"the bound cannot reach {thresholds.tolist()}")
-    multipliers, policy = minimise_dual(tilted, thresholds, tau, start=start, barrier=barrier)
-    value = policy.dual - float(multipliers @ thresholds)
-    if barrier > 0:
-        value -= barrier * float(np.log(multipliers).sum())
-    return multipliers, value, policy
+def worst_bound(rows: Rows, objective: int, epsilon: float) -> float:
+    """Bound of the policy that plays each prompt's worst response in one objective."""
+    score = rows.columns[objective]
+    lowest = np.minimum.reduceat(score, rows.starts)
+    chosen = score == rows.spread(lowest)
+    share = np.add.reduceat(rows.mass * chosen, rows.starts)
+    ratio = np.where(chosen, rows.spread(rows.group_mass / share), 0.0)
+    return bound_mean(ratio * score, rows.mass, epsilon).value
 
 
-def _robust_lagrangian(
-    problem: Problem,
-    policy: Tilt,
-    bounds: list[LowerBound],
-    multipliers: Array,
-    thresholds: Array,
-    tau: float,
-    barrier: float,
-) -> float:
-    """Value of this policy in the robust problem's Lagrangian: a lower bound on its dual."""
-    value = float(policy.values[0]) - tau * policy.kl
-    slack = np.array([bound.value for bound in bounds]) - thresholds
-    value += float(multipliers @ slack)
-    return value - barrier * float(np.log(multipliers).sum()) if barrier > 0 else value
+def _nearest(saddle: _Saddle, thresholds: Array) -> Array:
+    """Nearest thresholds whose bounds a policy reaches: a quadratic price on falling short.
 
-
-def robust_range(problem: Problem, tau: float, epsilon: float) -> Array:
-    """Low (plain minimum) and high (largest lower bound any policy reaches) of each objective, (K, 2)."""
-    from mopo_pipeline.mopo.feasibility import value_range
-
-    result = []
-    for k in range(problem.scores.shape[1]):
-        low, high = value_range(problem, k)
-        single = problem.with_scores(problem.scores[:, [k, k]] * np.array([0.0, 1.0]))
-        result.append((low, _largest_bound(single, high, tau, epsilon)))
-    return np.array(result)
-
-
-def _largest_bound(problem: Problem, high: float, tau: float, epsilon: float) -> float:
-    """Bisect the threshold of a one-constraint problem for the last one that can be met."""
-    met = lower_bound(problem.scores[:, 1], problem.mass, epsilon).value
-    missed = high + 1e-9
-    while missed - met > 1e-5:
-        middle = 0.5 * (met + missed)
-        try:
-            _, _, bounds, _ = solve_row_robust(problem, np.array([middle]), tau, epsilon)
-        except DualConvergenceError:
-            missed = middle
-            continue
-        if bounds[0].value >= middle - 1e-6:
-            met = middle
-        else:
-            missed = middle
-    return met
-
-
-def comparison_bounds(
-    problem: Problem, ratio: Array, comparisons: CheckedComparisons, epsilon: float
-) -> list[LowerBound]:
-    """Lower bound of every constrained value over the labelled comparisons (doubly robust terms).
-
-    f_c = (rho_i s_i + rho_j s_j) / 2 + (rho_i - rho_j)(I_c - p_c) / 2 with a model's p, and
-    f_c = (rho_i I_c + rho_j (1 - I_c)) / 2 without; a missing label leaves its comparison out.
+    The policy found meets them, so they are attained by construction.
     """
-    full = problem.to_caller(ratio)
-    scores = np.zeros((problem.n_rows, problem.scores.shape[1]))
-    scores[problem.rows] = problem.scores
-    rho_i, rho_j = full[comparisons.first], full[comparisons.second]
-    bounds = []
-    for k in range(1, scores.shape[1]):
-        label = comparisons.labels[:, k]
-        if comparisons.predicted is None:
-            terms = 0.5 * (rho_i * label + rho_j * (1.0 - label))
-        else:
-            s_i, s_j = scores[comparisons.first, k], scores[comparisons.second, k]
-            surprise = label - comparisons.predicted[:, k]
-            terms = 0.5 * (rho_i * s_i + rho_j * s_j) + 0.5 * (rho_i - rho_j) * surprise
-        present = ~np.isnan(terms)
-        bounds.append(lower_bound(terms[present], comparisons.weights[present], epsilon))
-    return bounds
-
-
-def solve_comparison_robust(
-    problem: Problem,
-    thresholds: Array,
-    tau: float,
-    epsilon: float,
-    comparisons: CheckedComparisons,
-    barrier: float = 0.0,
-) -> tuple[Array, Tilt, list[LowerBound], float]:
-    """Smallest multipliers whose policy (2) meets every bound, with complementary slackness.
-
-    Solves the ordinary dual at raised thresholds and moves each by its bound's shortfall until every
-    bound sits on its threshold or its multiplier is zero.
-
-    Returns:
-        Multipliers (K-1,), the policy, its bounds, and the gap: multipliers times |bound - threshold|.
-
-    Raises:
-        RobustInfeasibleError: the raised thresholds leave the attainable set, or no convergence.
-    """
-    raised, multipliers, rate = thresholds.copy(), None, 1.0
-    previous = np.inf
-    for _ in range(_MAX_OUTER):
-        if check_feasible(problem, raised).violation > 0:
-            raise RobustInfeasibleError(f"the bound cannot reach {thresholds.tolist()}")
-        multipliers, policy = minimise_dual(problem, raised, tau, start=multipliers, barrier=barrier)
-        bounds = comparison_bounds(problem, policy.ratio, comparisons, epsilon)
-        shortfall = thresholds - np.array([bound.value for bound in bounds])
-        idle = (multipliers <= 0) & (shortfall <= 0)
-        residual = float(np.abs(np.where(idle, 0.0, shortfall)).max(initial=0.0))
-        if barrier > 0:
-            residual = float(np.abs(policy.values[1:] - raised + shortfall).max(initial=0.0))
-        if residual <= RESIDUAL_TOLERANCE:
-            return multipliers, policy, bounds, float(multipliers @ np.abs(shortfall))
-        if residual > 0.9 * previous:
-            rate = max(0.5 * rate, 0.02)
-        previous = residual
-        margin = policy.values[1:] + shortfall - thresholds  # value less bound
-        raised = raised + rate * (thresholds + margin - raised) if barrier > 0 else np.where(
-            idle, thresholds + margin, raised + rate * shortfall
-        )
-    raise RobustInfeasibleError(
-        f"no multipliers bring the bounds to {thresholds.tolist()}; the last shortfall was {residual:.2e}"
-    )
+    point = np.zeros(thresholds.size)
+    reached = thresholds
+    for softness in (1e-1, 1e-2, 1e-3, 1e-4):
+        point, state, _ = _solve_saddle(saddle, thresholds, point, -np.inf, False, softness)
+        levels = np.array([bound.value for bound in saddle.bounds(state.log_ratio)])
+        reached = np.minimum(levels, thresholds)
+    return reached - HELD
