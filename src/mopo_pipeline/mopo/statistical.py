@@ -119,7 +119,11 @@ def _solve(problem: _Problem, thresholds: Array) -> _State | None:
     reached = _closest(problem, thresholds)
     if (reached.values < thresholds - TOLERANCE).any():
         return None
-    return _newton(problem, thresholds, reached.point) or _descend(problem, thresholds, reached)
+    lowered = _newton(problem, thresholds, reached.point)
+    if lowered is None:
+        reached = _descend(problem, thresholds, reached)
+        lowered = _newton(problem, thresholds, reached.point) or reached
+    return lowered
 
 
 def _newton(problem: _Problem, thresholds: Array, start: Array, max_steps: int = 100) -> _State | None:
@@ -178,47 +182,65 @@ def _linear_complementarity(point: Array, excess: Array, slope: Array) -> Array 
 
 
 def _closest(problem: _Problem, thresholds: Array) -> _State:
-    """Multipliers whose bounds fall short of the thresholds by least (Euclidean)."""
+    """Multipliers whose bounds fall short of the thresholds by least (Euclidean).
+
+    The shortfall has several local minima, so the descent starts from the best two of a coarse
+    grid: along every axis, and along the diagonal.
+    """
     size = thresholds.size
-
-    def shortfall(point: Array) -> Array:
-        return np.maximum(thresholds - problem.at(point).values, 0.0)
-
-    def slope(point: Array) -> Array:
-        state = problem.at(point)
-        below = state.values < thresholds
-        return -state.jacobian * below[:, None]
-
-    best: tuple[float, Array] | None = None
     corner = np.full(size, barrier.START if problem.logarithmic else 0.0)
-    starts = [corner, *(corner + scale for scale in (0.3, 1.0, 3.0))]
-    starts += [corner + scale * axis for axis in np.eye(size) for scale in (0.3, 2.0)]
-    for start in starts:
-        found = least_squares(
-            shortfall, start + 1e-6, jac=slope, bounds=(0.0, np.inf), max_nfev=100,
-            xtol=1e-14, ftol=1e-14, gtol=1e-14,
-        )  # fmt: skip
-        if best is None or found.cost < best[0] - 1e-16:
-            best = (float(found.cost), found.x)
-        if best[0] <= 0.5 * (0.1 * TOLERANCE) ** 2:
-            break
-    assert best is not None
-    return problem.at(best[1])
+    axes = [*np.eye(size), np.ones(size)]
+    grid = [corner] + [corner + scale * axis for axis in axes for scale in (0.1, 0.3, 1.0, 3.0, 10.0)]
+    states = sorted((problem.at(point) for point in grid), key=lambda s: _shortfall(s, thresholds))
+    best = states[0]
+    for start in states[:2]:
+        found = _descend_shortfall(problem, thresholds, start)
+        if _shortfall(found, thresholds) < _shortfall(best, thresholds):
+            best = found
+    return best
+
+
+def _shortfall(state: _State, thresholds: Array) -> float:
+    return float(np.linalg.norm(np.maximum(thresholds - state.values, 0.0)))
+
+
+def _descend_shortfall(problem: _Problem, thresholds: Array, start: _State) -> _State:
+    """Least squares from one point; each point is evaluated once for value and Jacobian."""
+    seen: dict[bytes, _State] = {}
+
+    def at(point: Array) -> _State:
+        key = point.tobytes()
+        if key not in seen:
+            seen[key] = problem.at(point)
+        return seen[key]
+
+    def residuals(point: Array) -> Array:
+        return np.maximum(thresholds - at(point).values, 0.0)
+
+    def slopes(point: Array) -> Array:
+        state = at(point)
+        return np.asarray(-state.jacobian * (state.values < thresholds)[:, None])
+
+    least_squares(
+        residuals, start.point + 1e-9, jac=slopes, bounds=(0.0, np.inf), max_nfev=60,
+        xtol=1e-12, ftol=1e-14, gtol=1e-12,
+    )  # fmt: skip
+    return min(seen.values(), key=lambda state: _shortfall(state, thresholds))
 
 
 def _descend(problem: _Problem, thresholds: Array, state: _State) -> _State:
     """Lower one multiplier after another as far as every threshold still holds."""
     point = state.point.copy()
-    for _ in range(60):
+    for _ in range(6):
         before = point.copy()
-        for k in range(point.size):
-            low, high = 0.0, point[k]
-            for _ in range(50):
+        for k in np.flatnonzero(point > 0):
+            low, high = 0.0, float(point[k])
+            for _ in range(20):
                 point[k] = 0.5 * (low + high)
-                held = (problem.at(point).values >= thresholds - CONVERGED).all()
-                low, high = (low, point[k]) if held else (point[k], high)
+                held = (problem.at(point).values >= thresholds - TOLERANCE).all()
+                low, high = (low, float(point[k])) if held else (float(point[k]), high)
             point[k] = high
-        if np.abs(point - before).max() <= 1e-9:
+        if np.abs(point - before).max(initial=0.0) <= 1e-6:
             break
     return problem.at(point)
 
