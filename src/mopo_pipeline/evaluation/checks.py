@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.evaluation.values import DOUBLY_ROBUST, EXACT, value_rows
+from mopo_pipeline.evaluation.intervals import Interval
+from mopo_pipeline.evaluation.values import EXACT, value_rows
 
 PREFERENCE = ("exact", "rules", "reward_models", "preference_model", "doubly_robust")
 """Estimators, most trusted first."""
@@ -46,8 +47,6 @@ def threshold_checks(objective_values: pd.DataFrame, plan: dict[str, Any]) -> pd
 
 def exact_rows(exact: dict[str, Any], objectives: tuple[str, ...]) -> pd.DataFrame:
     """The exact values of both models as rows of ``objective_values``; none where unknown."""
-    from mopo_pipeline.evaluation.intervals import Interval
-
     parts = []
     for policy in ("reference", "policy"):
         if exact.get(policy) is None:
@@ -77,8 +76,8 @@ def evaluation_summary(
 ) -> dict[str, Any]:
     """Facts about the sampled answers that no single objective shows, with findings.
 
-    KL is the mean log-probability difference of the policy's own samples (nats per response);
-    it is biased upwards by nothing and may be slightly negative by chance where both agree.
+    KL is the mean log-probability difference of the policy's own samples (nats per response):
+    unbiased, so it may fall slightly below 0 by chance where both models agree.
     """
     groups = {name: completions.loc[completions["policy"] == name] for name in ("reference", "policy")}
     own = groups["policy"]
@@ -187,13 +186,3 @@ def _missed(checks: pd.DataFrame, estimator: str) -> list[dict[str, Any]]:
         }
         for _, row in missed.iterrows()
     ]
-
-
-__all__ = [
-    "DOUBLY_ROBUST",
-    "best_estimator",
-    "diagnose_policy",
-    "evaluation_summary",
-    "exact_rows",
-    "threshold_checks",
-]

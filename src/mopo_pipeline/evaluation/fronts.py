@@ -2,10 +2,10 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
-from scipy.sparse import csr_matrix
 
+from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
+from mopo_pipeline.pareto import true_front_at
 
 Array = NDArray[np.float64]
 Front = list[tuple[float, float]]
@@ -37,23 +37,15 @@ def unregularised_front(
     Returns:
         (G_x, G_y) from the y-best to the x-best end; empty where the floors cannot be kept.
     """
-    programme = _Programme(win_rates, reference, groups, floors)
-    low = programme.best(y)
-    if low is None:
+    best = _Best(win_rates, reference, groups, floors)
+    ends = best.of(y), best.of(x)
+    if ends[0] is None or ends[1] is None:
         return []
-    high = programme.best(x)
-    assert high is not None
     # Among equally good ends, take the one that does not waste the other objective.
-    start = programme.best(x, {y: low[y]})
-    stop = programme.best(y, {x: high[x]})
-    left = start[x] if start is not None else low[x]
-    right = stop[x] if stop is not None else high[x]
-    front = []
-    for bound in np.linspace(left, right, points):
-        values = programme.best(y, {x: float(bound)})
-        if values is not None:
-            front.append((float(values[x]), float(values[y])))
-    return front
+    start = best.of(x, {y: ends[0][y]}) or ends[0]
+    stop = best.of(y, {x: ends[1][x]}) or ends[1]
+    found = [best.of(y, {x: float(b)}) for b in np.linspace(start[x], stop[x], points)]
+    return [(values[x], values[y]) for values in found if values is not None]
 
 
 def regularised_front(
@@ -87,9 +79,9 @@ def regularised_front(
     loose = solve(0.0)
     if loose is None:
         return []
-    best = _Programme(win_rates, reference, groups, floors).best(x)
-    assert best is not None
-    top = float(loose[1] + 0.97 * (best[x] - loose[1]))
+    furthest = _Best(win_rates, reference, groups, floors).of(x)
+    reach = loose[1] if furthest is None else furthest[x]
+    top = float(loose[1] + 0.97 * (reach - loose[1]))
     front = [(float(loose[1]), float(loose[0]))]
     for bound in np.linspace(float(loose[1]), top, points)[1:]:
         values = solve(float(bound))
@@ -98,31 +90,27 @@ def regularised_front(
     return front
 
 
-class _Programme:
-    """Policies over the rows, each prompt's mass kept, with lower bounds on some objectives."""
+class _Best:
+    """The best value of one objective under floors on others, a linear programme each."""
 
     def __init__(
         self, win_rates: Array, reference: Array, groups: NDArray[np.intp], floors: dict[int, float]
     ) -> None:
-        keep = reference > 0
-        codes = np.unique(groups[keep], return_inverse=True)[1]
-        n = len(codes)
-        self.values = win_rates[keep]
-        self.equal = csr_matrix((np.ones(n), (codes, np.arange(n))))
-        self.mass = np.bincount(codes, weights=reference[keep])
+        self.win_rates, self.reference, self.groups = win_rates, reference, groups
         self.floors = floors
 
-    def best(self, objective: int, also: dict[int, float] | None = None) -> Array | None:
-        """Values (K,) of a policy that maximises one objective; None where there is none."""
+    def of(self, objective: int, also: dict[int, float] | None = None) -> list[float] | None:
+        """Values (K,) of a policy that maximises an objective; None where the floors forbid it."""
         floors = self.floors | {k: v - 1e-9 for k, v in (also or {}).items()}
-        bounds = -np.array([self.values[:, k] for k in floors]) if floors else None
-        found = linprog(
-            -self.values[:, objective],
-            A_ub=bounds,
-            b_ub=-np.array(list(floors.values())) if floors else None,
-            A_eq=self.equal,
-            b_eq=self.mass,
-            bounds=(0, None),
-            method="highs",
-        )
-        return None if found.x is None else np.asarray(found.x @ self.values)
+        try:
+            _, policy = true_front_at(
+                self.win_rates[:, [objective, *floors]],
+                list(floors.values()),
+                reference=self.reference,
+                groups=self.groups,
+            )
+        except InputError:
+            return None
+        codes = np.unique(self.groups, return_inverse=True)[1]
+        mass = np.bincount(codes, weights=self.reference)[codes] / self.reference.sum()
+        return [float(v) for v in (policy * mass) @ self.win_rates]

@@ -1,0 +1,110 @@
+"""Nodes of the report stage."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.parameters.report import ReportParams
+from mopo_pipeline.reporting import clock
+
+
+def tabulate_pareto(
+    objective_values: pd.DataFrame,
+    evaluation_summary: dict[str, Any],
+    training_plan: dict[str, Any],
+    exact_reference: dict[str, Any],
+    params: ReportParams,
+) -> pd.DataFrame:
+    """Reference, policy, plan and optimum as points, with dominance and hypervolume."""
+    from mopo_pipeline.reporting.tables import pareto_report
+
+    return pareto_report(
+        objective_values, training_plan, exact_reference, evaluation_summary["estimator"],
+        params.hypervolume_reference,
+    )  # fmt: skip
+
+
+def draw_figures(
+    objective_values: pd.DataFrame,
+    training_plan: dict[str, Any],
+    exact_reference: dict[str, Any],
+    training_log: pd.DataFrame,
+    reference_log: pd.DataFrame,
+    preference_model_metrics: dict[str, Any],
+    agreement_matrix: pd.DataFrame,
+) -> tuple[Any, ...]:
+    """Every figure of a run, in the order of ``reporting.figures.NAMES``."""
+    from mopo_pipeline.reporting import figures
+
+    drawn = figures.draw_figures(
+        objective_values, training_plan, exact_reference, training_log, reference_log,
+        preference_model_metrics, agreement_matrix,
+    )  # fmt: skip
+    return tuple(drawn[name] for name in figures.NAMES)
+
+
+def summarise_run(
+    threshold_checks: pd.DataFrame,
+    training_plan: dict[str, Any],
+    evaluation_summary: dict[str, Any],
+    exact_reference: dict[str, Any],
+    task: TaskParams,
+    params: ReportParams,
+) -> dict[str, Any]:
+    """The run's result for machines."""
+    from mopo_pipeline.reporting.summary import run_summary
+
+    return run_summary(
+        threshold_checks, training_plan, evaluation_summary, exact_reference,
+        environment=params.environment, seed=task.seed, seconds=round(clock.seconds(), 1),
+    )  # fmt: skip
+
+
+def write_report(
+    run_summary: dict[str, Any],
+    training_plan: dict[str, Any],
+    evaluation_summary: dict[str, Any],
+    threshold_checks: pd.DataFrame,
+    pareto_report: pd.DataFrame,
+    ingest_report: dict[str, Any],
+    preference_report: dict[str, Any],
+    completions: pd.DataFrame,
+    scores: pd.DataFrame,
+    objective_values: pd.DataFrame,
+    exact_reference: dict[str, Any],
+    training_log: pd.DataFrame,
+    reference_log: pd.DataFrame,
+    preference_model_metrics: dict[str, Any],
+    agreement_matrix: pd.DataFrame,
+    params: ReportParams,
+) -> str:
+    """The page a person reads. Saved figures cannot be read back, so it draws its own."""
+    from mopo_pipeline.reporting.figures import draw_figures
+    from mopo_pipeline.reporting.page import render_page
+    from mopo_pipeline.reporting.tables import sample_pairs
+
+    names = tuple(training_plan["objectives"])
+    return render_page(
+        title=params.title,
+        summary=run_summary,
+        plan=training_plan,
+        evaluation=evaluation_summary,
+        checks=threshold_checks,
+        pareto=pareto_report,
+        ingest=ingest_report,
+        preferences=preference_report,
+        samples=sample_pairs(completions, scores, names, params.sample_prompts),
+        figures=draw_figures(
+            objective_values, training_plan, exact_reference, training_log, reference_log,
+            preference_model_metrics, agreement_matrix,
+        ),
+    )  # fmt: skip
+
+
+def print_summary(run_summary: dict[str, Any], report: str, params: ReportParams) -> None:
+    """The closing table and where the page lies; ``report`` only says that it has been written."""
+    from mopo_pipeline.reporting.summary import closing_table
+
+    closing_table(run_summary, None if params.path is None else str(Path(params.path).resolve()))

@@ -1,0 +1,31 @@
+"""Every figure of a run, by name."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mopo_pipeline.reporting import fronts, preferences, training
+
+NAMES = ("value", "front", "training", "multiplier", "calibration", "agreement")
+
+
+def draw_figures(
+    objective_values: pd.DataFrame,
+    plan: dict[str, Any],
+    exact: dict[str, Any],
+    training_log: pd.DataFrame,
+    reference_log: pd.DataFrame,
+    preference_model_metrics: dict[str, Any],
+    agreement_matrix: pd.DataFrame,
+) -> dict[str, Figure]:
+    """Figures by the names in ``NAMES``, in their order; matplotlib objects without pyplot."""
+    objectives = tuple(plan["objectives"])
+    return {
+        "value": fronts.value_figure(objective_values, plan, exact),
+        "front": fronts.front_figure(objective_values, plan, exact),
+        "training": training.training_figure(training_log, reference_log),
+        "multiplier": training.multiplier_figure(training_log, plan),
+        "calibration": preferences.calibration_figure(preference_model_metrics, objectives),
+        "agreement": preferences.agreement_figure(agreement_matrix, objectives),
+    }

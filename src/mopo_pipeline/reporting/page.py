@@ -1,0 +1,110 @@
+"""One self-contained HTML page that opens from disk."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mopo_pipeline.reporting.fronts import ESTIMATORS
+from mopo_pipeline.reporting.style import png
+from mopo_pipeline.reporting.summary import digits, span, verdict
+
+PACKAGES = ("mopo_pipeline", "kedro", "torch", "transformers", "numpy", "scipy", "moocore")
+SEVERITY = {"error": 0, "warning": 1, "info": 2}
+
+
+def render_page(
+    *,
+    title: str,
+    summary: dict[str, Any],
+    plan: dict[str, Any],
+    evaluation: dict[str, Any],
+    checks: pd.DataFrame,
+    pareto: pd.DataFrame,
+    ingest: dict[str, Any],
+    preferences: dict[str, Any],
+    samples: list[dict[str, Any]],
+    figures: dict[str, Figure],
+) -> str:
+    """Fill the template; figures are embedded, nothing is loaded from elsewhere."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("mopo_pipeline.reporting", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"digits": digits, "number": _number, "percent": _percent}
+    return environment.get_template("page.html.j2").render(
+        title=title,
+        summary=summary,
+        headline=headline(summary),
+        plan=plan,
+        evaluation=evaluation,
+        checks=check_rows(checks),
+        estimators={e: ESTIMATORS[e] for e in ESTIMATORS if f"{e}_value" in checks},
+        pareto=pareto.to_dict(orient="records"),
+        ingest=ingest,
+        preferences=preferences,
+        samples=samples,
+        findings=all_findings(plan, evaluation),
+        figures={name: png(figure) for name, figure in figures.items()},
+        verdict=verdict,
+        span=span,
+        versions=versions(),
+    )
+
+
+def headline(summary: dict[str, Any]) -> str:
+    """One sentence that says what came out."""
+    primary, *constrained = summary["objectives"]
+    reached = primary["achieved"]
+    if reached is None:
+        return "Nothing could judge the policy: no rules, no reward model, no held-out labels."
+    text = f"{primary['name'].capitalize()} reached a win rate of {reached:.3f}"
+    if primary["exact_optimum"] is not None:
+        text += f" (the exact optimum under the thresholds is {primary['exact_optimum']:.3f})"
+    if not constrained:
+        return text + "; there was no threshold to hold."
+    held = [o["name"] for o in constrained if o["held"]]
+    missed = [f"{o['name']} ({verdict(o)})" for o in constrained if not o["held"]]
+    if not missed:
+        return f"{text}; " + ("the threshold" if len(held) == 1 else "every threshold") + " was held."
+    return f"{text}; held: {', '.join(held) or 'none'}; not held: {', '.join(missed)}."
+
+
+def all_findings(plan: dict[str, Any], evaluation: dict[str, Any]) -> list[dict[str, Any]]:
+    """Findings of plan and evaluation, the grave ones first."""
+    found = [*plan.get("findings", []), *evaluation.get("findings", [])]
+    return sorted(found, key=lambda finding: SEVERITY.get(finding["severity"], 1))
+
+
+def check_rows(checks: pd.DataFrame) -> list[dict[str, Any]]:
+    """Threshold checks as plain dictionaries, unknown values None."""
+    plain = checks.astype(object).where(checks.notna(), None)
+    return plain.to_dict(orient="records")
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of what decides a result."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _number(value: Any) -> str:
+    """A number as a person writes it; anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "–" if value is None else str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
