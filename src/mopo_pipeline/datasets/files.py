@@ -1,0 +1,76 @@
+"""Files that appear whole or not at all: written beside their place, then renamed into it."""
+
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from kedro_datasets.json import JSONDataset
+from kedro_datasets.pandas import ParquetDataset
+from kedro_datasets.text import TextDataset
+
+from mopo_pipeline.errors import InputError
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a hidden sibling, then rename it over ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_name(f".{path.name}.tmp")
+    try:
+        write(staging)
+        os.replace(staging, path)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
+class AtomicJSONDataset(JSONDataset):
+    """JSON that takes NumPy values, refuses what is not a number, and is never half-written."""
+
+    def save(self, data: Any) -> None:
+        """Write ``data``; NaN and infinity are errors, since JSON has neither."""
+        path = Path(self._get_save_path())
+        text = json.dumps(plain(data, path.name), indent=1, ensure_ascii=False, allow_nan=False)
+        write_atomically(path, lambda target: target.write_text(text + "\n") and None)
+        self._invalidate_cache()
+
+
+class AtomicParquetDataset(ParquetDataset):
+    """A table that is never half-written."""
+
+    def save(self, data: pd.DataFrame) -> None:
+        """Write ``data`` without its index."""
+        path = Path(self._get_save_path())
+        write_atomically(path, lambda target: data.to_parquet(target, index=False))
+        self._invalidate_cache()
+
+
+class AtomicTextDataset(TextDataset):
+    """Text that is never half-written."""
+
+    def save(self, data: str) -> None:
+        """Write ``data``."""
+        path = Path(self._get_save_path())
+        write_atomically(path, lambda target: target.write_text(data, encoding="utf-8") and None)
+        self._invalidate_cache()
+
+
+def plain(value: Any, where: str) -> Any:
+    """Turn NumPy values into JSON's own; name the entry that has no JSON form.
+
+    Raises:
+        InputError: NaN, infinity, or a type JSON does not know.
+    """
+    if isinstance(value, dict):
+        return {str(key): plain(item, f"{where}/{key}") for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item, f"{where}/{i}") for i, item in enumerate(value)]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist(), where)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where} is {value}, which JSON cannot hold; use null for what is unknown")
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    raise InputError(f"{where} is a {type(value).__name__}, which JSON cannot hold")
