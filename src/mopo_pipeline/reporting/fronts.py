@@ -43,33 +43,35 @@ def value_figure(
     shown = [e for e in ESTIMATORS if e in set(objective_values["estimator"])]
     if not shown:
         return nothing("No judge and no held-out labels: nothing estimates the objectives.")
-    figure, (axis,) = new_figure(1, 1, 9.0, 1.5 + 0.75 * len(names) + 0.16 * len(shown))
-    offsets = np.linspace(0.2, -0.2, len(shown)) if len(shown) > 1 else [0.0]
+    figure, (axis,) = new_figure(1, 1, 9.0, 1.9 + 0.8 * len(names) + 0.16 * len(shown))
+    lanes = np.linspace(-0.24, 0.24, len(shown)) if len(shown) > 1 else np.zeros(1)
     for row, name in enumerate(names):
         low, high = plan["attainable"][name]
-        axis.barh(row, high - low, left=low, height=0.7, color="#EFEFEF", zorder=1,
-                  label=_once(row, "attainable on the training data"))  # fmt: skip
+        axis.barh(row, high - low, left=low, height=0.76, color="#EFEFEF", zorder=1,
+                  label=_once(row, "attainable, estimated on the training data"))  # fmt: skip
         threshold = plan["thresholds"].get(name)
         if threshold is not None:
-            axis.plot([threshold] * 2, [row - 0.38, row + 0.38], color=THRESHOLD, linewidth=2.2,
+            axis.plot([threshold] * 2, [row - 0.4, row + 0.4], color=THRESHOLD, linewidth=2.2,
                       zorder=3, label=_once(row - 1, "threshold"))  # fmt: skip
         if exact.get("optimum"):
-            axis.plot(exact["optimum"]["values"][name], row, marker="*", markersize=15,
+            axis.plot(exact["optimum"]["values"][name], row + lanes[0], marker="*", markersize=13,
                       color=OPTIMUM, linestyle="", zorder=3,
                       label=_once(row, "exact optimum under the thresholds"))  # fmt: skip
-        for estimator, offset in zip(shown, offsets, strict=True):
-            for policy, hue in (("reference", REFERENCE), ("policy", POLICY)):
-                _value_point(axis, objective_values, policy, name, estimator, row + offset, hue)
+        _value_point(axis, objective_values, "reference", name, shown[0], row + lanes[0], REFERENCE)
+        for estimator, lane in zip(shown, lanes, strict=True):
+            _value_point(axis, objective_values, "policy", name, estimator, row + lane, POLICY)
+    axis.plot([], [], marker=_MARKERS[shown[0]], color=REFERENCE, linestyle="", markersize=6,
+              label=f"reference: {ESTIMATORS[shown[0]]}")  # fmt: skip
     for estimator in shown:
         axis.plot([], [], marker=_MARKERS[estimator], color=POLICY, linestyle="", markersize=6,
                   label=f"policy: {ESTIMATORS[estimator]}")  # fmt: skip
-    axis.plot([], [], marker="s", color=REFERENCE, linestyle="", markersize=6,
-              label="grey: the reference, same estimators")  # fmt: skip
-    axis.axvline(0.5, color="#B0B0B0", linewidth=0.9, linestyle=":", zorder=2)
+    axis.axvline(0.5, color="#A0A0A0", linewidth=0.9, linestyle=":", zorder=2)
     axis.set_yticks(range(len(names)), [f"{n}\n({_role(plan, n)})" for n in names], fontsize=NORMAL)
     axis.invert_yaxis()
+    axis.margins(x=0.03)
     axis.grid(False, axis="y")
-    label(axis, "win rate against the behaviour policy of the data (0.5: as good as the data)", "")
+    label(axis, "win rate against the behaviour policy of the data (0.5: as good as the data)", "",
+          "What the policy attained")  # fmt: skip
     figure.legend(loc="outside lower center", ncols=2, fontsize=SMALL, frameon=False)
     return figure
 
@@ -99,7 +101,8 @@ def front_figure(
     labels = list(handles)
     figure.legend([handles[t] for t in labels], labels, loc="outside lower center",
                   ncols=3, fontsize=SMALL, frameon=False)  # fmt: skip
-    figure.suptitle(f"Policy and reference: {ESTIMATORS[estimator]}", fontsize=LARGE, x=0.01, ha="left")
+    figure.suptitle(f"Every pair of objectives. Policy and reference: {ESTIMATORS[estimator]}",
+                    fontsize=LARGE, x=0.01, ha="left")  # fmt: skip
     return figure
 
 
@@ -107,7 +110,7 @@ def _pair_panel(
     axis: Axes, x: str, y: str, front: dict[str, Any] | None, values: pd.DataFrame,
     estimator: str, plan: dict[str, Any], exact: dict[str, Any],
 ) -> None:  # fmt: skip
-    seen = [_front_lines(axis, front)] if front else []
+    seen = [_front_lines(axis, front, plan["tau"])] if front else []
     for policy, marker, hue in (("reference", "o", REFERENCE), ("policy", "D", POLICY)):
         point = _point(values, policy, estimator, x, y)
         if point is None:
@@ -127,18 +130,29 @@ def _pair_panel(
                   color=OPTIMUM, linestyle="", zorder=4, label="planned target (estimated)")  # fmt: skip
         seen.append(np.array([[target[x], target[y]]]))
     _limits(axis, np.concatenate(seen), plan["thresholds"].get(x), plan["thresholds"].get(y))
-    held = front["held"] if front else []
-    title = "" if not front else ("others free" if not held else "held: " + ", ".join(held))
-    label(axis, f"{x} (win rate)", f"{y} (win rate)", title)
-    axis.title.set_fontsize(NORMAL)
+    label(axis, f"{x} (win rate)", f"{y} (win rate)")
+    axis.set_title(_conditions(front, plan["objectives"]), fontsize=NORMAL, loc="left")
 
 
-def _front_lines(axis: Axes, front: dict[str, Any]) -> np.ndarray:
+def _conditions(front: dict[str, Any] | None, names: list[str]) -> str:
+    """What the fronts of a panel assume about the objectives it does not show."""
+    if front is None:
+        return ""
+    free = [n for n in names if n not in (front["x"], front["y"], *front["held"])]
+    held = f"{_list(front['held'])} at the threshold or better" if front["held"] else ""
+    return held + (", " if held and free else "") + (f"whatever the {_list(free)}" if free else "")
+
+
+def _list(words: list[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _front_lines(axis: Axes, front: dict[str, Any], tau: float) -> np.ndarray:
     free = np.array(front["unregularised"]).reshape(-1, 2)
     kept = np.array(front["regularised"]).reshape(-1, 2)
     axis.plot(*free.T, color=OPTIMUM, linewidth=1.6, label="exact Pareto front")
     axis.plot(*kept.T, color=OPTIMUM, linewidth=1.4, linestyle=(0, (4, 2)),
-              label="exact front with the KL price $\\tau$")  # fmt: skip
+              label=f"exact front with the KL price $\\tau$ = {tau:g}")  # fmt: skip
     return np.concatenate([free, kept])
 
 

@@ -6,7 +6,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mopo_pipeline.reporting.style import NORMAL, REFERENCE, SMALL, colour, label, new_figure, nothing
+from mopo_pipeline.reporting.style import (
+    LARGE,
+    NORMAL,
+    REFERENCE,
+    SMALL,
+    colour,
+    label,
+    new_figure,
+    nothing,
+)
 
 
 def calibration_figure(metrics: dict[str, Any], objectives: tuple[str, ...]) -> Figure:
@@ -34,6 +43,8 @@ def calibration_figure(metrics: dict[str, Any], objectives: tuple[str, ...]) -> 
         axis.set_ylim(0, 1)
         axis.set_aspect("equal")
         label(axis, "predicted win probability", "observed share of wins" if index == 0 else "", name)
+    figure.suptitle("Preference model: predictions on comparisons it was not fitted to",
+                    fontsize=LARGE, x=0.01, ha="left")  # fmt: skip
     return figure
 
 
@@ -53,6 +64,7 @@ def agreement_figure(agreement: pd.DataFrame, objectives: tuple[str, ...]) -> Fi
                 dark = abs(matrix[i, j]) > 0.6
                 axis.text(j, i, f"{matrix[i, j]:+.2f}", ha="center", va="center", fontsize=NORMAL,
                           color="white" if dark else "black")  # fmt: skip
+    axis.set_title("Do two objectives prefer the same answer?", fontsize=NORMAL, loc="left")
     bar = figure.colorbar(image, ax=axis, shrink=0.85, ticks=[-1, 0, 1])
     bar.ax.set_yticklabels(["always opposite", "unrelated", "always alike"], fontsize=SMALL)
     return figure

@@ -79,35 +79,35 @@ def verdict(objective: dict[str, Any]) -> str:
 
 
 def closing_table(summary: dict[str, Any], report: str | None) -> None:
-    """Print the table at the end of a run, and where the page lies."""
+    """Print the table at the end of a run, and where the page lies; fits 80 columns."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="Objectives (win rate against the behaviour policy)", title_justify="left")
-    table.add_column("objective")
-    table.add_column("role")
+    console = Console()
+    table = Table(box=box.SIMPLE_HEAD, title="Win rates against the data's own answers (data: 0.5)",
+                  title_justify="left", pad_edge=False, padding=(0, 1))  # fmt: skip
+    table.add_column("objective", overflow="fold")
     for heading in ("threshold", "attainable", "achieved", "interval"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("held")
-    table.add_column("exact optimum", justify="right")
+    table.add_column("exact\noptimum", justify="right")
     for row in summary["objectives"]:
         said = verdict(row)
         colour = {"held": "green", "missed": "red"}.get(said, "yellow")
         table.add_row(
             row["name"],
-            row["role"],
-            digits(row["threshold"]),
-            span(row["attainable_low"], row["attainable_high"]),
+            "primary" if row["role"] == "primary" else digits(row["threshold"]),
+            span(row["attainable_low"], row["attainable_high"], 2),
             digits(row["achieved"]),
             span(row["ci_low"], row["ci_high"]),
             f"[{colour}]{said}[/{colour}]" if said else "",
             digits(row["exact_optimum"]),
         )
-    console = Console()
     console.print(table)
     facts = []
     if summary["well_formed"] is not None:
-        facts.append(f"{summary['well_formed']:.1%} of the answers well formed")
+        facts.append(f"{summary['well_formed']:.1%} of answers well formed")
     if summary["seconds"] is not None:
         facts.append(f"{summary['seconds']:.0f} s")
     if facts:
@@ -121,6 +121,6 @@ def digits(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def span(low: float | None, high: float | None) -> str:
+def span(low: float | None, high: float | None, places: int = 3) -> str:
     """Two ends, empty where unknown."""
-    return "" if low is None or high is None else f"{low:.3f} – {high:.3f}"
+    return "" if low is None or high is None else f"{low:.{places}f}–{high:.{places}f}"

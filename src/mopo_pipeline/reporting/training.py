@@ -20,9 +20,9 @@ from mopo_pipeline.reporting.style import (
 def training_figure(training_log: pd.DataFrame, reference_log: pd.DataFrame) -> Figure:
     """Weighted negative log-likelihood, KL to the reference and effective sample size by step."""
     panels = [
-        ("weighted_nll", "weighted NLL\n(nats per mean response length)", "Loss"),
+        ("weighted_nll", "weighted NLL\n(nats per mean response length)", "Loss (logarithmic)"),
         ("kl_to_reference", "log-ratio on weighted rows\n(nats per response)", "Distance to the reference"),
-        ("ess", "effective share of rows", "Weights"),
+        ("ess", "effective share of rows", "Weights: share of rows that counts"),
     ]
     if "step" not in training_log or training_log.empty:
         return nothing("Nothing was logged in training.")
@@ -39,6 +39,8 @@ def training_figure(training_log: pd.DataFrame, reference_log: pd.DataFrame) -> 
                           marker="o" if len(rows) < 3 else "")  # fmt: skip
         if column == "ess":
             axis.set_ylim(0.0, 1.05)
+        if column == "weighted_nll" and axis.lines:
+            axis.set_yscale("log")
         if axis.lines:
             axis.legend(fontsize=SMALL, frameon=False)
         else:
@@ -55,7 +57,7 @@ def multiplier_figure(training_log: pd.DataFrame, plan: dict[str, Any]) -> Figur
     figure, axes = new_figure(1, 2, 10.0, 3.4)
     steps = training_log["step"] if "step" in training_log else pd.Series(dtype=float)
     for axis, key, title in (
-        (axes[0], "multiplier", "Multipliers $\\lambda_k$: what a threshold costs"),
+        (axes[0], "multiplier", "Multipliers $\\lambda_k$: the price of each threshold"),
         (axes[1], "threshold", "Thresholds $b_k$"),
     ):
         moved = False
