@@ -1,0 +1,7 @@
+"""What happens around nodes: parameters checked before, fingerprints compared, runs recorded."""
+
+from mopo_pipeline.hooks.fingerprints import FingerprintHook
+from mopo_pipeline.hooks.guard import ParameterGuardHook
+from mopo_pipeline.hooks.runs import RunLogHook
+
+__all__ = ["FingerprintHook", "ParameterGuardHook", "RunLogHook"]

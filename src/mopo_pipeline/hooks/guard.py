@@ -1,0 +1,32 @@
+"""Parameters are validated before any node runs."""
+
+from typing import Any
+
+import click
+from kedro.framework.hooks import hook_impl
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.parameters.groups import validate_parameters
+
+NOT_PARAMETERS = ("data_root",)
+"""Runtime parameters that move the catalog and belong to no group."""
+
+
+class ParameterGuardHook:
+    """Stops at the first sight of a parameter that is unknown, mistyped or out of range."""
+
+    @hook_impl
+    def after_context_created(self, context: Any) -> None:
+        """Validate the merged parameters of this environment and command line."""
+        given = {name: value for name, value in context.params.items() if name not in NOT_PARAMETERS}
+        try:
+            validate_parameters(given)
+        except InputError as error:
+            raise one_line(error) from None
+
+
+def one_line(error: Exception) -> Exception:
+    """Return what the command line prints without a traceback; outside of it, the error itself."""
+    if click.get_current_context(silent=True) is None:
+        return error
+    return click.ClickException(str(error))

@@ -1,0 +1,75 @@
+"""All parameter groups by name, validated together with one message per mistake."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.parameters.base import StrictModel, TaskParams
+from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.parameters.ingest import IngestParams
+from mopo_pipeline.parameters.plan import PlanParams
+from mopo_pipeline.parameters.preferences import PreferencesParams
+from mopo_pipeline.parameters.reference import ReferenceParams
+from mopo_pipeline.parameters.report import ReportParams
+from mopo_pipeline.parameters.train import TrainParams
+
+GROUPS: dict[str, type[StrictModel]] = {
+    "task": TaskParams,
+    "ingest": IngestParams,
+    "preferences": PreferencesParams,
+    "plan": PlanParams,
+    "reference": ReferenceParams,
+    "train": TrainParams,
+    "evaluate": EvaluateParams,
+    "report": ReportParams,
+}
+
+
+def validate_parameters(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Validate every group and return it resolved, defaults included, as plain JSON values.
+
+    Raises:
+        InputError: a group or key is unknown or missing, or a value has the wrong type or range;
+            the message lists every mistake on one line.
+    """
+    mistakes = [_unknown(name, GROUPS) for name in raw if name not in GROUPS]
+    resolved = {}
+    for name, model in GROUPS.items():
+        if name not in raw:
+            mistakes.append(f"group {name!r} is missing: see conf/base/parameters_{name}.yml")
+            continue
+        try:
+            resolved[name] = model.model_validate(raw[name]).model_dump(mode="json")
+        except ValidationError as error:
+            mistakes += [_describe(name, model, fault) for fault in error.errors()]
+    if mistakes:
+        raise InputError("parameters: " + "; ".join(mistakes))
+    return resolved
+
+
+def _describe(group: str, model: type[StrictModel], fault: Any) -> str:
+    path = [str(part) for part in fault["loc"]]
+    where = ".".join([group, *path])
+    if fault["type"] == "extra_forbidden":
+        return _unknown(where, _siblings(group, model, path[:-1]))
+    reason = fault["msg"].removeprefix("Value error, ")
+    if isinstance(fault["input"], Mapping) or fault["type"] == "missing":
+        return f"{where}: {reason}"
+    return f"{where} is {fault['input']!r}: {reason[0].lower()}{reason[1:]}"
+
+
+def _siblings(group: str, model: type[StrictModel], path: list[str]) -> list[str]:
+    current: Any = model
+    for part in path:
+        field = getattr(current, "model_fields", {}).get(part)
+        current = field.annotation if field else None
+    return [".".join([group, *path, name]) for name in getattr(current, "model_fields", {})]
+
+
+def _unknown(name: str, known: Any) -> str:
+    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    hint = f", did you mean {close[0]!r}?" if close else f", known: {', '.join(known)}"
+    return f"unknown parameter {name!r}{hint if known else ''}"
