@@ -24,6 +24,9 @@ ORDER_ONLY = {("train_reference", "training_plan")}
 READS_THRESHOLDS = "plan_training"
 """The node at which thresholds enter; nodes before it depend on objective names and seed alone."""
 
+WITHOUT_EFFECT = ("work_dir",)
+"""Keys that say where something lies, not what it is."""
+
 SHOWN_CHANGES = 3
 
 
@@ -160,7 +163,7 @@ def _as_read(node: str, group: str, values: dict[str, Any]) -> dict[str, Any]:
             for key, value in values.items()
             if key.endswith("path") and value is not None
         }
-    return values
+    return {key: value for key, value in values.items() if key not in WITHOUT_EFFECT}
 
 
 def _digest(path: Path) -> str | None:

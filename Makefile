@@ -1,0 +1,52 @@
+# `make run` and `make test` set up everything they need; the rest is for those who work on the code.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: run test lint viz lock bench clean
+.DELETE_ON_ERROR:
+
+run: .venv/.run
+	$(BIN)/kedro run $(ARGS)
+
+test: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/pytest -m "" --cov --cov-report=term $(ARGS)
+
+lint: .venv/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+viz: .venv/.test
+	$(BIN)/kedro viz run $(ARGS)
+
+bench: .venv/.test
+	$(BIN)/python benchmarks/pooling.py
+
+# Pins what pyproject.toml asks for; torch stays at the version the project is tested with.
+lock: .venv/.test
+	echo "torch==2.13.0" > .venv/constraints.txt
+	$(BIN)/pip-compile -q --strip-extras --no-annotate --no-header --no-emit-options -c .venv/constraints.txt -o requirements/run.lock pyproject.toml
+	$(BIN)/pip-compile -q --strip-extras --no-annotate --no-header --no-emit-options -c .venv/constraints.txt -c requirements/run.lock --extra dev -o requirements/test.lock pyproject.toml
+	sed -i 's/+cpu//' requirements/*.lock
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache htmlcov .coverage
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.run: .venv/bin/python requirements/run.lock pyproject.toml
+	$(BIN)/pip install -q -r requirements/run.lock
+	$(BIN)/pip install -q --no-deps -e .
+	touch $@
+
+.venv/.test: .venv/bin/python requirements/test.lock pyproject.toml
+	$(BIN)/pip install -q -r requirements/test.lock
+	$(BIN)/pip install -q --no-deps -e .
+	touch $@ .venv/.run

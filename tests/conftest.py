@@ -1,0 +1,36 @@
+"""What several tests share: a project session and a tiny pocket run."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+os.environ.update(DO_NOT_TRACK="1", HF_HUB_OFFLINE="1", MPLBACKEND="Agg")
+
+
+def kedro(*arguments: str, data_root: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``kedro run`` in the ``test`` environment as a user would, in a process of its own."""
+    given = [a for a in arguments if not a.startswith("--params=")]
+    params = [a.removeprefix("--params=") for a in arguments if a.startswith("--params=")]
+    joined = ",".join([f"data_root={data_root}", *params])
+    return subprocess.run(
+        [sys.executable, "-m", "kedro", "run", "--env=test", f"--params={joined}", *given],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env=os.environ | {"COLUMNS": "200"},
+        check=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data root of one whole pipeline run on a tiny pocket task."""
+    root = tmp_path_factory.mktemp("tiny")
+    done = kedro(data_root=root)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return root

@@ -1,0 +1,145 @@
+"""The project as its users meet it: `kedro run`, its options and its errors."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import PROJECT, kedro
+
+pytestmark = pytest.mark.slow
+
+def message(done: subprocess.CompletedProcess[str]) -> str:
+    """The one line an error prints."""
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    return next(line for line in done.stderr.splitlines() if line.startswith("Error: "))
+
+
+def test_whole_run_leaves_every_catalog_artifact(tiny_run: Path) -> None:
+    from kedro.framework.session import KedroSession
+    from kedro.framework.startup import bootstrap_project
+
+    bootstrap_project(PROJECT)
+    with KedroSession.create(
+        PROJECT, env="test", runtime_params={"data_root": str(tiny_run)}
+    ) as session:
+        catalog = session.load_context().catalog
+        names = [name for name in catalog.keys() if not name.startswith("param")]
+        missing = [name for name in names if not catalog.exists(name)]
+    assert len(names) >= 30
+    assert missing == []
+
+
+def test_run_is_recorded_with_its_resolved_parameters(tiny_run: Path) -> None:
+    [record] = [json.loads(p.read_text()) for p in (tiny_run / "08_reporting/runs").glob("*.json")]
+    assert record["status"] == "succeeded"
+    assert record["environment"] == "test"
+    assert record["parameters"]["task"]["seed"] == 0
+    assert record["packages"]["torch"].startswith("2.")
+
+
+def test_report_opens_without_anything_beside_it(tiny_run: Path) -> None:
+    page = (tiny_run / "08_reporting/report.html").read_text(encoding="utf-8")
+    assert "data:image/png;base64," in page or "<svg" in page
+    assert 'src="http' not in page
+    assert 'href="http' not in page
+
+
+def test_rerun_gives_the_same_artifacts(tiny_run: Path, tmp_path: Path) -> None:
+    done = kedro("--pipelines=train", data_root=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("row_weights", "win_rates", "training_log"):
+        [first] = tiny_run.rglob(f"{name}.parquet")
+        [second] = tmp_path.rglob(f"{name}.parquet")
+        kept = [c for c in pd.read_parquet(first).columns if "second" not in c]
+        pd.testing.assert_frame_equal(pd.read_parquet(first)[kept], pd.read_parquet(second)[kept])
+    first, second = (root / "06_models/policy/model.safetensors" for root in (tiny_run, tmp_path))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_another_seed_gives_other_artifacts(tiny_run: Path, tmp_path: Path) -> None:
+    done = kedro("--pipelines=preferences,ingest", "--params=task.seed=1", data_root=tmp_path)
+    assert done.returncode == 0, done.stderr
+    [first], [second] = (r.rglob("win_rates.parquet") for r in (tiny_run, tmp_path))
+    assert not pd.read_parquet(first).equals(pd.read_parquet(second))
+
+
+def test_a_stage_reuses_what_lies_there(tiny_run: Path) -> None:
+    done = kedro("--pipelines=report", data_root=tiny_run)
+    assert done.returncode == 0, done.stderr
+    assert "report.html" in done.stdout
+
+
+def test_changed_parameter_names_the_artifact_it_would_mix(tiny_run: Path) -> None:
+    done = kedro("--pipelines=report", "--params=plan.confidence=0.8", data_root=tiny_run)
+    line = message(done)
+    assert "training_plan" in line
+    assert "plan.confidence=0.95 and now is 0.8" in line
+    assert "--from-nodes=plan_training" in line
+
+
+def test_only_missing_outputs_refuses_stale_artifacts(tiny_run: Path) -> None:
+    arguments = ("--only-missing-outputs", "--params=evaluate.bootstrap=60")
+    assert "evaluate.bootstrap=50 and now is 60" in message(kedro(*arguments, data_root=tiny_run))
+
+
+def test_only_missing_outputs_remakes_what_is_missing(tiny_run: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(tiny_run, root)
+    [plan] = root.rglob("training_plan.json")
+    plan.unlink()
+    done = kedro("--only-missing-outputs", data_root=root)
+    assert done.returncode == 0, done.stderr
+    assert plan.is_file()
+
+
+def test_artifact_without_a_fingerprint_is_named(tiny_run: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(tiny_run, root)
+    [sidecar] = root.rglob(".objective_values.fingerprint.json")
+    sidecar.unlink()
+    line = message(kedro("--pipelines=report", data_root=root))
+    assert "objective_values carries no fingerprint" in line
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("train.fit.stepz=3", "did you mean 'train.fit.steps'?"),
+        ("trian.fit.steps=3", "unknown parameter 'trian', did you mean 'train'?"),
+        ("train.fit.steps=-1", "train.fit.steps is -1: input should be greater than"),
+        ("train.fit.steps=many", "train.fit.steps is 'many': input should be a valid integer"),
+    ],
+)
+def test_bad_parameter_stops_before_any_node(tmp_path: Path, given: str, expected: str) -> None:
+    line = message(kedro(f"--params={given}", data_root=tmp_path))
+    assert expected in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_unreachable_threshold_says_what_is_attainable_and_keeps_the_rest(tmp_path: Path) -> None:
+    conf = tmp_path / "conf"
+    shutil.copytree(PROJECT / "conf", conf)
+    file = conf / "test/parameters.yml"
+    file.write_text(file.read_text().replace("threshold: {position: 0.4}", "threshold: 0.99", 1))
+    root = tmp_path / "data"
+    line = message(kedro(f"--conf-source={conf}", data_root=root))
+    assert "harmlessness" in line
+    assert "attainable" in line
+    assert list(root.rglob("win_rates.parquet"))
+    assert not list(root.rglob("training_plan.json"))
+
+
+def test_registry_list_is_light() -> None:
+    code = (
+        "import sys; from kedro.framework.startup import bootstrap_project;"
+        f"bootstrap_project({str(PROJECT)!r});"
+        "from kedro.framework.project import pipelines; print(sorted(pipelines));"
+        "print([m for m in ('torch', 'transformers', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
