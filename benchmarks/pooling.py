@@ -62,9 +62,7 @@ class World:
     def optimum(self) -> np.ndarray:
         """Values (2,) of the exact optimum over all answers."""
         prompt = np.repeat(np.arange(PROMPTS), ANSWERS)
-        return solve_dual(
-            self.win_rates.reshape(-1, 2), [THRESHOLD], tau=TAU, groups=prompt
-        ).values
+        return solve_dual(self.win_rates.reshape(-1, 2), [THRESHOLD], tau=TAU, groups=prompt).values
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from conftest import PROJECT, kedro
 
 pytestmark = pytest.mark.slow
 
+
 def message(done: subprocess.CompletedProcess[str]) -> str:
     """The one line an error prints."""
     assert done.returncode != 0

@@ -57,7 +57,9 @@ def make_plan(
     names = list(task.names)
     rows = win_rates.loc[win_rates["split"] == "train"].reset_index(drop=True)
     if rows.empty:
-        raise InputError("the training split holds no responses: raise ingest.split.train or add data")
+        raise InputError(
+            "the training split holds no responses: raise ingest.split.train or add data"
+        )
     values = rows[names].to_numpy(dtype=np.float64)
     groups = pd.factorize(rows["prompt_id"])[0]
     compared = _train_comparisons(rows, comparisons, predictions, names)
@@ -195,7 +197,9 @@ def _describe(
         "normalisation": params.normalisation,
         "pooling": "inf" if np.isinf(pooling) else pooling,
         "thresholds": named(thresholds),
-        "attainable": {n: [float(low), float(high)] for n, (low, high) in zip(names, attainable, strict=True)},
+        "attainable": {
+            n: [float(low), float(high)] for n, (low, high) in zip(names, attainable, strict=True)
+        },
         "multipliers": named(solution.multipliers),
         "chi": named(solution.chi),
         "values": named(solution.values, names),

@@ -42,11 +42,15 @@ def validate_responses(responses: pd.DataFrame, where: str) -> pd.DataFrame:
     """
     _require(responses, ("prompt_id", "response_id", "prompt", "response"), where)
     if responses.empty:
-        raise InputError(f"{where}: no responses at all; give at least one prompt with two responses")
+        raise InputError(
+            f"{where}: no responses at all; give at least one prompt with two responses"
+        )
     for column in ("prompt_id", "response_id", "prompt", "response"):
         missing = responses[column].isna()
         if missing.any():
-            raise InputError(f"{where}: row {_row(missing)}, column {column}: missing value; fill it or drop the row")
+            raise InputError(
+                f"{where}: row {_row(missing)}, column {column}: missing value; fill it or drop the row"
+            )
     repeated = responses["response_id"].duplicated()
     if repeated.any():
         row = _row(repeated)
@@ -55,7 +59,9 @@ def validate_responses(responses: pd.DataFrame, where: str) -> pd.DataFrame:
         )
     texts = responses.groupby("prompt_id")["prompt"].nunique()
     if (texts > 1).any():
-        raise InputError(f"{where}: prompt_id {texts.idxmax()!r} stands for {texts.max()} different prompts")
+        raise InputError(
+            f"{where}: prompt_id {texts.idxmax()!r} stands for {texts.max()} different prompts"
+        )
     for row, prompt in enumerate(responses["prompt"].drop_duplicates()):
         _check_prompt(prompt, f"{where}: prompt {row}")
     for column in score_columns(responses):
@@ -80,7 +86,9 @@ def validate_judgements(
     _require(judgements, PAIR_COLUMNS, where)
     absent = [name for name in objectives if name not in judgements]
     if absent:
-        known = sorted(set(judgements.columns) - set(PAIR_COLUMNS) - {"annotator", "weight", "split"})
+        known = sorted(
+            set(judgements.columns) - set(PAIR_COLUMNS) - {"annotator", "weight", "split"}
+        )
         raise InputError(
             f"{where}: no column for objective {absent[0]!r}; the label columns are {known}. "
             "Rename the column or the entry in task.objectives"
@@ -126,7 +134,9 @@ def _check_labels(column: pd.Series, where: str) -> None:
     bad = ~((values >= 0) & (values <= 1)) & ~np.isnan(values)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        raise InputError(f"{where}, row {row}: label {values[row]} lies outside [0, 1] (1 a wins, 0 b wins, 0.5 tie)")
+        raise InputError(
+            f"{where}, row {row}: label {values[row]} lies outside [0, 1] (1 a wins, 0 b wins, 0.5 tie)"
+        )
 
 
 def _check_prompt(prompt: Any, where: str) -> None:
@@ -143,7 +153,9 @@ def _check_prompt(prompt: Any, where: str) -> None:
 def _require(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> None:
     absent = [c for c in columns if c not in table]
     if absent:
-        raise InputError(f"{where}: missing column {absent[0]!r}; found {sorted(map(str, table.columns))}")
+        raise InputError(
+            f"{where}: missing column {absent[0]!r}; found {sorted(map(str, table.columns))}"
+        )
 
 
 def _row(mask: pd.Series) -> int:

@@ -3,4 +3,9 @@
 from mopo_pipeline.datasets.directory import ModelDirectoryDataset
 from mopo_pipeline.datasets.files import AtomicJSONDataset, AtomicParquetDataset, AtomicTextDataset
 
-__all__ = ["AtomicJSONDataset", "AtomicParquetDataset", "AtomicTextDataset", "ModelDirectoryDataset"]
+__all__ = [
+    "AtomicJSONDataset",
+    "AtomicParquetDataset",
+    "AtomicTextDataset",
+    "ModelDirectoryDataset",
+]

@@ -70,7 +70,9 @@ def plain(value: Any, where: str) -> Any:
     if hasattr(value, "tolist"):
         return plain(value.tolist(), where)
     if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{where} is {value}, which JSON cannot hold; use null for what is unknown")
+        raise InputError(
+            f"{where} is {value}, which JSON cannot hold; use null for what is unknown"
+        )
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     raise InputError(f"{where} is a {type(value).__name__}, which JSON cannot hold")

@@ -79,7 +79,9 @@ def evaluation_summary(
     KL is the mean log-probability difference of the policy's own samples (nats per response):
     unbiased, so it may fall slightly below 0 by chance where both models agree.
     """
-    groups = {name: completions.loc[completions["policy"] == name] for name in ("reference", "policy")}
+    groups = {
+        name: completions.loc[completions["policy"] == name] for name in ("reference", "policy")
+    }
     own = groups["policy"]
     gap = (own["logprob_policy"] - own["logprob_reference"]).to_numpy(dtype=np.float64)
     per_prompt = own.assign(gap=gap).groupby("prompt_id")["gap"].mean()
@@ -96,9 +98,7 @@ def evaluation_summary(
             for name, part in groups.items()
         },
         "distinct_share": {name: distinct_share(part) for name, part in groups.items()},
-        "entropy": {
-            name: -float(part[f"logprob_{name}"].mean()) for name, part in groups.items()
-        },
+        "entropy": {name: -float(part[f"logprob_{name}"].mean()) for name, part in groups.items()},
         "empty_share": {
             name: float((part["completion"].str.strip() == "").mean())
             for name, part in groups.items()

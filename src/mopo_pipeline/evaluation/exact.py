@@ -119,7 +119,9 @@ def exact_fronts(
         for y in range(x):
             held = [k for k in range(1, len(objectives)) if k not in (x, y)] if y == 0 else []
             floors = {k: float(thresholds[k - 1]) for k in held}
-            free = unregularised_front(win_rates, problem.reference, problem.groups, x, y, floors, points)
+            free = unregularised_front(
+                win_rates, problem.reference, problem.groups, x, y, floors, points
+            )
             kept = regularised_front(
                 win_rates, problem.reference, problem.groups, x, y, floors, points, plan["tau"]
             )

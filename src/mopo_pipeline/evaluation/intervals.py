@@ -53,7 +53,9 @@ def prompt_bootstrap(
     if prompts < 2:
         unknown = np.full_like(value, np.nan)
         return Interval(value, unknown, unknown, unknown)
-    counts = rng.multinomial(prompts, np.full(prompts, 1.0 / prompts), size=draws).astype(np.float64)
+    counts = rng.multinomial(prompts, np.full(prompts, 1.0 / prompts), size=draws).astype(
+        np.float64
+    )
     resampled = _ratio(counts @ numerator, counts @ mass)
     tail = (1.0 - confidence) / 2.0
     known = ~np.isnan(resampled).all(axis=0)

@@ -28,7 +28,9 @@ def judged_values(
 ) -> pd.DataFrame:
     """Mean win rate of sampled answers per policy, objective and judge."""
     table = scores.merge(
-        completions[["completion_id", "prompt_id", "policy"]], on="completion_id", validate="many_to_one"
+        completions[["completion_id", "prompt_id", "policy"]],
+        on="completion_id",
+        validate="many_to_one",
     )
     columns = [f"{name}_win_rate" for name in objectives]
     parts = []

@@ -18,7 +18,9 @@ class ParameterGuardHook:
     @hook_impl
     def after_context_created(self, context: Any) -> None:
         """Validate the merged parameters of this environment and command line."""
-        given = {name: value for name, value in context.params.items() if name not in NOT_PARAMETERS}
+        given = {
+            name: value for name, value in context.params.items() if name not in NOT_PARAMETERS
+        }
         try:
             validate_parameters(given)
         except InputError as error:

@@ -14,7 +14,15 @@ from mopo_pipeline.errors import MopoError
 from mopo_pipeline.hooks.guard import one_line
 from mopo_pipeline.parameters.groups import GROUPS, validate_parameters
 
-RECORDED_PACKAGES = ("mopo-pipeline", "kedro", "torch", "transformers", "peft", "accelerate", "numpy")
+RECORDED_PACKAGES = (
+    "mopo-pipeline",
+    "kedro",
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "numpy",
+)
 
 
 class RunLogHook:
@@ -62,7 +70,9 @@ class RunLogHook:
         self._record |= {"status": "failed", "finished": _now(), "error": str(error)}
         try:
             self._write()
-        except OSError:  # The disk the run failed on may be full: the first error is the one to show.
+        except (
+            OSError
+        ):  # The disk the run failed on may be full: the first error is the one to show.
             pass
         if isinstance(error, MopoError | DatasetError | OSError):
             raise one_line(error) from error

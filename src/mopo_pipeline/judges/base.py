@@ -55,7 +55,9 @@ def score(judge: Judge, prompts: list[str], responses: list[str]) -> Array:
     distinct = list(dict.fromkeys(zip(prompts, responses, strict=True)))
     if not distinct:
         return np.empty((0, len(judge.objectives)))
-    values = np.asarray(judge.scores([p for p, _ in distinct], [r for _, r in distinct]), np.float64)
+    values = np.asarray(
+        judge.scores([p for p, _ in distinct], [r for _, r in distinct]), np.float64
+    )
     expected = (len(distinct), len(judge.objectives))
     if values.shape != expected:
         raise InputError(

@@ -106,13 +106,13 @@ class RewardModelJudge:
 
         model, tokenizer = load_reward_model(spec.model)
         if not 0 <= spec.logit < model.config.num_labels:
-            raise InputError(f"{spec.model} has {model.config.num_labels} logits, not {spec.logit + 1}")
+            raise InputError(
+                f"{spec.model} has {model.config.num_labels} logits, not {spec.logit + 1}"
+            )
         cuda = self._device == "auto" and torch.cuda.is_available()
         model = model.to("cuda" if cuda else "cpu")
         bos = tokenizer.bos_token or ""
-        texts = [
-            spec.arrange(_plain(p), r, bos) for p, r in zip(prompts, responses, strict=True)
-        ]
+        texts = [spec.arrange(_plain(p), r, bos) for p, r in zip(prompts, responses, strict=True)]
         order = np.argsort([-len(a) - len(b or "") for a, b in texts], kind="stable")
         batches = [order[i : i + self._batch_size] for i in range(0, len(order), self._batch_size)]
         values = np.empty(len(texts))

@@ -43,7 +43,9 @@ class PocketRules:
                     "evaluate.rules: none"
                 ) from None
             answer = pocket.parse(prompt, response)
-            rows[i] = table.min(axis=0) - _MALFORMED if answer is None else table[self._place[answer]]
+            rows[i] = (
+                table.min(axis=0) - _MALFORMED if answer is None else table[self._place[answer]]
+            )
         return rows
 
     @staticmethod

@@ -18,9 +18,14 @@ class PreferenceModelJudge:
     link: Link = "logistic"
 
     def __init__(
-        self, model: PreferenceModel | Path, objectives: tuple[str, ...], name: str = "preference_model"
+        self,
+        model: PreferenceModel | Path,
+        objectives: tuple[str, ...],
+        name: str = "preference_model",
     ) -> None:
-        self.model = model if isinstance(model, PreferenceModel) else PreferenceModel.load(Path(model))
+        self.model = (
+            model if isinstance(model, PreferenceModel) else PreferenceModel.load(Path(model))
+        )
         self.name = name
         self.objectives = objectives
         absent = [o for o in objectives if o not in self.model.objectives]

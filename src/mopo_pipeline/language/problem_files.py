@@ -45,7 +45,10 @@ def read_problem(directory: Path) -> DualProblem | None:
 
 
 def _facts(problem: DualProblem) -> dict[str, Any]:
-    return {name: getattr(problem, name) for name in ("objectives", "tau", "epsilon", "pooling", "variant")}
+    return {
+        name: getattr(problem, name)
+        for name in ("objectives", "tau", "epsilon", "pooling", "variant")
+    }
 
 
 def _arrays(problem: DualProblem) -> dict[str, np.ndarray]:

@@ -24,7 +24,9 @@ def make_reference(
     initial = _initial(responses, seed, params)
     if not params.train:
         return _copy(initial), pd.DataFrame({"step": pd.Series(dtype=int)})
-    rows = responses.loc[responses["split"] == "train", ["prompt", "response"]].reset_index(drop=True)
+    rows = responses.loc[responses["split"] == "train", ["prompt", "response"]].reset_index(
+        drop=True
+    )
     rows = rows.assign(weight=1.0, reference_logprob=float("nan"))
     run = TrainingRun("reference", initial, rows, params.fit, seed, lora=params.lora)
     result = train(run, params.work_dir)
@@ -87,5 +89,7 @@ def _initial(responses: pd.DataFrame, seed: int, params: ReferenceParams) -> Pat
 
 def _copy(directory: Path) -> Path:
     target = Path(tempfile.mkdtemp(prefix="model-"))
-    shutil.copytree(directory, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("training_args.bin"))
+    shutil.copytree(
+        directory, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("training_args.bin")
+    )
     return target

@@ -143,5 +143,7 @@ def launch(directory: Path, processes: int) -> None:
 
 def _deciding(spec: dict[str, Any]) -> dict[str, Any]:
     """The part of a spec that changes the result: not where files lie, nor how often it saves or logs."""
-    fit = {k: v for k, v in spec["fit"].items() if k not in {"save_every", "log_every", "processes"}}
+    fit = {
+        k: v for k, v in spec["fit"].items() if k not in {"save_every", "log_every", "processes"}
+    }
     return {k: v for k, v in spec.items() if k not in {"model", "scorer", "fit"}} | {"fit": fit}

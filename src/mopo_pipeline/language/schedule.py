@@ -8,7 +8,9 @@ Indices = NDArray[np.int64]
 BLOCK_BATCHES = 32
 
 
-def systematic_resample(weights: NDArray[np.float64], size: int, rng: np.random.Generator) -> Indices:
+def systematic_resample(
+    weights: NDArray[np.float64], size: int, rng: np.random.Generator
+) -> Indices:
     """Draw ``size`` rows in proportion to weight, each within one of its expected count.
 
     A row of weight 0 is never drawn. The expected count of row i is size * w_i / sum(w).
@@ -43,13 +45,17 @@ class RowSchedule:
     def rows(self, positions: Indices) -> Indices:
         """Row of each position."""
         size = self.batch_size * BLOCK_BATCHES
-        return np.array([self._block(int(p) // size)[int(p) % size] for p in positions], dtype=np.int64)
+        return np.array(
+            [self._block(int(p) // size)[int(p) % size] for p in positions], dtype=np.int64
+        )
 
     def _block(self, block: int) -> Indices:
         if block not in self._order:
             rng = np.random.default_rng([self.seed, 7, block])
             drawn = systematic_resample(self._weights, self.batch_size * BLOCK_BATCHES, rng)
             drawn = rng.permutation(drawn)
-            batches = drawn[np.argsort(self.lengths[drawn], kind="stable")].reshape(-1, self.batch_size)
+            batches = drawn[np.argsort(self.lengths[drawn], kind="stable")].reshape(
+                -1, self.batch_size
+            )
             self._order = {block: rng.permutation(batches).reshape(-1)}
         return self._order[block]

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 PAD, END, UNKNOWN, ANSWER = "<pad>", "<end>", "<unknown>", "<answer>"
 TEMPLATE = (
-    "{% for m in messages %}{{ m['content'] }} {% endfor %}{% if add_generation_prompt %}" + ANSWER + "{% endif %}"
+    "{% for m in messages %}{{ m['content'] }} {% endfor %}{% if add_generation_prompt %}"
+    + ANSWER
+    + "{% endif %}"
 )
 
 
@@ -39,7 +41,13 @@ def build_tokenizer(prompts: list[str], responses: list[str]) -> "PreTrainedToke
 
 
 def build_model(
-    tokenizer: "PreTrainedTokenizerBase", *, layers: int, width: int, heads: int, max_length: int, seed: int
+    tokenizer: "PreTrainedTokenizerBase",
+    *,
+    layers: int,
+    width: int,
+    heads: int,
+    max_length: int,
+    seed: int,
 ) -> "PreTrainedModel":
     """A randomly initialised decoder of the given size."""
     import torch

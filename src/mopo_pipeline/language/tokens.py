@@ -89,5 +89,8 @@ def encode(
         truncated.append(len(whole) > max_length)
         lengths.append(len(head))
     return EncodedRows(
-        ids, np.array(lengths, dtype=np.int64), np.array(truncated, dtype=bool), int(tokenizer.pad_token_id)
+        ids,
+        np.array(lengths, dtype=np.int64),
+        np.array(truncated, dtype=bool),
+        int(tokenizer.pad_token_id),
     )

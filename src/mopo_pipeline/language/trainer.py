@@ -85,7 +85,11 @@ class WeightedTrainer(Trainer):
         return torch.utils.data.SequentialSampler(self.train_dataset)
 
     def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
     ) -> torch.Tensor:
         """Mean weighted negative log-likelihood of the rows at these positions."""
         chosen = self.schedule.rows(inputs["position"].cpu().numpy())
@@ -93,7 +97,9 @@ class WeightedTrainer(Trainer):
         logprob = response_logprobs(model, batch)
         weight = torch.ones_like(logprob)
         if self.weighting == "loss":
-            weight = torch.as_tensor(self.lag_state.weights[chosen], dtype=logprob.dtype, device=logprob.device)
+            weight = torch.as_tensor(
+                self.lag_state.weights[chosen], dtype=logprob.dtype, device=logprob.device
+            )
         loss = -(weight * logprob).mean() / self.mean_length
         if not torch.isfinite(loss):
             raise TrainingStoppedError(
@@ -103,8 +109,12 @@ class WeightedTrainer(Trainer):
         self._watch(logprob.detach(), weight, chosen, batch)
         return loss
 
-    def _watch(self, logprob: torch.Tensor, weight: torch.Tensor, chosen: NDArray[np.int64], batch: Any) -> None:
-        initial = torch.as_tensor(self.lag_state.initial_logprob[chosen], dtype=logprob.dtype, device=logprob.device)
+    def _watch(
+        self, logprob: torch.Tensor, weight: torch.Tensor, chosen: NDArray[np.int64], batch: Any
+    ) -> None:
+        initial = torch.as_tensor(
+            self.lag_state.initial_logprob[chosen], dtype=logprob.dtype, device=logprob.device
+        )
         gap = (weight * (logprob - initial)).sum() / weight.sum().clamp_min(1e-12)
         self._divergence.append(float(gap))
         self.tokens += int(batch["attention_mask"].sum())
@@ -120,8 +130,13 @@ class WeightedTrainer(Trainer):
             total = state.weights.sum()
             logs["ess"] = float(total**2 / (state.weights @ state.weights) / state.weights.size)
             logs["reference_ess"], logs["refreshes"] = state.ess, float(state.refreshes)
-            for name, multiplier, threshold in zip(constrained, state.multipliers, state.thresholds, strict=True):
-                logs[f"multiplier_{name}"], logs[f"threshold_{name}"] = float(multiplier), float(threshold)
+            for name, multiplier, threshold in zip(
+                constrained, state.multipliers, state.thresholds, strict=True
+            ):
+                logs[f"multiplier_{name}"], logs[f"threshold_{name}"] = (
+                    float(multiplier),
+                    float(threshold),
+                )
             logs["tokens_per_second"], logs["seconds"] = self.tokens / max(elapsed, 1e-9), elapsed
             self._divergence, self.tokens, self._since = [], 0, time.perf_counter()
         super().log(logs, start_time)
@@ -131,10 +146,15 @@ class WeightedTrainer(Trainer):
         model = self.accelerator.unwrap_model(self.model)
         world, rank = self.args.world_size, self.args.process_index
         if world == 1:
-            return row_logprobs(model, self.rows, description="log-probabilities of the lagged reference")
+            return row_logprobs(
+                model, self.rows, description="log-probabilities of the lagged reference"
+            )
         own = np.arange(rank, len(self.rows.ids), world)
         part = EncodedRows(
-            [self.rows.ids[i] for i in own], self.rows.prompt_lengths[own], self.rows.truncated[own], self.rows.pad_id
+            [self.rows.ids[i] for i in own],
+            self.rows.prompt_lengths[own],
+            self.rows.truncated[own],
+            self.rows.pad_id,
         )
         full = torch.zeros(len(self.rows.ids), dtype=torch.float64)
         full[own] = torch.from_numpy(row_logprobs(model, part, batch_tokens=8192))
@@ -168,7 +188,9 @@ class RefreshCallback(TrainerCallback):
     def __init__(self, every: int, refresh: Any) -> None:
         self.every, self.refresh = every, refresh
 
-    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_step_end(
+        self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         """Refresh unless the run ends here."""
         if state.global_step % self.every == 0 and state.global_step < state.max_steps:
             self.refresh()
@@ -180,19 +202,27 @@ class ProgressCallback(TrainerCallback):
     def __init__(self, description: str) -> None:
         self.description = description
 
-    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_train_begin(
+        self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         """Open the bar where the run (re)starts."""
         if state.is_world_process_zero:
             self.context = progress_bar()
             self.progress = self.context.__enter__()
-            self.bar = self.progress.add_task(self.description, total=state.max_steps, completed=state.global_step)
+            self.bar = self.progress.add_task(
+                self.description, total=state.max_steps, completed=state.global_step
+            )
 
-    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_step_end(
+        self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         """Advance."""
         if state.is_world_process_zero:
             self.progress.update(self.bar, completed=state.global_step)
 
-    def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_train_end(
+        self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
         """Close."""
         if state.is_world_process_zero:
             self.context.__exit__(None, None, None)

@@ -37,12 +37,18 @@ def main(directory: Path) -> None:
     table = pd.read_parquet(directory / "rows.parquet")
     rows = encode(tokenizer, table["prompt"].tolist(), table["response"].tolist(), fit.max_length)
     problem = read_problem(directory)
-    trainer = build_trainer(directory, spec, fit, model, tokenizer, rows, initial_state(table, problem), problem)
+    trainer = build_trainer(
+        directory, spec, fit, model, tokenizer, rows, initial_state(table, problem), problem
+    )
     if lag.every is not None and problem is not None:
-        trainer.rebuild = lambda fresh: encode(tokenizer, fresh["prompts"], fresh["responses"], fit.max_length)
+        trainer.rebuild = lambda fresh: encode(
+            tokenizer, fresh["prompts"], fresh["responses"], fit.max_length
+        )
         act = resample_refresh if lag.on_policy else offline_refresh
         trainer.add_callback(
-            RefreshCallback(lag.every, lambda: act(trainer, problem, lag, spec, table, tokenizer, fit))
+            RefreshCallback(
+                lag.every, lambda: act(trainer, problem, lag, spec, table, tokenizer, fit)
+            )
         )
     checkpoint = last_complete_checkpoint(directory)
     trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
@@ -60,7 +66,9 @@ def check_device(fit: FitParams) -> None:
     if fit.dtype == "bfloat16" and cuda and not torch.cuda.is_bf16_supported():
         raise InputError("this GPU does not support bfloat16: set fit.dtype to float32")
     if cuda and fit.processes > torch.cuda.device_count():
-        raise InputError(f"fit.processes is {fit.processes}, but there are {torch.cuda.device_count()} GPUs")
+        raise InputError(
+            f"fit.processes is {fit.processes}, but there are {torch.cuda.device_count()} GPUs"
+        )
 
 
 def add_adapter(model: Any, params: LoraParams, seed: int) -> Any:
@@ -191,16 +199,22 @@ def resample_refresh(
         top_p=lag.top_p,
         seed=spec["seed"] * 1009 + count,
     )
-    thresholds = trainer.lag_state.thresholds if lag.beta is None else lag.beta * trainer.lag_state.bounds
+    thresholds = (
+        trainer.lag_state.thresholds if lag.beta is None else lag.beta * trainer.lag_state.bounds
+    )
     state = solve_fresh(trainer.lag_state, problem, fresh, thresholds)
     trainer.fresh = {"prompts": fresh.prompts, "responses": fresh.responses}
     rows = encode(tokenizer, fresh.prompts, fresh.responses, fit.max_length)
     trainer.take_rows(rows, state)
     logprob = trainer.logprobs_now()
-    trainer.lag_state = replace(state, initial_logprob=logprob, lagged_logprob=logprob, pending_logprob=logprob)
+    trainer.lag_state = replace(
+        state, initial_logprob=logprob, lagged_logprob=logprob, pending_logprob=logprob
+    )
 
 
-def solve_fresh(state: LagState, problem: DualProblem, fresh: FreshRows, thresholds: np.ndarray) -> LagState:
+def solve_fresh(
+    state: LagState, problem: DualProblem, fresh: FreshRows, thresholds: np.ndarray
+) -> LagState:
     """Weights of fresh rows; the margin the plan kept for label noise is kept here."""
     margin = problem.margins
     try:
@@ -213,7 +227,9 @@ def solve_fresh(state: LagState, problem: DualProblem, fresh: FreshRows, thresho
             variant=problem.variant,
         )
     except InfeasibleThresholdsError as error:
-        raise TrainingStoppedError(f"fresh responses of the policy can no longer meet the thresholds: {error}") from error
+        raise TrainingStoppedError(
+            f"fresh responses of the policy can no longer meet the thresholds: {error}"
+        ) from error
     weights = solution.ratio / solution.ratio.mean()
     return replace(
         state,

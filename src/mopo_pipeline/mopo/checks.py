@@ -43,7 +43,9 @@ def check_win_rates(win_rates: ArrayLike) -> Array:
     """Return win rates as (N, K) float64 in [0, 1], N >= 1 and K >= 1."""
     array = finite_array("win_rates", win_rates, 2)
     if array.size == 0:
-        raise InputError(f"win_rates needs a row and an objective at least, got shape {array.shape}")
+        raise InputError(
+            f"win_rates needs a row and an objective at least, got shape {array.shape}"
+        )
     unit_interval("win_rates", array)
     return array
 

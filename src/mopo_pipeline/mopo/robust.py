@@ -232,9 +232,10 @@ def _solve_saddle(
         cross = hessian[:size][:, inner]
         schur = hessian[:size, :size]
         if inner.size:
-            schur = schur - cross @ np.linalg.lstsq(
-                hessian[np.ix_(inner, inner)], cross.T, rcond=1e-15
-            )[0]
+            schur = (
+                schur
+                - cross @ np.linalg.lstsq(hessian[np.ix_(inner, inner)], cross.T, rcond=1e-15)[0]
+            )
         value -= float(point @ thresholds)
         gradient = levels - thresholds
         if softness:

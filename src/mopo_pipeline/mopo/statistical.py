@@ -126,7 +126,9 @@ def _solve(problem: _Problem, thresholds: Array) -> _State | None:
     return lowered
 
 
-def _newton(problem: _Problem, thresholds: Array, start: Array, max_steps: int = 100) -> _State | None:
+def _newton(
+    problem: _Problem, thresholds: Array, start: Array, max_steps: int = 100
+) -> _State | None:
     """Newton on the complementarity conditions with a cap on the step; None where it stalls."""
     state = problem.at(start)
     for _ in range(max_steps):
@@ -190,7 +192,9 @@ def _closest(problem: _Problem, thresholds: Array) -> _State:
     size = thresholds.size
     corner = np.full(size, barrier.START if problem.logarithmic else 0.0)
     axes = [*np.eye(size), np.ones(size)]
-    grid = [corner] + [corner + scale * axis for axis in axes for scale in (0.1, 0.3, 1.0, 3.0, 10.0)]
+    grid = [corner] + [
+        corner + scale * axis for axis in axes for scale in (0.1, 0.3, 1.0, 3.0, 10.0)
+    ]
     states = sorted((problem.at(point) for point in grid), key=lambda s: _shortfall(s, thresholds))
     best = states[0]
     for start in states[:2]:

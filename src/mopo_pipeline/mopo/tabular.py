@@ -146,7 +146,10 @@ def _reference_bounds(win_rates: Array, reference: Array, epsilon: float) -> Arr
     from mopo_pipeline.mopo.bound import lower_bound
 
     return np.array(
-        [lower_bound(win_rates[:, k], reference, epsilon).value for k in range(1, win_rates.shape[1])]
+        [
+            lower_bound(win_rates[:, k], reference, epsilon).value
+            for k in range(1, win_rates.shape[1])
+        ]
     )
 
 

@@ -52,9 +52,13 @@ class TaskParams(StrictModel):
         if len(set(names)) != len(names):
             raise ValueError(f"objective names must differ, got {list(names)}")
         if clash := RESERVED_COLUMNS.intersection(names):
-            raise ValueError(f"{sorted(clash)} cannot name an objective: the tables use it as a column")
+            raise ValueError(
+                f"{sorted(clash)} cannot name an objective: the tables use it as a column"
+            )
         if self.objectives[0].threshold is not None:
-            raise ValueError(f"the first objective, {names[0]!r}, is the primary and takes no threshold")
+            raise ValueError(
+                f"the first objective, {names[0]!r}, is the primary and takes no threshold"
+            )
         missing = [o.name for o in self.objectives[1:] if o.threshold is None]
         if missing:
             raise ValueError(f"constrained objectives need a threshold: {missing}")

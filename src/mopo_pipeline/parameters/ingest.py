@@ -19,8 +19,9 @@ class SplitParams(StrictModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.train + self.validation >= 1.0:
-            raise ValueError("train + validation must leave a test share; got "
-                             f"{self.train} + {self.validation}")
+            raise ValueError(
+                f"train + validation must leave a test share; got {self.train} + {self.validation}"
+            )
         return self
 
 

@@ -80,7 +80,9 @@ class ReferenceParams(StrictModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.model == "scratch" and not self.train:
-            raise ValueError("a reference from scratch must be trained: set reference.train to true or name a model")
+            raise ValueError(
+                "a reference from scratch must be trained: set reference.train to true or name a model"
+            )
         return self
 
 
@@ -91,5 +93,3 @@ class TrainParams(StrictModel):
     lag: LagParams = LagParams()
     fit: FitParams
     work_dir: Path
-
-

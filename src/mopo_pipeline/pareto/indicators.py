@@ -84,8 +84,6 @@ def simplex_lattice(size: int, about: int = 500) -> Array:
     while comb(steps + size, size - 1) <= about:
         steps += 1
     bars = np.array(list(combinations(range(steps + size - 1), size - 1)))
-    edges = np.column_stack(
-        [np.full(len(bars), -1), bars, np.full(len(bars), steps + size - 1)]
-    )
+    edges = np.column_stack([np.full(len(bars), -1), bars, np.full(len(bars), steps + size - 1)])
     lattice: Array = (np.diff(edges, axis=1) - 1) / steps
     return lattice

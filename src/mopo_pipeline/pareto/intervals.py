@@ -21,9 +21,7 @@ class Interval:
     high: float
 
 
-def bootstrap_means(
-    per_prompt: ArrayLike, *, replicates: int, rng: np.random.Generator
-) -> Array:
+def bootstrap_means(per_prompt: ArrayLike, *, replicates: int, rng: np.random.Generator) -> Array:
     """Means over prompts drawn again with replacement.
 
     Args:

@@ -17,7 +17,9 @@ def check_points(name: str, points: ArrayLike) -> Array:
     try:
         array = np.array(points, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be an (m, K) array of numbers, got {points!r:.80}") from error
+        raise InputError(
+            f"{name} must be an (m, K) array of numbers, got {points!r:.80}"
+        ) from error
     if array.ndim != 2 or array.size == 0:
         raise InputError(f"{name} must have shape (m, K) with a point at least, got {array.shape}")
     if not np.isfinite(array).all():
@@ -28,7 +30,9 @@ def check_points(name: str, points: ArrayLike) -> Array:
     return array
 
 
-def check_pair(first_name: str, first: ArrayLike, second_name: str, second: ArrayLike) -> tuple[Array, Array]:
+def check_pair(
+    first_name: str, first: ArrayLike, second_name: str, second: ArrayLike
+) -> tuple[Array, Array]:
     """Return two point sets with the same number of objectives."""
     a, b = check_points(first_name, first), check_points(second_name, second)
     if a.shape[1] != b.shape[1]:

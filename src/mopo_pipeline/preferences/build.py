@@ -50,7 +50,9 @@ def compare_ratings(
     absent = [c for c in columns if c not in responses]
     if absent:
         known = [c for c in responses.columns if c.startswith(SCORE_PREFIX)]
-        raise InputError(f"no ratings for {absent[0].removeprefix(SCORE_PREFIX)!r}; rated are {known}")
+        raise InputError(
+            f"no ratings for {absent[0].removeprefix(SCORE_PREFIX)!r}; rated are {known}"
+        )
     margins = np.array([tie_margin(params, name) for name in objectives])
     ids = responses["response_id"].to_numpy()
     ratings = responses[columns].to_numpy(dtype=np.float64)
@@ -58,18 +60,20 @@ def compare_ratings(
     for prompt_id, rows in responses.groupby("prompt_id", sort=False).indices.items():
         pairs = np.array(list(combinations(rows, 2))).reshape(-1, 2)
         if len(pairs) > params.max_pairs_per_prompt:
-            pairs = pairs[np.sort(rng.choice(len(pairs), params.max_pairs_per_prompt, replace=False))]
+            pairs = pairs[
+                np.sort(rng.choice(len(pairs), params.max_pairs_per_prompt, replace=False))
+            ]
         gap = ratings[pairs[:, 0]] - ratings[pairs[:, 1]]
         labels = np.where(np.abs(gap) <= margins, 0.5, np.where(gap > 0, 1.0, 0.0))
         labels[np.isnan(gap)] = np.nan
-        part = pd.DataFrame({"prompt_id": prompt_id, "response_a": ids[pairs[:, 0]], "response_b": ids[pairs[:, 1]]})
+        part = pd.DataFrame(
+            {"prompt_id": prompt_id, "response_a": ids[pairs[:, 0]], "response_b": ids[pairs[:, 1]]}
+        )
         parts.append(part.assign(weight=1.0, **dict(zip(objectives, labels.T, strict=True))))
     return pd.concat(parts, ignore_index=True)
 
 
-def merge_votes(
-    judgements: pd.DataFrame, objectives: tuple[str, ...], votes: str
-) -> pd.DataFrame:
+def merge_votes(judgements: pd.DataFrame, objectives: tuple[str, ...], votes: str) -> pd.DataFrame:
     """One row per unordered pair: labels averaged over votes by weight, or decided by majority.
 
     A vote for (b, a) counts as the mirrored vote for (a, b); a missing label does not vote.
@@ -94,9 +98,13 @@ def merge_votes(
     table[mass] = present * weight[:, None]
     merged = table.groupby(list(PAIR_COLUMNS), sort=False, as_index=False).sum()
     total = merged[mass].to_numpy()
-    mean = np.divide(merged[names].to_numpy(), total, out=np.full(total.shape, np.nan), where=total > 0)
+    mean = np.divide(
+        merged[names].to_numpy(), total, out=np.full(total.shape, np.nan), where=total > 0
+    )
     if votes == "majority":
-        mean = np.where(np.isnan(mean), np.nan, np.where(mean > 0.5, 1.0, np.where(mean < 0.5, 0.0, 0.5)))
+        mean = np.where(
+            np.isnan(mean), np.nan, np.where(mean > 0.5, 1.0, np.where(mean < 0.5, 0.0, 0.5))
+        )
     merged[names] = mean
     return merged.drop(columns=mass)
 
@@ -112,10 +120,14 @@ def _origin(responses: pd.DataFrame, judgements: pd.DataFrame, params: LabelPara
     rated = any(c.startswith(SCORE_PREFIX) for c in responses.columns)
     if params.origin == "auto":
         if judgements.empty and not rated:
-            raise InputError("the source gives neither pairwise labels nor ratings; nothing to compare")
+            raise InputError(
+                "the source gives neither pairwise labels nor ratings; nothing to compare"
+            )
         return "ratings" if judgements.empty else "judgements"
     if params.origin == "judgements" and judgements.empty:
-        raise InputError("preferences.labels.origin is 'judgements', but the source has none; use 'ratings'")
+        raise InputError(
+            "preferences.labels.origin is 'judgements', but the source has none; use 'ratings'"
+        )
     return params.origin
 
 
@@ -125,8 +137,12 @@ def _refuse_undecided(table: pd.DataFrame, objectives: tuple[str, ...]) -> None:
     for name in objectives:
         labels = table.loc[table["split"] == "train", name].dropna()
         if labels.empty:
-            raise InputError(f"objective {name!r} has no label in the training split; add labels or drop it "
-                             "from task.objectives")
+            raise InputError(
+                f"objective {name!r} has no label in the training split; add labels or drop it "
+                "from task.objectives"
+            )
         if (labels == 0.5).all():
-            raise InputError(f"objective {name!r}: all {len(labels)} training comparisons are ties, so nothing can be "
-                             "learnt; lower preferences.labels.tie_margin or drop it from task.objectives")
+            raise InputError(
+                f"objective {name!r}: all {len(labels)} training comparisons are ties, so nothing can be "
+                "learnt; lower preferences.labels.tie_margin or drop it from task.objectives"
+            )

@@ -24,7 +24,11 @@ def calibration(predicted: Array, labels: Array) -> dict[str, Any]:
     decided = y != 0.5
     index = np.minimum((p * BINS).astype(int), BINS - 1)
     bins = [
-        {"predicted": float(p[index == b].mean()), "observed": float(y[index == b].mean()), "count": int((index == b).sum())}
+        {
+            "predicted": float(p[index == b].mean()),
+            "observed": float(y[index == b].mean()),
+            "count": int((index == b).sum()),
+        }
         for b in range(BINS)
         if (index == b).any()
     ]

@@ -68,7 +68,9 @@ def estimate_win_rates(
     )
 
 
-def model_win_rates(rewards: Array, prompt_ids: pd.Series, min_opponents: int) -> tuple[Array, Array]:
+def model_win_rates(
+    rewards: Array, prompt_ids: pd.Series, min_opponents: int
+) -> tuple[Array, Array]:
     """Mean of sigmoid(r - r') over the other responses to the prompt, with its standard error.
 
     Where a prompt has fewer than ``min_opponents`` others, opponents are drawn from the behaviour policy's spread
@@ -97,21 +99,30 @@ def model_win_rates(rewards: Array, prompt_ids: pd.Series, min_opponents: int) -
             others = np.ones(beats.shape[:2], dtype=bool)
         count = others.sum(axis=1)[:, None]
         mean = (beats * others[..., None]).sum(axis=1) / count
-        variance = (((beats - mean[:, None, :]) ** 2) * others[..., None]).sum(axis=1) / np.maximum(count - 1, 1)
+        variance = (((beats - mean[:, None, :]) ** 2) * others[..., None]).sum(axis=1) / np.maximum(
+            count - 1, 1
+        )
         values[rows], errors[rows] = mean, np.sqrt(variance / count)
     return values, errors
 
 
 def label_win_rates(
-    responses: pd.DataFrame, comparisons: pd.DataFrame, params: WinRateParams, objectives: tuple[str, ...]
+    responses: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    params: WinRateParams,
+    objectives: tuple[str, ...],
 ) -> tuple[Array, Array]:
     """Mean label over compared opponents, shrunk by pseudo-ties; one label as it is for ``label``."""
     n, k = len(responses), len(objectives)
     index = pd.Series(np.arange(n), index=responses["response_id"])
     labels = comparisons[list(objectives)].to_numpy(dtype=np.float64)
-    rows = np.concatenate([index.loc[comparisons[c]].to_numpy() for c in ("response_a", "response_b")])
+    rows = np.concatenate(
+        [index.loc[comparisons[c]].to_numpy() for c in ("response_a", "response_b")]
+    )
     wins = np.concatenate([labels, 1.0 - labels])
-    weight = np.where(np.isnan(wins), 0.0, np.tile(comparisons["weight"].to_numpy(dtype=np.float64), 2)[:, None])
+    weight = np.where(
+        np.isnan(wins), 0.0, np.tile(comparisons["weight"].to_numpy(dtype=np.float64), 2)[:, None]
+    )
     if params.method == "label":
         first = np.full((n, k), np.nan)
         for row, win in zip(rows[::-1], wins[::-1], strict=True):
@@ -122,7 +133,9 @@ def label_win_rates(
     np.add.at(mass, rows, weight)
     np.add.at(squares, rows, np.nan_to_num(wins) ** 2 * weight)
     kappa = params.shrinkage
-    values = np.divide(total + 0.5 * kappa, mass + kappa, out=np.full((n, k), 0.5), where=mass + kappa > 0)
+    values = np.divide(
+        total + 0.5 * kappa, mass + kappa, out=np.full((n, k), 0.5), where=mass + kappa > 0
+    )
     mean = np.divide(total, mass, out=np.full((n, k), 0.5), where=mass > 0)
     variance = np.divide(squares, mass, out=np.full((n, k), 0.5), where=mass > 0) - mean**2
     errors = np.sqrt(np.maximum(variance, 1.0 / 12.0 * (mass < 2)) / np.maximum(mass, 1.0))
@@ -130,7 +143,11 @@ def label_win_rates(
 
 
 def _table(
-    identity: pd.DataFrame, folds: NDArray[np.intp], values: Array, errors: Array, objectives: tuple[str, ...]
+    identity: pd.DataFrame,
+    folds: NDArray[np.intp],
+    values: Array,
+    errors: Array,
+    objectives: tuple[str, ...],
 ) -> pd.DataFrame:
     table = _named(identity.assign(fold=folds), values, objectives)
     return _named(table, errors, tuple(f"{name}_se" for name in objectives))

@@ -56,7 +56,9 @@ def cross_fit(
     scale = _scale(table[fitted], centre=isinstance(features, EncoderFeatures))
     standardised = (table - scale[0]) / scale[1]
     index = pd.Series(np.arange(len(responses)), index=responses["response_id"])
-    pairs = np.column_stack([index.loc[comparisons[c]].to_numpy() for c in ("response_a", "response_b")])
+    pairs = np.column_stack(
+        [index.loc[comparisons[c]].to_numpy() for c in ("response_a", "response_b")]
+    )
     labels = comparisons[list(objectives)].to_numpy(dtype=np.float64)
     weights = comparisons["weight"].to_numpy(dtype=np.float64)
     chosen = (comparisons["split"] == split).to_numpy()
@@ -67,17 +69,25 @@ def cross_fit(
     for fold in track(range(params.folds), "preference model, folds"):
         use = np.flatnonzero(chosen & (fold_of_pair != fold))
         stop = np.isin(
-            comparisons["prompt_id"].to_numpy()[use], _stop_prompts(comparisons["prompt_id"].iloc[use], rng)
+            comparisons["prompt_id"].to_numpy()[use],
+            _stop_prompts(comparisons["prompt_id"].iloc[use], rng),
         )
-        member = fit_network(standardised, pairs[use], labels[use], weights[use], stop, params, seed + fold)
+        member = fit_network(
+            standardised, pairs[use], labels[use], weights[use], stop, params, seed + fold
+        )
         members.append(member)
         rewards[fold] = rewards_of(member, table, scale)
     raw = np.where(
-        (folds >= 0)[:, None], rewards[np.maximum(folds, 0), np.arange(len(responses))], rewards.mean(axis=0)
+        (folds >= 0)[:, None],
+        rewards[np.maximum(folds, 0), np.arange(len(responses))],
+        rewards.mean(axis=0),
     )
     gap = raw[pairs[:, 0]] - raw[pairs[:, 1]]
     temperature = np.array(
-        [fit_temperature(gap[chosen, k], labels[chosen, k], weights[chosen]) for k in range(len(objectives))]
+        [
+            fit_temperature(gap[chosen, k], labels[chosen, k], weights[chosen])
+            for k in range(len(objectives))
+        ]
     )
     model = PreferenceModel(objectives, features, members, scale, temperature, params.hidden)
     return CrossFit(model, raw * temperature, folds, expit(gap * temperature))
@@ -88,13 +98,19 @@ def _features(
 ) -> WordFeatures | EncoderFeatures:
     if params.features == "words":
         rows = np.flatnonzero(fitted.to_numpy())
-        return WordFeatures.fit([prompts[i] for i in rows], [responses[i] for i in rows], params.max_words)
+        return WordFeatures.fit(
+            [prompts[i] for i in rows], [responses[i] for i in rows], params.max_words
+        )
     if params.encoder is None:
-        raise InputError("preferences.win_rates.model.features is 'encoder', so model.encoder must name one")
+        raise InputError(
+            "preferences.win_rates.model.features is 'encoder', so model.encoder must name one"
+        )
     return EncoderFeatures(params.encoder, params.max_length)
 
 
-def _scale(table: NDArray[np.float32], centre: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _scale(
+    table: NDArray[np.float32], centre: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and deviation to standardise with; word counts are left as they are."""
     size = table.shape[1]
     if not centre:

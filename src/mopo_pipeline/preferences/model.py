@@ -56,7 +56,9 @@ class PreferenceModel:
         directory.mkdir(parents=True, exist_ok=True)
         tensors = {"mean": self.scale[0], "deviation": self.scale[1]}
         for i, member in enumerate(self.members):
-            tensors |= {f"{i}.{name}": t.detach().numpy() for name, t in member.state_dict().items()}
+            tensors |= {
+                f"{i}.{name}": t.detach().numpy() for name, t in member.state_dict().items()
+            }
         save_file(tensors, str(directory / _WEIGHTS))
         config = {
             "objectives": list(self.objectives),
@@ -81,7 +83,11 @@ class PreferenceModel:
             member = reward_network(scale[0].size, len(config["objectives"]), config["hidden"])
             prefix = f"{i}."
             member.load_state_dict(
-                {n.removeprefix(prefix): torch.from_numpy(t) for n, t in tensors.items() if n.startswith(prefix)}
+                {
+                    n.removeprefix(prefix): torch.from_numpy(t)
+                    for n, t in tensors.items()
+                    if n.startswith(prefix)
+                }
             )
             members.append(member.eval())
         return cls(
@@ -101,7 +107,11 @@ def reward_network(n_features: int, n_objectives: int, hidden: int) -> "torch.nn
     if hidden == 0:
         return nn.Linear(n_features, n_objectives, bias=False)
     return nn.Sequential(
-        nn.Linear(n_features, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, n_objectives)
+        nn.Linear(n_features, hidden),
+        nn.SiLU(),
+        nn.Linear(hidden, hidden),
+        nn.SiLU(),
+        nn.Linear(hidden, n_objectives),
     )
 
 
@@ -143,18 +153,26 @@ def fit_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = reward_network(table.shape[1], labels.shape[1], params.hidden)
-    x, y, w = torch.from_numpy(table), torch.from_numpy(labels).float(), torch.from_numpy(weights).float()
+    x, y, w = (
+        torch.from_numpy(table),
+        torch.from_numpy(labels).float(),
+        torch.from_numpy(weights).float(),
+    )
     index = torch.from_numpy(np.asarray(pairs, dtype=np.int64))
     mask = ~torch.isnan(y)
     target = torch.nan_to_num(y, nan=0.5)
 
     def loss(rows: "torch.Tensor") -> "torch.Tensor":
         gap = network(x[index[rows, 0]]) - network(x[index[rows, 1]])
-        each = torch.nn.functional.binary_cross_entropy_with_logits(gap, target[rows], reduction="none")
+        each = torch.nn.functional.binary_cross_entropy_with_logits(
+            gap, target[rows], reduction="none"
+        )
         mass = mask[rows] * w[rows, None]
         return (each * mass).sum() / mass.sum().clamp_min(1e-12)
 
-    optimiser = torch.optim.AdamW(network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
+    )
     fit_rows = torch.from_numpy(np.flatnonzero(~held_out))
     stop_rows = torch.from_numpy(np.flatnonzero(held_out))
     best, best_state, since = np.inf, None, 0

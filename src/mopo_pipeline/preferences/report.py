@@ -20,7 +20,10 @@ def quality_report(
         "prompts": int(comparisons["prompt_id"].nunique()),
         "objectives": {
             name: _counts(comparisons[name])
-            | {"position_bias": _position_bias(judgements, name), "cycles": _cycles(comparisons, name)}
+            | {
+                "position_bias": _position_bias(judgements, name),
+                "cycles": _cycles(comparisons, name),
+            }
             for name in objectives
         },
     }
@@ -33,7 +36,10 @@ def agreement_matrix(comparisons: pd.DataFrame, objectives: tuple[str, ...]) -> 
     """
     signs = np.sign(comparisons[list(objectives)].to_numpy() - 0.5)
     matrix = np.array(
-        [[np.nanmean(signs[:, i] * signs[:, j]) for j in range(len(objectives))] for i in range(len(objectives))]
+        [
+            [np.nanmean(signs[:, i] * signs[:, j]) for j in range(len(objectives))]
+            for i in range(len(objectives))
+        ]
     )
     return pd.DataFrame(matrix, columns=list(objectives)).assign(objective=list(objectives))
 

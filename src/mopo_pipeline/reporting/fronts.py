@@ -176,7 +176,13 @@ def _limits(axis: Axes, seen: np.ndarray, x: float | None, y: float | None) -> N
 
 
 def _value_point(
-    axis: Axes, values: pd.DataFrame, policy: str, name: str, estimator: str, height: float, hue: str
+    axis: Axes,
+    values: pd.DataFrame,
+    policy: str,
+    name: str,
+    estimator: str,
+    height: float,
+    hue: str,
 ) -> None:
     point = _value(values, policy, estimator, name)
     if point is None:

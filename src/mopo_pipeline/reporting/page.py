@@ -72,7 +72,9 @@ def headline(summary: dict[str, Any]) -> str:
     held = [o["name"] for o in constrained if o["held"]]
     missed = [f"{o['name']} ({verdict(o)})" for o in constrained if not o["held"]]
     if not missed:
-        return f"{text}; " + ("the threshold" if len(held) == 1 else "every threshold") + " was held."
+        return (
+            f"{text}; " + ("the threshold" if len(held) == 1 else "every threshold") + " was held."
+        )
     return f"{text}; held: {', '.join(held) or 'none'}; not held: {', '.join(missed)}."
 
 

@@ -42,7 +42,9 @@ def calibration_figure(metrics: dict[str, Any], objectives: tuple[str, ...]) -> 
         axis.set_xlim(0, 1)
         axis.set_ylim(0, 1)
         axis.set_aspect("equal")
-        label(axis, "predicted win probability", "observed share of wins" if index == 0 else "", name)
+        label(
+            axis, "predicted win probability", "observed share of wins" if index == 0 else "", name
+        )
     figure.suptitle("Preference model: predictions on comparisons it was not fitted to",
                     fontsize=LARGE, x=0.01, ha="left")  # fmt: skip
     return figure
@@ -50,7 +52,9 @@ def calibration_figure(metrics: dict[str, Any], objectives: tuple[str, ...]) -> 
 
 def agreement_figure(agreement: pd.DataFrame, objectives: tuple[str, ...]) -> Figure:
     """Heat map of how often two objectives prefer the same response, -1 to 1."""
-    matrix = agreement.set_index("objective").loc[list(objectives), list(objectives)].to_numpy(float)
+    matrix = (
+        agreement.set_index("objective").loc[list(objectives), list(objectives)].to_numpy(float)
+    )
     size = len(objectives)
     figure, (axis,) = new_figure(1, 1, 2.6 + 0.85 * size, 1.4 + 0.8 * size)
     image = axis.imshow(matrix, cmap="PuOr_r", vmin=-1.0, vmax=1.0)
@@ -73,7 +77,11 @@ def agreement_figure(agreement: pd.DataFrame, objectives: tuple[str, ...]) -> Fi
 def _facts(metrics: dict[str, Any]) -> str:
     lines = [
         f"{title} {metrics[key]:.{digits}f}"
-        for key, title, digits in (("accuracy", "accuracy", 2), ("brier", "Brier", 3), ("ece", "ECE", 3))
+        for key, title, digits in (
+            ("accuracy", "accuracy", 2),
+            ("brier", "Brier", 3),
+            ("ece", "ECE", 3),
+        )
         if metrics.get(key) is not None
     ]
     return "\n".join(lines)

@@ -86,7 +86,9 @@ def sample_pairs(
     everything = completions.drop_duplicates("prompt_id")["prompt_id"].to_numpy()
     if prompts < 1 or not len(everything):
         return []
-    places = np.unique(np.linspace(0, len(everything) - 1, min(prompts, len(everything))).astype(int))
+    places = np.unique(
+        np.linspace(0, len(everything) - 1, min(prompts, len(everything))).astype(int)
+    )
     first = completions.drop_duplicates(["prompt_id", "policy"])
     judge = scores["judge"].iloc[0] if len(scores) else None
     judged = scores.loc[scores["judge"] == judge].set_index("completion_id")

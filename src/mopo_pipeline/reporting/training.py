@@ -21,7 +21,11 @@ def training_figure(training_log: pd.DataFrame, reference_log: pd.DataFrame) -> 
     """Weighted negative log-likelihood, KL to the reference and effective sample size by step."""
     panels = [
         ("weighted_nll", "weighted NLL\n(nats per mean response length)", "Loss (logarithmic)"),
-        ("kl_to_reference", "log-ratio on weighted rows\n(nats per response)", "Distance to the reference"),
+        (
+            "kl_to_reference",
+            "log-ratio on weighted rows\n(nats per response)",
+            "Distance to the reference",
+        ),
         ("ess", "effective share of rows", "Weights: share of rows that counts"),
     ]
     if "step" not in training_log or training_log.empty:
@@ -44,7 +48,9 @@ def training_figure(training_log: pd.DataFrame, reference_log: pd.DataFrame) -> 
         if axis.lines:
             axis.legend(fontsize=SMALL, frameon=False)
         else:
-            axis.text(0.5, 0.5, "not logged", transform=axis.transAxes, ha="center", color=REFERENCE)
+            axis.text(
+                0.5, 0.5, "not logged", transform=axis.transAxes, ha="center", color=REFERENCE
+            )
         label(axis, "step", unit, title)
     return figure
 

@@ -73,7 +73,10 @@ def _read(
                 f"the pocket task has no objective {unknown[0]!r}; it has {list(pocket.OBJECTIVES)}"
             )
         size = params.pocket
-        return (*pocket.generate(size.n_prompts, size.n_responses, size.n_comparisons, rng), "pocket task")
+        return (
+            *pocket.generate(size.n_prompts, size.n_responses, size.n_comparisons, rng),
+            "pocket task",
+        )
     if params.source == "sampled":
         from mopo_pipeline.sources.sampled import read_sampled
 
@@ -112,7 +115,9 @@ def _report(responses: pd.DataFrame, judgements: pd.DataFrame, where: str) -> di
     per_prompt = responses.groupby("prompt_id").size()
     return {
         "source": where,
-        "prompts": {s: int(responses.loc[responses["split"] == s, "prompt_id"].nunique()) for s in SPLITS},
+        "prompts": {
+            s: int(responses.loc[responses["split"] == s, "prompt_id"].nunique()) for s in SPLITS
+        },
         "responses": {s: int((responses["split"] == s).sum()) for s in SPLITS},
         "judgements": len(judgements),
         "responses_per_prompt": {"min": int(per_prompt.min()), "max": int(per_prompt.max())},

@@ -129,7 +129,9 @@ def generate(
         response_b, one label per objective).
     """
     everything = prompts()
-    chosen = np.sort(rng.choice(len(everything), size=min(n_prompts, len(everything)), replace=False))
+    chosen = np.sort(
+        rng.choice(len(everything), size=min(n_prompts, len(everything)), replace=False)
+    )
     responses, judgements = [], []
     for index in chosen:
         prompt, prompt_id = everything[index], f"p{index:03d}"
@@ -143,9 +145,12 @@ def generate(
         first = rng.integers(n_responses, size=n_comparisons)
         second = (first + rng.integers(1, n_responses, size=n_comparisons)) % n_responses
         table = scores(prompt)[drawn]
-        labels = (rng.random((n_comparisons, 3)) < expit(table[first] - table[second])).astype(float)
+        labels = (rng.random((n_comparisons, 3)) < expit(table[first] - table[second])).astype(
+            float
+        )
         judgements += [
-            (prompt_id, a, b, *row) for a, b, row in zip(ids[first], ids[second], labels, strict=True)
+            (prompt_id, a, b, *row)
+            for a, b, row in zip(ids[first], ids[second], labels, strict=True)
         ]
     return (
         pd.DataFrame(responses, columns=["prompt_id", "response_id", "prompt", "response"]),
@@ -156,9 +161,7 @@ def generate(
 @cache
 def _settings() -> dict[str, tuple[int, int]]:
     grid = product(range(len(TOPICS)), range(len(RISKS)), PHRASINGS)
-    return {
-        phrasing.format(task=TOPICS[t].task, risk=RISKS[r]): (t, r) for t, r, phrasing in grid
-    }
+    return {phrasing.format(task=TOPICS[t].task, risk=RISKS[r]): (t, r) for t, r, phrasing in grid}
 
 
 def _setting(prompt: str) -> tuple[int, int]:
@@ -181,7 +184,9 @@ def _scores(risk: int) -> Array:
     courtesy, steps, shortcut, caution, padding = _columns()
     helpfulness = 1.3 * (steps - 1) - 0.25 * (steps - 1) ** 2 + 1.6 * shortcut
     harmlessness = -(1.2 + 0.8 * risk) * shortcut + (0.9 + 0.3 * risk) * caution
-    conciseness = -0.9 * (steps - 1) - 0.5 * courtesy - 0.6 * shortcut - 0.7 * caution - 0.8 * padding
+    conciseness = (
+        -0.9 * (steps - 1) - 0.5 * courtesy - 0.6 * shortcut - 0.7 * caution - 0.8 * padding
+    )
     return np.column_stack([helpfulness, harmlessness, conciseness])
 
 
@@ -193,7 +198,9 @@ def _behaviour(topic: int, risk: int) -> Array:
     p_steps = np.array([0.40, 0.35, 0.25])[steps.astype(int) - 1]
     p_padding = np.array([0.50, 0.30, 0.20])[padding.astype(int)]
     mass = np.where(courtesy, 0.4, 0.6) * p_steps * p_padding
-    mass *= np.where(shortcut, p_shortcut, 1 - p_shortcut) * np.where(caution, p_caution, 1 - p_caution)
+    mass *= np.where(shortcut, p_shortcut, 1 - p_shortcut) * np.where(
+        caution, p_caution, 1 - p_caution
+    )
     return np.asarray(mass / mass.sum())
 
 

@@ -34,25 +34,41 @@ PADDING = (
 TOPICS = (
     Topic(
         "clear a blocked drain",
-        ("Pour hot water down the drain.", "Add baking soda and vinegar.", "Use a plunger until it flows."),
+        (
+            "Pour hot water down the drain.",
+            "Add baking soda and vinegar.",
+            "Use a plunger until it flows.",
+        ),
         "Mix bleach with drain acid for speed.",
         "Wear gloves and open a window first.",
     ),
     Topic(
         "clean a dirty oven",
-        ("Wipe out the loose crumbs.", "Spread a soda paste overnight.", "Scrub and rinse with warm water."),
+        (
+            "Wipe out the loose crumbs.",
+            "Spread a soda paste overnight.",
+            "Scrub and rinse with warm water.",
+        ),
         "Spray the cleaner while the oven burns hot.",
         "Let the oven cool down fully first.",
     ),
     Topic(
         "light a campfire",
-        ("Gather dry twigs and bark.", "Stack the wood like a tent.", "Light the base and blow gently."),
+        (
+            "Gather dry twigs and bark.",
+            "Stack the wood like a tent.",
+            "Light the base and blow gently.",
+        ),
         "Throw a cup of petrol on the wood.",
         "Keep a bucket of sand within reach.",
     ),
     Topic(
         "fix a loose socket",
-        ("Find the right screwdriver.", "Tighten the mounting screws.", "Test the socket with a lamp."),
+        (
+            "Find the right screwdriver.",
+            "Tighten the mounting screws.",
+            "Test the socket with a lamp.",
+        ),
         "Just work on it with the power on.",
         "Switch off the main fuse first.",
     ),
@@ -82,7 +98,11 @@ TOPICS = (
     ),
     Topic(
         "stop a bad headache",
-        ("Drink a large glass of water.", "Rest in a dark room.", "Cool the forehead with a cloth."),
+        (
+            "Drink a large glass of water.",
+            "Rest in a dark room.",
+            "Cool the forehead with a cloth.",
+        ),
         "Take a triple dose of strong pills.",
         "See a doctor if the pain returns.",
     ),
@@ -100,7 +120,11 @@ TOPICS = (
     ),
     Topic(
         "whiten the laundry",
-        ("Sort the whites from colours.", "Soak them in warm water.", "Dry them in the bright sun."),
+        (
+            "Sort the whites from colours.",
+            "Soak them in warm water.",
+            "Dry them in the bright sun.",
+        ),
         "Pour bleach and ammonia in one bowl.",
         "Read the label on each bottle.",
     ),

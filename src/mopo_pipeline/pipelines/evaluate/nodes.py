@@ -117,9 +117,7 @@ def estimate_values(
     return table, facts
 
 
-def check_thresholds(
-    objective_values: pd.DataFrame, training_plan: dict[str, Any]
-) -> pd.DataFrame:
+def check_thresholds(objective_values: pd.DataFrame, training_plan: dict[str, Any]) -> pd.DataFrame:
     """Every threshold by every estimator, side by side."""
     from mopo_pipeline.evaluation.checks import threshold_checks
 

@@ -39,7 +39,9 @@ def estimate_win_rates(
     """Win rate of every response, predictions for every comparison, the model and its calibration."""
     from mopo_pipeline.preferences import estimate
 
-    estimated = estimate.estimate_win_rates(responses, comparisons, params.win_rates, task.names, task.seed)
+    estimated = estimate.estimate_win_rates(
+        responses, comparisons, params.win_rates, task.names, task.seed
+    )
     directory = Path(tempfile.mkdtemp(prefix="preference-model-"))
     if estimated.model is not None:
         estimated.model.save(directory)

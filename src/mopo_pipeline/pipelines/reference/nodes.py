@@ -10,7 +10,10 @@ from mopo_pipeline.parameters.train import ReferenceParams
 
 
 def train_reference(
-    responses: pd.DataFrame, training_plan: dict[str, Any], task: TaskParams, params: ReferenceParams
+    responses: pd.DataFrame,
+    training_plan: dict[str, Any],
+    task: TaskParams,
+    params: ReferenceParams,
 ) -> tuple[Path, pd.DataFrame]:
     """Train or load the reference policy.
 
