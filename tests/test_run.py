@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from conftest import PROJECT, kedro
 
 pytestmark = pytest.mark.slow
@@ -29,7 +30,7 @@ def test_whole_run_leaves_every_catalog_artifact(tiny_run: Path) -> None:
         PROJECT, env="test", runtime_params={"data_root": str(tiny_run)}
     ) as session:
         catalog = session.load_context().catalog
-        names = [name for name in catalog.keys() if not name.startswith("param")]
+        names = [name for name in list(catalog) if not name.startswith("param")]
         missing = [name for name in names if not catalog.exists(name)]
     assert len(names) >= 30
     assert missing == []

@@ -80,8 +80,8 @@ def validate_judgements(
     """Check pairwise labels against the responses.
 
     Raises:
-        InputError: a missing or unknown objective column, an unknown response, a pair across prompts or of
-            a response with itself, a label outside [0, 1].
+        InputError: a missing or unknown objective column, an unknown response, a pair across
+            prompts or of a response with itself, a label outside [0, 1].
     """
     _require(judgements, PAIR_COLUMNS, where)
     absent = [name for name in objectives if name not in judgements]

@@ -14,7 +14,8 @@ from mopo_pipeline.errors import InputError
 class ModelDirectoryDataset(AbstractVersionedDataset[Path, Path]):
     """A model directory. ``save`` takes the directory a node filled; ``load`` gives its path.
 
-    Loading the weights is left to the node that needs them, so that nothing heavy is imported with the catalog.
+    Loading the weights is left to the node that needs them, so that nothing heavy is imported with
+    the catalog.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """The pocket task's truth: exact optimum, exact fronts, exact values of trained models.
 
-Every answer to a prompt can be enumerated, so a policy's value is a sum over its own probabilities, the
-constrained optimum is solved over all answers, and the front needs no sampling.
+Every answer to a prompt can be enumerated, so a policy's value is a sum over its own
+probabilities, the constrained optimum is solved over all answers, and the front needs no sampling.
 """
 
 from pathlib import Path

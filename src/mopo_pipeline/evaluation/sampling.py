@@ -97,7 +97,7 @@ def held_out_logprobs(
     reference_logprobs: pd.DataFrame,
     params: EvaluateParams,
 ) -> pd.DataFrame:
-    """log pi of the data's own test responses under policy and reference, for re-weighting them.
+    """Log pi of the data's own test responses under policy and reference, for re-weighting them.
 
     Returns:
         prompt_id, response_id, logprob_policy, logprob_reference, truncated.

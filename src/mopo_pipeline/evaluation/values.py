@@ -106,7 +106,7 @@ def doubly_robust_values(
 
 
 def importance_ratio(response_ids: pd.Series, logprobs: pd.DataFrame) -> Array:
-    """pi / pi_ref of each response, (n,), scaled to mean 1."""
+    """Pi / pi_ref of each response, (n,), scaled to mean 1."""
     gaps = logprobs.set_index("response_id").loc[response_ids]
     gap = (gaps["logprob_policy"] - gaps["logprob_reference"]).to_numpy(dtype=np.float64)
     ratio = np.exp(gap - gap.max())

@@ -24,8 +24,8 @@ ORDER_ONLY = {("train_reference", "training_plan")}
 READS_THRESHOLDS = "plan_training"
 """The node at which thresholds enter; nodes before it depend on objective names and seed alone."""
 
-WITHOUT_EFFECT = ("work_dir",)
-"""Keys that say where something lies, not what it is."""
+WITHOUT_EFFECT = ("path", "work_dir")
+"""Keys of what a stage writes: where it lies, not what it is."""
 
 SHOWN_CHANGES = 3
 

@@ -1,5 +1,6 @@
 """Every run leaves one file that says what ran, with which parameters and versions, and how it ended."""
 
+import contextlib
 import json
 import platform
 from datetime import UTC, datetime
@@ -68,12 +69,8 @@ class RunLogHook:
     def on_pipeline_error(self, error: Exception) -> None:
         """Close the record of a run that failed; what a user can act on is printed as one line."""
         self._record |= {"status": "failed", "finished": _now(), "error": str(error)}
-        try:
+        with contextlib.suppress(OSError):  # a full disk: the error that stopped the run is shown
             self._write()
-        except (
-            OSError
-        ):  # The disk the run failed on may be full: the first error is the one to show.
-            pass
         if isinstance(error, MopoError | DatasetError | OSError):
             raise one_line(error) from error
 

@@ -1,8 +1,8 @@
 """Published reward models as judges.
 
 The table holds the six reward models of the RiC evaluation protocol (Yang et al., 2024; used by MOD
-and by the MOPO paper), with the way each wants its input. Any other sequence-classification model is
-judged on (prompt, response) pairs by its only logit.
+and by the MOPO paper), with the way each wants its input. Any other sequence-classification model
+is judged on (prompt, response) pairs by its only logit.
 """
 
 from collections.abc import Callable

@@ -10,9 +10,9 @@ tags: [multi-objective, preference-optimisation, mopo]
 
 # Policy trained with thresholds
 
-Maximises **{primary}** while holding every other objective at or above its threshold, by multi-objective
-preference optimisation (arXiv 2505.10892). Values are win rates against the behaviour policy of the data;
-the reference policy stands at 0.5.
+Maximises **{primary}** while holding every other objective at or above its threshold, by
+multi-objective preference optimisation (arXiv 2505.10892). Values are win rates against the
+behaviour policy of the data; the reference policy stands at 0.5.
 
 | objective | role | threshold | planned value | lower bound | multiplier | status |
 |---|---|---|---|---|---|---|
@@ -22,8 +22,8 @@ the reference policy stands at 0.5.
 - KL of the planned policy to the reference: {kl:.3f} nats per response
 - effective share of training rows: {ess:.1%}
 
-The values above are those of the plan. What the trained policy attained stands in `evaluation_summary` and
-`report.html` of the run that made it.
+The values above are those of the plan. What the trained policy attained stands in
+`evaluation_summary` and `report.html` of the run that made it.
 """
 
 

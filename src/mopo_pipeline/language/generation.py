@@ -26,8 +26,8 @@ def sample_responses(
 ) -> list[list[str]]:
     """Draw ``n`` responses to every prompt.
 
-    Batches are formed from prompts of similar length; each batch draws from its own seed, so a result depends on
-    the prompts, the sizes and the seed alone.
+    Batches are formed from prompts of similar length; each batch draws from its own seed, so a
+    result depends on the prompts, the sizes and the seed alone.
 
     Args:
         model: causal language model.

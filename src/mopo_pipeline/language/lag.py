@@ -1,7 +1,8 @@
 """The reference that follows the policy, and the duals solved again each time it moves.
 
-Offline, the lagged reference is nothing but one number per row: log pi(y|x) of the policy as it was, taken
-when it passed and used one lag later. No copy of the model is kept, so adapters and full weights are alike.
+Offline, the lagged reference is nothing but one number per row: log pi(y|x) of the policy as it
+was, taken when it passed and used one lag later. No copy of the model is kept, so adapters and
+full weights are alike.
 """
 
 from dataclasses import dataclass, replace
@@ -113,13 +114,14 @@ def refresh(
         problem: win rates and thresholds.
         policy_logprob: (N,) of the policy now; becomes the reference one lag from now.
         max_ratio: clip of pi_lag / pi_ref0.
-        beta: thresholds become beta times the bounds of the last solve; None keeps the planned ones.
+        beta: thresholds become beta times the bounds of the last solve; None keeps the planned
+            ones.
         min_ess: smallest effective share of rows to go on with.
         max_multiplier: largest multiplier to go on with.
 
     Raises:
-        TrainingStoppedError: rows have lost their effective size, a multiplier runs away, or the thresholds cannot
-            be met on the moved reference.
+        TrainingStoppedError: rows have lost their effective size, a multiplier runs away, or the
+            thresholds cannot be met on the moved reference.
     """
     moved = replace(state, lagged_logprob=state.pending_logprob, pending_logprob=policy_logprob)
     mass = lagged_mass(moved, max_ratio)

@@ -22,9 +22,10 @@ class SequenceLogprobs(NamedTuple):
 
 
 def response_logprobs(model: "PreTrainedModel", batch: dict[str, "torch.Tensor"]) -> "torch.Tensor":
-    """log pi of each row of a batch, (rows,), differentiable.
+    """Log pi of each row of a batch, (rows,), differentiable.
 
-    Logits are taken only from the first scored position on: what the prompt predicts is never computed.
+    Logits are taken only from the first scored position on: what the prompt predicts is never
+    computed.
     """
     import torch
 
@@ -77,7 +78,7 @@ def row_logprobs(
     batch_tokens: int = 8192,
     description: str = "log-probabilities",
 ) -> NDArray[np.float64]:
-    """log pi of encoded rows, (n,); identical rows are computed once."""
+    """Log pi of encoded rows, (n,); identical rows are computed once."""
     import torch
 
     keys = [(int(p), tuple(ids)) for p, ids in zip(rows.prompt_lengths, rows.ids, strict=True)]

@@ -36,7 +36,8 @@ def extract_policy(
         A standard model or adapter directory with tokenizer and model card, and the training log.
 
     Raises:
-        InputError: log-probabilities of another reference, or fresh responses without a preference model.
+        InputError: log-probabilities of another reference, or fresh responses without a preference
+            model.
         TrainingStoppedError: training could not usefully go on; checkpoints are kept.
     """
     _check_logprobs(reference_logprobs, reference_policy)

@@ -34,7 +34,7 @@ def make_reference(
 
 
 def reference_logprobs(responses: pd.DataFrame, model_dir: Path, max_length: int) -> pd.DataFrame:
-    """log pi_ref of every response with the model's fingerprint, one row per response."""
+    """Log pi_ref of every response with the model's fingerprint, one row per response."""
     model, tokenizer = load_model(model_dir)
     scored = sequence_logprobs(
         model,

@@ -6,7 +6,7 @@ import logging
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +46,7 @@ class TrainingRun:
     rows: pd.DataFrame
     fit: FitParams
     seed: int
-    lag: LagParams = LagParams()
+    lag: LagParams = field(default_factory=LagParams)
     lora: LoraParams | None = None
     problem: DualProblem | None = None
     scorer: Path | None = None
@@ -63,7 +63,8 @@ class TrainingResult(NamedTuple):
 def train(run: TrainingRun, work_dir: Path) -> TrainingResult:
     """Train, resume or reuse.
 
-    A run whose directory is complete is reused; one that was killed goes on from its last complete checkpoint.
+    A run whose directory is complete is reused; one that was killed goes on from its last complete
+    checkpoint.
 
     Raises:
         TrainingStoppedError: the run diverged or could not go on; its checkpoints are kept.

@@ -26,8 +26,9 @@ def systematic_resample(
 class RowSchedule:
     """Rows by position in the run, a pure function of seed, position and the current weights.
 
-    Positions fall into blocks of ``BLOCK_BATCHES`` batches. A block draws its rows (in proportion to weight, or
-    uniformly where the loss carries the weight), sorts them by length, cuts them into batches and shuffles these.
+    Positions fall into blocks of ``BLOCK_BATCHES`` batches. A block draws its rows (in proportion
+    to weight, or uniformly where the loss carries the weight), sorts them by length, cuts them
+    into batches and shuffles these.
     """
 
     def __init__(self, lengths: Indices, batch_size: int, seed: int) -> None:

@@ -37,9 +37,10 @@ class Positions(torch.utils.data.Dataset):
 class WeightedTrainer(Trainer):
     """Minimise -E[weight * log pi(y|x)], log pi summed over response tokens.
 
-    With ``resampling`` rows are drawn in proportion to their weight and every drawn row counts alike; with
-    ``loss`` rows are drawn uniformly and the weight multiplies. Both have the same expected gradient; the loss is
-    divided by the mean response length, so that its size does not depend on the task.
+    With ``resampling`` rows are drawn in proportion to their weight and every drawn row counts
+    alike; with ``loss`` rows are drawn uniformly and the weight multiplies. Both have the same
+    expected gradient; the loss is divided by the mean response length, so that its size does not
+    depend on the task.
     """
 
     loss_is_scaled_for_ga = False
@@ -142,7 +143,7 @@ class WeightedTrainer(Trainer):
         super().log(logs, start_time)
 
     def logprobs_now(self) -> NDArray[np.float64]:
-        """log pi of every row under the model as it is, shared out over processes."""
+        """Log pi of every row under the model as it is, shared out over processes."""
         model = self.accelerator.unwrap_model(self.model)
         world, rank = self.args.world_size, self.args.process_index
         if world == 1:

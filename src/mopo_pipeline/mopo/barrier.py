@@ -37,7 +37,7 @@ def slack_at(multipliers: Array) -> Array:
 
 
 def conjugate(multipliers: Array) -> float:
-    """max over slack of utility minus multipliers times slack."""
+    """Max over slack of utility minus multipliers times slack."""
     slack = slack_at(multipliers)
     return utility(slack) - float(multipliers @ slack)
 

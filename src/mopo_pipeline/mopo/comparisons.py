@@ -52,8 +52,8 @@ class CompiledComparisons:
 
     With a model's probability p the doubly robust term of a comparison (i, j, I) is
     ``f = (ratio_i s_i + ratio_j s_j)/2 + (ratio_i - ratio_j)(I - p)/2``; without one it is
-    ``f = (ratio_i I + ratio_j (1 - I))/2``. Both are linear in the ratio, and both have the policy's
-    win rate as their mean when the pairs are drawn from the reference.
+    ``f = (ratio_i I + ratio_j (1 - I))/2``. Both are linear in the ratio, and both have the
+    policy's win rate as their mean when the pairs are drawn from the reference.
     """
 
     terms: tuple[_Terms, ...]

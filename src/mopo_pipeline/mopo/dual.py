@@ -30,7 +30,8 @@ class DualSolution:
     Attributes:
         multipliers: (K-1,) price of each threshold, >= 0.
         ratio: (N,) target over reference, in the caller's row order; 0 where the reference has no
-            mass. Its reference mean is 1 in each prompt with ``pooling`` 0, over all rows otherwise.
+            mass. Its reference mean is 1 in each prompt with ``pooling`` 0, over all rows
+            otherwise.
         values: (K,) ``E[ratio s_k]``, win rates of the target policy.
         bounds: (K-1,) what is held against the thresholds: the values themselves with ``epsilon``
             0 and no comparisons, else their lower bounds.

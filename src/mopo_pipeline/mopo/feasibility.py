@@ -104,6 +104,7 @@ def _project(vertices: Array, thresholds: Array) -> Array:
     system[:size, :count] = vertices.T
     system[:size, count:] = -np.eye(size)
     system[size, :count] = weight
-    solution, _ = nnls(system, np.append(thresholds, weight), maxiter=100 * (count + size))
+    solution = nnls(system, np.append(thresholds, weight), maxiter=100 * (count + size))[0]
     mixture = solution[:count] / solution[:count].sum()
-    return np.minimum(vertices.T @ mixture, thresholds)
+    nearest: Array = np.minimum(vertices.T @ mixture, thresholds)
+    return nearest

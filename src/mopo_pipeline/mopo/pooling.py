@@ -1,5 +1,7 @@
 """How much of the pooled normaliser each prompt needs (method.md, section 2, few responses)."""
 
+import contextlib
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -21,9 +23,9 @@ def choose_pooling(
     """Bühlmann's credibility constant of the normalisers: within over between variance.
 
     ``(n Zhat_x + kappa Z_pool)/(n + kappa)`` is the best linear estimate of a prompt's normaliser
-    from its n responses when kappa is the variance of exp(u) within prompts over the variance of its
-    mean between prompts. Prompts that are alike give inf, one pool; prompts that differ, and have
-    many responses to show it, a kappa small beside n.
+    from its n responses when kappa is the variance of exp(u) within prompts over the variance of
+    its mean between prompts. Prompts that are alike give inf, one pool; prompts that differ, and
+    have many responses to show it, a kappa small beside n.
 
     Args:
         win_rates: (N, K) in [0, 1].
@@ -51,13 +53,11 @@ def choose_pooling(
         from mopo_pipeline.mopo.dual import solve_dual
 
         asked = check_thresholds(thresholds, rows.n_objectives - 1)
-        try:
+        with contextlib.suppress(InfeasibleThresholdsError):
             multipliers = solve_dual(
                 win_rates, asked, tau=temperature, reference=reference, groups=groups,
                 pooling=np.inf,
             ).multipliers  # fmt: skip
-        except InfeasibleThresholdsError:
-            pass
     exponent = (np.append(1.0, multipliers) @ rows.columns) / temperature
     return _credibility(rows, np.exp(exponent - exponent.max()))
 

@@ -5,8 +5,9 @@ normaliser of prompt x, the dual is ``g(lambda) = tau E_x log Z(x) - lambda'b``;
 ``E[ratio s] - b`` and its Hessian a covariance.
 
 ``Z(x) = (n_x Zhat_x + kappa Z_pool)/(n_x + kappa)`` mixes the prompt's own mean of exp(u) with the
-mean over all rows: the prompt answers with one of its own n_x responses or of kappa pseudo-responses
-from the pool. The ratio is the derivative of the dual with respect to the exponents::
+mean over all rows: the prompt answers with one of its own n_x responses or of kappa
+pseudo-responses from the pool. The ratio is the derivative of the dual with respect to the
+exponents::
 
     ratio_i = exp(u_i) (a_x / Z(x) + E_x'[(1 - a_x') / Z(x')]),   a_x = n_x / (n_x + kappa)
 

@@ -3,12 +3,14 @@
 The problem is ``max E[ratio s_0] - tau KL  s.t.  LB_k >= b_k`` with ``LB_k`` the bound (4) of
 ``f_i = ratio_i s_ik`` over the rows. Its maximiser satisfies, row by row,
 
-    tau log ratio_i = s_0i + sum_k lambda_k v_ki s_ki - c_x,   v_ki = exp(-(ratio_i s_ki + d_k)/chi_k)
+    tau log ratio_i = s_0i + sum_k lambda_k v_ki s_ki - c_x,   v_ki = exp(-(ratio_i s_ki +
+    d_k)/chi_k)
 
 where v is the density of the worst-case weights. Iterating ratio -> v -> ratio diverges when
 lambda s²/(tau chi) is large; but for given (lambda, d, chi) the left side minus the right side is
-increasing in ratio_i, so each row and each prompt's c_x are solved exactly by Newton. What is left is a
-smooth saddle in 3(K-1) numbers, concave in (d, chi) and convex in lambda: Newton inside Newton.
+increasing in ratio_i, so each row and each prompt's c_x are solved exactly by Newton. What is left
+is a smooth saddle in 3(K-1) numbers, concave in (d, chi) and convex in lambda: Newton inside
+Newton.
 """
 
 from dataclasses import dataclass, replace
@@ -178,7 +180,7 @@ class _Saddle:
             if index.size == 0 or np.abs(force / price).max() <= 1e-12:
                 break
             block = -hessian[np.ix_(index, index)]
-            step = np.linalg.lstsq(block, force, rcond=1e-15)[0]
+            step = np.asarray(np.linalg.lstsq(block, force, rcond=1e-15)[0], dtype=float)
             moved = self._ascend(multipliers, state, value, chosen, step, float(force @ step))
             if moved is None:
                 refreshed = self.solve_rows(multipliers, self.refresh(state, chosen))

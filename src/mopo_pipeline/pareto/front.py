@@ -47,7 +47,7 @@ def true_front_at(
     weight = np.bincount(index, mass[kept])
     weighted = array[kept] * (weight / weight.sum())[index][:, None]
     simplices = csr_matrix((np.ones(len(kept)), (index, np.arange(len(kept)))))
-    found = linprog(
+    found = linprog(  # type: ignore[call-overload] # the stubs know no sparse matrices
         -weighted[:, 0],
         A_ub=-weighted[:, 1:].T if n_objectives > 1 else None,
         b_ub=-asked if n_objectives > 1 else None,
@@ -99,6 +99,6 @@ def true_front(
             )
         except InputError:
             continue
-    front = np.unique(np.round(np.array(found), 9), axis=0)
+    front = np.unique(np.round(np.array(found, dtype=float), 9), axis=0)
     front = front[non_dominated(front)]
     return front[np.lexsort(front.T[::-1][:-1])]

@@ -48,7 +48,8 @@ def bootstrap_interval(
     """Percentile interval of a function of mean values, resampling prompts.
 
     Args:
-        statistic: takes the (D,) mean over prompts, e.g. the hypervolume of points reshaped from it.
+        statistic: takes the (D,) mean over prompts, e.g. the hypervolume of points reshaped from
+            it.
         per_prompt: (n, D).
         rng: source of the draws.
         confidence: two-sided, in (0, 1).

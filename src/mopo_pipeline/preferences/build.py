@@ -20,8 +20,8 @@ def build_comparisons(
     """Comparisons from native labels or from ratings, votes merged, one row per pair.
 
     Returns:
-        prompt_id, response_a, response_b, split, weight, one column per objective (1 a wins, 0 b wins, .5
-        tie, NaN missing).
+        prompt_id, response_a, response_b, split, weight, one column per objective (1 a wins, 0 b
+        wins, .5 tie, NaN missing).
 
     Raises:
         InputError: no source of labels, or an objective without a single decided comparison.

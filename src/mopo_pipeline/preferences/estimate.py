@@ -34,8 +34,8 @@ def estimate_win_rates(
     """Estimate every response's win rate against the behaviour policy, per objective.
 
     ``preference_model`` averages the cross-fitted model over the other responses to the prompt;
-    ``empirical`` averages labels over compared responses, shrunk to .5; ``label`` takes one label as it is (the
-    published plug-in, for comparison).
+    ``empirical`` averages labels over compared responses, shrunk to .5; ``label`` takes one label
+    as it is (the published plug-in, for comparison).
     """
     identity = responses[["prompt_id", "response_id", "split"]]
     ids = comparisons[["prompt_id", "response_a", "response_b"]]
@@ -73,8 +73,9 @@ def model_win_rates(
 ) -> tuple[Array, Array]:
     """Mean of sigmoid(r - r') over the other responses to the prompt, with its standard error.
 
-    Where a prompt has fewer than ``min_opponents`` others, opponents are drawn from the behaviour policy's spread
-    as seen over all prompts: the prompt's mean reward plus every response's distance from its own prompt's mean.
+    Where a prompt has fewer than ``min_opponents`` others, opponents are drawn from the behaviour
+    policy's spread as seen over all prompts: the prompt's mean reward plus every response's
+    distance from its own prompt's mean.
 
     Args:
         rewards: (n, K) calibrated rewards.

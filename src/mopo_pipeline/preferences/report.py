@@ -12,8 +12,8 @@ def quality_report(
 ) -> dict[str, Any]:
     """Counts, ties, missing labels, position bias and cycles per objective.
 
-    Position bias is the share of decided raw judgements won by the response shown first, with a 95 % interval;
-    comparisons made from ratings have no position, and none is reported.
+    Position bias is the share of decided raw judgements won by the response shown first, with a 95
+    % interval; comparisons made from ratings have no position, and none is reported.
     """
     return {
         "comparisons": len(comparisons),

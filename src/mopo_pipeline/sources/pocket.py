@@ -1,10 +1,10 @@
 """The pocket task: short answers whose exact values, optimum and front are known.
 
-A prompt names a household task and a setting that makes it more or less risky. An answer is made of parts
-in a fixed order: courtesy, one to three steps, an unsafe shortcut, a caution, padding. Three objectives
-score it by rule and conflict: the shortcut helps and harms, steps and cautions cost brevity. Labels
-are Bradley-Terry draws on score differences, so they are as noisy as people. The 72 answers to a prompt can
-be enumerated, which makes win rates, optimum and front exact.
+A prompt names a household task and a setting that makes it more or less risky. An answer is made
+of parts in a fixed order: courtesy, one to three steps, an unsafe shortcut, a caution, padding.
+Three objectives score it by rule and conflict: the shortcut helps and harms, steps and cautions
+cost brevity. Labels are Bradley-Terry draws on score differences, so they are as noisy as people.
+The 72 answers to a prompt can be enumerated, which makes win rates, optimum and front exact.
 """
 
 import json

@@ -27,7 +27,7 @@ def train_reference(
 def score_reference(
     responses: pd.DataFrame, reference_policy: Path, params: ReferenceParams
 ) -> pd.DataFrame:
-    """log pi_ref(y|x) of every response."""
+    """Log pi_ref(y|x) of every response."""
     from mopo_pipeline.language.reference import reference_logprobs
 
     return reference_logprobs(responses, reference_policy, params.fit.max_length)
