@@ -161,7 +161,7 @@ def _unreachable(
         f"plan.thresholds.{n}={_floor(r)}" for n, r in zip(names[1:], error.relaxed, strict=True)
     ).replace(" ", ",")
     return UnreachableThresholdsError(
-        f"thresholds out of reach{sure}: asked for {asked}; each alone can reach at most {alone}; "
+        f"thresholds out of reach{sure}: asked for {asked}; attainable, each alone: {alone}; "
         f"the nearest that can all be met: {nearest}. Try --params {remedy} or lower plan.confidence"
     )
 

@@ -17,10 +17,12 @@ class ParameterGuardHook:
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
-        """Validate the merged parameters of this environment and command line."""
-        given = {
-            name: value for name, value in context.params.items() if name not in NOT_PARAMETERS
-        }
+        """Validate the merged parameters of this environment and command line.
+
+        The configuration is read raw: ``context.params`` would validate it first, less readably.
+        """
+        merged = context.config_loader["parameters"]
+        given = {name: value for name, value in merged.items() if name not in NOT_PARAMETERS}
         try:
             validate_parameters(given)
         except InputError as error:
