@@ -30,6 +30,13 @@ def progress_bar() -> Iterator[Progress]:
         yield progress
 
 
+def show_hub_progress(shown: bool) -> None:
+    """Turn the bars of transformers and the model hub on for downloads, off for local files."""
+    from transformers.utils import logging
+
+    (logging.enable_progress_bar if shown else logging.disable_progress_bar)()
+
+
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
     """Yield ``items`` while showing how many are done and how long the rest will take."""
     if total is None:

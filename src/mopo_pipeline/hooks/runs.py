@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +15,8 @@ from kedro.io import DatasetError
 from mopo_pipeline.errors import MopoError
 from mopo_pipeline.hooks.guard import one_line
 from mopo_pipeline.parameters.groups import GROUPS, validate_parameters
+
+log = logging.getLogger(__name__)
 
 RECORDED_PACKAGES = (
     "mopo-pipeline",
@@ -52,12 +55,20 @@ class RunLogHook:
             "environment": run_params["env"],
             "pipelines": run_params["pipeline_names"],
             "nodes": [node.name for node in pipeline.nodes],
+            "finished_nodes": [],
             "parameters": self._parameters,
             "python": platform.python_version(),
             "platform": platform.platform(),
             "packages": {name: _version(name) for name in RECORDED_PACKAGES},
         }
         self._write()
+
+    @hook_impl
+    def after_node_run(self, node: Any) -> None:
+        """Tell how far the run is."""
+        self._record["finished_nodes"].append(node.name)
+        done, total = len(self._record["finished_nodes"]), len(self._record["nodes"])
+        log.info("%s (%d of %d)", node.name, done, total)
 
     @hook_impl
     def after_pipeline_run(self) -> None:

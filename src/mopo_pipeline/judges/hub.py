@@ -7,6 +7,7 @@ is judged on (prompt, response) pairs by its only logit.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.judges.base import Link
-from mopo_pipeline.progress import track
+from mopo_pipeline.progress import show_hub_progress, track
 from mopo_pipeline.tables import chat_messages
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ def load_reward_model(spec: str) -> tuple["PreTrainedModel", "PreTrainedTokenize
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    show_hub_progress(not Path(spec).is_dir())
     options: dict[str, Any] = {"trust_remote_code": False}
     try:
         model = AutoModelForSequenceClassification.from_pretrained(

