@@ -86,12 +86,12 @@ def closing_table(summary: dict[str, Any], report: str | None) -> None:
 
     console = Console()
     table = Table(box=box.SIMPLE_HEAD, title="Win rates against the data's own answers (data: 0.5)",
-                  title_justify="left", pad_edge=False, padding=(0, 1))  # fmt: skip
+                  title_justify="left", pad_edge=False, collapse_padding=True)  # fmt: skip
     table.add_column("objective", no_wrap=True)
     for heading in ("threshold", "attainable", "achieved", "interval"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("held")
-    table.add_column("exact\noptimum", justify="right")
+    table.add_column("held", no_wrap=True)
+    table.add_column("exact\noptimum", justify="right", no_wrap=True)
     for row in summary["objectives"]:
         said = verdict(row)
         colour = {"held": "green", "missed": "red"}.get(said, "yellow")

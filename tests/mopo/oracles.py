@@ -1,0 +1,67 @@
+"""Independent answers to compare with: cone programmes, linear programmes, brute force."""
+
+import cvxpy as cp
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linprog
+
+Array = NDArray[np.float64]
+
+
+def instance(
+    seed: int, k: int = 3, groups: int = 6, largest: int = 7
+) -> tuple[Array, Array, Array]:
+    """Win rates, mass and groups of prompts that differ in size and weight."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, largest + 1, groups)
+    ids = np.repeat(np.arange(groups), sizes)
+    return rng.random((len(ids), k)), rng.random(len(ids)) + 0.05, ids
+
+
+def regularised_optimum(
+    win_rates: Array, thresholds: Array, tau: float, mass: Array, ids: Array, epsilon: float = 0.0
+) -> tuple[float, Array]:
+    """Objective of problem (1) and the ratio, by an exponential-cone solver.
+
+    With ``epsilon`` the constraint is the worst case over rows: the mean of ``ratio * s`` under any
+    weights within KL ``epsilon`` of the mass, written through its dual.
+    """
+    mass = mass / mass.sum()
+    ratio = cp.Variable(len(mass), nonneg=True)
+    constraints = [mass[ids == g] @ ratio[ids == g] == mass[ids == g].sum() for g in np.unique(ids)]
+    for k, b in enumerate(thresholds, start=1):
+        values = cp.multiply(ratio, win_rates[:, k])
+        if epsilon == 0:
+            constraints.append(mass @ values >= b)
+            continue
+        chi, level = cp.Variable(nonneg=True), cp.Variable()
+        shares = cp.Variable(len(mass), nonneg=True)
+        constraints += [
+            cp.constraints.ExpCone(-values - level, chi * np.ones(len(mass)), shares),
+            mass @ shares <= chi,
+            -level - chi * epsilon >= b,
+        ]
+    divergence = -mass @ cp.entr(ratio)
+    problem = cp.Problem(
+        cp.Maximize(mass @ cp.multiply(ratio, win_rates[:, 0]) - tau * divergence), constraints
+    )
+    problem.solve(solver=cp.CLARABEL)
+    return float(problem.value), np.asarray(ratio.value)
+
+
+def linear_optimum(
+    win_rates: Array, thresholds: Array, mass: Array, ids: Array, objective: int = 0
+) -> float | None:
+    """Greatest value of one objective over all policies on the rows; None where thresholds fail."""
+    mass = mass / mass.sum()
+    groups = np.unique(ids)
+    equal = np.array([np.where(ids == g, 1.0, 0.0) for g in groups])
+    weighted = win_rates * np.array([mass[ids == g].sum() for g in ids])[:, None]
+    found = linprog(
+        -weighted[:, objective],
+        A_ub=-weighted[:, 1:].T if len(thresholds) else None,
+        b_ub=-np.asarray(thresholds) if len(thresholds) else None,
+        A_eq=equal,
+        b_eq=np.ones(len(groups)),
+    )
+    return float(-found.fun) if found.success else None

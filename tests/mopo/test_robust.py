@@ -1,0 +1,107 @@
+"""The two robust settings: over rows against a cone programme, over comparisons by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracles import instance, regularised_optimum
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.mopo import Comparisons, InfeasibleThresholdsError, lower_bound, solve_dual
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 4), st.floats(0.002, 0.05))
+def test_row_robust_optimum_matches_the_cone_programme(seed: int, k: int, epsilon: float) -> None:
+    win_rates, mass, ids = instance(seed, k, groups=5)
+    share = mass / mass.sum()
+    start = solve_dual(win_rates, np.zeros(k - 1), tau=0.3, reference=mass, groups=ids)
+    thresholds = np.array(
+        [lower_bound(win_rates[:, j], share, epsilon).value - 0.01 for j in range(1, k)]
+    )
+    found = solve_dual(win_rates, thresholds, tau=0.3, reference=mass, groups=ids, epsilon=epsilon)
+    expected, _ = regularised_optimum(win_rates, thresholds, 0.3, mass, ids, epsilon)
+    logs = np.log(np.where(found.ratio > 0, found.ratio, 1.0))
+    assert found.values[0] - 0.3 * share @ (found.ratio * logs) == pytest.approx(expected, abs=1e-4)
+    assert abs(found.duality_gap) < 1e-6
+    assert (found.bounds >= thresholds - 1e-6).all()
+    for j in range(1, k):
+        direct = lower_bound(found.ratio * win_rates[:, j], share, epsilon).value
+        assert found.bounds[j - 1] == pytest.approx(direct, abs=1e-6)
+    assert found.values[0] <= start.values[0] + 1e-7
+
+
+def pairs(seed: int, n: int = 60) -> tuple[np.ndarray, Comparisons]:
+    """Rows of one prompt and comparisons with predictions and some missing labels."""
+    rng = np.random.default_rng(seed)
+    win_rates = np.column_stack([np.linspace(0.2, 0.8, 6), np.linspace(0.8, 0.2, 6)])
+    first, second = rng.integers(0, 3, n), rng.integers(3, 6, n)
+    labels = (rng.random((n, 2)) < 0.5).astype(float)
+    labels[::7, 1] = np.nan
+    predicted = np.clip(rng.random((n, 2)), 0.05, 0.95)
+    return win_rates, Comparisons(first, second, labels, predicted)
+
+
+def test_statistical_bound_is_the_one_of_the_formula() -> None:
+    win_rates, comparisons = pairs(0)
+    found = solve_dual(win_rates, [0.3], tau=0.3, epsilon=0.01, comparisons=comparisons)
+    ratio = found.ratio
+    i, j = comparisons.first, comparisons.second
+    label, predicted = comparisons.labels[:, 1], comparisons.predicted[:, 1]
+    f = 0.5 * (ratio[i] * win_rates[i, 1] + ratio[j] * win_rates[j, 1])
+    f += 0.5 * (ratio[i] - ratio[j]) * (label - predicted)
+    f = f[~np.isnan(label)]
+    assert found.bounds[0] == pytest.approx(lower_bound(f, None, 0.01).value, abs=1e-8)
+
+
+def test_without_a_model_the_label_itself_counts() -> None:
+    win_rates, given_ = pairs(1)
+    comparisons = Comparisons(given_.first, given_.second, given_.labels)
+    found = solve_dual(win_rates, [0.2], tau=0.5, epsilon=0.02, comparisons=comparisons)
+    i, j, label = given_.first, given_.second, given_.labels[:, 1]
+    f = 0.5 * (found.ratio[i] * label + found.ratio[j] * (1 - label))
+    expected = lower_bound(f[~np.isnan(label)], None, 0.02).value
+    assert found.bounds[0] == pytest.approx(expected, abs=1e-8)
+
+
+def test_swapping_sides_and_flipping_labels_changes_nothing() -> None:
+    win_rates, c = pairs(2)
+    swapped = Comparisons(c.second, c.first, 1 - c.labels, 1 - c.predicted)
+    one = solve_dual(win_rates, [0.35], tau=0.3, epsilon=0.01, comparisons=c)
+    two = solve_dual(win_rates, [0.35], tau=0.3, epsilon=0.01, comparisons=swapped)
+    np.testing.assert_allclose(one.ratio, two.ratio, atol=1e-9)
+
+
+def test_multiplier_is_the_smallest_that_holds_the_bound() -> None:
+    win_rates, comparisons = pairs(3)
+    loose = solve_dual(win_rates, [0.0], tau=0.3, epsilon=0.01, comparisons=comparisons)
+    assert loose.multipliers[0] == 0.0
+    threshold = loose.bounds[0] + 0.03
+    found = solve_dual(win_rates, [threshold], tau=0.3, epsilon=0.01, comparisons=comparisons)
+    assert found.bounds[0] == pytest.approx(threshold, abs=1e-7)
+    assert found.multipliers[0] > 0
+
+
+def test_a_wide_radius_makes_thresholds_unreachable_and_says_so() -> None:
+    win_rates, comparisons = pairs(4)
+    with pytest.raises(InfeasibleThresholdsError):
+        solve_dual(win_rates, [0.5], tau=0.3, epsilon=1.0, comparisons=comparisons)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"first": [9]}, "9"),
+        ({"labels": [[0.5, 1.5]]}, "1.5"),
+        ({"labels": [[0.5, 0.5, 0.5]]}, "label"),
+        ({"predicted": [[0.5, 1.5]]}, "predicted"),
+        ({"labels": [[1.0, float("nan")]]}, "label"),
+    ],
+)
+def test_bad_comparisons_are_named(change: dict[str, object], expected: str) -> None:
+    given_ = {"first": [0], "second": [1], "labels": [[1.0, 0.0]]} | change
+    with pytest.raises(InputError, match=expected):
+        solve_dual(
+            [[0.2, 0.8], [0.8, 0.2]], [0.4], tau=0.1, epsilon=0.01,
+            comparisons=Comparisons(**given_),
+        )  # fmt: skip
