@@ -64,9 +64,12 @@ def make_plan(
     groups = pd.factorize(rows["prompt_id"])[0]
     compared = _train_comparisons(rows, comparisons, predictions, names)
     epsilon = _epsilon(compared, params)
-    attainable = attainable_range(values, tau=params.tau, groups=groups)
-    thresholds = resolve_thresholds(task.objectives, params.thresholds, attainable)
     pooling = _pooling(values, groups, params)
+    attainable = attainable_range(values, tau=params.tau, groups=groups)
+    attainable[1:, 1] = _reachable(
+        values, attainable[1:, 1], groups, compared, epsilon, pooling, params
+    )
+    thresholds = resolve_thresholds(task.objectives, params.thresholds, attainable)
     try:
         solution = solve_dual(
             values,
@@ -107,6 +110,28 @@ def resolve_thresholds(
             threshold = float(low + threshold.position * (high - low))
         resolved.append(threshold)
     return np.array(resolved, dtype=np.float64)
+
+
+def _reachable(
+    values: Array,
+    highest: Array,
+    groups: NDArray[np.intp],
+    compared: Comparisons | None,
+    epsilon: float,
+    pooling: float,
+    params: PlanParams,
+) -> Array:
+    """What each threshold can reach alone at the confidence asked for, (K-1,)."""
+    if compared is None or highest.size == 0:
+        return highest
+    try:
+        solve_dual(
+            values, np.ones_like(highest), tau=params.tau, groups=groups, epsilon=epsilon,
+            comparisons=compared, pooling=pooling,
+        )  # fmt: skip
+    except InfeasibleThresholdsError as error:
+        return np.asarray(error.attainable)
+    return highest
 
 
 def _train_comparisons(
@@ -208,6 +233,5 @@ def _describe(
         "duality_gap": float(solution.duality_gap),
         "kl": float(solution.kl),
         "ess": float(solution.ess),
-        "ess_share": float(solution.ess / ratio.size),
         "largest_weight": float(ratio.max() / ratio.sum()),
     }

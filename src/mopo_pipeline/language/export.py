@@ -44,6 +44,6 @@ def write_model_card(directory: Path, plan: dict[str, Any], *, adapter: bool) ->
         confidence=plan["confidence"],
         epsilon=plan["epsilon"],
         kl=plan["kl"],
-        ess=plan["ess_share"],
+        ess=plan["ess"],
     )
     (directory / "README.md").write_text(card)

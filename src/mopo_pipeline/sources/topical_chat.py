@@ -8,6 +8,9 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.sources.files import read_table
 from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX, chat_prompt
 
+FACT_WORDS, LAST_TURNS = 80, 6
+"""A prompt holds the start of the fact and the end of the dialogue: a CPU's context is short."""
+
 COLUMNS = ("source", "context", "system_id", "system_output", "scores")
 
 
@@ -55,9 +58,11 @@ def read_topical_chat(path: Path, names: tuple[str, ...]) -> tuple[pd.DataFrame,
 
 def _prompt(fact: str, dialogue: str) -> str:
     turns = [turn.strip() for turn in dialogue.split("\n") if turn.strip()]
-    spoken = "\n".join(f"{'AB'[i % 2]}: {turn}" for i, turn in enumerate(turns))
+    said = [f"{'AB'[i % 2]}: {turn}" for i, turn in enumerate(turns)]
+    spoken = "\n".join(said[-LAST_TURNS:])
     speaker = "AB"[len(turns) % 2]
+    fact = " ".join(fact.split()[:FACT_WORDS])
     return chat_prompt(
-        f"Fact: {fact.strip()}\n\nConversation:\n{spoken}\n\n"
+        f"Fact: {fact}\n\nConversation:\n{spoken}\n\n"
         f"Write the next turn of {speaker}, using the fact."
     )
