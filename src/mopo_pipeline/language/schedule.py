@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
 
-BLOCK_BATCHES = 32
+BLOCK_BATCHES = 4
 
 
 def systematic_resample(
