@@ -29,8 +29,8 @@ class PocketParams(StrictModel):
     """Size of the pocket task."""
 
     n_prompts: PositiveInt = 288
-    n_responses: PositiveInt = 24
-    n_comparisons: PositiveInt = 24
+    n_responses: PositiveInt = 64
+    n_comparisons: PositiveInt = 72
 
 
 class SampledParams(StrictModel):
