@@ -90,8 +90,10 @@ def closing_table(summary: dict[str, Any], report: str | None) -> None:
     table.add_column("objective", no_wrap=True)
     for heading in ("threshold", "attainable", "achieved", "interval"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("held", no_wrap=True)
-    table.add_column("exact\noptimum", justify="right", no_wrap=True)
+    table.add_column("held", min_width=6)
+    exact = any(row["exact_optimum"] is not None for row in summary["objectives"])
+    if exact:
+        table.add_column("exact\noptimum", justify="right", no_wrap=True)
     for row in summary["objectives"]:
         said = verdict(row)
         colour = {"held": "green", "missed": "red"}.get(said, "yellow")
@@ -102,7 +104,7 @@ def closing_table(summary: dict[str, Any], report: str | None) -> None:
             digits(row["achieved"]),
             span(row["ci_low"], row["ci_high"]),
             f"[{colour}]{said}[/{colour}]" if said else "",
-            digits(row["exact_optimum"]),
+            *([digits(row["exact_optimum"])] if exact else []),
         )
     console.print(table)
     facts = []
