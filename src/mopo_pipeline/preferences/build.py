@@ -58,7 +58,7 @@ def compare_ratings(
     ratings = responses[columns].to_numpy(dtype=np.float64)
     parts = []
     for prompt_id, rows in responses.groupby("prompt_id", sort=False).indices.items():
-        pairs = np.array(list(combinations(rows, 2))).reshape(-1, 2)
+        pairs = np.array(list(combinations(rows, 2)), dtype=np.intp).reshape(-1, 2)
         if len(pairs) > params.max_pairs_per_prompt:
             pairs = pairs[
                 np.sort(rng.choice(len(pairs), params.max_pairs_per_prompt, replace=False))
@@ -70,7 +70,13 @@ def compare_ratings(
             {"prompt_id": prompt_id, "response_a": ids[pairs[:, 0]], "response_b": ids[pairs[:, 1]]}
         )
         parts.append(part.assign(weight=1.0, **dict(zip(objectives, labels.T, strict=True))))
-    return pd.concat(parts, ignore_index=True)
+    table = pd.concat(parts, ignore_index=True)
+    if table.empty:
+        raise InputError(
+            "no prompt has two responses, so there is nothing to compare: add responses, or check "
+            "that equal prompts share a prompt_id"
+        )
+    return table
 
 
 def merge_votes(judgements: pd.DataFrame, objectives: tuple[str, ...], votes: str) -> pd.DataFrame:
