@@ -145,3 +145,26 @@ def test_registry_list_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_one_objective_runs_to_the_report(tmp_path: Path) -> None:
+    """K = 1: plain KL-regularised preference optimisation."""
+    conf = tmp_path / "conf"
+    shutil.copytree(PROJECT / "conf", conf)
+    file = conf / "test/parameters.yml"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join(line for line in lines if "threshold:" not in line))
+    root = tmp_path / "data"
+    done = kedro(f"--conf-source={conf}", data_root=root)
+    assert done.returncode == 0, done.stderr
+    assert list(root.rglob("report.html"))
+    [plan] = root.rglob("training_plan.json")
+    assert json.loads(plan.read_text())["multipliers"] == {}
+
+
+def test_a_missing_file_and_a_path_that_is_no_model(tmp_path: Path) -> None:
+    source = "--params=ingest.source=files,ingest.path=absent.jsonl"
+    assert "absent.jsonl: no such file" in message(kedro(source, data_root=tmp_path / "a"))
+    line = message(kedro("--params=reference.model=./nowhere", data_root=tmp_path / "b"))
+    assert "no model at ./nowhere" in line
+    assert list((tmp_path / "b").rglob("training_plan.json"))
