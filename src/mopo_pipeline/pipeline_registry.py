@@ -11,7 +11,7 @@ from kedro.pipeline import Pipeline
 STAGES = ("ingest", "preferences", "plan", "reference", "train", "evaluate", "report")
 """The stages in the order data walks through them; ``__default__`` is all of them."""
 
-EXPERIMENTS: tuple[str, ...] = ()
+EXPERIMENTS = ("synthetic",)
 """Pipelines on top, run only by name."""
 
 UP_TO_POLICY = STAGES[: STAGES.index("train") + 1]

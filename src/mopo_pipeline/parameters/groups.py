@@ -13,6 +13,7 @@ from mopo_pipeline.parameters.ingest import IngestParams
 from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.parameters.preferences import PreferencesParams
 from mopo_pipeline.parameters.report import ReportParams
+from mopo_pipeline.parameters.synthetic import SyntheticParams
 from mopo_pipeline.parameters.train import ReferenceParams, TrainParams
 
 GROUPS: dict[str, type[StrictModel]] = {
@@ -24,6 +25,7 @@ GROUPS: dict[str, type[StrictModel]] = {
     "train": TrainParams,
     "evaluate": EvaluateParams,
     "report": ReportParams,
+    "synthetic": SyntheticParams,
 }
 
 

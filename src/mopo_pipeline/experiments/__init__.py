@@ -1,0 +1,1 @@
+"""Experiments on problems whose answers are known."""
