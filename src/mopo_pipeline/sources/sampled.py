@@ -25,6 +25,7 @@ def read_sampled(params: IngestParams, task: TaskParams) -> tuple[pd.DataFrame, 
     from mopo_pipeline.language.loading import load_model
 
     rules = TextRules(task.names)
+    rules.scores([""], ["A missing library shows here, before minutes of sampling."])
     size = params.sampled
     if size is None:
         raise InputError("ingest.source 'sampled' needs ingest.sampled with a model")
