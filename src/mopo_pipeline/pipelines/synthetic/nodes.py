@@ -1,13 +1,8 @@
 """Nodes of the synthetic experiment."""
 
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from mopo_pipeline.parameters.synthetic import SyntheticParams
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def sweep_structures(synthetic: SyntheticParams) -> pd.DataFrame:
@@ -24,7 +19,7 @@ def measure_coverage(synthetic: SyntheticParams) -> pd.DataFrame:
     return coverage(synthetic)
 
 
-def draw_synthetic(sweep: pd.DataFrame, synthetic: SyntheticParams) -> "Figure":
+def draw_synthetic(sweep: pd.DataFrame, synthetic: SyntheticParams) -> object:
     """One panel per structure."""
     from mopo_pipeline.reporting.synthetic import synthetic_figure
 
