@@ -168,3 +168,12 @@ def test_a_missing_file_and_a_path_that_is_no_model(tmp_path: Path) -> None:
     line = message(kedro("--params=reference.model=./nowhere", data_root=tmp_path / "b"))
     assert "no model at ./nowhere" in line
     assert list((tmp_path / "b").rglob("training_plan.json"))
+
+
+def test_malformed_yaml_is_named(tmp_path: Path) -> None:
+    conf = tmp_path / "conf"
+    shutil.copytree(PROJECT / "conf", conf)
+    with (conf / "test/parameters.yml").open("a") as file:
+        file.write("\n  - stray: [")
+    line = message(kedro(f"--conf-source={conf}", data_root=tmp_path / "data"))
+    assert "parameters.yml" in line

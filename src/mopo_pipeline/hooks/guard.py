@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 from kedro.framework.hooks import hook_impl
+from yaml import YAMLError
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.groups import validate_parameters
@@ -21,11 +22,10 @@ class ParameterGuardHook:
 
         The configuration is read raw: ``context.params`` would validate it first, less readably.
         """
-        merged = context.config_loader["parameters"]
-        given = {name: value for name, value in merged.items() if name not in NOT_PARAMETERS}
         try:
-            validate_parameters(given)
-        except InputError as error:
+            merged = context.config_loader["parameters"]
+            validate_parameters({k: v for k, v in merged.items() if k not in NOT_PARAMETERS})
+        except (InputError, YAMLError) as error:
             raise one_line(error) from None
 
 
