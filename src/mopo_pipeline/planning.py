@@ -65,7 +65,7 @@ def make_plan(
     compared = _train_comparisons(rows, comparisons, predictions, names)
     epsilon = _epsilon(compared, params)
     pooling = _pooling(values, groups, params)
-    attainable = attainable_range(values, tau=params.tau, groups=groups)
+    attainable = attainable_range(values, tau=params.tau, groups=groups).clip(0.0, 1.0)
     attainable[1:, 1] = _reachable(
         values, attainable[1:, 1], groups, compared, epsilon, pooling, params
     )
