@@ -87,7 +87,8 @@ def test_without_the_optimiser_the_weights_differ(
         (checkpoint / "optimizer.pt").unlink(missing_ok=True)
     done = kedro(*ONLY, f"--params={PARAMETERS}", data_root=root)
     policy = root / "06_models/policy/model.safetensors"
-    assert done.returncode != 0 or policy.read_bytes() != uninterrupted
+    assert done.returncode == 0, done.stderr
+    assert policy.read_bytes() != uninterrupted
 
 
 def test_policy_loads_in_plain_transformers(tiny_run: Path) -> None:
