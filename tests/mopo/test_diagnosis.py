@@ -81,10 +81,12 @@ def test_one_of_two_thresholds_that_does_not_bind_is_named() -> None:
 def test_a_bound_far_below_its_value_is_label_noise() -> None:
     win_rates = conflicting()
     rng = np.random.default_rng(0)
-    first, second = rng.integers(0, 60, (2, 40))
-    comparisons = Comparisons(first, second, rng.integers(0, 2, (40, 2)).astype(float))
-    solution = solve_dual(win_rates, [0.2], tau=0.3, epsilon=0.05, comparisons=comparisons)
-    assert "label noise is costly: harmless" in names(solution, win_rates, 0.2)
+    first, second = rng.integers(0, 60, (2, 400))
+    predicted = 0.5 + (win_rates[first] - win_rates[second]) / 2
+    labels = (rng.random((400, 2)) < predicted).astype(float)
+    comparisons = Comparisons(first, second, labels, predicted)
+    solution = solve_dual(win_rates, [0.05], tau=0.3, epsilon=0.05, comparisons=comparisons)
+    assert "label noise is costly: harmless" in names(solution, win_rates, 0.05)
 
 
 def test_an_open_gap_is_told_and_a_gap_that_is_nan_too() -> None:
@@ -129,7 +131,10 @@ def test_a_healthy_run_has_no_findings() -> None:
         ({"refreshes": np.zeros(20)}, "warning reference not refreshing"),
         ({"multipliers": np.full((20, 1), 1e3)}, "error multiplier runs away: harmless"),
         ({"multipliers": np.full((20, 1), np.nan)}, "error multiplier runs away: harmless"),
-        ({"multipliers": np.geomspace(0.01, 50, 20)[:, None]}, "warning multiplier grows: harmless"),
+        (
+            {"multipliers": np.geomspace(0.01, 50, 20)[:, None]},
+            "warning multiplier grows: harmless",
+        ),
         ({"chi": np.tile([1.0, 9.0], 10)[:, None]}, "warning bound unsettled: harmless"),
     ],
 )
@@ -175,9 +180,7 @@ def test_the_histories_of_the_core_can_be_diagnosed() -> None:
         chi_step=20.0, steps=2000,
     ).history  # fmt: skip
     swinging = Signals(minibatch["step"], chi=minibatch[["chi_1"]])
-    assert "bound unsettled: harmless" in [
-        f.name for f in diagnose_run(swinging, objectives=NAMES)
-    ]
+    assert "bound unsettled: harmless" in [f.name for f in diagnose_run(swinging, objectives=NAMES)]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -31,7 +31,9 @@ def rank_agreement(win_rates: ArrayLike, groups: ArrayLike | None = None) -> Arr
     rows = build_rows(win_rates, None, groups)
     owner = np.repeat(np.arange(len(rows.starts)), rows.counts)
     ranks = np.stack([_ranks(column, owner) for column in rows.columns])
-    ranks -= np.repeat(np.add.reduceat(ranks, rows.starts, axis=1) / rows.counts, rows.counts, axis=1)
+    ranks -= np.repeat(
+        np.add.reduceat(ranks, rows.starts, axis=1) / rows.counts, rows.counts, axis=1
+    )
     squares = np.add.reduceat(ranks**2, rows.starts, axis=1)
     size = rows.n_objectives
     result = np.full((size, size), np.nan)

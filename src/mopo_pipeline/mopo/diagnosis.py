@@ -217,9 +217,7 @@ def _series(name: str, values: ArrayLike, length: int, width: int | None = None)
     return array
 
 
-def _unbound(
-    solution: DualSolution, thresholds: Array, objectives: Sequence[str]
-) -> list[Finding]:
+def _unbound(solution: DualSolution, thresholds: Array, objectives: Sequence[str]) -> list[Finding]:
     names = [n for n, s in zip(objectives[1:], solution.status, strict=True) if s == "inactive"]
     if not names:
         return []
