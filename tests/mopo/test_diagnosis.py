@@ -89,6 +89,13 @@ def test_a_bound_far_below_its_value_is_label_noise() -> None:
     assert "label noise is costly: harmless" in names(solution, win_rates, 0.05)
 
 
+def test_a_barrier_that_falls_short_is_told() -> None:
+    win_rates = conflicting()
+    high = attainable_range(win_rates, tau=0.3)[1, 1]
+    solution = solve_dual(win_rates, [high], tau=0.3, variant="log_barrier")
+    assert "plan falls short: harmless" in names(solution, win_rates, high)
+
+
 def test_an_open_gap_is_told_and_a_gap_that_is_nan_too() -> None:
     win_rates = conflicting()
     solution = solve_dual(win_rates, [0.5], tau=0.3)

@@ -125,6 +125,7 @@ def diagnose_plan(
     bar = limits or Limits()
     asked = np.asarray(thresholds, dtype=np.float64)
     found = [
+        *_violated(solution, asked, objectives),
         *_unbound(solution, asked, objectives),
         *_edges(asked, np.asarray(attainable, dtype=np.float64), objectives, bar),
         *_agreeing(rank_agreement(win_rates, groups), objectives, bar),
@@ -215,6 +216,20 @@ def _series(name: str, values: ArrayLike, length: int, width: int | None = None)
     if array.shape != expected:
         raise InputError(f"signals.{name} must have shape {expected}, got {array.shape}")
     return array
+
+
+def _violated(
+    solution: DualSolution, thresholds: Array, objectives: Sequence[str]
+) -> list[Finding]:
+    rows = zip(objectives[1:], solution.status, solution.bounds, thresholds, strict=True)
+    return [
+        Finding(
+            f"plan falls short: {name}", float(bound), float(asked),
+            "the log barrier's price is finite: lower the threshold or use the lagrangian variant",
+        )
+        for name, status, bound, asked in rows
+        if status == "violated"
+    ]  # fmt: skip
 
 
 def _unbound(solution: DualSolution, thresholds: Array, objectives: Sequence[str]) -> list[Finding]:
