@@ -78,7 +78,10 @@ def regularised_optimum(
     problem = cp.Problem(
         cp.Maximize(mass @ cp.multiply(ratio, win_rates[:, 0]) - tau * divergence), constraints
     )
-    problem.solve(solver=cp.CLARABEL)
+    try:
+        problem.solve(solver=cp.CLARABEL)
+    except cp.SolverError:
+        problem.solve(solver=cp.SCS, eps=1e-9, max_iters=200_000)
     return float(problem.value), np.asarray(ratio.value)
 
 
