@@ -75,9 +75,9 @@ class SyntheticParams(StrictModel):
     objectives: tuple[Count, ...] = Field(default=(2, 3), min_length=1)
     seed: int = Field(default=0, ge=0)
     tau: PositiveFloat = 0.08
-    thresholds: PositiveInt = 5
+    thresholds: PositiveInt = 4
     lag: PositiveInt = 1
-    steps: PositiveInt = 300
+    steps: PositiveInt = 150
     comparisons: tuple[Count, ...] = Field(default=(500, 2000, 8000), min_length=1)
     confidence: float = Field(default=0.95, ge=0.5, lt=1.0)
     confidences: tuple[Annotated[float, Field(ge=0.5, lt=1.0)], ...] = Field(
