@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.experiments.structures import Problem, problems
 from mopo_pipeline.parameters.synthetic import SyntheticParams
+from mopo_pipeline.pareto import non_dominated
 from mopo_pipeline.pareto.front import true_front, true_front_at
 from mopo_pipeline.reporting.style import LARGE, NORMAL, OPTIMUM, SMALL, label, new_figure, nothing
 
@@ -101,7 +102,7 @@ def _of(runs: pd.DataFrame, kind: dict[str, Any]) -> pd.DataFrame:
 def _plane(
     axis: Axes, problem: Problem, runs: pd.DataFrame, kinds: list[dict[str, Any]]
 ) -> None:  # fmt: skip
-    front = true_front(problem.win_rates, reference=problem.behaviour)
+    front = _front(problem)
     axis.plot(front[:, 1], front[:, 0], color=OPTIMUM, linewidth=1.6, zorder=2)
     _alternatives(axis, problem.win_rates[:, 1], problem.win_rates[:, 0])
     for kind in kinds:
@@ -111,6 +112,14 @@ def _plane(
     axis.margins(0.09)
     label(axis, "objective 2 (win rate)", "objective 1, the primary (win rate)")
     axis.set_title(f"K = 2{_refusals(runs, kinds)}", fontsize=NORMAL, loc="left")
+
+
+def _front(problem: Problem) -> np.ndarray:
+    """The front with its vertices, which a grid of thresholds alone would cut off, (m, 2)."""
+    swept = true_front(problem.win_rates, reference=problem.behaviour)
+    points = np.concatenate([swept, problem.win_rates[problem.behaviour > 0]])
+    kept = points[non_dominated(points)]
+    return kept[np.argsort(kept[:, 1])]
 
 
 def _maps(
@@ -130,7 +139,8 @@ def _maps(
             axis.scatter(part["value_1"], part["value_2"], c=part["value_0"], norm=scale, s=42,
                          cmap="viridis", marker=kind["marker"], edgecolor=[kind["colour"]],
                          linewidth=1.3, zorder=4)  # fmt: skip
-        axis.margins(0.06)
+        axis.use_sticky_edges = False
+        axis.margins(0.05)
         label(axis, "objective 2 (win rate)", "objective 3 (win rate)")
         axis.set_title(title + _refusals(runs, kinds), fontsize=NORMAL, loc="left")
     bar = figure.colorbar(drawn, ax=axes, pad=0.02, aspect=30)
@@ -149,7 +159,7 @@ def _true_optima(problem: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
                 problem.win_rates, [x[i], y[j]], reference=problem.behaviour
             )[0][0]
         except InputError:
-            break
+            continue
     return x, y, best
 
 
@@ -166,5 +176,4 @@ def _refusals(runs: pd.DataFrame, kinds: list[dict[str, Any]]) -> str:
     if not any(counts):
         return ""
     total = int((runs["comparisons"] == sizes[0]).sum())
-    listed = " / ".join(map(str, counts))
-    return f"\nthresholds refused: {listed} of {total} ({' / '.join(map(str, sizes))} comparisons)"
+    return f"\nthresholds refused: {' / '.join(map(str, counts))} of {total}, smallest data first"
