@@ -50,5 +50,65 @@ def test_history_and_determinism() -> None:
     ]
     np.testing.assert_array_equal(runs[0].policy, runs[1].policy)
     assert list(runs[0].history["step"]) == [50, 100, 150, 200]
-    with pytest.raises(InputError, match="tau"):
-        run_stochastic(WIN_RATES, [0.5], tau=0.0, rng=np.random.default_rng(1))
+    np.testing.assert_array_equal(runs[0].policies[-1], runs[0].policy)
+    np.testing.assert_allclose(runs[0].policies.sum(axis=1), 1)
+    np.testing.assert_allclose(
+        runs[0].policies @ WIN_RATES, runs[0].history[["value_0", "value_1"]], atol=1e-12
+    )
+
+
+def test_rows_without_reference_mass_are_never_drawn() -> None:
+    mass = np.array([1.0, 0.0, 1.0, 2.0, 0.0])
+    run = run_stochastic(
+        WIN_RATES, [0.5], tau=0.3, rng=np.random.default_rng(0), reference=mass, steps=300
+    )
+    np.testing.assert_array_equal(run.policy[mass == 0], 0.0)
+    assert run.policy.sum() == pytest.approx(1)
+    kept = run_stochastic(
+        WIN_RATES[mass > 0], [0.5], tau=0.3, rng=np.random.default_rng(0),
+        reference=mass[mass > 0], steps=300,
+    )  # fmt: skip
+    np.testing.assert_array_equal(run.policy[mass > 0], kept.policy)
+
+
+def test_inputs_are_not_mutated() -> None:
+    given, asked, mass = WIN_RATES.copy(), np.array([0.5]), np.ones(5)
+    run_stochastic(given, asked, tau=0.3, rng=np.random.default_rng(0), reference=mass, steps=50)
+    np.testing.assert_array_equal(given, WIN_RATES)
+    np.testing.assert_array_equal(asked, [0.5])
+    np.testing.assert_array_equal(mass, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"tau": 0.0}, "tau must be > 0, got 0.0"),
+        ({"epsilon": -0.1}, "epsilon must be >= 0, got -0.1"),
+        ({"steps": 0}, "steps must be >= 1, got 0"),
+        ({"steps": 2.5}, "steps must be a whole number, got 2.5"),
+        ({"steps": "many"}, "steps must be a number, got 'many'"),
+        ({"batch_size": 0}, "batch_size must be >= 1, got 0"),
+        ({"batch_size": 8.5}, "batch_size must be a whole number, got 8.5"),
+        ({"multiplier_step": 0.0}, "multiplier_step must be > 0, got 0.0"),
+        ({"chi_step": -1.0}, "chi_step must be > 0, got -1.0"),
+        ({"policy_step": float("nan")}, "policy_step must be > 0, got nan"),
+        ({"policy_step": float("inf")}, "policy_step must be > 0, got inf"),
+        ({"record_every": 0}, "record_every must be >= 1, got 0"),
+        ({"record_every": 21}, "record_every must not exceed steps, got 21 of 20"),
+        ({"rng": 0}, "rng must be a numpy Generator, got int"),
+        ({"reference": [1.0]}, r"reference must have shape \(5,\), got \(1,\)"),
+        ({"reference": [1, 1, 1, 1, -1]}, "reference must not be negative, got -1 at row 4"),
+    ],
+)
+def test_bad_arguments_are_refused_with_what_was_received(
+    changes: dict[str, object], expected: str
+) -> None:
+    given: dict[str, object] = {"tau": 0.3, "rng": np.random.default_rng(0), "steps": 20,
+                                "record_every": 10}  # fmt: skip
+    with pytest.raises(InputError, match=expected):
+        run_stochastic(WIN_RATES, [0.5], **(given | changes))  # type: ignore[arg-type]
+
+
+def test_thresholds_of_the_wrong_length_are_refused() -> None:
+    with pytest.raises(InputError, match="got 2"):
+        run_stochastic(WIN_RATES, [0.5, 0.5], tau=0.3, rng=np.random.default_rng(0))

@@ -1,146 +1,108 @@
-"""The method on small preference structures: exact sweeps and sampled replicates (section 8)."""
+"""Sweeps of thresholds on small preference structures, exact and sampled (section 8)."""
 
-from itertools import product
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mopo_pipeline.errors import InputError
-from mopo_pipeline.mopo import (
-    Comparisons,
-    InfeasibleThresholdsError,
-    epsilon_for_confidence,
-    run_tabular,
-    solve_dual,
+from mopo_pipeline.experiments.structures import (
+    Problem,
+    problems,
+    sample,
+    solve_sample,
+    threshold_grid,
 )
-from mopo_pipeline.parameters.synthetic import StructureParams, SyntheticParams
+from mopo_pipeline.experiments.workers import for_each
+from mopo_pipeline.mopo import InfeasibleThresholdsError, run_tabular
+from mopo_pipeline.parameters.synthetic import SyntheticParams
 from mopo_pipeline.pareto.front import true_front_at
-from mopo_pipeline.progress import track
 
 Array = NDArray[np.float64]
 
 
 def sweep(params: SyntheticParams) -> pd.DataFrame:
-    """Static and lagged runs over a grid of thresholds, each beside its linear programme.
+    """Every structure over a grid of thresholds, each run beside its linear programme.
+
+    Exact preferences are solved with the static and the lagged reference, sampled ones with the
+    static reference at ``confidence``: one dataset of each size, the same for all thresholds.
+    Values are true win rates throughout.
 
     Returns:
-        structure, reference (``static`` or ``lagged``), threshold_<k>, value_<k>, true_optimum (the
-        primary's greatest value under the thresholds), shortfall (what the run misses of it).
+        structure, objectives (K), preferences (``exact`` or ``sampled``), reference (``static`` or
+        ``lagged``), comparisons (0 where exact), threshold_<k>, refused (the dataset supports no
+        policy at these thresholds), value_<k>, true_optimum (the primary's greatest value under
+        the thresholds), shortfall (what the run misses of it), violation (the most by which a
+        threshold is missed, negative where all are held with room). NaN: refused, or no such k.
     """
     tasks = [
-        (name, structure, thresholds)
-        for name, structure in params.structures.items()
-        for thresholds in threshold_grid(structure, params.thresholds)
+        (problem, thresholds)
+        for problem in problems(params)
+        for thresholds in threshold_grid(problem, params.thresholds)
     ]
-    rows = []
-    for name, structure, thresholds in track(tasks, "thresholds"):
-        preferences, behaviour = _arrays(structure)
-        best = true_front_at(_win_rates(structure), thresholds, reference=behaviour)[0]
-        for reference, lag in (("static", None), ("lagged", params.lag)):
-            run = run_tabular(
-                preferences, behaviour, thresholds, tau=params.tau, lag=lag,
-                steps=params.steps if lag else None,
-            )  # fmt: skip
-            rows.append(
-                {"structure": name, "reference": reference}
-                | {f"threshold_{k}": b for k, b in enumerate(thresholds, start=1)}
-                | {f"value_{k}": v for k, v in enumerate(run.values)}
-                | {"true_optimum": best[0], "shortfall": best[0] - run.values[0]}
-            )
-    return pd.DataFrame(rows)
+    found = for_each(partial(_at_thresholds, params), tasks, "thresholds")
+    return pd.DataFrame([row for rows in found for row in rows])
 
 
-def coverage(params: SyntheticParams) -> pd.DataFrame:
-    """How often a threshold truly holds when win rates are estimated from sampled comparisons.
-
-    Half of the comparisons fit the win rates, the other half carry the bound. The threshold is the
-    behaviour policy's own value, .5.
+def shortfalls(sweep: pd.DataFrame) -> pd.DataFrame:
+    """The sweep in one line per structure, K and kind of run.
 
     Returns:
-        structure, comparisons, confidence, held (share of the replicates that were solved), refused
-        (share found out of reach), primary (mean true value).
+        structure, objectives, preferences, reference, comparisons, thresholds (how many), refused
+        (how many), shortfall_mean, shortfall_max, violation_max; win rates.
     """
-    tasks = list(product(params.structures.items(), params.comparisons))
-    rows = []
-    for index, ((name, structure), n) in enumerate(track(tasks, "sampled datasets")):
-        rng = np.random.default_rng([params.seed, index])
-        truth = _win_rates(structure)
-        mass = np.array(structure.behaviour)
-        asked = np.full(truth.shape[1] - 1, 0.5)
-        values: dict[float, list[Array]] = {c: [] for c in params.confidences}
-        for _ in range(params.replicates):
-            fitted, comparisons = _sample(structure, n, rng)
-            for confidence, found in values.items():
-                epsilon = epsilon_for_confidence(len(comparisons.first), confidence)
-                try:
-                    solution = solve_dual(
-                        fitted, asked, tau=params.tau, reference=mass, epsilon=epsilon,
-                        comparisons=comparisons,
-                    )  # fmt: skip
-                except InfeasibleThresholdsError:
-                    continue
-                found.append((mass * solution.ratio) @ truth)
-        for confidence, found in values.items():
-            solved = np.array(found).reshape(-1, truth.shape[1])
-            rows.append(
-                {
-                    "structure": name,
-                    "comparisons": n,
-                    "confidence": confidence,
-                    "held": float((solved[:, 1:] >= asked - 1e-9).all(axis=1).mean()),
-                    "refused": 1 - len(solved) / params.replicates,
-                    "primary": float(solved[:, 0].mean()),
-                }
-            )
-    return pd.DataFrame(rows)
+    keys = ["structure", "objectives", "preferences", "reference", "comparisons"]
+    return (
+        sweep.groupby(keys, sort=False)
+        .agg(
+            thresholds=("refused", "size"),
+            refused=("refused", "sum"),
+            shortfall_mean=("shortfall", "mean"),
+            shortfall_max=("shortfall", "max"),
+            violation_max=("violation", "max"),
+        )
+        .reset_index()
+    )
 
 
-def threshold_grid(structure: StructureParams, count: int) -> list[Array]:
-    """Thresholds spread from the behaviour's value to what is attainable, those jointly feasible."""
-    win_rates = _win_rates(structure)
-    mass = np.array(structure.behaviour)
-    axes = [
-        np.linspace(column.min() + 0.1 * (column.max() - column.min()), column.max() - 0.01, count)
-        for column in win_rates[:, 1:].T
+def _at_thresholds(params: SyntheticParams, task: tuple[Problem, Array]) -> list[dict[str, object]]:
+    problem, thresholds = task
+    best = true_front_at(problem.win_rates, thresholds, reference=problem.behaviour)[0][0]
+    return [
+        {"structure": problem.name, "objectives": problem.objectives}
+        | how
+        | {f"threshold_{k}": b for k, b in enumerate(thresholds, start=1)}
+        | {"refused": values is None}
+        | _found(values, thresholds, best)
+        for how, values in _runs(problem, thresholds, params)
     ]
-    feasible = []
-    for thresholds in product(*axes):
+
+
+def _runs(
+    problem: Problem, thresholds: Array, params: SyntheticParams
+) -> Iterator[tuple[dict[str, object], Array | None]]:
+    for reference, lag in (("static", None), ("lagged", params.lag)):
+        run = run_tabular(
+            problem.preferences, problem.behaviour, thresholds, tau=params.tau, lag=lag,
+            steps=params.steps if lag else None,
+        )  # fmt: skip
+        yield {"preferences": "exact", "reference": reference, "comparisons": 0}, run.values
+    for n in params.comparisons:
+        drawn = sample(problem, n, problem.generator(params.seed, n))
         try:
-            true_front_at(win_rates, thresholds, reference=mass)
-        except InputError:
-            continue
-        feasible.append(np.array(thresholds))
-    return feasible
+            solution = solve_sample(problem, drawn, thresholds, params.tau, params.confidence)
+            values = problem.values(solution)
+        except InfeasibleThresholdsError:
+            values = None
+        yield {"preferences": "sampled", "reference": "static", "comparisons": n}, values
 
 
-def _sample(
-    structure: StructureParams, n: int, rng: np.random.Generator
-) -> tuple[Array, Comparisons]:
-    """Win rates fitted on half of ``n`` labelled pairs, and the other half as comparisons."""
-    preferences, mass = _arrays(structure)
-    size = len(mass)
-    first, second = rng.choice(size, (2, n), p=mass)
-    labels = (rng.random((n, len(preferences))) < preferences[:, first, second].T).astype(float)
-    half = n // 2
-    wins, seen = np.zeros_like(preferences), np.zeros((size, size))
-    for i, j, label in zip(first[:half], second[:half], labels[:half], strict=True):
-        wins[:, i, j] += label
-        wins[:, j, i] += 1 - label
-        seen[i, j] += 1
-        seen[j, i] += 1
-    model = (wins + 1) / (seen + 2)
-    held_out = slice(half, None)
-    return (model @ mass).T, Comparisons(
-        first[held_out], second[held_out], labels[held_out],
-        model[:, first[held_out], second[held_out]].T,
-    )  # fmt: skip
-
-
-def _arrays(structure: StructureParams) -> tuple[Array, Array]:
-    return np.array(structure.preferences), np.array(structure.behaviour)
-
-
-def _win_rates(structure: StructureParams) -> Array:
-    preferences, mass = _arrays(structure)
-    return np.asarray((preferences @ mass).T)
+def _found(values: Array | None, thresholds: Array, best: float) -> dict[str, float]:
+    if values is None:
+        return {}
+    return {f"value_{k}": v for k, v in enumerate(values)} | {
+        "true_optimum": best,
+        "shortfall": best - values[0],
+        "violation": float((thresholds - values[1:]).max()),
+    }
