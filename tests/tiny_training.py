@@ -44,7 +44,7 @@ def tiny_run(model: Path, *, every: int | None = 3, **fit: Any) -> TrainingRun:
     prompts, responses = tiny_texts()
     win_rates = np.random.default_rng(1).uniform(0.1, 0.9, (40, 2))
     groups = np.repeat(np.arange(8), 5)
-    thresholds = np.array([0.55])
+    thresholds = np.array([0.65])
     solution = solve_dual(win_rates, thresholds, tau=0.3, groups=groups)
     problem = DualProblem(
         ("help", "harm"), win_rates, groups, thresholds, 0.3, 0.0, 0.0, "lagrangian", None,

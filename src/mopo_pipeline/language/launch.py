@@ -220,8 +220,9 @@ def _first_failure(errors: Path, tail: str) -> str:
     if found:
         first = min(found, key=lambda failure: failure["time"])
         return f"rank {first['rank']}: {first['error']}"
-    rank = re.search(r"rank\s*: (\d+)", tail)
-    code = re.search(r"exitcode\s*: (-?\d+)", tail)
+    summary = tail[tail.find("Root Cause") :]
+    rank = re.search(r"rank\s*: (\d+)", summary)
+    code = re.search(r"exitcode\s*: (-?\d+)", summary)
     if rank and code:
         killed = " (killed, perhaps for memory)" if int(code[1]) == -9 else ""
         return f"rank {rank[1]}: exit code {code[1]}{killed}"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mopo_pipeline.errors import InputError
 
@@ -45,6 +45,21 @@ def from_all(value: T) -> list[T]:
     values: list[T] = [value] * world
     all_gather_object(values, value)
     return values
+
+
+def in_step(model: Any, batches: list[T]) -> list[T]:
+    """Batches for this process, as many as for every other where they share out ``model``.
+
+    Each forward pass of such a model gathers weights from all processes and waits for them; the last
+    batch is repeated where a process has fewer.
+    """
+    from transformers.distributed.fsdp import is_fsdp_managed_module
+    from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
+
+    if not (is_fsdp_managed_module(model) or is_deepspeed_zero3_enabled()):
+        return batches
+    most = max(from_all(len(batches)))
+    return batches + batches[-1:] * (most - len(batches))
 
 
 @contextmanager

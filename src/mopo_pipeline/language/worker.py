@@ -272,6 +272,8 @@ def finish(
     if not trainer.args.should_save:
         return
     model = trainer.accelerator.unwrap_model(trainer.model)
+    tied = getattr(model, "all_tied_weights_keys", {})
+    state = {name: tensor for name, tensor in state.items() if name not in tied}
     final = directory / FINAL
     history = [entry for entry in trainer.state.log_history if "weighted_nll" in entry]
     facts = {"history": history, "truncated": int(truncated.sum()), "rows": len(truncated)}
