@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from safetensors.numpy import load_file
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.launch import TrainingFailedError, check_fit, plan_launch
 from mopo_pipeline.language.run import TrainingRun, prepare, train
-from mopo_pipeline.parameters.train import FitParams, LoraParams
+from mopo_pipeline.parameters.train import FitParams
 from tiny_training import FIT, tiny_model, tiny_run, with_fit
 
 PROJECT = Path(__file__).parents[1]
@@ -77,13 +76,9 @@ def test_another_global_batch_takes_another_trajectory(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("adapter", [False, True], ids=["full", "lora"])
 def test_a_model_shared_out_by_fsdp2_is_saved_whole(
-    run: TrainingRun, alone: Path, tmp_path: Path, adapter: bool
+    run: TrainingRun, alone: Path, tmp_path: Path
 ) -> None:
-    if adapter:
-        run = replace(run, lora=LoraParams(r=4, alpha=8))
-        alone = train(run, tmp_path / "alone").directory
     directory = prepare(run, tmp_path / "sharded")
     settings = {
         "ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_RESHARD_AFTER_FORWARD": "true",

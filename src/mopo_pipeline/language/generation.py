@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mopo_pipeline.language.processes import from_all
+from mopo_pipeline.language.processes import from_all, shared_out
 from mopo_pipeline.language.tokens import prompt_ids
 from mopo_pipeline.progress import progress_bar
 
@@ -80,6 +80,7 @@ def sample_responses(
                 max_new_tokens=max_new_tokens,
                 pad_token_id=tokenizer.pad_token_id,
                 eos_token_id=tokenizer.eos_token_id,
+                synced_gpus=shared_out(model),
             )
             decoded = tokenizer.batch_decode(out[:, width:], skip_special_tokens=True)
             own |= {start + k: text.strip() for k, text in enumerate(decoded)}

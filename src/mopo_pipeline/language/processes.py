@@ -47,16 +47,21 @@ def from_all(value: T) -> list[T]:
     return values
 
 
+def shared_out(model: Any) -> bool:
+    """Whether processes hold a part of ``model`` each (FSDP, ZeRO-3)."""
+    from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
+    from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
+
+    return isinstance(model, FSDPModule | FullyShardedDataParallel) or is_deepspeed_zero3_enabled()
+
+
 def in_step(model: Any, batches: list[T]) -> list[T]:
     """Batches for this process, as many as for every other where they share out ``model``.
 
     Each forward pass of such a model gathers weights from all processes and waits for them; the last
     batch is repeated where a process has fewer.
     """
-    from transformers.distributed.fsdp import is_fsdp_managed_module
-    from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
-
-    if not (is_fsdp_managed_module(model) or is_deepspeed_zero3_enabled()):
+    if not shared_out(model):
         return batches
     most = max(from_all(len(batches)))
     return batches + batches[-1:] * (most - len(batches))

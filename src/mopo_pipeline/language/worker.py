@@ -21,7 +21,7 @@ from mopo_pipeline.language.lag import DualProblem, LagState, TrainingStoppedErr
 from mopo_pipeline.language.launch import record_failure
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.problem_files import read_problem
-from mopo_pipeline.language.processes import from_first, rank_and_world, sole_run
+from mopo_pipeline.language.processes import from_first, rank_and_world, shared_out, sole_run
 from mopo_pipeline.language.schedule import RowSchedule
 from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.language.trainer import ProgressCallback, RefreshCallback, WeightedTrainer
@@ -203,10 +203,11 @@ def resample_refresh(
 
     count = trainer.lag_state.refreshes + 1
     behaviour = table.groupby("prompt", sort=False)["response"].apply(list).to_dict()
+    model = trainer.accelerator.unwrap_model(trainer.model)
     # A model shared out among processes generates in step: all draw the same, and the first one's counts.
-    share = (0, 1) if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled else rank_and_world()
+    share = (0, 1) if shared_out(model) else rank_and_world()
     fresh = draw_fresh_rows(
-        trainer.accelerator.unwrap_model(trainer.model),
+        model,
         tokenizer,
         PreferenceModel.load(Path(spec["scorer"])),
         behaviour,
