@@ -1,6 +1,7 @@
 """A run killed at any moment goes on to the same weights, bit for bit."""
 
 import errno
+import json
 import os
 import random
 import resource
@@ -20,9 +21,10 @@ from safetensors.numpy import load_file
 
 import mopo_pipeline.language.trainer as trainer_module
 from conftest import PROJECT, kedro
-from mopo_pipeline.errors import MopoError
+from mopo_pipeline.errors import InputError, MopoError
 from mopo_pipeline.language import worker
 from mopo_pipeline.language.checkpoints import MANIFEST, WriteError, last_complete_checkpoint, seal
+from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.run import prepare
 from mopo_pipeline.language.run import train as train_run
 from tiny_training import tiny_model, tiny_run
@@ -35,8 +37,8 @@ ON_POLICY = (
 ONLY = ("--from-nodes=train_policy", "--to-nodes=train_policy")
 
 
-def train(root: Path, parameters: str = OFFLINE) -> bytes:
-    done = kedro(*ONLY, f"--params={parameters}", data_root=root)
+def train(root: Path) -> bytes:
+    done = kedro(*ONLY, f"--params={ON_POLICY}", data_root=root)
     assert done.returncode == 0, done.stderr
     return (root / "06_models/policy/model.safetensors").read_bytes()
 
@@ -52,11 +54,11 @@ def checkpoints(root: Path) -> list[Path]:
     return sorted(found, key=lambda p: int(p.name.split("-")[1]))
 
 
-def kill_after(root: Path, step: int, parameters: str = OFFLINE) -> None:
+def kill_after(root: Path, step: int) -> None:
     """Start training and SIGKILL it once a checkpoint of this step or later appears."""
     process = subprocess.Popen(
         [sys.executable, "-m", "kedro", "run", "--env=test", *ONLY,
-         f"--params=data_root={root},{parameters}"],
+         f"--params=data_root={root},{ON_POLICY}"],
         cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         env=os.environ | {"COLUMNS": "200"},
     )  # fmt: skip
@@ -72,13 +74,12 @@ def kill_after(root: Path, step: int, parameters: str = OFFLINE) -> None:
     assert not (root / "06_models/policy").exists()
 
 
-@pytest.mark.parametrize("parameters", [OFFLINE, ON_POLICY], ids=["offline", "on_policy"])
-def test_a_killed_kedro_run_resumes_bit_exact(
-    tiny_run: Path, tmp_path: Path, parameters: str
+def test_a_killed_kedro_run_that_draws_fresh_responses_resumes_bit_exact(
+    tiny_run: Path, tmp_path: Path
 ) -> None:
     whole, killed = copy(tiny_run, tmp_path / "whole"), copy(tiny_run, tmp_path / "killed")
-    kill_after(killed, 12, parameters)
-    assert train(killed, parameters) == train(whole, parameters)
+    kill_after(killed, 8)
+    assert train(killed) == train(whole)
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +254,7 @@ def test_a_full_disk_stops_in_one_line_and_keeps_the_last_checkpoint(
     monkeypatch.undo()
     line = str(caught.value)
     assert f"checkpoint-4 could not be written to {directory}" in line
-    assert "MiB are free" in line
+    assert "MiB were free" in line
     assert "checkpoint-2 is kept" in line
     assert "\n" not in line
     assert not (directory / "checkpoint-4").exists()
@@ -285,20 +286,64 @@ def test_two_runs_do_not_share_a_directory(
         worker.main(directory)
 
 
-def test_policy_loads_in_plain_transformers(tiny_run: Path) -> None:
-    code = (
-        "import sys, transformers; from transformers import AutoModelForCausalLM as M, "
-        "AutoTokenizer as T; m = M.from_pretrained(sys.argv[1]); t = T.from_pretrained(sys.argv[1]);"
-        "print(m.num_parameters(), len(t), t.chat_template is not None)"
-    )
-    policy = tiny_run / "06_models/policy"
+ISOLATED = """
+import sys
+class Refuse:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] == "mopo_pipeline":
+            raise ImportError(name)
+sys.meta_path.insert(0, Refuse())
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+policy, base = sys.argv[1:3]
+model = AutoModelForCausalLM.from_pretrained(base)
+if policy != base:
+    from peft import PeftModel
+    model = PeftModel.from_pretrained(model, policy)
+tokenizer = AutoTokenizer.from_pretrained(policy)
+settings = GenerationConfig.from_pretrained(policy)
+chat = [{"role": "user", "content": "how do I begin"}]
+ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+out = model.eval().generate(**ids, generation_config=settings, max_new_tokens=4, do_sample=False)
+print(model.num_parameters(), out.shape[1] - ids["input_ids"].shape[1])
+"""
+
+
+def in_plain_transformers(policy: Path, base: Path) -> list[str]:
+    """Load and use a policy in a process that cannot import this project."""
     done = subprocess.run(
-        [sys.executable, "-c", code, str(policy)], capture_output=True, text=True, check=True
-    )
-    weights = load_file(policy / "model.safetensors")
-    assert done.stdout.split()[0] == str(sum(v.size for v in weights.values()))
-    assert done.stdout.split()[2] == "True"
+        [sys.executable, "-c", ISOLATED, str(policy), str(base)],
+        capture_output=True, text=True, check=True, cwd="/",
+    )  # fmt: skip
+    return done.stdout.split()
+
+
+def assert_portable(policy: Path) -> None:
+    texts = [p for p in policy.rglob("*") if p.suffix in {".json", ".md", ".jinja"}]
+    assert {"README.md", "generation_config.json", "mopo.json"} <= {p.name for p in texts}
     assert not [p for p in policy.rglob("*") if p.suffix in {".bin", ".pt", ".pkl"}]
+    local = [p.name for p in texts for root in ("/tmp", str(PROJECT)) if root in p.read_text()]
+    assert local == []
+
+
+def test_policy_loads_in_plain_transformers(tiny_run: Path) -> None:
+    policy = tiny_run / "06_models/policy"
+    weights = load_file(policy / "model.safetensors")
+    parameters, generated = in_plain_transformers(policy, policy)
+    assert int(parameters) == sum(v.size for v in weights.values())
+    assert 1 <= int(generated) <= 4
+    assert_portable(policy)
+
+
+def test_the_card_says_what_was_planned_and_attained(tiny_run: Path) -> None:
+    card = (tiny_run / "06_models/policy/README.md").read_text()
+    assert "| attained | interval | held |" in card
+    for name in (
+        "helpfulness | primary",
+        "harmlessness | constrained",
+        "conciseness | constrained",
+    ):
+        assert f"| {name} |" in card
+    assert "fingerprints: data `" in card
 
 
 def test_lora_policy_is_an_adapter_that_loads(tiny_run: Path, tmp_path: Path) -> None:
@@ -306,5 +351,17 @@ def test_lora_policy_is_an_adapter_that_loads(tiny_run: Path, tmp_path: Path) ->
     lora = "train.lora.r=4,train.lora.alpha=8,train.lag.every=3,train.lag.min_ess=0"
     done = kedro("--from-nodes=train_policy", f"--params={lora}", data_root=root)
     assert done.returncode == 0, done.stderr
-    assert (root / "06_models/policy/adapter_config.json").is_file()
+    policy = root / "06_models/policy"
     assert (root / "08_reporting/report.html").is_file()
+    settings = json.loads((policy / "adapter_config.json").read_text())
+    assert settings["base_model_name_or_path"] == "reference_policy"
+    assert_portable(policy)
+    moved = tmp_path / "elsewhere"
+    shutil.move(root / "06_models", moved)
+    in_plain_transformers(moved / "policy", moved / "reference_policy")
+    model, _ = load_model(moved / "policy")
+    assert type(model).__name__ == "PeftModelForCausalLM"
+    base = moved / "reference_policy/config.json"
+    base.write_text(base.read_text() + " ")
+    with pytest.raises(InputError, match="is an adapter for another base"):
+        load_model(moved / "policy")

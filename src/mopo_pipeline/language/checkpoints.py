@@ -61,12 +61,18 @@ def last_complete_checkpoint(directory: Path) -> Path | None:
     return None
 
 
-def write_error(directory: Path, what: str, error: Exception) -> WriteError:
-    """Say what could not be written, where, and how much room there is."""
+def write_error(target: Path, error: Exception) -> WriteError:
+    """Remove what was written of ``target``; say where, why, and how much room there was."""
+    directory = target.parent
     disk = shutil.disk_usage(directory)
+    shutil.rmtree(target, ignore_errors=True)
     kept = last_complete_checkpoint(directory)
-    good = f"{kept.name} is kept and the next run resumes there" if kept else "none was kept before"
+    resume = (
+        f"{kept.name} is kept and the next run resumes there"
+        if kept
+        else "the next run begins anew"
+    )
     return WriteError(
-        f"{what} could not be written to {directory} ({str(error).splitlines()[0]}); {disk.free / 2**20:,.0f} MiB of "
-        f"{disk.total / 2**20:,.0f} MiB are free: make room or move work_dir; {good}"
+        f"{target.name} could not be written to {directory} ({str(error).splitlines()[0]}); {disk.free / 2**20:,.0f} MiB "
+        f"of {disk.total / 2**20:,.0f} MiB were free: make room or move work_dir; {resume}"
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from mopo_pipeline.language.checkpoints import MANIFEST
+from mopo_pipeline.language.checkpoints import MANIFEST, write_error
 from mopo_pipeline.language.loading import FACTS
 
 BASE_NAME = "reference_policy"
@@ -47,10 +47,17 @@ NOT_ATTAINED = "What the policy attains is measured by the evaluate stage, which
 
 
 def export_policy(source: Path, work_dir: Path, facts: dict[str, Any]) -> Path:
-    """Copy a trained model with its facts and card; an adapter names its base by directory alone."""
+    """Copy a trained model with its facts and card; an adapter names its base by directory alone.
+
+    Raises:
+        WriteError: no room for the copy.
+    """
     target = Path(tempfile.mkdtemp(prefix=".policy-", dir=work_dir))
     ignored = shutil.ignore_patterns("training_args.bin", "README.md", MANIFEST)
-    shutil.copytree(source, target, dirs_exist_ok=True, ignore=ignored)
+    try:
+        shutil.copytree(source, target, dirs_exist_ok=True, ignore=ignored)
+    except OSError as error:
+        raise write_error(target, error) from error
     adapter = target / "adapter_config.json"
     if adapter.is_file():
         settings = json.loads(adapter.read_text())

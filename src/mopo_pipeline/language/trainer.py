@@ -1,6 +1,7 @@
 """Weighted policy extraction, equation (6), on ``transformers.Trainer``."""
 
 import json
+import re
 import shutil
 import time
 from pathlib import Path
@@ -22,6 +23,9 @@ from mopo_pipeline.language.schedule import RowSchedule
 from mopo_pipeline.language.tokens import EncodedRows
 
 STATE_FILE, FRESH_FILE = "mopo_state.safetensors", "fresh_rows.json"
+
+_WRITER = re.compile("PytorchStreamWriter|inline_container")
+"""How torch.save says that it could not write."""
 
 
 class Positions(torch.utils.data.Dataset):
@@ -172,8 +176,7 @@ class WeightedTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint and seal it; what a full disk cut short is removed."""
-        name = f"checkpoint-{self.state.global_step}"
-        target = Path(self.args.output_dir) / name
+        target = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
             shutil.rmtree(target, ignore_errors=True)  # of a killed run, found damaged
         self.accelerator.wait_for_everyone()
@@ -183,10 +186,9 @@ class WeightedTrainer(Trainer):
             if self.args.should_save:
                 seal(target)
         except (OSError, SafetensorError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
+            if isinstance(error, RuntimeError) and not _WRITER.search(str(error)):
                 raise
-            shutil.rmtree(target, ignore_errors=True)
-            raise write_error(target.parent, name, error) from error
+            raise write_error(target, error) from error
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)

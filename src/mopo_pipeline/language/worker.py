@@ -286,7 +286,7 @@ def finish(
         tokenizer.save_pretrained(final)
         seal(final)
     except (OSError, SafetensorError) as error:
-        raise write_error(directory, "the trained model", error) from error
+        raise write_error(final, error) from error
 
 
 if __name__ == "__main__":
