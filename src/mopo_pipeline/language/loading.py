@@ -106,6 +106,10 @@ def materialise(spec: str | Path) -> str | Path:
     if path.is_dir():
         if not (path / "config.json").is_file() and not (path / "adapter_config.json").is_file():
             raise InputError(f"{path} is not a model: it holds no config.json")
+        if not any(path.glob("*.safetensors")):
+            raise InputError(
+                f"{path} is not a causal language model with safetensors weights: load it and save_pretrained it once"
+            )
         return path
     if path.is_absolute() or text.startswith(".") or text.count("/") != 1:
         raise InputError(
