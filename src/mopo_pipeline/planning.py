@@ -4,6 +4,7 @@ Everything here happens before any training (``method.md`` sections 2, 4 and 7):
 are attainable, which bind, at what price, and the importance ratio of every training response.
 """
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from mopo_pipeline.mopo import (
     InfeasibleThresholdsError,
     attainable_range,
     choose_pooling,
+    diagnose_plan,
     epsilon_for_confidence,
     solve_dual,
 )
@@ -24,6 +26,7 @@ from mopo_pipeline.parameters.base import ObjectiveParams, Position, TaskParams,
 from mopo_pipeline.parameters.plan import PlanParams
 
 Array = NDArray[np.float64]
+log = logging.getLogger(__name__)
 
 
 class UnreachableThresholdsError(MopoError, ValueError):
@@ -84,6 +87,12 @@ def make_plan(
     except InfeasibleThresholdsError as error:
         raise _unreachable(error, names, thresholds, params) from error
     plan = _describe(solution, names, thresholds, attainable, params, epsilon, pooling, compared)
+    findings = diagnose_plan(
+        solution, values, thresholds, attainable, objectives=names, groups=groups
+    )
+    for finding in findings:
+        log.log(logging.INFO if finding.severity == "info" else logging.WARNING, "%s", finding)
+    plan["findings"] = [finding.as_dict() for finding in findings]
     ratio = np.asarray(solution.ratio)
     weights = rows[["prompt_id", "response_id"]].assign(ratio=ratio, weight=ratio / ratio.mean())
     return plan, weights

@@ -3,7 +3,7 @@
 import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
+from scipy.optimize import linprog, minimize
 
 Array = NDArray[np.float64]
 
@@ -16,6 +16,39 @@ def instance(
     sizes = rng.integers(1, largest + 1, groups)
     ids = np.repeat(np.arange(groups), sizes)
     return rng.random((len(ids), k)), rng.random(len(ids)) + 0.05, ids
+
+
+def mixture(win_rates: Array, mass: Array, ids: Array, place: float) -> Array:
+    """Ratio of a policy part of the way from the reference to each prompt's best constrained row."""
+    share = mass / mass.sum()
+    best = np.zeros(len(mass))
+    for g in np.unique(ids):
+        rows = np.flatnonzero(ids == g)
+        chosen = rows[win_rates[rows][:, 1:].sum(1).argmax()]
+        best[chosen] = share[rows].sum() / share[chosen]
+    return 1 + place * (best - 1)
+
+
+def barrier_optimum(
+    win_rates: Array, thresholds: Array, tau: float, strength: float, small: float
+) -> tuple[float, Array]:
+    """Objective of the log-barrier variant on one uniform prompt and the ratio, by direct search."""
+
+    def loss(logits: Array) -> float:
+        policy = np.exp(logits - logits.max())
+        policy /= policy.sum()
+        slack = policy @ win_rates[:, 1:] - thresholds
+        near = (slack - small) / small
+        low = np.log(small) + near - near**2 / 2
+        utility = np.where(slack >= small, np.log(np.maximum(slack, small)), low)
+        divergence = policy @ np.log(np.maximum(policy, 1e-300) * len(policy))
+        return float(-(policy @ win_rates[:, 0] - tau * divergence + strength * utility.sum()))
+
+    start = np.zeros(len(win_rates))
+    for _ in range(4):
+        start = minimize(loss, start, method="BFGS", options={"gtol": 1e-9, "maxiter": 2000}).x
+    policy = np.exp(start - start.max())
+    return -loss(start), policy / policy.sum() * len(policy)
 
 
 def regularised_optimum(
@@ -45,7 +78,10 @@ def regularised_optimum(
     problem = cp.Problem(
         cp.Maximize(mass @ cp.multiply(ratio, win_rates[:, 0]) - tau * divergence), constraints
     )
-    problem.solve(solver=cp.CLARABEL)
+    try:
+        problem.solve(solver=cp.CLARABEL)
+    except cp.SolverError:
+        problem.solve(solver=cp.SCS, eps=1e-9, max_iters=200_000)
     return float(problem.value), np.asarray(ratio.value)
 
 

@@ -4,26 +4,25 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles import instance, linear_optimum, regularised_optimum
+from oracles import (
+    barrier_optimum,
+    instance,
+    linear_optimum,
+    mixture,
+    regularised_optimum,
+)
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
+from mopo_pipeline.mopo import InfeasibleThresholdsError, barrier, solve_dual
 
 
 def reachable(win_rates: np.ndarray, mass: np.ndarray, ids: np.ndarray, place: float) -> np.ndarray:
-    """Thresholds met by one policy: a mixture of uniform and the best row for a random objective."""
-    share = mass / mass.sum()
-    mean = share @ win_rates
-    best = np.zeros(win_rates.shape[1])
-    for g in np.unique(ids):
-        rows = ids == g
-        best += share[rows].sum() * win_rates[rows][win_rates[rows][:, 1:].sum(1).argmax()]
-    return (mean + place * (best - mean))[1:]
+    """Thresholds that one policy meets."""
+    ratio = mixture(win_rates, mass, ids, place)
+    return (mass / mass.sum() * ratio) @ win_rates[:, 1:]
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 10**6), st.integers(1, 6), st.floats(0.05, 1.0), st.floats(0.0, 0.9))
-def test_matches_the_cone_programme(seed: int, k: int, tau: float, place: float) -> None:
+def check_against_the_cone_programme(seed: int, k: int, tau: float, place: float) -> None:
     win_rates, mass, ids = instance(seed, k)
     thresholds = reachable(win_rates, mass, ids, place)
     found = solve_dual(win_rates, thresholds, tau=tau, reference=mass, groups=ids)
@@ -39,6 +38,60 @@ def test_matches_the_cone_programme(seed: int, k: int, tau: float, place: float)
         rows = ids == g
         assert mass[rows] @ found.ratio[rows] / mass[rows].sum() == pytest.approx(1, abs=1e-10)
     assert (found.multipliers * (found.values[1:] - thresholds) < 1e-6).all()
+
+
+problems = given(
+    st.integers(0, 10**6), st.integers(1, 6), st.floats(0.05, 1.0), st.floats(0.0, 0.9)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@problems
+def test_matches_the_cone_programme(seed: int, k: int, tau: float, place: float) -> None:
+    check_against_the_cone_programme(seed, k, tau, place)
+
+
+@pytest.mark.slow
+@settings(max_examples=400, deadline=None)
+@problems
+def test_matches_the_cone_programme_on_hundreds(
+    seed: int, k: int, tau: float, place: float
+) -> None:
+    check_against_the_cone_programme(seed, k, tau, place)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 10**6), st.integers(2, 4), st.floats(0.1, 1.0), st.floats(0.0, 0.6),
+    st.floats(-0.05, 0.0),
+)  # fmt: skip
+def test_log_barrier_matches_a_direct_search(
+    seed: int, k: int, tau: float, place: float, room: float
+) -> None:
+    """Thresholds with room, where the barrier is a logarithm, and without, where it is a parabola."""
+    win_rates = np.random.default_rng(seed).random((6, k))
+    one_prompt = np.zeros(6, dtype=int)
+    thresholds = reachable(win_rates, np.ones(6), one_prompt, place) + room
+    found = solve_dual(win_rates, thresholds, tau=tau, variant="log_barrier")
+    expected, ratio = barrier_optimum(
+        win_rates, thresholds, tau, barrier.STRENGTH, barrier.SMALL_SLACK
+    )
+    logs = np.log(np.where(found.ratio > 0, found.ratio, 1.0))
+    achieved = found.values[0] - tau * (found.ratio * logs).mean()
+    achieved += barrier.utility(found.values[1:] - thresholds)
+    assert achieved == pytest.approx(expected, abs=1e-5)
+    assert abs(found.duality_gap) < 1e-6
+    np.testing.assert_allclose(found.ratio, ratio, atol=5e-3)
+
+
+def test_log_barrier_keeps_the_slack_sigma_over_lambda_or_says_that_it_cannot() -> None:
+    win_rates = np.array([[0.9, 0.1], [0.1, 0.8], [0.5, 0.5]])
+    inside = solve_dual(win_rates, [0.4], tau=0.3, variant="log_barrier")
+    assert inside.values[1] - 0.4 == pytest.approx(barrier.STRENGTH / inside.multipliers[0])
+    assert inside.status == ("active",)
+    edge = solve_dual(win_rates, [0.8], tau=0.3, variant="log_barrier")
+    assert edge.values[1] < 0.8 - 1e-4
+    assert edge.status == ("violated",)
 
 
 def test_one_objective_is_the_softmax() -> None:

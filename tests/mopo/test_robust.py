@@ -2,33 +2,95 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from oracles import instance, regularised_optimum
+from oracles import instance, mixture, regularised_optimum
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.mopo import Comparisons, InfeasibleThresholdsError, lower_bound, solve_dual
+from mopo_pipeline.mopo import (
+    Comparisons,
+    InfeasibleThresholdsError,
+    attainable_range,
+    lower_bound,
+    solve_dual,
+)
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10**6), st.integers(2, 4), st.floats(0.002, 0.05))
-def test_row_robust_optimum_matches_the_cone_programme(seed: int, k: int, epsilon: float) -> None:
+def check_against_the_cone_programme(
+    seed: int, k: int, epsilon: float, tau: float, place: float
+) -> None:
+    """Thresholds are the bounds of one policy, so that they can be met and mostly bind."""
     win_rates, mass, ids = instance(seed, k, groups=5)
     share = mass / mass.sum()
-    start = solve_dual(win_rates, np.zeros(k - 1), tau=0.3, reference=mass, groups=ids)
+    policy = mixture(win_rates, mass, ids, place)
     thresholds = np.array(
-        [lower_bound(win_rates[:, j], share, epsilon).value - 0.01 for j in range(1, k)]
+        [lower_bound(policy * column, share, epsilon).value for column in win_rates.T[1:]]
     )
-    found = solve_dual(win_rates, thresholds, tau=0.3, reference=mass, groups=ids, epsilon=epsilon)
-    expected, _ = regularised_optimum(win_rates, thresholds, 0.3, mass, ids, epsilon)
+    found = solve_dual(win_rates, thresholds, tau=tau, reference=mass, groups=ids, epsilon=epsilon)
+    expected, _ = regularised_optimum(win_rates, thresholds, tau, mass, ids, epsilon)
     logs = np.log(np.where(found.ratio > 0, found.ratio, 1.0))
-    assert found.values[0] - 0.3 * share @ (found.ratio * logs) == pytest.approx(expected, abs=1e-4)
+    assert found.values[0] - tau * share @ (found.ratio * logs) == pytest.approx(expected, abs=1e-4)
     assert abs(found.duality_gap) < 1e-6
     assert (found.bounds >= thresholds - 1e-6).all()
     for j in range(1, k):
         direct = lower_bound(found.ratio * win_rates[:, j], share, epsilon).value
         assert found.bounds[j - 1] == pytest.approx(direct, abs=1e-6)
-    assert found.values[0] <= start.values[0] + 1e-7
+
+
+problems = given(
+    st.integers(0, 10**6), st.integers(2, 6), st.floats(0.001, 0.1), st.floats(0.05, 1.0),
+    st.floats(0.0, 0.9),
+)  # fmt: skip
+
+
+@settings(max_examples=30, deadline=None)
+@problems
+@example(seed=4380, k=2, epsilon=0.00390625, tau=0.05078125, place=0.0)
+def test_row_robust_optimum_matches_the_cone_programme(
+    seed: int, k: int, epsilon: float, tau: float, place: float
+) -> None:
+    check_against_the_cone_programme(seed, k, epsilon, tau, place)
+
+
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None)
+@problems
+def test_row_robust_optimum_matches_the_cone_programme_on_hundreds(
+    seed: int, k: int, epsilon: float, tau: float, place: float
+) -> None:
+    check_against_the_cone_programme(seed, k, epsilon, tau, place)
+
+
+@pytest.mark.parametrize("pooling", [0.0, np.inf])
+@pytest.mark.parametrize("tau", [5e-3, 1e-3])
+def test_a_small_temperature_is_reached_by_cooling(tau: float, pooling: float) -> None:
+    """Newton from zero fails here; feasible thresholds were once called out of reach."""
+    win_rates = np.random.default_rng(0).random((12, 3))
+    given_ = {"groups": np.repeat(np.arange(4), 3), "epsilon": 0.01, "pooling": pooling}
+    found = solve_dual(win_rates, [0.4, 0.4], tau=tau, **given_)
+    assert (found.bounds >= 0.4 - 1e-7).all()
+    assert abs(found.duality_gap) < 1e-6
+
+
+def test_robust_degenerate_inputs_have_an_answer() -> None:
+    equal = np.full((6, 2), 0.5)
+    flat = solve_dual(equal, [0.5], tau=0.1, epsilon=0.01)
+    np.testing.assert_allclose(flat.ratio, 1.0, atol=1e-9)
+    win_rates = np.random.default_rng(0).random((12, 3))
+    groups = np.repeat(np.arange(4), 3)
+    single = solve_dual(win_rates, [0.3, 0.3], tau=0.1, epsilon=0.01, groups=np.arange(12))
+    np.testing.assert_allclose(single.ratio, 1.0, atol=1e-12)
+    high = attainable_range(win_rates, tau=0.1, groups=groups, epsilon=0.01)[1, 1]
+    edge = solve_dual(win_rates, [high, 0.0], tau=0.1, epsilon=0.01, groups=groups)
+    assert edge.bounds[0] == pytest.approx(high, abs=1e-6)
+    barred = solve_dual(
+        win_rates, [high, 0.0], tau=0.1, epsilon=0.01, groups=groups, variant="log_barrier"
+    )
+    assert barred.status == ("violated", "inactive")
+    with pytest.raises(InfeasibleThresholdsError) as caught:
+        solve_dual(win_rates, [high + 0.01, 0.0], tau=0.1, epsilon=0.01, groups=groups)
+    assert caught.value.attainable[0] == pytest.approx(high, abs=1e-5)
+    assert caught.value.relaxed[0] == pytest.approx(high, abs=1e-3)
 
 
 def pairs(seed: int, n: int = 60) -> tuple[np.ndarray, Comparisons]:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from mopo_pipeline.evaluation.intervals import Interval
 from mopo_pipeline.evaluation.values import EXACT, value_rows
+from mopo_pipeline.mopo.diagnosis import Finding, Severity
 
 PREFERENCE = ("exact", "rules", "reward_models", "preference_model", "doubly_robust")
 """Estimators, most trusted first."""
@@ -133,11 +134,12 @@ def distinct_share(completions: pd.DataFrame) -> float:
 
 def diagnose_policy(facts: dict[str, Any], checks: pd.DataFrame) -> list[dict[str, Any]]:
     """What a user must be told about the trained policy, each with a remedy (method.md, section 7)."""
-    findings = []
+    findings: list[Finding] = []
 
-    def tell(name: str, value: float, limit: float, remedy: str, severity: str = "warning") -> None:
-        findings.append({"name": name, "value": float(value), "limit": limit, "remedy": remedy,
-                         "severity": severity})  # fmt: skip
+    def tell(
+        name: str, value: float, limit: float, remedy: str, severity: Severity = "warning"
+    ) -> None:
+        findings.append(Finding(name, float(value), limit, remedy, severity))
 
     if abs(facts["kl_to_reference"]) < 0.01:
         tell("policy did not move", facts["kl_to_reference"], 0.01,
@@ -166,23 +168,24 @@ def diagnose_policy(facts: dict[str, Any], checks: pd.DataFrame) -> list[dict[st
              "plan.tau")  # fmt: skip
     if facts["estimator"] is not None:
         findings += _missed(checks, facts["estimator"])
-    return findings
+    return [finding.as_dict() for finding in findings]
 
 
-def _missed(checks: pd.DataFrame, estimator: str) -> list[dict[str, Any]]:
+def _missed(checks: pd.DataFrame, estimator: str) -> list[Finding]:
     missed = checks.loc[(checks[f"{estimator}_held"] == False).fillna(False)]  # noqa: E712
-    return [
-        {
-            "name": f"threshold missed: {row['objective']}",
-            "value": float(row[f"{estimator}_value"]),
-            "limit": float(row["threshold"]),
-            "remedy": (
-                "the interval reaches the threshold, so this may be chance: evaluate on more prompts "
-                "or raise plan.confidence"
-                if row[f"{estimator}_ci_high"] >= row["threshold"]
-                else "train longer, raise plan.confidence or lower the threshold"
-            ),
-            "severity": "info" if row[f"{estimator}_ci_high"] >= row["threshold"] else "warning",
-        }
-        for _, row in missed.iterrows()
-    ]
+    findings = []
+    for _, row in missed.iterrows():
+        chance = row[f"{estimator}_ci_high"] >= row["threshold"]
+        remedy = (
+            "the interval reaches the threshold, so this may be chance: evaluate on more prompts or "
+            "raise plan.confidence"
+            if chance
+            else "train longer, raise plan.confidence or lower the threshold"
+        )
+        findings.append(
+            Finding(
+                f"threshold missed: {row['objective']}", float(row[f"{estimator}_value"]),
+                float(row["threshold"]), remedy, "info" if chance else "warning",
+            )
+        )  # fmt: skip
+    return findings

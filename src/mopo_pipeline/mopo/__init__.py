@@ -1,24 +1,35 @@
 """The method, exact and pure: importance ratios, duals, bounds, certificates (docs/method.md)."""
 
+from mopo_pipeline.mopo.agreement import rank_agreement
 from mopo_pipeline.mopo.bound import LowerBound, epsilon_for_confidence, lower_bound
 from mopo_pipeline.mopo.comparisons import Comparisons
+from mopo_pipeline.mopo.diagnosis import Finding, Limits, Signals, diagnose_plan, diagnose_run
 from mopo_pipeline.mopo.dual import DualSolution, solve_dual
 from mopo_pipeline.mopo.errors import InfeasibleThresholdsError, NotConvergedError
 from mopo_pipeline.mopo.feasibility import attainable_range
 from mopo_pipeline.mopo.pooling import choose_pooling
+from mopo_pipeline.mopo.stochastic import StochasticRun, run_stochastic
 from mopo_pipeline.mopo.tabular import TabularRun, run_tabular
 
 __all__ = [
     "Comparisons",
     "DualSolution",
+    "Finding",
     "InfeasibleThresholdsError",
+    "Limits",
     "LowerBound",
     "NotConvergedError",
+    "Signals",
+    "StochasticRun",
     "TabularRun",
     "attainable_range",
     "choose_pooling",
+    "diagnose_plan",
+    "diagnose_run",
     "epsilon_for_confidence",
     "lower_bound",
+    "rank_agreement",
+    "run_stochastic",
     "run_tabular",
     "solve_dual",
 ]
