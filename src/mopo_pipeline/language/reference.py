@@ -83,21 +83,25 @@ def check_contexts(initial: Path, prompts: pd.Series, contexts: dict[str, int]) 
 
 
 def reference_logprobs(
-    responses: pd.DataFrame, model_dir: Path, max_length: int, work_dir: Path
+    responses: pd.DataFrame,
+    model_dir: Path,
+    max_length: int,
+    work_dir: Path,
+    dtype: str = "float32",
 ) -> pd.DataFrame:
     """Log pi_ref of every response, one row per response, with what it was computed from.
 
-    Kept in ``work_dir`` by model (weights, configuration, tokenizer, template) and context, per row by
+    Kept in ``work_dir`` by model (weights, configuration, tokenizer, template), context and precision, per row by
     its text: a row is computed again only where one of them changed.
     """
     fingerprint = model_digest(model_dir)
     keys = row_fingerprints(responses)
-    path = work_dir / f"logprobs-{fingerprint[:12]}-{max_length}.parquet"
+    path = work_dir / f"logprobs-{fingerprint[:12]}-{max_length}-{dtype}.parquet"
     known = pd.read_parquet(path) if path.is_file() else pd.DataFrame(columns=[KEY, *SCORED])
     missing = ~keys.isin(known[KEY]) & ~keys.duplicated()
     log.info("%d of %d log-probabilities are known", len(keys) - int(missing.sum()), len(keys))
     if missing.any():
-        model, tokenizer = load_model(model_dir)
+        model, tokenizer = load_model(model_dir, dtype=dtype)
         found = sequence_logprobs(
             model,
             tokenizer,
