@@ -1,17 +1,23 @@
 """Models, tokens and the row schedule: edges that would cost a night if found later."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language.loading import load_model, materialise
+from mopo_pipeline.language import reference
+from mopo_pipeline.language.loading import load_model, load_tokenizer, materialise
 from mopo_pipeline.language.logprobs import sequence_logprobs
+from mopo_pipeline.language.reference import check_logprobs, make_reference, reference_logprobs
 from mopo_pipeline.language.schedule import RowSchedule, systematic_resample
 from mopo_pipeline.language.scratch import build_model, build_tokenizer
 from mopo_pipeline.language.tokens import encode
+from mopo_pipeline.parameters.train import FitParams, ReferenceParams, TrainParams
 from mopo_pipeline.tables import chat_prompt
 
 PROMPTS = [chat_prompt("how do you do"), chat_prompt("why")]
@@ -79,3 +85,166 @@ def test_schedule_depends_on_seed_and_position_alone() -> None:
     whole = one.rows(positions)
     np.testing.assert_array_equal(whole[40:], two.rows(positions[40:]))
     assert (RowSchedule(lengths, 4, seed=4).rows(positions) != whole).any()
+
+
+def table() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "prompt_id": ["p0", "p1"],
+            "response_id": ["r0", "r1"],
+            "prompt": PROMPTS,
+            "response": RESPONSES,
+            "split": "train",
+        }
+    )
+
+
+def edit(path: Path, **changes: Any) -> None:
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps({**settings, **changes}))
+
+
+def stopped(model: Path | str, tmp_path: Path, **fit: Any) -> str:
+    """The message a reference and policy of these parameters stop with, nothing trained."""
+    given: dict[str, Any] = {"steps": 1, "batch_size": 2, "max_length": 32, "device": "cpu"}
+    policy = TrainParams(fit=FitParams(**given | fit), work_dir=tmp_path)
+    params = ReferenceParams(model=str(model), fit=FitParams(**given), work_dir=tmp_path)
+    with pytest.raises(InputError) as caught:
+        make_reference(table(), 0, params, policy)
+    assert not list(tmp_path.glob("reference-*"))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_would_stop_the_policy_is_found_before_the_reference_trains(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    assert "train.fit.batch_size is 3, but there are 2 rows" in stopped(
+        model_dir, tmp_path, batch_size=3
+    )
+    assert "leaves no room for a response in train.fit.max_length=4 (1 of 2 prompts)" in stopped(
+        model_dir, tmp_path, max_length=4
+    )
+    assert "train.fit.max_length is 64, but the model's context is 32" in stopped(
+        model_dir, tmp_path, max_length=64
+    )
+    assert "train.fit.dtype is bfloat16" in stopped(model_dir, tmp_path, dtype="bfloat16")
+    assert "train.fit starts 999 processes" in stopped(model_dir, tmp_path, processes=999)
+
+
+def test_a_model_without_safetensors_is_refused(model_dir: Path, tmp_path: Path) -> None:
+    import torch
+
+    copy = Path(shutil.copytree(model_dir, tmp_path / "model"))
+    (copy / "model.safetensors").unlink()
+    torch.save({}, copy / "pytorch_model.bin")
+    line = stopped(copy, tmp_path / "work")
+    assert "is not a causal language model with safetensors weights" in line
+
+
+def test_a_missing_pad_token_and_template_are_said_in_a_line_each(
+    model_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = Path(shutil.copytree(model_dir, tmp_path / "model"))
+    edit(copy / "tokenizer_config.json", pad_token=None)
+    (copy / "chat_template.jinja").unlink()
+    tokenizer = load_tokenizer(copy)
+    said = [record.getMessage() for record in caplog.records]
+    assert [line.split(" has ")[1] for line in said] == [
+        f"no pad token; padding with {tokenizer.eos_token!r}",
+        "no chat template; using 'role: content' lines",
+    ]
+    assert not any("\n" in line for line in said)
+    rows = encode(tokenizer, PROMPTS, RESPONSES, 32)
+    assert rows.batch([0, 1])["scored"].sum() == rows.response_lengths.sum()
+
+
+def adapter_of(base: Path, target: Path) -> Path:
+    from peft import LoraConfig, get_peft_model
+
+    model, tokenizer = load_model(base)
+    get_peft_model(model, LoraConfig(r=2, task_type="CAUSAL_LM")).save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    edit(target / "adapter_config.json", base_model_name_or_path=base.name)
+    return target
+
+
+def test_an_adapter_finds_its_base_beside_it_and_refuses_another(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    base = Path(shutil.copytree(model_dir, tmp_path / "base"))
+    adapter = adapter_of(base, tmp_path / "adapter")
+    load_model(adapter)
+    wider = build_model(load_tokenizer(base), layers=1, width=32, heads=2, max_length=32, seed=0)
+    wider.save_pretrained(base)
+    with pytest.raises(InputError, match=f"{adapter} is an adapter for another base"):
+        load_model(adapter)
+    deeper = build_model(load_tokenizer(base), layers=2, width=16, heads=2, max_length=32, seed=0)
+    deeper.save_pretrained(base)
+    assert "is an adapter for another base" in stopped(adapter, tmp_path / "work")
+
+
+def scored(model: Path, rows: pd.DataFrame, work: Path) -> pd.DataFrame:
+    return reference_logprobs(rows, model, 32, work)
+
+
+def test_reference_logprobs_are_kept_until_model_tokenizer_context_or_text_change(
+    model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[int] = []
+    original = reference.sequence_logprobs
+
+    def counting(*args: Any, **given: Any) -> Any:
+        computed.append(len(args[2]))
+        return original(*args, **given)
+
+    monkeypatch.setattr(reference, "sequence_logprobs", counting)
+    first = scored(model_dir, table(), tmp_path)
+    pd.testing.assert_frame_equal(scored(model_dir, table(), tmp_path), first)
+    assert computed == [2]
+    longer = pd.concat(
+        [table(), table().assign(response_id=["r2", "r3"], response=["thanks", "a"])]
+    )
+    again = scored(model_dir, longer.reset_index(drop=True), tmp_path)
+    assert computed == [2, 2]
+    np.testing.assert_array_equal(again["logprob"][:2], first["logprob"])
+    other = Path(shutil.copytree(model_dir, tmp_path / "other"))
+    edit(other / "tokenizer_config.json", model_max_length=31)
+    scored(other, table(), tmp_path)
+    reference_logprobs(table(), model_dir, 31, tmp_path)
+    assert computed == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize("changed", ["weights", "tokenizer.json", "chat_template.jinja"])
+def test_logprobs_of_another_model_are_refused(
+    model_dir: Path, tmp_path: Path, changed: str
+) -> None:
+    rows = table()
+    found = scored(model_dir, rows, tmp_path)
+    check_logprobs(found, rows, model_dir, 32)
+    other = Path(shutil.copytree(model_dir, tmp_path / "other"))
+    if changed == "weights":
+        build_model(
+            load_tokenizer(other), layers=1, width=16, heads=2, max_length=32, seed=1
+        ).save_pretrained(other)
+    else:
+        (other / changed).write_text((other / changed).read_text() + " ")
+    with pytest.raises(InputError, match="reference_logprobs were computed with model"):
+        check_logprobs(found, rows, other, 32)
+
+
+def test_logprobs_of_other_data_or_another_context_are_refused(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    rows = table()
+    found = scored(model_dir, rows, tmp_path)
+    edited = rows.assign(response=["very well", "because"])
+    with pytest.raises(
+        InputError, match=r"of other texts than the data for 1 of 2 responses.*'r0'"
+    ):
+        check_logprobs(found, edited, model_dir, 32)
+    with pytest.raises(InputError, match=r"cut to 32 tokens, but train.fit.max_length is 16"):
+        check_logprobs(found, rows, model_dir, 16)
+    unknown = rows.assign(response_id=["r0", "new"])
+    with pytest.raises(InputError, match="first 'new'"):
+        check_logprobs(found, unknown, model_dir, 32)

@@ -1,11 +1,12 @@
 """The few Kedro dataset classes that kedro-datasets lacks; heavy imports are lazy."""
 
-from mopo_pipeline.datasets.directory import ModelDirectoryDataset
+from mopo_pipeline.datasets.directory import ModelCardDataset, ModelDirectoryDataset
 from mopo_pipeline.datasets.files import AtomicJSONDataset, AtomicParquetDataset, AtomicTextDataset
 
 __all__ = [
     "AtomicJSONDataset",
     "AtomicParquetDataset",
     "AtomicTextDataset",
+    "ModelCardDataset",
     "ModelDirectoryDataset",
 ]

@@ -5,9 +5,10 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from kedro.io.core import AbstractVersionedDataset, Version
+from kedro.io.core import AbstractDataset, AbstractVersionedDataset, Version
 from kedro_datasets._typing import JSONPreview
 
+from mopo_pipeline.datasets.files import write_atomically
 from mopo_pipeline.errors import InputError
 
 
@@ -62,3 +63,34 @@ class ModelDirectoryDataset(AbstractVersionedDataset[Path, Path]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "version": self._version}
+
+
+class ModelCardDataset(AbstractDataset[str, str]):
+    """The card inside a model directory, once it says what was attained.
+
+    The directory comes with a card of its own, which counts as missing; with the directory's next
+    version the finished card goes too, so it needs no fingerprint.
+    """
+
+    DONE = "attained values are those of"
+
+    def __init__(self, *, directory: str, metadata: dict[str, Any] | None = None) -> None:
+        """Bind the model directory; ``metadata`` is for Kedro-Viz."""
+        self._path = Path(directory) / "README.md"
+        self.metadata = metadata
+
+    def load(self) -> str:
+        """The card's text."""
+        return self._path.read_text(encoding="utf-8")
+
+    def save(self, data: str) -> None:
+        """Replace the card; the model beside it stays."""
+        write_atomically(
+            self._path, lambda target: target.write_text(data, encoding="utf-8") and None
+        )
+
+    def _exists(self) -> bool:
+        return self._path.is_file() and self.DONE in self.load().lower()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"path": str(self._path)}

@@ -1,30 +1,78 @@
-"""Which checkpoint to go on from."""
+"""Which files of a run were written to their end: checkpoints and the final model."""
 
 import json
 import logging
+import shutil
 from pathlib import Path
+
+from mopo_pipeline.errors import MopoError
 
 log = logging.getLogger(__name__)
 
-_LAST_WRITTEN = "trainer_state.json"
+MANIFEST = "manifest.json"
+"""Written last; names every file beside it and its size."""
+
+
+class WriteError(MopoError, OSError):
+    """A file could not be written, most often because the disk is full."""
+
+
+def seal(directory: Path) -> None:
+    """Write the manifest of a directory that is complete."""
+    sizes = {
+        str(p.relative_to(directory)): p.stat().st_size
+        for p in sorted(directory.rglob("*"))
+        if p.is_file() and p.name != MANIFEST
+    }
+    (directory / MANIFEST).write_text(json.dumps(sizes, indent=1))
+
+
+def damage(directory: Path) -> str | None:
+    """What is wrong with a sealed directory, or None.
+
+    A process that dies while writing leaves no manifest; a machine that dies may leave files shorter
+    than the manifest says.
+    """
+    try:
+        sizes = json.loads((directory / MANIFEST).read_text())
+    except (OSError, ValueError):
+        return "it was not written to its end"
+    for name, size in sizes.items():
+        path = directory / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != size:
+            return f"{name} has {path.stat().st_size} bytes of {size}"
+    return None
 
 
 def last_complete_checkpoint(directory: Path) -> Path | None:
-    """The newest checkpoint that was written to its end; half-written ones are named and skipped.
-
-    ``trainer_state.json`` is the last file of a checkpoint: where it is missing or cut short, the
-    process died while writing.
-    """
+    """The newest undamaged checkpoint; damaged ones are named and skipped."""
     found = sorted(
         (p for p in directory.glob("checkpoint-*") if p.name.removeprefix("checkpoint-").isdigit()),
         key=lambda p: int(p.name.removeprefix("checkpoint-")),
         reverse=True,
     )
     for checkpoint in found:
-        try:
-            json.loads((checkpoint / _LAST_WRITTEN).read_text())
-        except (OSError, ValueError):
-            log.warning("skipping %s: it was not written to its end", checkpoint)
-            continue
-        return checkpoint
+        reason = damage(checkpoint)
+        if reason is None:
+            return checkpoint
+        log.warning("skipping %s: %s", checkpoint, reason)
     return None
+
+
+def write_error(target: Path, error: Exception) -> WriteError:
+    """Remove what was written of ``target``; say where, why, and how much room there was."""
+    directory = target.parent
+    disk = shutil.disk_usage(directory)
+    shutil.rmtree(target, ignore_errors=True)
+    kept = last_complete_checkpoint(directory)
+    resume = (
+        f"{kept.name} is kept and the next run resumes there"
+        if kept
+        else "the next run begins anew"
+    )
+    return WriteError(
+        f"{target.name} could not be written to {directory} ({str(error).splitlines()[0]}); {disk.free / 2**20:,.0f} MiB "
+        f"of {disk.total / 2**20:,.0f} MiB were free: make room or move work_dir; {resume}"
+    )

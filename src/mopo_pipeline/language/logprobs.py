@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mopo_pipeline.language.processes import in_step
 from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.progress import track
 
@@ -91,7 +92,7 @@ def row_logprobs(
     device = next(model.parameters()).device
     with torch.inference_mode():
         batches = length_batches(rows.lengths, np.array(list(unique.values())), batch_tokens)
-        for batch in track(batches, description):
+        for batch in track(in_step(model, batches), description):
             tensors = {k: v.to(device) for k, v in rows.batch(batch).items()}
             result |= dict(
                 zip(

@@ -1,7 +1,5 @@
 """From the plan to the policy: rows, weights and thresholds handed to the trainer, the result exported."""
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +7,11 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language.export import write_model_card
+from mopo_pipeline.language.export import export_policy, fingerprint
 from mopo_pipeline.language.lag import DualProblem
-from mopo_pipeline.language.run import TrainingRun, model_digest, train
+from mopo_pipeline.language.loading import model_digest
+from mopo_pipeline.language.reference import check_logprobs
+from mopo_pipeline.language.run import TrainingRun, train
 from mopo_pipeline.mopo import Comparisons
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.train import TrainParams
@@ -36,11 +36,16 @@ def extract_policy(
         A standard model or adapter directory with tokenizer and model card, and the training log.
 
     Raises:
-        InputError: log-probabilities of another reference, or fresh responses without a preference
+        InputError: log-probabilities of another reference, text or context, or fresh responses without a preference
             model.
         TrainingStoppedError: training could not usefully go on; checkpoints are kept.
     """
-    _check_logprobs(reference_logprobs, reference_policy)
+    check_logprobs(
+        reference_logprobs,
+        responses.loc[responses["response_id"].isin(row_weights["response_id"])],
+        reference_policy,
+        params.fit.max_length,
+    )
     rows = row_weights.merge(
         responses[["response_id", "prompt", "response"]],
         on="response_id",
@@ -74,15 +79,16 @@ def extract_policy(
         scorer,
     )
     result = train(run, params.work_dir)
-    target = Path(tempfile.mkdtemp(prefix="policy-"))
-    shutil.copytree(
-        result.directory,
-        target,
-        dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns("training_args.bin", "README.md"),
-    )
-    write_model_card(target, plan, adapter=params.lora is not None)
-    return target, result.log.assign(truncated_rows=result.truncated)
+    facts = {
+        "plan": plan,
+        "data_fingerprint": fingerprint(rows, win_rates, comparisons),
+        "config_fingerprint": fingerprint(
+            task.model_dump(mode="json"), params.model_dump(mode="json", exclude={"work_dir"}), plan
+        ),
+        "base_fingerprint": model_digest(reference_policy),
+    }
+    policy = export_policy(result.directory, params.work_dir, facts)
+    return policy, result.log.assign(truncated_rows=result.truncated)
 
 
 def dual_problem(
@@ -132,15 +138,3 @@ def dual_problem(
         bounds=bounds,
         margins=array("values") - bounds,
     )
-
-
-def _check_logprobs(reference_logprobs: pd.DataFrame, reference_policy: Path) -> None:
-    recorded, current = (
-        reference_logprobs["model_fingerprint"].iloc[0],
-        model_digest(reference_policy),
-    )
-    if recorded != current:
-        raise InputError(
-            f"reference_logprobs were computed with model {recorded[:12]}, but reference_policy is {current[:12]}; run "
-            "kedro run --nodes=score_reference"
-        )

@@ -3,28 +3,23 @@
 import hashlib
 import json
 import logging
-import os
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from mopo_pipeline.errors import MopoError
+from mopo_pipeline.language.checkpoints import damage
 from mopo_pipeline.language.lag import DualProblem
+from mopo_pipeline.language.launch import check_fit, run_processes
+from mopo_pipeline.language.loading import model_digest
 from mopo_pipeline.language.problem_files import problem_digest, write_problem
 from mopo_pipeline.parameters.train import FitParams, LagParams, LoraParams
 
 log = logging.getLogger(__name__)
 
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 """Raised when the same inputs would train another model."""
-
-
-class TrainingFailedError(MopoError, RuntimeError):
-    """A training process died; what it printed stands above."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +46,11 @@ class TrainingRun:
     problem: DualProblem | None = None
     scorer: Path | None = None
 
+    @property
+    def where(self) -> str:
+        """What the parameters of this run are called."""
+        return "reference.fit" if self.name == "reference" else "train.fit"
+
 
 class TrainingResult(NamedTuple):
     """The trained model's directory, one row per logged step, and facts."""
@@ -67,14 +67,16 @@ def train(run: TrainingRun, work_dir: Path) -> TrainingResult:
     checkpoint.
 
     Raises:
+        InputError: see ``check_fit``.
         TrainingStoppedError: the run diverged or could not go on; its checkpoints are kept.
         TrainingFailedError: a training process died.
     """
+    launch = check_fit(run.fit, run.where, len(run.rows))
     staging = prepare(run, work_dir)
-    if (staging / "complete").is_file():
+    if (staging / "final").is_dir() and damage(staging / "final") is None:
         log.info("%s is up to date, reusing %s", run.name, staging)
     else:
-        launch(staging, run.fit.processes)
+        run_processes(staging, run.fit, launch)
     facts = json.loads((staging / "log.json").read_text())
     return TrainingResult(staging / "final", pd.DataFrame(facts["history"]), facts["truncated"])
 
@@ -106,45 +108,8 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
     return directory
 
 
-def model_digest(directory: Path) -> str:
-    """Content hash of a model directory's weights and description."""
-    digest = hashlib.sha256()
-    for path in sorted(directory.glob("*")):
-        if path.suffix in {".safetensors", ".json", ".jinja"} and not path.name.startswith("."):
-            digest.update(path.name.encode())
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
-
-
-def launch(directory: Path, processes: int) -> None:
-    """One process trains here; more are started by torchrun and share the work."""
-    if processes == 1:
-        from mopo_pipeline.language.worker import main
-
-        main(directory)
-        return
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes),
-        "--max-restarts", "0", "-m", "mopo_pipeline.language.worker", str(directory),
-    ]  # fmt: skip
-    source = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
-    threads = os.environ.get("OMP_NUM_THREADS", "1")
-    log.info("starting %d training processes", processes)
-    code = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": threads}, check=False
-    ).returncode
-    if code:
-        raise TrainingFailedError(
-            f"training {directory.name} failed with exit code {code}; the failing process's error is above, its "
-            "checkpoints are kept and the next run resumes"
-        )
-
-
 def _deciding(spec: dict[str, Any]) -> dict[str, Any]:
     """The part of a spec that changes the result: not where files lie, nor how often it saves or logs."""
-    fit = {
-        k: v for k, v in spec["fit"].items() if k not in {"save_every", "log_every", "processes"}
-    }
+    without = {"save_every", "log_every", "processes", "accelerate"}
+    fit = {k: v for k, v in spec["fit"].items() if k not in without}
     return {k: v for k, v in spec.items() if k not in {"model", "scorer", "fit"}} | {"fit": fit}

@@ -1,6 +1,8 @@
 """Weighted policy extraction, equation (6), on ``transformers.Trainer``."""
 
 import json
+import re
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -9,16 +11,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import Progress
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, TrainerControl, TrainerState
 
+from mopo_pipeline.language.checkpoints import seal, write_error
 from mopo_pipeline.language.lag import LagState, TrainingStoppedError
 from mopo_pipeline.language.logprobs import response_logprobs, row_logprobs
 from mopo_pipeline.language.schedule import RowSchedule
 from mopo_pipeline.language.tokens import EncodedRows
 
 STATE_FILE, FRESH_FILE = "mopo_state.safetensors", "fresh_rows.json"
+
+_WRITER = re.compile("PytorchStreamWriter|inline_container")
+"""How torch.save says that it could not write."""
 
 
 class Positions(torch.utils.data.Dataset):
@@ -126,8 +133,12 @@ class WeightedTrainer(Trainer):
             elapsed = time.perf_counter() - self._since
             state, constrained = self.lag_state, self.objectives[1:]
             logs["weighted_nll"] = logs.pop("loss")
-            if np.isfinite(state.initial_logprob).all() and self._divergence:
-                logs["kl_to_reference"] = float(np.mean(self._divergence))
+            here = [np.mean(self._divergence), self.tokens * self.args.world_size]
+            divergence, tokens = self.accelerator.reduce(
+                torch.tensor(here, device=self.args.device, dtype=torch.float32), "mean"
+            ).tolist()
+            if np.isfinite(state.initial_logprob).all():
+                logs["kl_to_reference"] = divergence
             total = state.weights.sum()
             logs["ess"] = float(total**2 / (state.weights @ state.weights) / state.weights.size)
             logs["reference_ess"], logs["refreshes"] = state.ess, float(state.refreshes)
@@ -138,7 +149,7 @@ class WeightedTrainer(Trainer):
                     float(multiplier),
                     float(threshold),
                 )
-            logs["tokens_per_second"], logs["seconds"] = self.tokens / max(elapsed, 1e-9), elapsed
+            logs["tokens_per_second"], logs["seconds"] = tokens / max(elapsed, 1e-9), elapsed
             self._divergence, self.tokens, self._since = [], 0, time.perf_counter()
         super().log(logs, start_time)
 
@@ -162,6 +173,22 @@ class WeightedTrainer(Trainer):
         full = full.to(self.args.device)
         torch.distributed.all_reduce(full)
         return full.cpu().numpy()
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write a checkpoint and seal it; what a full disk cut short is removed."""
+        target = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        if self.args.should_save:
+            shutil.rmtree(target, ignore_errors=True)  # of a killed run, found damaged
+        self.accelerator.wait_for_everyone()
+        try:
+            super()._save_checkpoint(model, trial)
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                seal(target)
+        except (OSError, SafetensorError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not _WRITER.search(str(error)):
+                raise
+            raise write_error(target, error) from error
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)

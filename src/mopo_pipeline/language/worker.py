@@ -1,7 +1,8 @@
 """One training process. Knows nothing of Kedro: it reads a directory and leaves its result there."""
 
 import json
-import os
+import logging
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
 
-from mopo_pipeline.errors import InputError
-from mopo_pipeline.language.checkpoints import last_complete_checkpoint
+from mopo_pipeline.errors import InputError, MopoError
+from mopo_pipeline.language.checkpoints import last_complete_checkpoint, seal, write_error
 from mopo_pipeline.language.fresh import FreshRows, draw_fresh_rows
 from mopo_pipeline.language.lag import DualProblem, LagState, TrainingStoppedError, refresh
+from mopo_pipeline.language.launch import record_failure
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.problem_files import read_problem
+from mopo_pipeline.language.processes import from_first, rank_and_world, shared_out, sole_run
 from mopo_pipeline.language.schedule import RowSchedule
 from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.language.trainer import ProgressCallback, RefreshCallback, WeightedTrainer
@@ -24,16 +29,34 @@ from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
 from mopo_pipeline.parameters.train import FitParams, LagParams, LoraParams
 from mopo_pipeline.progress import progress_bar
 
-FINAL, LOG, COMPLETE = "final", "log.json", "complete"
+FINAL, LOG = "final", "log.json"
 
 
 def main(directory: Path) -> None:
     """Train as ``spec.json`` in ``directory`` says; resume where a killed run stopped."""
-    spec: dict[str, Any] = json.loads((directory / "spec.json").read_text())
-    fit, lag = FitParams(**spec["fit"]), LagParams(**spec["lag"])
-    check_device(fit)
-    model, tokenizer = load_model(spec["model"], dtype=fit.dtype)
-    if spec["lora"] is not None:
+    with sole_run(directory), progress_bar() as progress:
+        spec: dict[str, Any] = json.loads((directory / "spec.json").read_text())
+        fit = FitParams(**spec["fit"])
+        check_precision(fit)
+        trainer, tokenizer = prepare_trainer(directory, spec, fit)
+        trainer.add_callback(ProgressCallback(progress, spec["name"]))
+        truncated = trainer.rows.truncated
+        checkpoint = last_complete_checkpoint(directory)
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        finish(directory, trainer, tokenizer, truncated)
+
+
+def prepare_trainer(
+    directory: Path, spec: dict[str, Any], fit: FitParams
+) -> tuple[WeightedTrainer, Any]:
+    """Model, rows and refreshes of a run directory, ready to train; the tokenizer beside it."""
+    lag = LagParams(**spec["lag"])
+    adapter = spec["lora"] is not None
+    # Optimisers lose small updates in bfloat16: trained weights stay in float32, computed in bfloat16.
+    model, tokenizer = load_model(
+        spec["model"], dtype=fit.dtype if adapter else "float32", device="cpu"
+    )
+    if adapter:
         model = add_adapter(model, LoraParams(**spec["lora"]), spec["seed"])
     table = pd.read_parquet(directory / "rows.parquet")
     rows = encode(tokenizer, table["prompt"].tolist(), table["response"].tolist(), fit.max_length)
@@ -51,26 +74,18 @@ def main(directory: Path) -> None:
                 lag.every, lambda: act(trainer, problem, lag, spec, table, tokenizer, fit)
             )
         )
-    checkpoint = last_complete_checkpoint(directory)
-    with progress_bar() as progress:
-        trainer.add_callback(ProgressCallback(progress, spec["name"]))
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    if trainer.args.should_save:
-        finish(directory, trainer, tokenizer, rows)
+    return trainer, tokenizer
 
 
-def check_device(fit: FitParams) -> None:
-    """Refuse what this machine cannot do before anything is loaded.
+def check_precision(fit: FitParams) -> None:
+    """Refuse bfloat16 on a GPU that emulates it.
 
     Raises:
-        InputError: bfloat16 without hardware support, or more processes than devices.
+        InputError: names the GPU.
     """
-    cuda = torch.cuda.is_available() and fit.device == "auto"
-    if fit.dtype == "bfloat16" and cuda and not torch.cuda.is_bf16_supported():
-        raise InputError("this GPU does not support bfloat16: set fit.dtype to float32")
-    if cuda and fit.processes > torch.cuda.device_count():
+    if fit.dtype == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise InputError(
-            f"fit.processes is {fit.processes}, but there are {torch.cuda.device_count()} GPUs"
+            f"{torch.cuda.get_device_name()} has no bfloat16: set fit.dtype to float32"
         )
 
 
@@ -120,9 +135,7 @@ def build_trainer(
     """Trainer and arguments for one run."""
     from transformers import TrainingArguments
 
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if fit.batch_size % world:
-        raise InputError(f"fit.batch_size {fit.batch_size} cannot be shared by {world} processes")
+    world = rank_and_world()[1]
     args = TrainingArguments(
         output_dir=str(directory),
         max_steps=fit.steps,
@@ -173,7 +186,7 @@ def offline_refresh(
         min_ess=lag.min_ess,
         max_multiplier=lag.max_multiplier,
     )
-    trainer.take_rows(trainer.rows, state)
+    trainer.take_rows(trainer.rows, from_first(state))
 
 
 def resample_refresh(
@@ -190,8 +203,11 @@ def resample_refresh(
 
     count = trainer.lag_state.refreshes + 1
     behaviour = table.groupby("prompt", sort=False)["response"].apply(list).to_dict()
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    # A model shared out among processes generates in step: all draw the same, and the first one's counts.
+    share = (0, 1) if shared_out(model) else rank_and_world()
     fresh = draw_fresh_rows(
-        trainer.accelerator.unwrap_model(trainer.model),
+        model,
         tokenizer,
         PreferenceModel.load(Path(spec["scorer"])),
         behaviour,
@@ -200,11 +216,13 @@ def resample_refresh(
         max_new_tokens=lag.max_new_tokens,
         top_p=lag.top_p,
         seed=spec["seed"] * 1009 + count,
+        share=share,
     )
+    fresh = from_first(fresh)
     thresholds = (
         trainer.lag_state.thresholds if lag.beta is None else lag.beta * trainer.lag_state.bounds
     )
-    state = solve_fresh(trainer.lag_state, problem, fresh, thresholds)
+    state = from_first(solve_fresh(trainer.lag_state, problem, fresh, thresholds))
     trainer.fresh = {"prompts": fresh.prompts, "responses": fresh.responses}
     rows = encode(tokenizer, fresh.prompts, fresh.responses, fit.max_length)
     trainer.take_rows(rows, state)
@@ -244,17 +262,41 @@ def solve_fresh(
     )
 
 
-def finish(directory: Path, trainer: WeightedTrainer, tokenizer: Any, rows: EncodedRows) -> None:
-    """Leave model, tokenizer and log; the empty file ``complete`` says the run reached its end."""
+def finish(
+    directory: Path, trainer: WeightedTrainer, tokenizer: Any, truncated: NDArray[np.bool_]
+) -> None:
+    """Leave model, tokenizer and log; the sealed ``final`` says the run reached its end.
+
+    All processes take part: where the model is shared out among them, it is gathered first.
+    """
+    state = trainer.accelerator.get_state_dict(trainer.deepspeed or trainer.model)
+    if not trainer.args.should_save:
+        return
     model = trainer.accelerator.unwrap_model(trainer.model)
+    tied = getattr(model, "all_tied_weights_keys", {})
+    state = {name: tensor for name, tensor in state.items() if name not in tied}
     final = directory / FINAL
-    model.save_pretrained(final, safe_serialization=True)
-    tokenizer.save_pretrained(final)
     history = [entry for entry in trainer.state.log_history if "weighted_nll" in entry]
-    log = {"history": history, "truncated": int(rows.truncated.sum()), "rows": len(rows.ids)}
-    (directory / LOG).write_text(json.dumps(log))
-    (directory / COMPLETE).touch()
+    facts = {"history": history, "truncated": int(truncated.sum()), "rows": len(truncated)}
+    try:
+        shutil.rmtree(final, ignore_errors=True)
+        (directory / LOG).write_text(json.dumps(facts))
+        model.save_pretrained(final, state_dict=state)
+        model.generation_config.save_pretrained(final)
+        tokenizer.save_pretrained(final)
+        seal(final)
+    except (OSError, SafetensorError) as error:
+        raise write_error(final, error) from error
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    run_directory, (own_rank, _) = Path(sys.argv[1]), rank_and_world()
+    if own_rank:
+        logging.disable(logging.WARNING)
+    try:
+        main(run_directory)
+    except BaseException as failure:
+        record_failure(run_directory, own_rank, failure)
+        if isinstance(failure, MopoError):
+            sys.exit(f"rank {own_rank}: {failure}")
+        raise

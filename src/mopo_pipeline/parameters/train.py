@@ -44,6 +44,15 @@ class FitParams(StrictModel):
     dtype: Literal["float32", "bfloat16"] = "float32"
     gradient_checkpointing: bool = False
     processes: PositiveInt = 1
+    accelerate: Path | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.accelerate is not None and self.processes > 1:
+            raise ValueError(
+                "give fit.processes or fit.accelerate, not both: the file says how many processes it starts"
+            )
+        return self
 
 
 class LagParams(StrictModel):

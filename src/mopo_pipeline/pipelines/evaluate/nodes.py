@@ -139,3 +139,16 @@ def summarise_evaluation(
         completions, threshold_checks, evaluation_model_metrics, doubly_robust_facts,
         exact_reference, str(responses["source"].iloc[0]),
     )  # fmt: skip
+
+
+def write_model_card(
+    policy: Path, threshold_checks: pd.DataFrame, objective_values: pd.DataFrame
+) -> str:
+    """The policy's card with the values it attained."""
+    from mopo_pipeline.evaluation.checks import best_estimator
+    from mopo_pipeline.language.export import model_card
+
+    estimator = best_estimator(objective_values)
+    return (
+        model_card(policy) if estimator is None else model_card(policy, threshold_checks, estimator)
+    )

@@ -95,6 +95,12 @@ def create_pipeline(**_: Any) -> Pipeline:
                 "evaluation_summary",
                 name="summarise_evaluation",
             ),
+            Node(
+                nodes.write_model_card,
+                ["policy", "threshold_checks", "objective_values"],
+                "model_card",
+                name="write_model_card",
+            ),
         ],
         tags="evaluate",
     )

@@ -13,7 +13,7 @@ def create_pipeline(**_: Any) -> Pipeline:
         [
             Node(
                 train_reference,
-                ["responses", "training_plan", "params:task", "params:reference"],
+                ["responses", "training_plan", "params:task", "params:reference", "params:train"],
                 ["reference_policy", "reference_log"],
                 name="train_reference",
             ),

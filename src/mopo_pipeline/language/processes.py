@@ -1,0 +1,100 @@
+"""What the processes of one run say to each other, and that a directory has one run at a time."""
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mopo_pipeline.errors import InputError
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PATIENCE = 60.0
+"""Seconds to wait for a run that is ending; the processes of a killed one need a moment."""
+
+
+def rank_and_world() -> tuple[int, int]:
+    """This process's number and how many there are, as the launcher says."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def from_first(value: T) -> T:
+    """The value the first process holds, in every process."""
+    if rank_and_world()[1] == 1:
+        return value
+    from torch.distributed import broadcast_object_list
+
+    box = [value]
+    broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def from_all(value: T) -> list[T]:
+    """The values of all processes, by rank."""
+    world = rank_and_world()[1]
+    if world == 1:
+        return [value]
+    from torch.distributed import all_gather_object
+
+    values: list[T] = [value] * world
+    all_gather_object(values, value)
+    return values
+
+
+def shared_out(model: Any) -> bool:
+    """Whether processes hold a part of ``model`` each (FSDP, ZeRO-3)."""
+    from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
+    from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
+
+    return isinstance(model, FSDPModule | FullyShardedDataParallel) or is_deepspeed_zero3_enabled()
+
+
+def in_step(model: Any, batches: list[T]) -> list[T]:
+    """Batches for this process, as many as for every other where they share out ``model``.
+
+    Each forward pass of such a model gathers weights from all processes and waits for them; the last
+    batch is repeated where a process has fewer.
+    """
+    if not shared_out(model):
+        return batches
+    most = max(from_all(len(batches)))
+    return batches + batches[-1:] * (most - len(batches))
+
+
+@contextmanager
+def sole_run(directory: Path) -> Iterator[None]:
+    """Hold a run directory; the lock ends with the process, however it ends.
+
+    Raises:
+        InputError: another process goes on training there.
+    """
+    if rank_and_world()[0] != 0:
+        yield
+        return
+    with (directory / "lock").open("a+") as file:
+        deadline = time.monotonic() + PATIENCE
+        while not _locked(file.fileno()):
+            if time.monotonic() > deadline:
+                file.seek(0)
+                raise InputError(
+                    f"process {file.read() or 'unknown'} is training in {directory}: wait for it or end it"
+                )
+            time.sleep(0.2)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

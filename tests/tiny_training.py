@@ -1,0 +1,68 @@
+"""A training run of a second: a small model, forty rows, two objectives that disagree."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mopo_pipeline.language.lag import DualProblem
+from mopo_pipeline.language.loading import load_model
+from mopo_pipeline.language.logprobs import sequence_logprobs
+from mopo_pipeline.language.run import TrainingRun
+from mopo_pipeline.language.scratch import build_model, build_tokenizer
+from mopo_pipeline.mopo import solve_dual
+from mopo_pipeline.parameters.train import FitParams, LagParams
+from mopo_pipeline.tables import chat_prompt
+
+WORDS = ["red", "green", "blue", "small", "large", "round", "flat", "old", "new", "warm"]
+FIT: dict[str, Any] = {
+    "steps": 8, "batch_size": 8, "learning_rate": 0.01, "max_length": 32, "log_every": 1,
+    "save_every": 2, "device": "cpu",
+}  # fmt: skip
+
+
+def tiny_model(directory: Path, *, width: int = 16, seed: int = 0, head_tied: bool = True) -> Path:
+    prompts, responses = tiny_texts()
+    tokenizer = build_tokenizer(prompts, responses)
+    model = build_model(tokenizer, layers=2, width=width, heads=2, max_length=64, seed=seed)
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return directory
+
+
+def tiny_texts() -> tuple[list[str], list[str]]:
+    rng = np.random.default_rng(0)
+    prompts = [chat_prompt(" ".join(rng.choice(WORDS, 3))) for _ in range(8)]
+    responses = [" ".join(rng.choice(WORDS, rng.integers(2, 7))) for _ in range(40)]
+    return [p for p in prompts for _ in range(5)], responses
+
+
+def tiny_run(model: Path, *, every: int | None = 3, **fit: Any) -> TrainingRun:
+    """Rows weighted by the exact dual on random win rates; the reference follows every 3 steps."""
+    prompts, responses = tiny_texts()
+    win_rates = np.random.default_rng(1).uniform(0.1, 0.9, (40, 2))
+    groups = np.repeat(np.arange(8), 5)
+    thresholds = np.array([0.65])
+    solution = solve_dual(win_rates, thresholds, tau=0.3, groups=groups)
+    problem = DualProblem(
+        ("help", "harm"), win_rates, groups, thresholds, 0.3, 0.0, 0.0, "lagrangian", None,
+        solution.multipliers, solution.bounds, np.zeros(1),
+    )  # fmt: skip
+    loaded, tokenizer = load_model(model)
+    scored = sequence_logprobs(loaded, tokenizer, prompts, responses, max_length=32)
+    rows = pd.DataFrame(
+        {
+            "prompt": prompts,
+            "response": responses,
+            "weight": solution.ratio / solution.ratio.mean(),
+            "reference_logprob": scored.logprob,
+        }
+    )
+    lag = LagParams(every=every, min_ess=0.0)
+    return TrainingRun("policy", model, rows, FitParams(**FIT | fit), 0, lag, None, problem)
+
+
+def with_fit(run: TrainingRun, **fit: Any) -> TrainingRun:
+    return replace(run, fit=run.fit.model_copy(update=fit))
