@@ -5,12 +5,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mopo_pipeline.language.packing import (
+    pack,
+    piece_length,
+    split_by_prompt,
+)
 from mopo_pipeline.language.processes import in_step
+from mopo_pipeline.language.sharing import hidden_size, response_logprobs, sharing_allowed
 from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.progress import track
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -20,27 +25,6 @@ class SequenceLogprobs(NamedTuple):
     logprob: NDArray[np.float64]
     n_tokens: NDArray[np.int64]
     truncated: NDArray[np.bool_]
-
-
-def response_logprobs(model: "PreTrainedModel", batch: dict[str, "torch.Tensor"]) -> "torch.Tensor":
-    """Log pi of each row of a batch, (rows,), differentiable.
-
-    Logits are taken only from the first scored position on: what the prompt predicts is never
-    computed.
-    """
-    import torch
-
-    ids, scored = batch["input_ids"], batch["scored"]
-    first = int(scored.long().argmax(dim=1).min()) - 1
-    kept = ids.shape[1] - first
-    logits = model(
-        input_ids=ids, attention_mask=batch["attention_mask"], logits_to_keep=kept, use_cache=False
-    ).logits[:, -kept:-1]
-    targets, mask = ids[:, first + 1 :], scored[:, first + 1 :]
-    chosen = torch.nn.functional.cross_entropy(
-        logits.float().transpose(1, 2), targets, reduction="none"
-    )
-    return -(chosen * mask).sum(dim=1)
 
 
 def sequence_logprobs(
@@ -77,30 +61,37 @@ def row_logprobs(
     rows: EncodedRows,
     *,
     batch_tokens: int = 8192,
+    sharing: bool | None = None,
     description: str = "log-probabilities",
 ) -> NDArray[np.float64]:
-    """Log pi of encoded rows, (n,); identical rows are computed once."""
+    """Log pi of encoded rows, (n,); identical rows are computed once, prompts once where possible.
+
+    Args:
+        model: causal language model.
+        rows: encoded.
+        batch_tokens: padded tokens per batch.
+        sharing: whether responses share their prompt; None asks the model.
+        description: what the progress bar says.
+    """
     import torch
 
-    keys = [(int(p), tuple(ids)) for p, ids in zip(rows.prompt_lengths, rows.ids, strict=True)]
-    unique: dict[tuple[int, tuple[int, ...]], int] = {}
-    for i, key in enumerate(keys):
-        unique.setdefault(key, i)
-    result: dict[int, float] = {}
+    result = np.empty(len(rows.ids))
     was_training = model.training
     model.eval()
+    if sharing is None:
+        sharing = sharing_allowed(model, rows)
+    hidden = hidden_size(model) if sharing else None
+    pieces = split_by_prompt(rows, np.unique(rows.representatives), hidden)
+    lengths = np.array([piece_length(rows, piece) for piece in pieces])
     device = next(model.parameters()).device
     with torch.inference_mode():
-        batches = length_batches(rows.lengths, np.array(list(unique.values())), batch_tokens)
+        batches = length_batches(lengths, np.arange(len(pieces)), batch_tokens)
         for batch in track(in_step(model, batches), description):
-            tensors = {k: v.to(device) for k, v in rows.batch(batch).items()}
-            result |= dict(
-                zip(
-                    batch.tolist(), response_logprobs(model, tensors).double().tolist(), strict=True
-                )
-            )
+            chosen = [pieces[i] for i in batch]
+            logprob = response_logprobs(model, pack(rows, chosen).to(device))
+            result[np.concatenate(chosen)] = logprob.double().cpu().numpy()
     model.train(was_training)
-    return np.array([result[unique[key]] for key in keys], dtype=np.float64)
+    return result[rows.representatives]
 
 
 def length_batches(

@@ -1,6 +1,7 @@
 """Prompts and responses as token ids, the prompt masked, truncation counted."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,22 +24,43 @@ class EncodedRows:
         prompt_lengths: (n,) tokens of the prompt, never scored.
         truncated: (n,) whether the response was cut to fit.
         pad_id: token that fills a batch.
+        prompts: (n,) which prompt a row answers; rows of one prompt begin with the same tokens.
     """
 
     ids: list[list[int]]
     prompt_lengths: NDArray[np.int64]
     truncated: NDArray[np.bool_]
     pad_id: int
+    prompts: NDArray[np.int64]
 
-    @property
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """(n,) tokens of prompt and response."""
         return np.array([len(row) for row in self.ids], dtype=np.int64)
 
-    @property
+    @cached_property
     def response_lengths(self) -> NDArray[np.int64]:
         """(n,) scored tokens."""
         return self.lengths - self.prompt_lengths
+
+    @cached_property
+    def representatives(self) -> NDArray[np.int64]:
+        """(n,) the first row with the same prompt and response."""
+        first: dict[tuple[int, ...], int] = {}
+        keys = zip(self.prompts.tolist(), map(tuple, self.ids), strict=True)
+        return np.array(
+            [first.setdefault((p, *ids), i) for i, (p, ids) in enumerate(keys)], dtype=np.int64
+        )
+
+    def subset(self, rows: NDArray[np.int64]) -> "EncodedRows":
+        """Some of the rows, in the order given."""
+        return replace(
+            self,
+            ids=[self.ids[i] for i in rows],
+            prompt_lengths=self.prompt_lengths[rows],
+            truncated=self.truncated[rows],
+            prompts=self.prompts[rows],
+        )
 
     def batch(self, rows: NDArray[np.int64] | list[int]) -> dict[str, "torch.Tensor"]:
         """Right-padded tensors of some rows: input_ids, attention_mask, scored (response tokens)."""
@@ -72,13 +94,13 @@ def encode(
     Raises:
         InputError: a prompt that alone fills the context, with its row and length.
     """
-    cache: dict[str, list[int]] = {}
-    ids, lengths, truncated = [], [], []
+    cache: dict[str, tuple[int, list[int]]] = {}
+    ids, lengths, truncated, numbers = [], [], [], []
     answers = tokenizer(responses, add_special_tokens=False)["input_ids"] if responses else []
     for row, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
         if prompt not in cache:
-            cache[prompt] = prompt_ids(tokenizer, prompt)
-        head = cache[prompt]
+            cache[prompt] = len(cache), prompt_ids(tokenizer, prompt)
+        number, head = cache[prompt]
         if len(head) >= max_length:
             raise InputError(
                 f"row {row}: the prompt {prompt_text(prompt)[:40]!r}... takes {len(head)} tokens and leaves no room "
@@ -88,9 +110,11 @@ def encode(
         ids.append(whole[:max_length])
         truncated.append(len(whole) > max_length)
         lengths.append(len(head))
+        numbers.append(number)
     return EncodedRows(
         ids,
         np.array(lengths, dtype=np.int64),
         np.array(truncated, dtype=bool),
         int(tokenizer.pad_token_id),
+        np.array(numbers, dtype=np.int64),
     )

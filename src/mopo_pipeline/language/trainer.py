@@ -18,11 +18,15 @@ from transformers.trainer_callback import PrinterCallback, TrainerControl, Train
 
 from mopo_pipeline.language.checkpoints import seal, write_error
 from mopo_pipeline.language.lag import LagState, TrainingStoppedError
-from mopo_pipeline.language.logprobs import response_logprobs, row_logprobs
-from mopo_pipeline.language.schedule import RowSchedule
+from mopo_pipeline.language.logprobs import row_logprobs
+from mopo_pipeline.language.packing import pack, split_by_prompt
+from mopo_pipeline.language.schedule import RowSchedule, responses_together
+from mopo_pipeline.language.sharing import hidden_size, response_logprobs, sharing_allowed
 from mopo_pipeline.language.tokens import EncodedRows
 
 STATE_FILE, FRESH_FILE = "mopo_state.safetensors", "fresh_rows.json"
+NEGLIGIBLE = 1e-6
+"""A row's weight beside the batch's largest, below which single precision would not see it."""
 
 _WRITER = re.compile("PytorchStreamWriter|inline_container")
 """How torch.save says that it could not write."""
@@ -73,11 +77,12 @@ class WeightedTrainer(Trainer):
             processing_class=tokenizer,
         )
         self.rows, self.lag_state, self.schedule = rows, state, schedule
+        self.sharing = sharing_allowed(model, rows)
         self.weighting, self.objectives = weighting, objectives
         self.fresh: dict[str, Any] | None = None
         self.rebuild: Any = None
         self.seconds, self.tokens = 0.0, 0
-        self._divergence: list[float] = []
+        self._divergence: list[torch.Tensor] = []
         self._since = time.perf_counter()
         self.remove_callback(PrinterCallback)
         self.take_rows(rows, state)
@@ -86,8 +91,17 @@ class WeightedTrainer(Trainer):
         """Train on these rows and weights from the next step on."""
         self.rows, self.lag_state = rows, state
         self.mean_length = float(rows.response_lengths.mean())
-        uniform = self.weighting == "loss"
-        self.schedule.reset(rows.lengths, np.ones_like(state.weights) if uniform else state.weights)
+        weights = np.ones_like(state.weights) if self.weighting == "loss" else state.weights
+        together = 1
+        if self.sharing:
+            together = responses_together(
+                rows.prompts,
+                rows.prompt_lengths,
+                rows.response_lengths,
+                weights,
+                self.schedule.batch_size,
+            )
+        self.schedule.reset(rows.lengths, weights, rows.prompts, together)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return torch.utils.data.SequentialSampler(self.train_dataset)
@@ -100,32 +114,30 @@ class WeightedTrainer(Trainer):
         num_items_in_batch: Any = None,
     ) -> torch.Tensor:
         """Mean weighted negative log-likelihood of the rows at these positions."""
-        chosen = self.schedule.rows(inputs["position"].cpu().numpy())
-        batch = {k: v.to(self.args.device) for k, v in self.rows.batch(chosen).items()}
-        logprob = response_logprobs(model, batch)
-        weight = torch.ones_like(logprob)
-        if self.weighting == "loss":
-            weight = torch.as_tensor(
-                self.lag_state.weights[chosen], dtype=logprob.dtype, device=logprob.device
-            )
-        loss = -(weight * logprob).mean() / self.mean_length
+        drawn = self.schedule.rows(inputs["position"].cpu().numpy())
+        each = self.lag_state.weights[drawn] if self.weighting == "loss" else np.ones(len(drawn))
+        chosen, weights = merge_rows(self.rows.representatives[drawn], each)
+        hidden = hidden_size(model) if self.sharing else None
+        pieces = split_by_prompt(self.rows, chosen, hidden)
+        packed = pack(self.rows, pieces).to(self.args.device)
+        order = np.concatenate(pieces)
+        weight = torch.as_tensor(weights[np.searchsorted(chosen, order)], dtype=torch.float32)
+        weight = weight.to(self.args.device)
+        logprob = response_logprobs(model, packed)
+        loss = -(weight * logprob).sum() / (len(drawn) * self.mean_length)
         if not torch.isfinite(loss):
             raise TrainingStoppedError(
                 f"the loss became {loss.item()} at step {self.state.global_step}: lower the learning rate; the last "
                 f"checkpoint is kept in {self.args.output_dir}"
             )
-        self._watch(logprob.detach(), weight, chosen, batch)
+        self._watch(logprob.detach(), weight, order)
+        self.tokens += packed.n_tokens
         return loss
 
-    def _watch(
-        self, logprob: torch.Tensor, weight: torch.Tensor, chosen: NDArray[np.int64], batch: Any
-    ) -> None:
-        initial = torch.as_tensor(
-            self.lag_state.initial_logprob[chosen], dtype=logprob.dtype, device=logprob.device
-        )
-        gap = (weight * (logprob - initial)).sum() / weight.sum().clamp_min(1e-12)
-        self._divergence.append(float(gap))
-        self.tokens += int(batch["attention_mask"].sum())
+    def _watch(self, logprob: torch.Tensor, weight: torch.Tensor, rows: NDArray[np.int64]) -> None:
+        initial = torch.as_tensor(self.lag_state.initial_logprob[rows], dtype=torch.float32)
+        gap = weight * (logprob - initial.to(logprob.device))
+        self._divergence.append(gap.sum() / weight.sum().clamp_min(1e-12))
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add what the method watches to every logged step."""
@@ -133,7 +145,8 @@ class WeightedTrainer(Trainer):
             elapsed = time.perf_counter() - self._since
             state, constrained = self.lag_state, self.objectives[1:]
             logs["weighted_nll"] = logs.pop("loss")
-            here = [np.mean(self._divergence), self.tokens * self.args.world_size]
+            gap = float(torch.stack(self._divergence).double().mean())
+            here = [gap, self.tokens * self.args.world_size]
             divergence, tokens = self.accelerator.reduce(
                 torch.tensor(here, device=self.args.device, dtype=torch.float32), "mean"
             ).tolist()
@@ -157,21 +170,19 @@ class WeightedTrainer(Trainer):
         """Log pi of every row under the model as it is, shared out over processes."""
         model = self.accelerator.unwrap_model(self.model)
         world, rank = self.args.world_size, self.args.process_index
-        if world == 1:
-            return row_logprobs(
-                model, self.rows, description="log-probabilities of the lagged reference"
-            )
-        own = np.arange(rank, len(self.rows.ids), world)
-        part = EncodedRows(
-            [self.rows.ids[i] for i in own],
-            self.rows.prompt_lengths[own],
-            self.rows.truncated[own],
-            self.rows.pad_id,
-        )
+        own = np.flatnonzero(self.rows.prompts % world == rank)
         full = torch.zeros(len(self.rows.ids), dtype=torch.float64)
-        full[own] = torch.from_numpy(row_logprobs(model, part, batch_tokens=8192))
-        full = full.to(self.args.device)
-        torch.distributed.all_reduce(full)
+        full[own] = torch.from_numpy(
+            row_logprobs(
+                model,
+                self.rows.subset(own),
+                sharing=self.sharing,
+                description="log-probabilities of the lagged reference",
+            )
+        )
+        if world > 1:
+            full = full.to(self.args.device)
+            torch.distributed.all_reduce(full)
         return full.cpu().numpy()
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
@@ -208,6 +219,20 @@ class WeightedTrainer(Trainer):
             self.fresh = json.loads(fresh.read_text())
             rows = self.rebuild(self.fresh)
         self.take_rows(rows, state)
+
+
+def merge_rows(
+    rows: NDArray[np.int64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Every row once, ascending, with the sum of its weights; rows whose sum is negligible left out.
+
+    >>> merge_rows(np.array([7, 2, 7, 5]), np.array([1.0, 1.0, 0.5, 0.0]))
+    (array([2, 7]), array([1. , 1.5]))
+    """
+    distinct, place = np.unique(rows, return_inverse=True)
+    total = np.bincount(place, weights=weights)
+    kept = total >= NEGLIGIBLE * total.max()
+    return distinct[kept], total[kept]
 
 
 class RefreshCallback(TrainerCallback):
