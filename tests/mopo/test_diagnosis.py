@@ -105,6 +105,7 @@ def test_an_open_gap_is_told_and_a_gap_that_is_nan_too() -> None:
             replace(solution, duality_gap=gap), win_rates, [0.5], reach, objectives=NAMES
         )
         assert [f.name for f in found] == ["duality gap open"]
+        assert found[0].as_dict()["value"] == (None if np.isnan(gap) else gap)
 
 
 HEALTHY: dict[str, Any] = {
@@ -113,6 +114,7 @@ HEALTHY: dict[str, Any] = {
     "kl": np.linspace(0.0, 0.4, 20),
     "entropy": np.linspace(3, 2, 20),
     "ess": np.full(20, 0.6),
+    "support": np.full(20, 0.98),
     "refreshes": STEPS // 50,
     "multipliers": np.full((20, 1), 0.8),
     "chi": np.full((20, 1), 5.0),
@@ -135,6 +137,7 @@ def test_a_healthy_run_has_no_findings() -> None:
         ({"kl": np.full(20, 0.001)}, "warning policy stays at the reference"),
         ({"entropy": np.geomspace(3, 0.01, 20)}, "error policy collapsed"),
         ({"ess": np.full(20, 0.01)}, "error few effective rows"),
+        ({"support": np.linspace(1.0, 0.5, 20)}, "warning policy leaves the data"),
         ({"refreshes": np.zeros(20)}, "warning reference not refreshing"),
         ({"multipliers": np.full((20, 1), 1e3)}, "error multiplier runs away: harmless"),
         ({"multipliers": np.full((20, 1), np.nan)}, "error multiplier runs away: harmless"),

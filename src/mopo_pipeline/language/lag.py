@@ -63,6 +63,7 @@ class LagState:
         thresholds: (K-1,) in force.
         bounds: (K-1,) reached at the last solve.
         ess: effective share of rows left by the lagged reference's mass, 0 to 1.
+        support: share of fresh responses like the data's own, 0 to 1; 1 offline.
         refreshes: how often the reference moved.
     """
 
@@ -74,6 +75,7 @@ class LagState:
     thresholds: Array
     bounds: Array
     ess: float = 1.0
+    support: float = 1.0
     refreshes: int = 0
 
     def arrays(self) -> dict[str, Array]:
@@ -87,7 +89,8 @@ class LagState:
     def from_arrays(cls, arrays: dict[str, Array]) -> "LagState":
         """Rebuild from ``arrays``."""
         fields: dict[str, Any] = dict(arrays)
-        fields["ess"], fields["refreshes"] = float(arrays["ess"][0]), int(arrays["refreshes"][0])
+        fields |= {name: float(arrays[name][0]) for name in ("ess", "support")}
+        fields["refreshes"] = int(arrays["refreshes"][0])
         return cls(**fields)
 
 

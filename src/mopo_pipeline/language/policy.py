@@ -29,11 +29,12 @@ def extract_policy(
     preference_model: Path,
     task: TaskParams,
     params: TrainParams,
-) -> tuple[Path, pd.DataFrame]:
+) -> tuple[Path, pd.DataFrame, list[dict[str, Any]]]:
     """Train the policy the plan describes.
 
     Returns:
-        A standard model or adapter directory with tokenizer and model card, and the training log.
+        A standard model or adapter directory with tokenizer and model card, the training log, and
+        what the diagnosis of the run found.
 
     Raises:
         InputError: log-probabilities of another reference, text or context, or fresh responses without a preference
@@ -88,7 +89,7 @@ def extract_policy(
         "base_fingerprint": model_digest(reference_policy),
     }
     policy = export_policy(result.directory, params.work_dir, facts)
-    return policy, result.log.assign(truncated_rows=result.truncated)
+    return policy, result.log.assign(truncated_rows=result.truncated), result.findings
 
 
 def dual_problem(

@@ -18,7 +18,7 @@ from mopo_pipeline.parameters.train import FitParams, LagParams, LoraParams
 
 log = logging.getLogger(__name__)
 
-METHOD_VERSION = 2
+METHOD_VERSION = 3
 """Raised when the same inputs would train another model."""
 
 
@@ -53,11 +53,12 @@ class TrainingRun:
 
 
 class TrainingResult(NamedTuple):
-    """The trained model's directory, one row per logged step, and facts."""
+    """The trained model's directory, one row per logged step, rows cut short, and what was found."""
 
     directory: Path
     log: pd.DataFrame
     truncated: int
+    findings: list[dict[str, Any]]
 
 
 def train(run: TrainingRun, work_dir: Path) -> TrainingResult:
@@ -78,7 +79,9 @@ def train(run: TrainingRun, work_dir: Path) -> TrainingResult:
     else:
         run_processes(staging, run.fit, launch)
     facts = json.loads((staging / "log.json").read_text())
-    return TrainingResult(staging / "final", pd.DataFrame(facts["history"]), facts["truncated"])
+    return TrainingResult(
+        staging / "final", pd.DataFrame(facts["history"]), facts["truncated"], facts["findings"]
+    )
 
 
 def prepare(run: TrainingRun, work_dir: Path) -> Path:

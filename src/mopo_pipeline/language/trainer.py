@@ -155,6 +155,7 @@ class WeightedTrainer(Trainer):
             total = state.weights.sum()
             logs["ess"] = float(total**2 / (state.weights @ state.weights) / state.weights.size)
             logs["reference_ess"], logs["refreshes"] = state.ess, float(state.refreshes)
+            logs["support"] = state.support
             for name, multiplier, threshold in zip(
                 constrained, state.multipliers, state.thresholds, strict=True
             ):
@@ -167,17 +168,21 @@ class WeightedTrainer(Trainer):
         super().log(logs, start_time)
 
     def logprobs_now(self) -> NDArray[np.float64]:
-        """Log pi of every row under the model as it is, shared out over processes."""
+        """Log pi of every row under the model as it is."""
         model = self.accelerator.unwrap_model(self.model)
+        return self.score(model, self.rows, "log-probabilities of the lagged reference")
+
+    def score(self, model: Any, rows: EncodedRows, description: str) -> NDArray[np.float64]:
+        """Log pi of rows under a model, (n,), the work shared out over processes."""
         world, rank = self.args.world_size, self.args.process_index
-        own = np.flatnonzero(self.rows.prompts % world == rank)
-        full = torch.zeros(len(self.rows.ids), dtype=torch.float64)
+        own = np.flatnonzero(rows.prompts % world == rank)
+        full = torch.zeros(len(rows.ids), dtype=torch.float64)
         full[own] = torch.from_numpy(
             row_logprobs(
                 model,
-                self.rows.subset(own),
+                rows.subset(own),
                 sharing=self.sharing,
-                description="log-probabilities of the lagged reference",
+                description=description,
             )
         )
         if world > 1:

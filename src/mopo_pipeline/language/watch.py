@@ -39,9 +39,16 @@ def training_signals(
         kl=column("kl_to_reference"),
         entropy=nll,
         ess=column("reference_ess"),
+        support=column("support"),
         refreshes=column("refreshes"),
         multipliers=columns("multiplier"),
     )
+
+
+def training_findings(callbacks: Sequence[TrainerCallback]) -> list[dict[str, Any]]:
+    """What a run's diagnosis found last, for JSON; empty for a run that was not watched."""
+    watching = [c for c in callbacks if isinstance(c, DiagnosisCallback)]
+    return [finding.as_dict() for callback in watching for finding in callback.findings]
 
 
 class DiagnosisCallback(TrainerCallback):

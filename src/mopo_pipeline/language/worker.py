@@ -25,7 +25,8 @@ from mopo_pipeline.language.processes import from_first, rank_and_world, shared_
 from mopo_pipeline.language.schedule import RowSchedule
 from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.language.trainer import ProgressCallback, RefreshCallback, WeightedTrainer
-from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
+from mopo_pipeline.language.watch import DiagnosisCallback, training_findings
+from mopo_pipeline.mopo import InfeasibleThresholdsError, Limits, solve_dual
 from mopo_pipeline.parameters.train import FitParams, LagParams, LoraParams
 from mopo_pipeline.progress import progress_bar
 
@@ -64,6 +65,9 @@ def prepare_trainer(
     trainer = build_trainer(
         directory, spec, fit, model, tokenizer, rows, initial_state(table, problem), problem
     )
+    if problem is not None:
+        limits = Limits(min_ess=lag.min_ess, max_multiplier=lag.max_multiplier)
+        trainer.add_callback(DiagnosisCallback(problem.objectives, lag.every, limits))
     if lag.every is not None and problem is not None:
         trainer.rebuild = lambda fresh: encode(
             tokenizer, fresh["prompts"], fresh["responses"], fit.max_length
@@ -219,17 +223,47 @@ def resample_refresh(
         share=share,
     )
     fresh = from_first(fresh)
+    rows = encode(tokenizer, fresh.prompts, fresh.responses, fit.max_length)
+    known = like_the_data(trainer, model, rows, table, lag, spec)
+    fresh = replace(fresh, win_rates=np.where(known[:, None], fresh.win_rates, 0.0))
     thresholds = (
         trainer.lag_state.thresholds if lag.beta is None else lag.beta * trainer.lag_state.bounds
     )
     state = from_first(solve_fresh(trainer.lag_state, problem, fresh, thresholds))
+    state = replace(state, support=float(known.mean()))
     trainer.fresh = {"prompts": fresh.prompts, "responses": fresh.responses}
-    rows = encode(tokenizer, fresh.prompts, fresh.responses, fit.max_length)
     trainer.take_rows(rows, state)
     logprob = trainer.logprobs_now()
     trainer.lag_state = replace(
         state, initial_logprob=logprob, lagged_logprob=logprob, pending_logprob=logprob
     )
+
+
+def like_the_data(
+    trainer: WeightedTrainer,
+    model: Any,
+    rows: EncodedRows,
+    table: pd.DataFrame,
+    lag: LagParams,
+    spec: dict[str, Any],
+) -> NDArray[np.bool_]:
+    """Which fresh rows the first reference finds no less likely than (almost) all of the data's own.
+
+    The rest is unlike anything the win rates were learned from. It counts as losing every
+    comparison, the least a win rate can be, so that a policy cannot gain by leaving the data.
+    """
+    own = table["reference_logprob"].to_numpy(dtype=np.float64)
+    if lag.support_quantile is None or not np.isfinite(own).all():
+        return np.ones(len(rows.ids), dtype=bool)
+    description = "fresh responses under the first reference"
+    if spec["lora"] is not None:
+        with model.disable_adapter():
+            logprob = trainer.score(model, rows, description)
+    else:
+        first, _ = load_model(spec["model"], device="cpu")
+        logprob = trainer.score(first.to(trainer.args.device), rows, description)
+    known: NDArray[np.bool_] = logprob >= np.quantile(own, lag.support_quantile)
+    return known
 
 
 def solve_fresh(
@@ -277,7 +311,12 @@ def finish(
     state = {name: tensor for name, tensor in state.items() if name not in tied}
     final = directory / FINAL
     history = [entry for entry in trainer.state.log_history if "weighted_nll" in entry]
-    facts = {"history": history, "truncated": int(truncated.sum()), "rows": len(truncated)}
+    facts = {
+        "history": history,
+        "truncated": int(truncated.sum()),
+        "rows": len(truncated),
+        "findings": training_findings(trainer.callback_handler.callbacks),
+    }
     try:
         shutil.rmtree(final, ignore_errors=True)
         (directory / LOG).write_text(json.dumps(facts))

@@ -38,8 +38,11 @@ class Finding:
         return f"{self.name}: {self.value:.4g} (limit {self.limit:.4g}); {self.remedy}"
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields, for JSON."""
-        return asdict(self)
+        """The fields, for JSON; numbers that are not finite become None."""
+        fields = asdict(self)
+        for name in ("value", "limit"):
+            fields[name] = fields[name] if np.isfinite(fields[name]) else None
+        return fields
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Limits:
 
     Attributes:
         min_ess: least effective share of rows, 0 to 1.
+        min_support: least share of fresh responses that are like the data's own, 0 to 1.
         max_multiplier: greatest multiplier.
         max_growth: greatest factor between a multiplier's last value and its median so far.
         min_kl: least KL to the reference, nats, of a policy that has moved.
@@ -61,6 +65,7 @@ class Limits:
     """
 
     min_ess: float = 0.05
+    min_support: float = 0.9
     max_multiplier: float = 100.0
     max_growth: float = 10.0
     min_kl: float = 0.01
@@ -83,6 +88,7 @@ class Signals:
         kl: (T,) KL from the reference, nats.
         entropy: (T,) of the policy, nats; training may give its negative log-likelihood instead.
         ess: (T,) effective share of rows.
+        support: (T,) share of fresh responses that are like the data's own.
         refreshes: (T,) how often the reference has moved.
         multipliers: (T, K-1).
         chi: (T, K-1) temperatures of the bounds.
@@ -93,6 +99,7 @@ class Signals:
     kl: ArrayLike = ()
     entropy: ArrayLike = ()
     ess: ArrayLike = ()
+    support: ArrayLike = ()
     refreshes: ArrayLike = ()
     multipliers: ArrayLike = ((),)
     chi: ArrayLike = ((),)
@@ -173,9 +180,9 @@ def diagnose_run(
     step = np.atleast_1d(np.asarray(signals.step, dtype=np.float64))
     if not step.size:
         return []
-    loss, kl, entropy, ess, refreshes = (
+    loss, kl, entropy, ess, support, refreshes = (
         _series(name, getattr(signals, name), step.size)
-        for name in ("loss", "kl", "entropy", "ess", "refreshes")
+        for name in ("loss", "kl", "entropy", "ess", "support", "refreshes")
     )
     width = len(objectives) - 1
     multipliers = _series("multipliers", signals.multipliers, step.size, width)
@@ -185,6 +192,14 @@ def diagnose_run(
         found += _runaway(multipliers[-1], objectives, bar) + _growth(multipliers, objectives, bar)
     if ess.size:
         found += _effective(float(ess[-1]), bar)
+    if support.size and support[-1] < bar.min_support:
+        found.append(
+            Finding(
+                "policy leaves the data", float(support[-1]), bar.min_support,
+                "many fresh responses are unlike any the win rates were learned from: raise tau, lower "
+                "the learning rate or refresh less often",
+            )
+        )  # fmt: skip
     late = steps is None or step[-1] >= steps / 2
     if kl.size and late and abs(kl[-1]) < bar.min_kl:
         found.append(

@@ -66,6 +66,7 @@ class LagParams(StrictModel):
     fresh_responses: PositiveInt = 8
     max_new_tokens: PositiveInt = 64
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    support_quantile: float | None = Field(default=0.001, ge=0.0, lt=1.0)
     min_ess: NonNegativeFloat = 0.05
     max_multiplier: PositiveFloat = 100.0
 

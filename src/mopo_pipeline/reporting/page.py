@@ -24,6 +24,7 @@ def render_page(
     pareto: pd.DataFrame,
     ingest: dict[str, Any],
     preferences: dict[str, Any],
+    findings: list[dict[str, Any]],
     samples: list[dict[str, Any]],
     figures: dict[str, Figure],
 ) -> str:
@@ -50,7 +51,7 @@ def render_page(
         ingest=ingest,
         preferences=preferences,
         samples=samples,
-        findings=all_findings(plan, evaluation),
+        findings=sorted(findings, key=lambda finding: SEVERITY[finding["severity"]]),
         figures={name: png(figure) for name, figure in figures.items()},
         verdict=verdict,
         span=span,
@@ -76,12 +77,6 @@ def headline(summary: dict[str, Any]) -> str:
             f"{text}; " + ("the threshold" if len(held) == 1 else "every threshold") + " was held."
         )
     return f"{text}; held: {', '.join(held) or 'none'}; not held: {', '.join(missed)}."
-
-
-def all_findings(plan: dict[str, Any], evaluation: dict[str, Any]) -> list[dict[str, Any]]:
-    """Findings of plan and evaluation, the grave ones first."""
-    found = [*plan.get("findings", []), *evaluation.get("findings", [])]
-    return sorted(found, key=lambda finding: SEVERITY.get(finding["severity"], 1))
 
 
 def check_rows(checks: pd.DataFrame) -> list[dict[str, Any]]:

@@ -72,6 +72,7 @@ def write_report(
     preference_report: dict[str, Any],
     completions: pd.DataFrame,
     scores: pd.DataFrame,
+    training_findings: list[dict[str, Any]],
     objective_values: pd.DataFrame,
     exact_reference: dict[str, Any],
     training_log: pd.DataFrame,
@@ -95,6 +96,9 @@ def write_report(
         pareto=pareto_report,
         ingest=ingest_report,
         preferences=preference_report,
+        findings=[
+            *training_plan["findings"], *training_findings, *evaluation_summary["findings"],
+        ],
         samples=sample_pairs(completions, scores, names, params.sample_prompts),
         figures=draw_figures(
             objective_values, training_plan, exact_reference, training_log, reference_log,

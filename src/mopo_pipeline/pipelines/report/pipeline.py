@@ -72,6 +72,7 @@ def create_pipeline(**_: Any) -> Pipeline:
                         "preference_report",
                         "completions",
                         "scores",
+                        "training_findings",
                         *DRAWN_FROM,
                     )
                 }

@@ -21,7 +21,7 @@ def train_policy(
     preference_model: Path,
     task: TaskParams,
     params: TrainParams,
-) -> tuple[Path, pd.DataFrame]:
+) -> tuple[Path, pd.DataFrame, list[dict[str, Any]]]:
     """Weighted policy extraction; the reference follows the policy where a lag is set."""
     from mopo_pipeline.language.policy import extract_policy
 

@@ -26,7 +26,7 @@ def create_pipeline(**_: Any) -> Pipeline:
                     "params:task",
                     "params:train",
                 ],
-                ["policy", "training_log"],
+                ["policy", "training_log", "training_findings"],
                 name="train_policy",
             )
         ],
