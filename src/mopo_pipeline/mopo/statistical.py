@@ -79,9 +79,12 @@ def solve_over_comparisons(
 ) -> "DualSolution":  # fmt: skip
     """Find the multipliers, or say what is attainable."""
     problem = _Problem(rows, tau, pooling, epsilon, compiled, logarithmic)
-    state = _solve(problem, thresholds)
-    if state is None or (state.values < thresholds - TOLERANCE).any():
-        raise _infeasible(problem, thresholds)
+    state = _newton(problem, thresholds, _start(problem))
+    if state is None:
+        reached = _closest(problem, thresholds)
+        state = _lowered(problem, thresholds, reached)
+        if state is None:
+            raise _infeasible(problem, thresholds, reached)
     return _describe(problem, state, thresholds)
 
 
@@ -110,20 +113,19 @@ def _describe(problem: _Problem, state: _State, thresholds: Array) -> "DualSolut
     )
 
 
-def _solve(problem: _Problem, thresholds: Array) -> _State | None:
-    """Newton from zero; where it stalls, from the best bounds found, downwards."""
-    start = np.full(thresholds.size, barrier.START if problem.logarithmic else 0.0)
-    state = _newton(problem, thresholds, start)
-    if state is not None:
-        return state
-    reached = _closest(problem, thresholds)
+def _start(problem: _Problem) -> Array:
+    return np.full(problem.epsilon.size, barrier.START if problem.logarithmic else 0.0)
+
+
+def _lowered(problem: _Problem, thresholds: Array, reached: _State) -> _State | None:
+    """From multipliers that meet the thresholds, the smallest that do; None where they don't."""
     if (reached.values < thresholds - TOLERANCE).any():
         return None
-    lowered = _newton(problem, thresholds, reached.point)
-    if lowered is None:
+    found = _newton(problem, thresholds, reached.point)
+    if found is None:
         reached = _descend(problem, thresholds, reached)
-        lowered = _newton(problem, thresholds, reached.point) or reached
-    return lowered
+        found = _newton(problem, thresholds, reached.point) or reached
+    return found if (found.values >= thresholds - TOLERANCE).all() else None
 
 
 def _newton(
@@ -256,15 +258,16 @@ def _greatest(problem: _Problem, k: int) -> float:
     return float(_closest(problem, unreachable).values[k])
 
 
-def _infeasible(problem: _Problem, thresholds: Array) -> InfeasibleThresholdsError:
+def _infeasible(problem: _Problem, thresholds: Array, reached: _State) -> InfeasibleThresholdsError:
     """What each bound reaches alone, and the nearest thresholds the solver really meets."""
     attainable = np.array([_greatest(problem, k) for k in range(thresholds.size)])
-    nearest = np.minimum(_closest(problem, thresholds).values, thresholds)
-    at_zero = problem.at(np.zeros(thresholds.size) + (barrier.START * problem.logarithmic))
-    safe = np.minimum(at_zero.values, nearest)
+    nearest = np.minimum(reached.values, thresholds)
+    safe = np.minimum(problem.at(_start(problem)).values, nearest)
     for share in (1.0, 0.999, 0.99, 0.9, 0.5, 0.0):
         relaxed = safe + share * (nearest - safe) - 1e-7
-        state = _solve(problem, relaxed)
+        state = _newton(problem, relaxed, _start(problem))
+        if state is None:
+            state = _lowered(problem, relaxed, reached)
         if state is not None and (state.values >= relaxed - TOLERANCE).all():
             break
     return InfeasibleThresholdsError(thresholds, np.maximum(attainable, relaxed), relaxed)
