@@ -155,3 +155,31 @@ def test_fresh_responses_are_decided_by_the_seed(
     assert (one, texts[0]) == (two, texts[1])
     assert one != other
     assert texts[0] != texts[2]
+
+
+@pytest.mark.parametrize("lora", [None, LoraParams(r=4, alpha=8)], ids=["full", "lora"])
+def test_fresh_text_unlike_the_data_counts_as_losing(
+    run: TrainingRun, tmp_path: Path, scorer: Path, lora: LoraParams | None
+) -> None:
+    """Half of the data is less likely than its median, so half or more of what is drawn is refused."""
+    lag = LagParams(
+        every=6, on_policy=True, min_ess=0.0, fresh_prompts=8, fresh_responses=6, max_new_tokens=6,
+        support_quantile=0.5,
+    )  # fmt: skip
+    assert run.problem is not None
+    problem = replace(run.problem, thresholds=np.array([0.05]))
+    fresh = replace(run, lag=lag, lora=lora, scorer=scorer, problem=problem)
+    trainer = trained(fresh, tmp_path / "half", set())
+    first, _ = load_model(run.model)
+    cut = np.quantile(run.rows["reference_logprob"], 0.5)
+    known = trainer.score(first, trainer.rows, "check") >= cut
+    state = trainer.lag_state
+    assert 0 < known.mean() < 1
+    assert state.support == pytest.approx(known.mean())
+    for prompt in np.unique(trainer.rows.prompts):
+        own = trainer.rows.prompts == prompt
+        refused = state.weights[own & ~known]
+        assert refused.size == 0 or np.ptp(refused) < 1e-9
+        assert (state.weights[own & known] > refused.max(initial=0.0)).all()
+    free = replace(fresh, lag=lag.model_copy(update={"support_quantile": None}))
+    assert trained(free, tmp_path / "all", set()).lag_state.support == 1.0

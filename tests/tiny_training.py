@@ -23,7 +23,7 @@ FIT: dict[str, Any] = {
 }  # fmt: skip
 
 
-def tiny_model(directory: Path, *, width: int = 16, seed: int = 0, head_tied: bool = True) -> Path:
+def tiny_model(directory: Path, *, width: int = 16, seed: int = 0) -> Path:
     prompts, responses = tiny_texts()
     tokenizer = build_tokenizer(prompts, responses)
     model = build_model(tokenizer, layers=2, width=width, heads=2, max_length=64, seed=seed)
