@@ -1,8 +1,10 @@
 """Lagged reference offline against refresh by resampling, on the pocket task, at equal thresholds.
 
-Every seed trains its reference once; every threshold pair then trains two policies, valued exactly
-on held-out prompts. The last line holds the ratios. Run: ``make bench-on-policy``; about half a minute a
-policy on two cores. Options: ``--seeds``, ``--every``, ``--work-dir`` (kept and reused).
+Every seed trains its reference once; every threshold pair then trains three policies, valued exactly
+on held-out prompts (30 % of all): offline, on-policy with the preference model as judge, and
+on-policy with the task's own rules as judge. Run: ``make bench-on-policy``; one to two minutes a policy on two
+cores. Options: ``--seeds``, ``--every``, ``--work-dir`` (kept: what is measured there isn't measured
+again, and two processes with different seeds can share it). The last line holds the ratios.
 """
 
 import argparse
@@ -11,7 +13,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,9 +24,14 @@ from rich.table import Table
 
 PROJECT = Path(__file__).parents[1]
 PAIRS = ((0.50, 0.45), (0.45, 0.50), (0.55, 0.40))
-MODES = {"offline": False, "on_policy": True}
+MODES = {
+    "offline": {"train.lag.on_policy": "false"},
+    "on_policy": {"train.lag.on_policy": "true"},
+    "on_policy_rules": {"train.lag.on_policy": "true", "train.lag.judge": "pocket"},
+}
 STAGES = ("--from-nodes=plan_training", "--to-nodes=enumerate_answers")
-SETTINGS = {
+DATA = {"ingest.split.train": 0.65, "ingest.split.validation": 0.05}
+SETTINGS = DATA | {
     "train.lag.fresh_prompts": 192,
     "train.lag.fresh_responses": 16,
     "train.lag.min_ess": 0,
@@ -59,78 +68,106 @@ def true_optimum(root: Path, thresholds: dict[str, float]) -> float:
 def measure(
     root: Path, seed: int, pair: tuple[float, float], mode: str, every: int
 ) -> dict[str, object]:
-    """One policy: its exact values, well-formed mass and effective share of rows."""
+    """One policy: its exact values, their standard errors, well-formed mass and effective share of rows."""
     thresholds = dict(zip(("harmlessness", "conciseness"), pair, strict=True))
-    parameters = SETTINGS | {
+    parameters = SETTINGS | MODES[mode] | {
         "data_root": root, "task.seed": seed, "train.lag.every": every,
-        "train.lag.on_policy": str(MODES[mode]).lower(),
     } | {f"plan.thresholds.{name}": value for name, value in thresholds.items()}  # fmt: skip
     done = kedro([*STAGES], parameters)
-    row: dict[str, object] = {"seed": seed, "thresholds": pair, "mode": mode}
+    row: dict[str, object] = {"seed": seed, "thresholds": list(pair), "mode": mode}
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
         return row | {"stopped": lines[-1] if lines else done.stderr[-300:]}
     exact = json.loads(next(root.rglob("exact_reference.json")).read_text())
     log = pd.read_parquet(next(root.rglob("training_log.parquet")))
-    values = {name: exact["policy"][name]["value"] for name in ("helpfulness", *thresholds)}
-    return row | values | {
-        "well_formed": exact["well_formed"]["policy"],
-        "ess": float((log["ess"] if MODES[mode] else log["reference_ess"]).min()),
-        "true_optimum": true_optimum(root, thresholds),
-        "seconds": float(log["seconds"].sum()),
-    }  # fmt: skip
+    found = {name: exact["policy"][name] for name in ("helpfulness", *thresholds)}
+    return (
+        row
+        | {name: value["value"] for name, value in found.items()}
+        | {f"{name}_se": value["se"] for name, value in found.items()}
+        | {
+            "well_formed": exact["well_formed"]["policy"],
+            "ess": float((log["reference_ess"] if mode == "offline" else log["ess"]).min()),
+            "true_optimum": true_optimum(root, thresholds),
+            "seconds": float(log["seconds"].sum()),
+        }
+    )
 
 
-def show(rows: list[dict[str, object]]) -> None:
+def show(rows: list[dict[str, Any]]) -> None:
     """The table, and the ratios as the last line."""
     table = Table(title="Pocket task: exact values on held-out prompts")
     names = ("seed", "thresholds", "mode", "helpfulness", "harmlessness", "conciseness", "well_formed", "ess",
              "true_optimum", "seconds")  # fmt: skip
     for name in names:
         table.add_column(name.replace("_", " "), justify="right")
-    for row in rows:
-        if "stopped" in row:
-            table.add_row(
-                str(row["seed"]), str(row["thresholds"]), str(row["mode"]), str(row["stopped"])
-            )
-            continue
-        table.add_row(
-            *(f"{row[n]:.3f}" if isinstance(row[n], float) else str(row[n]) for n in names)
-        )
+    for row in sorted(rows, key=lambda r: (r["seed"], r["thresholds"], r["mode"])):
+        shown = [row[n] if n in row else row["stopped"] for n in names[: len(row)]]
+        table.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in shown))
     Console(width=170).print(table)
     finished = pd.DataFrame([row for row in rows if "stopped" not in row])
-    paired = finished.pivot(
-        index=["seed", "thresholds"], columns="mode", values="helpfulness"
-    ).dropna()
-    gains = (paired["on_policy"] - paired["offline"]).to_numpy()
-    own = finished[finished["mode"] == "on_policy"]
-    print(
-        f"ratio: gain={gains.mean():.4f} gain_se={gains.std(ddof=1) / np.sqrt(len(gains)):.4f} "
-        f"wins={(gains > 0).mean():.3f} pairs={len(gains)} ess={own['ess'].min():.3f} "
-        f"well_formed={own['well_formed'].min():.4f}"
-    )
+    finished["pair"] = finished["thresholds"].map(str)
+    paired = finished.pivot(index=["seed", "pair"], columns="mode", values="helpfulness")
+    line = []
+    for mode in MODES:
+        own = finished[finished["mode"] == mode]
+        bounds = np.array(own["thresholds"].tolist())
+        values = own[["harmlessness", "conciseness"]].to_numpy()
+        errors = own[["harmlessness_se", "conciseness_se"]].to_numpy()
+        gains = (paired[mode] - paired["offline"]).dropna().to_numpy()
+        facts = {
+            "runs": len(own),
+            "gain": gains.mean(),
+            "gain_se": gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.nan,
+            "wins": (gains > 0).mean(),
+            "below_front": (own["true_optimum"] - own["helpfulness"]).mean(),
+            "mean_slack": (values - bounds).mean(),
+            "least_slack": (values - bounds).min(),
+            "held": (values >= bounds).mean(),
+            "held_within_noise": (values >= bounds - 1.645 * errors).mean(),
+            "ess": own["ess"].min(),
+            "well_formed": own["well_formed"].min(),
+        }
+        line += [f"{mode}_{name}={value:.3f}" for name, value in facts.items()]
+    print("ratio: " + " ".join(line))
 
 
 def main() -> None:
-    """Every seed, threshold pair and mode."""
+    """Every seed, threshold pair and mode not yet measured."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--every", type=int, default=100, help="steps between two refreshes")
     parser.add_argument("--work-dir", type=Path, default=None)
     options = parser.parse_args()
     work = options.work_dir or Path(tempfile.mkdtemp(prefix="on-policy-"))
-    rows = []
-    for seed in range(options.seeds):
+    work.mkdir(parents=True, exist_ok=True)
+    results = work / "results.jsonl"
+    for seed in options.seeds:
         root = work / f"seed{seed}"
         if not list(root.rglob("reference_logprobs.parquet")):
-            done = kedro(["--to-nodes=score_reference"], {"data_root": root, "task.seed": seed})
+            done = kedro(
+                ["--to-nodes=score_reference"], DATA | {"data_root": root, "task.seed": seed}
+            )
             if done.returncode:
                 raise SystemExit(done.stderr[-2000:])
-        for pair in PAIRS:
-            for mode in MODES:
-                rows.append(measure(root, seed, pair, mode, options.every))
-                print(rows[-1], flush=True)
-    show(rows)
+        for pair, mode in product(PAIRS, MODES):
+            if any(
+                (row["seed"], tuple(row["thresholds"]), row["mode"]) == (seed, pair, mode)
+                for row in read(results)
+            ):
+                continue
+            row = measure(root, seed, pair, mode, options.every)
+            print(row, flush=True)
+            with results.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+    show(read(results))
+
+
+def read(results: Path) -> list[dict[str, Any]]:
+    """All rows measured so far."""
+    return (
+        [json.loads(line) for line in results.read_text().splitlines()] if results.is_file() else []
+    )
 
 
 if __name__ == "__main__":

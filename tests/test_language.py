@@ -110,7 +110,7 @@ def stopped(model: Path | str, tmp_path: Path, **fit: Any) -> str:
     policy = TrainParams(fit=FitParams(**given | fit), work_dir=tmp_path)
     params = ReferenceParams(model=str(model), fit=FitParams(**given), work_dir=tmp_path)
     with pytest.raises(InputError) as caught:
-        make_reference(table(), 0, params, policy)
+        make_reference(table(), 0, params, policy, ("help", "harm"))
     assert not list(tmp_path.glob("reference-*"))
     assert "\n" not in str(caught.value)
     return str(caught.value)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.judges.base import Judge, compare
+from mopo_pipeline.judges.named import judge_named
 from mopo_pipeline.mopo.diagnosis import Finding
 from mopo_pipeline.parameters.evaluate import JudgeParams
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
@@ -113,18 +114,10 @@ def choose_judges(
     automatic = {"pocket": "pocket", "sampled": "text"}.get(source, "none")
     kind = automatic if params.rules == "auto" else params.rules
     judges: list[Judge] = []
-    if kind == "pocket":
-        from mopo_pipeline.judges.pocket import PocketRules
-
-        judges.append(PocketRules(objectives))
-    elif kind == "text":
-        from mopo_pipeline.judges.rules import TextRules
-
-        judges.append(TextRules(objectives))
+    if kind != "none":
+        judges.append(judge_named(kind, objectives))
     if params.reward_models:
-        from mopo_pipeline.judges.hub import RewardModelJudge
-
-        judges.append(RewardModelJudge(params.reward_models, objectives))
+        judges.append(judge_named("reward_models", objectives, reward_models=params.reward_models))
     if params.preference_model and model is not None:
         from mopo_pipeline.judges.preference import PreferenceModelJudge
 

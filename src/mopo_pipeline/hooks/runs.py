@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import platform
+import time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,6 +37,7 @@ class RunLogHook:
         self._folder = Path()
         self._parameters: dict[str, Any] = {}
         self._record: dict[str, Any] = {}
+        self._started: dict[str, float] = {}
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
@@ -56,6 +58,7 @@ class RunLogHook:
             "pipelines": run_params["pipeline_names"],
             "nodes": [node.name for node in pipeline.nodes],
             "finished_nodes": [],
+            "node_seconds": {},
             "parameters": self._parameters,
             "python": platform.python_version(),
             "platform": platform.platform(),
@@ -64,8 +67,15 @@ class RunLogHook:
         self._write()
 
     @hook_impl
+    def before_node_run(self, node: Any) -> None:
+        """Start a node's clock, its inputs loaded."""
+        self._started[node.name] = time.perf_counter()
+
+    @hook_impl
     def after_node_run(self, node: Any) -> None:
-        """Tell how far the run is."""
+        """Tell how far the run is, and how long the node took without loading and saving."""
+        seconds = time.perf_counter() - self._started[node.name]
+        self._record["node_seconds"][node.name] = round(seconds, 3)
         self._record["finished_nodes"].append(node.name)
         done, total = len(self._record["finished_nodes"]), len(self._record["nodes"])
         log.info("%s (%d of %d)", node.name, done, total)

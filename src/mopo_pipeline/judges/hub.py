@@ -89,7 +89,7 @@ class RewardModelJudge:
         absent = [o for o in objectives if o not in models]
         if absent:
             raise InputError(
-                f"evaluate.reward_models names no model for objective {absent[0]!r}; short names are "
+                f"reward_models names no model for objective {absent[0]!r}; short names are "
                 f"{sorted(REWARD_MODELS)}, or give a hub id"
             )
         self.objectives = objectives

@@ -39,8 +39,8 @@ class PocketRules:
                 table = pocket.scores(prompt)[:, self._columns]
             except KeyError:
                 raise InputError(
-                    f"{prompt_text(prompt)[:60]!r} is no prompt of the pocket task; judge it with "
-                    "evaluate.rules: none"
+                    f"{prompt_text(prompt)[:60]!r} is no prompt of the pocket task: choose another "
+                    "judge"
                 ) from None
             answer = pocket.parse(prompt, response)
             rows[i] = (

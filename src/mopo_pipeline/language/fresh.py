@@ -1,11 +1,13 @@
-"""Refresh by resampling: new responses from the policy, judged, weighted against the original data."""
+"""Refresh by resampling: new responses from the policy, judged against the original data."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+
+from mopo_pipeline.judges.base import Judge, win_rates_against
+from mopo_pipeline.language.processes import from_all
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -13,28 +15,25 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-class Scorer(Protocol):
-    """Anything that gives Bradley-Terry rewards (n, K) for new text."""
-
-    def scores(self, prompts: list[str], responses: list[str]) -> Array:
-        """Rewards, higher better, comparable within a prompt."""
-
-
 @dataclass(frozen=True)
 class FreshRows:
-    """Responses drawn at a refresh with their estimated win rates."""
+    """Responses drawn at a refresh.
+
+    Attributes:
+        prompts: n stored prompts, one per response.
+        responses: n texts.
+        groups: (n,) prompt index.
+    """
 
     prompts: list[str]
     responses: list[str]
-    win_rates: Array
     groups: NDArray[np.int64]
 
 
 def draw_fresh_rows(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
-    scorer: Scorer,
-    behaviour: dict[str, list[str]],
+    prompts: list[str],
     *,
     n_prompts: int,
     n_responses: int,
@@ -43,13 +42,12 @@ def draw_fresh_rows(
     seed: int,
     share: tuple[int, int] = (0, 1),
 ) -> FreshRows:
-    """Sample the policy on training prompts and estimate win rates against the original responses.
+    """Sample the policy on training prompts.
 
     Args:
         model: the policy now, the reference from here on.
         tokenizer: its tokenizer.
-        scorer: preference model or judge.
-        behaviour: original responses by stored prompt, the opponents.
+        prompts: stored prompts to choose from.
         n_prompts: prompts drawn, at most all.
         n_responses: responses per prompt.
         max_new_tokens: longest response.
@@ -59,16 +57,13 @@ def draw_fresh_rows(
     """
     from mopo_pipeline.language.generation import sample_responses
 
-    everything = list(behaviour)
     rng = np.random.default_rng([seed, 11])
-    chosen = np.sort(
-        rng.choice(len(everything), size=min(n_prompts, len(everything)), replace=False)
-    )
-    prompts = [everything[i] for i in chosen]
+    chosen = np.sort(rng.choice(len(prompts), size=min(n_prompts, len(prompts)), replace=False))
+    asked = [prompts[i] for i in chosen]
     samples = sample_responses(
         model,
         tokenizer,
-        prompts,
+        asked,
         n=n_responses,
         max_new_tokens=max_new_tokens,
         top_p=top_p,
@@ -76,13 +71,40 @@ def draw_fresh_rows(
         share=share,
         description="fresh responses",
     )
-    flat_prompts = [p for p, texts in zip(prompts, samples, strict=True) for _ in texts]
-    flat = [text for texts in samples for text in texts]
-    groups = np.repeat(np.arange(len(prompts)), [len(texts) for texts in samples])
-    rewards = scorer.scores(flat_prompts, flat)
-    win_rates = np.empty_like(rewards)
-    for group, prompt in enumerate(prompts):
-        opponents = scorer.scores([prompt] * len(behaviour[prompt]), behaviour[prompt])
-        own = rewards[groups == group]
-        win_rates[groups == group] = expit(own[:, None, :] - opponents[None, :, :]).mean(axis=1)
-    return FreshRows(flat_prompts, flat, win_rates, groups)
+    return FreshRows(
+        [prompt for prompt in asked for _ in range(n_responses)],
+        [text for texts in samples for text in texts],
+        np.repeat(np.arange(len(asked)), n_responses),
+    )
+
+
+def fresh_win_rates(
+    judge: Judge,
+    fresh: FreshRows,
+    behaviour: dict[str, list[str]],
+    known: NDArray[np.bool_],
+    share: tuple[int, int] = (0, 1),
+) -> Array:
+    """Win rates of fresh responses against the original ones; 0 for those that are not ``known``.
+
+    Args:
+        judge: scores the known responses and their opponents.
+        fresh: n responses.
+        behaviour: original responses by stored prompt, the opponents.
+        known: (n,) responses to judge; the others lose every comparison.
+        share: rank and number of processes that judge together, each its share of the prompts.
+
+    Returns:
+        (n, K) in [0, 1].
+    """
+    own = np.flatnonzero(known & (fresh.groups % share[1] == share[0]))
+    found = win_rates_against(
+        judge,
+        [fresh.prompts[i] for i in own],
+        [fresh.responses[i] for i in own],
+        [behaviour[fresh.prompts[i]] for i in own],
+    )
+    win_rates = np.zeros((len(known), len(judge.objectives)))
+    for rows, values in from_all((own, found)):
+        win_rates[rows] = values
+    return win_rates

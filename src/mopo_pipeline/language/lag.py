@@ -12,7 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mopo_pipeline.errors import MopoError
-from mopo_pipeline.mopo import Comparisons, InfeasibleThresholdsError, solve_dual
+from mopo_pipeline.mopo import (
+    Comparisons,
+    InfeasibleThresholdsError,
+    effective_share,
+    solve_dual,
+)
 
 Array = NDArray[np.float64]
 
@@ -34,6 +39,7 @@ class DualProblem:
         comparisons: of the training rows, for the robust bound.
         multipliers, bounds: (K-1,) of the plan.
         margins: (K-1,) planned value less its bound, what label noise costs.
+        confidence: of the plan, one-sided; .5 where a fixed epsilon replaced it.
     """
 
     objectives: tuple[str, ...]
@@ -48,6 +54,7 @@ class DualProblem:
     multipliers: Array
     bounds: Array
     margins: Array
+    confidence: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -128,7 +135,7 @@ def refresh(
     """
     moved = replace(state, lagged_logprob=state.pending_logprob, pending_logprob=policy_logprob)
     mass = lagged_mass(moved, max_ratio)
-    ess = float(mass.sum() ** 2 / (mass @ mass) / mass.size)
+    ess = effective_share(mass)
     if ess < min_ess:
         raise TrainingStoppedError(
             f"the lagged reference leaves {ess:.1%} of the rows effective (limit {min_ess:.1%}): lengthen train.lag.every, "

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.export import export_policy, fingerprint
 from mopo_pipeline.language.lag import DualProblem
 from mopo_pipeline.language.loading import model_digest
 from mopo_pipeline.language.reference import check_logprobs
+from mopo_pipeline.language.resample import try_judge
 from mopo_pipeline.language.run import TrainingRun, train
 from mopo_pipeline.mopo import Comparisons
 from mopo_pipeline.parameters.base import TaskParams
@@ -37,8 +37,8 @@ def extract_policy(
         what the diagnosis of the run found.
 
     Raises:
-        InputError: log-probabilities of another reference, text or context, or fresh responses without a preference
-            model.
+        InputError: log-probabilities of another reference, text or context, or a judge of fresh
+            responses that cannot judge.
         TrainingStoppedError: training could not usefully go on; checkpoints are kept.
     """
     check_logprobs(
@@ -59,15 +59,11 @@ def extract_policy(
         validate="one_to_one",
     )
     problem = dual_problem(rows, win_rates, comparisons, predictions, plan)
+    table = rows[["prompt", "response", "weight"]].assign(reference_logprob=rows["logprob"])
     scorer = None
     if params.lag.on_policy:
-        if not (preference_model / "preference_model.json").is_file():
-            raise InputError(
-                "train.lag.on_policy needs a preference model to judge fresh responses: set "
-                "preferences.win_rates.method to preference_model"
-            )
-        scorer = preference_model
-    table = rows[["prompt", "response", "weight"]].assign(reference_logprob=rows["logprob"])
+        scorer = preference_model if params.lag.judge == "preference_model" else None
+        try_judge(params.lag, problem.objectives, scorer, table)
     run = TrainingRun(
         "policy",
         reference_policy,
@@ -134,6 +130,7 @@ def dual_problem(
         epsilon=plan["epsilon"],
         pooling=float(plan["pooling"]),
         variant=plan["variant"],
+        confidence=plan["confidence"] or 0.5,
         comparisons=compared,
         multipliers=array("multipliers"),
         bounds=bounds,

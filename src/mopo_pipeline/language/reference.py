@@ -14,6 +14,7 @@ from mopo_pipeline.language.checkpoints import MANIFEST
 from mopo_pipeline.language.launch import check_fit
 from mopo_pipeline.language.loading import load_model, load_tokenizer, materialise, model_digest
 from mopo_pipeline.language.logprobs import sequence_logprobs
+from mopo_pipeline.language.resample import try_judge
 from mopo_pipeline.language.run import TrainingRun, train
 from mopo_pipeline.language.scratch import build_model, build_tokenizer
 from mopo_pipeline.language.tokens import prompt_ids
@@ -27,19 +28,25 @@ KEY, SCORED = "row_fingerprint", ("logprob", "n_tokens", "truncated")
 
 
 def make_reference(
-    responses: pd.DataFrame, seed: int, params: ReferenceParams, policy: TrainParams
+    responses: pd.DataFrame,
+    seed: int,
+    params: ReferenceParams,
+    policy: TrainParams,
+    objectives: tuple[str, ...],
 ) -> tuple[Path, pd.DataFrame]:
     """A complete model directory, and the training log (empty where nothing was trained).
 
     What would stop either training run is found first: ``policy`` is checked along with ``params``.
 
     Raises:
-        InputError: ``params.model`` is no model, a prompt that fills the context, or a fit this data
-            or this machine cannot do.
+        InputError: ``params.model`` is no model, a prompt that fills the context, a fit this data
+            or this machine cannot do, or a judge of fresh responses that cannot judge.
     """
     params.work_dir.mkdir(parents=True, exist_ok=True)
     rows = responses.loc[responses["split"] == "train", ["prompt", "response"]]
     check_fit(policy.fit, "train.fit", len(rows))
+    if policy.lag.on_policy and policy.lag.judge != "preference_model":
+        try_judge(policy.lag, objectives, None, rows)
     if params.train:
         check_fit(params.fit, "reference.fit", len(rows))
     with tempfile.TemporaryDirectory(prefix=".initial-", dir=params.work_dir) as scratch:
@@ -99,7 +106,11 @@ def reference_logprobs(
     path = work_dir / f"logprobs-{fingerprint[:12]}-{max_length}-{dtype}.parquet"
     known = pd.read_parquet(path) if path.is_file() else pd.DataFrame(columns=[KEY, *SCORED])
     missing = ~keys.isin(known[KEY]) & ~keys.duplicated()
-    log.info("%d of %d log-probabilities are known", len(keys) - int(missing.sum()), len(keys))
+    log.info(
+        "log-probabilities to compute: %d of %d distinct rows",
+        int(missing.sum()),
+        int((~keys.duplicated()).sum()),
+    )
     if missing.any():
         model, tokenizer = load_model(model_dir, dtype=dtype)
         found = sequence_logprobs(

@@ -23,6 +23,7 @@ from mopo_pipeline.language.packing import pack, split_by_prompt
 from mopo_pipeline.language.schedule import RowSchedule, responses_together
 from mopo_pipeline.language.sharing import hidden_size, response_logprobs, sharing_allowed
 from mopo_pipeline.language.tokens import EncodedRows
+from mopo_pipeline.mopo import effective_share
 
 STATE_FILE, FRESH_FILE = "mopo_state.safetensors", "fresh_rows.json"
 NEGLIGIBLE = 1e-6
@@ -152,8 +153,7 @@ class WeightedTrainer(Trainer):
             ).tolist()
             if np.isfinite(state.initial_logprob).all():
                 logs["kl_to_reference"] = divergence
-            total = state.weights.sum()
-            logs["ess"] = float(total**2 / (state.weights @ state.weights) / state.weights.size)
+            logs["ess"] = effective_share(state.weights)
             logs["reference_ess"], logs["refreshes"] = state.ess, float(state.refreshes)
             logs["support"] = state.support
             for name, multiplier, threshold in zip(

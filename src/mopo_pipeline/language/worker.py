@@ -16,17 +16,17 @@ from safetensors import SafetensorError
 
 from mopo_pipeline.errors import InputError, MopoError
 from mopo_pipeline.language.checkpoints import last_complete_checkpoint, seal, write_error
-from mopo_pipeline.language.fresh import FreshRows, draw_fresh_rows
-from mopo_pipeline.language.lag import DualProblem, LagState, TrainingStoppedError, refresh
+from mopo_pipeline.language.lag import DualProblem, LagState, refresh
 from mopo_pipeline.language.launch import record_failure
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.problem_files import read_problem
-from mopo_pipeline.language.processes import from_first, rank_and_world, shared_out, sole_run
+from mopo_pipeline.language.processes import from_first, rank_and_world, sole_run
+from mopo_pipeline.language.resample import resample_refresh
 from mopo_pipeline.language.schedule import RowSchedule
 from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.language.trainer import ProgressCallback, RefreshCallback, WeightedTrainer
 from mopo_pipeline.language.watch import DiagnosisCallback, training_findings
-from mopo_pipeline.mopo import InfeasibleThresholdsError, Limits, solve_dual
+from mopo_pipeline.mopo import Limits, tempered
 from mopo_pipeline.parameters.train import FitParams, LagParams, LoraParams
 from mopo_pipeline.progress import progress_bar
 
@@ -62,9 +62,10 @@ def prepare_trainer(
     table = pd.read_parquet(directory / "rows.parquet")
     rows = encode(tokenizer, table["prompt"].tolist(), table["response"].tolist(), fit.max_length)
     problem = read_problem(directory)
-    trainer = build_trainer(
-        directory, spec, fit, model, tokenizer, rows, initial_state(table, problem), problem
-    )
+    state = initial_state(table, problem)
+    if lag.on_policy:
+        state = replace(state, weights=tempered(state.weights, lag.target_ess))
+    trainer = build_trainer(directory, spec, fit, model, tokenizer, rows, state, problem)
     if problem is not None:
         limits = Limits(min_ess=lag.min_ess, max_multiplier=lag.max_multiplier)
         trainer.add_callback(DiagnosisCallback(problem.objectives, lag.every, limits))
@@ -191,109 +192,6 @@ def offline_refresh(
         max_multiplier=lag.max_multiplier,
     )
     trainer.take_rows(trainer.rows, from_first(state))
-
-
-def resample_refresh(
-    trainer: WeightedTrainer,
-    problem: DualProblem,
-    lag: LagParams,
-    spec: dict[str, Any],
-    table: pd.DataFrame,
-    tokenizer: Any,
-    fit: FitParams,
-) -> None:
-    """Draw fresh responses from the policy, solve the duals on them, train on them."""
-    from mopo_pipeline.preferences.model import PreferenceModel
-
-    count = trainer.lag_state.refreshes + 1
-    behaviour = table.groupby("prompt", sort=False)["response"].apply(list).to_dict()
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    # A model shared out among processes generates in step: all draw the same, and the first one's counts.
-    share = (0, 1) if shared_out(model) else rank_and_world()
-    fresh = draw_fresh_rows(
-        model,
-        tokenizer,
-        PreferenceModel.load(Path(spec["scorer"])),
-        behaviour,
-        n_prompts=lag.fresh_prompts,
-        n_responses=lag.fresh_responses,
-        max_new_tokens=lag.max_new_tokens,
-        top_p=lag.top_p,
-        seed=spec["seed"] * 1009 + count,
-        share=share,
-    )
-    fresh = from_first(fresh)
-    rows = encode(tokenizer, fresh.prompts, fresh.responses, fit.max_length)
-    known = like_the_data(trainer, model, rows, table, lag, spec)
-    fresh = replace(fresh, win_rates=np.where(known[:, None], fresh.win_rates, 0.0))
-    thresholds = (
-        trainer.lag_state.thresholds if lag.beta is None else lag.beta * trainer.lag_state.bounds
-    )
-    state = from_first(solve_fresh(trainer.lag_state, problem, fresh, thresholds))
-    state = replace(state, support=float(known.mean()))
-    trainer.fresh = {"prompts": fresh.prompts, "responses": fresh.responses}
-    trainer.take_rows(rows, state)
-    logprob = trainer.logprobs_now()
-    trainer.lag_state = replace(
-        state, initial_logprob=logprob, lagged_logprob=logprob, pending_logprob=logprob
-    )
-
-
-def like_the_data(
-    trainer: WeightedTrainer,
-    model: Any,
-    rows: EncodedRows,
-    table: pd.DataFrame,
-    lag: LagParams,
-    spec: dict[str, Any],
-) -> NDArray[np.bool_]:
-    """Which fresh rows the first reference finds no less likely than (almost) all of the data's own.
-
-    The rest is unlike anything the win rates were learned from. It counts as losing every
-    comparison, the least a win rate can be, so that a policy cannot gain by leaving the data.
-    """
-    own = table["reference_logprob"].to_numpy(dtype=np.float64)
-    if lag.support_quantile is None or not np.isfinite(own).all():
-        return np.ones(len(rows.ids), dtype=bool)
-    description = "fresh responses under the first reference"
-    if spec["lora"] is not None:
-        with model.disable_adapter():
-            logprob = trainer.score(model, rows, description)
-    else:
-        first, _ = load_model(spec["model"], device="cpu")
-        logprob = trainer.score(first.to(trainer.args.device), rows, description)
-    known: NDArray[np.bool_] = logprob >= np.quantile(own, lag.support_quantile)
-    return known
-
-
-def solve_fresh(
-    state: LagState, problem: DualProblem, fresh: FreshRows, thresholds: np.ndarray
-) -> LagState:
-    """Weights of fresh rows; the margin the plan kept for label noise is kept here."""
-    margin = problem.margins
-    try:
-        solution = solve_dual(
-            fresh.win_rates,
-            thresholds + margin,
-            tau=problem.tau,
-            groups=fresh.groups,
-            pooling=problem.pooling,
-            variant=problem.variant,
-        )
-    except InfeasibleThresholdsError as error:
-        raise TrainingStoppedError(
-            f"fresh responses of the policy can no longer meet the thresholds: {error}"
-        ) from error
-    weights = solution.ratio / solution.ratio.mean()
-    return replace(
-        state,
-        weights=weights,
-        multipliers=solution.multipliers,
-        thresholds=thresholds,
-        bounds=solution.values[1:] - margin,
-        ess=1.0,
-        refreshes=state.refreshes + 1,
-    )
 
 
 def finish(

@@ -10,6 +10,7 @@ from mopo_pipeline.mopo.feasibility import attainable_range
 from mopo_pipeline.mopo.pooling import choose_pooling
 from mopo_pipeline.mopo.stochastic import StochasticRun, run_stochastic
 from mopo_pipeline.mopo.tabular import TabularRun, run_tabular
+from mopo_pipeline.mopo.tempering import effective_share, tempered
 
 __all__ = [
     "Comparisons",
@@ -26,10 +27,12 @@ __all__ = [
     "choose_pooling",
     "diagnose_plan",
     "diagnose_run",
+    "effective_share",
     "epsilon_for_confidence",
     "lower_bound",
     "rank_agreement",
     "run_stochastic",
     "run_tabular",
     "solve_dual",
+    "tempered",
 ]

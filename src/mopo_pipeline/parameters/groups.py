@@ -46,9 +46,22 @@ def validate_parameters(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             resolved[name] = model.model_validate(raw[name]).model_dump(mode="json")
         except ValidationError as error:
             mistakes += [_describe(name, model, fault) for fault in error.errors()]
+    if not mistakes:
+        mistakes += _contradictions(resolved)
     if mistakes:
         raise InputError("parameters: " + "; ".join(mistakes))
     return resolved
+
+
+def _contradictions(resolved: Mapping[str, Any]) -> list[str]:
+    """What no group can see alone."""
+    lag, method = resolved["train"]["lag"], resolved["preferences"]["win_rates"]["method"]
+    if lag["on_policy"] and lag["judge"] == "preference_model" and method != "preference_model":
+        return [
+            f"train.lag.judge is 'preference_model', but preferences.win_rates.method {method!r} fits none: "
+            "set the method to preference_model or choose another judge"
+        ]
+    return []
 
 
 def _describe(group: str, model: type[StrictModel], fault: Any) -> str:

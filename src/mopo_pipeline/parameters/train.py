@@ -7,6 +7,8 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 
 from mopo_pipeline.parameters.base import StrictModel
 
+JudgeName = Literal["preference_model", "reward_models", "pocket", "text"]
+
 
 class ScratchParams(StrictModel):
     """A decoder trained from nothing on the task's own words."""
@@ -60,6 +62,8 @@ class LagParams(StrictModel):
 
     every: PositiveInt | None = None
     on_policy: bool = False
+    judge: JudgeName = "preference_model"
+    reward_models: dict[str, str] = {}
     beta: float | None = Field(default=None, gt=0.0, le=1.0)
     max_ratio: PositiveFloat = 20.0
     fresh_prompts: PositiveInt = 128
@@ -67,6 +71,7 @@ class LagParams(StrictModel):
     max_new_tokens: PositiveInt = 64
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     support_quantile: float | None = Field(default=0.001, ge=0.0, lt=1.0)
+    target_ess: float = Field(default=0.5, ge=0.0, lt=1.0)
     min_ess: NonNegativeFloat = 0.05
     max_multiplier: PositiveFloat = 100.0
 

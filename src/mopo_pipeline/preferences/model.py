@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences.features import EncoderFeatures, WordFeatures, features_from_state
 
@@ -71,7 +72,16 @@ class PreferenceModel:
 
     @classmethod
     def load(cls, directory: Path) -> "PreferenceModel":
-        """Read what ``save`` wrote."""
+        """Read what ``save`` wrote.
+
+        Raises:
+            InputError: no model lies there.
+        """
+        if not (directory / _CONFIG).is_file():
+            raise InputError(
+                f"{directory} holds no preference model: set preferences.win_rates.method to preference_model and run "
+                "kedro run --nodes=estimate_win_rates"
+            )
         import torch
         from safetensors.numpy import load_file
 

@@ -23,7 +23,7 @@ def train_reference(
     """
     from mopo_pipeline.language.reference import make_reference
 
-    return make_reference(responses, task.seed, params, policy)
+    return make_reference(responses, task.seed, params, policy, task.names)
 
 
 def score_reference(
