@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from safetensors.numpy import load_file
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.launch import TrainingFailedError, check_fit, plan_launch
 from mopo_pipeline.language.run import TrainingRun, prepare, train
-from mopo_pipeline.parameters.train import FitParams
+from mopo_pipeline.parameters.train import FitParams, LagParams
 from tiny_training import FIT, tiny_model, tiny_run, with_fit
 
 PROJECT = Path(__file__).parents[1]
@@ -73,6 +74,28 @@ def test_another_global_batch_takes_another_trajectory(
     """Negative control of the comparisons with one process."""
     result = train(with_fit(run, batch_size=4), tmp_path)
     assert largest_difference(alone, result.directory) > 0.01
+
+
+@pytest.mark.slow
+def test_two_processes_draw_and_judge_the_fresh_responses_of_one(
+    run: TrainingRun, tmp_path: Path
+) -> None:
+    assert run.problem is not None
+    problem = replace(
+        run.problem, objectives=("readability", "brevity"), thresholds=np.array([0.3])
+    )
+    lag = LagParams(
+        every=4, on_policy=True, judge="text", min_ess=0.0, fresh_prompts=8, fresh_responses=4,
+        max_new_tokens=8,
+    )  # fmt: skip
+    fresh = replace(run, lag=lag, problem=problem)
+    one = train(fresh, tmp_path / "one").directory
+    two = train(with_fit(fresh, processes=2), tmp_path / "two").directory
+    texts = [
+        json.loads((d.parent / "checkpoint-8/fresh_rows.json").read_text()) for d in (one, two)
+    ]
+    assert texts[0] == texts[1]
+    assert largest_difference(one, two) < 1e-4
 
 
 @pytest.mark.slow

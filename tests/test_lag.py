@@ -9,16 +9,26 @@ import numpy as np
 import pytest
 from transformers import TrainerCallback
 
-from mopo_pipeline.language import worker
-from mopo_pipeline.language.lag import DualProblem, LagState, lagged_mass, refresh
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.language import resample, worker
+from mopo_pipeline.language.fresh import FreshRows, fresh_win_rates
+from mopo_pipeline.language.lag import (
+    DualProblem,
+    LagState,
+    TrainingStoppedError,
+    lagged_mass,
+    period_rows,
+    refresh,
+)
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.logprobs import sequence_logprobs
 from mopo_pipeline.language.run import TrainingRun, prepare, train
 from mopo_pipeline.language.trainer import WeightedTrainer
-from mopo_pipeline.mopo import solve_dual
+from mopo_pipeline.mopo import Comparisons, JudgeError, effective_share, solve_dual
 from mopo_pipeline.parameters.train import FitParams, LagParams, LoraParams
 from tiny_training import tiny_model, tiny_run
 
+EVERY_ROW = np.ones(40, dtype=bool)
 LIMITS = {"max_ratio": 20.0, "min_ess": 0.0, "max_multiplier": 1e6}
 
 
@@ -65,12 +75,11 @@ def solved(problem: DualProblem, mass: np.ndarray, thresholds: np.ndarray) -> An
 def test_the_reference_is_the_policy_of_one_lag_ago(
     run: TrainingRun, tmp_path: Path, lora: LoraParams | None, beta: float | None
 ) -> None:
-    lag = LagParams(every=3, min_ess=0.0, max_ratio=3.0, beta=beta)
-    state = trained(replace(run, lora=lora, lag=lag), tmp_path, {3, 6}).lag_state
+    lag = LagParams(every=3, min_ess=0.0, max_ratio=3.0, beta=beta, rows=40)
+    state = trained(replace(run, lora=lora, lag=lag), tmp_path, {3}).lag_state
     initial = run.rows["reference_logprob"].to_numpy()
     assert state.refreshes == 2
     np.testing.assert_allclose(state.lagged_logprob, logprobs(run, tmp_path / "3"), atol=1e-4)
-    np.testing.assert_allclose(state.pending_logprob, logprobs(run, tmp_path / "6"), atol=1e-4)
     assert np.abs(state.lagged_logprob - initial).max() > 0.05
 
     assert run.problem is not None
@@ -88,12 +97,78 @@ def test_the_reference_is_the_policy_of_one_lag_ago(
     assert state.multipliers[0] > 0.01
 
 
+@pytest.mark.parametrize("lora", [None, LoraParams(r=4, alpha=8)], ids=["full", "lora"])
+def test_a_period_trains_on_its_rows_with_the_reference_of_one_lag_ago(
+    run: TrainingRun, tmp_path: Path, lora: LoraParams | None
+) -> None:
+    """Rows of the second period carry the policy of step 3 and the duals of those rows alone."""
+    lag = LagParams(every=3, min_ess=0.0, rows=15)
+    trainer = trained(replace(run, lora=lora, lag=lag), tmp_path, {3})
+    assert run.problem is not None
+    state, groups = trainer.lag_state, run.problem.groups
+    active = period_rows(groups, 15, run.seed, 2)
+    assert active.sum() == 15
+    np.testing.assert_array_equal(state.active, active)
+    gap = logprobs(run, tmp_path / "3") - state.initial_logprob
+    ratio = np.minimum(np.exp(gap[active]), lag.max_ratio)
+    mass = ratio / ratio.mean()
+    exact = solve_dual(
+        run.problem.win_rates[active], run.problem.thresholds, tau=run.problem.tau, reference=mass,
+        groups=groups[active],
+    )  # fmt: skip
+    weights = mass * exact.ratio
+    np.testing.assert_allclose(state.weights[active], weights / weights.mean(), rtol=2e-3)
+    assert (state.weights[~active] == 0).all()
+    drawn = trainer.schedule.rows(np.arange(6 * 8, 8 * 8))
+    assert active[drawn].all()
+
+
+def test_periods_go_round_all_prompts_and_take_them_whole() -> None:
+    groups = np.repeat(np.arange(50), np.random.default_rng(0).integers(1, 9, 50))
+    visits = np.zeros(groups.size)
+    for period in range(groups.size):
+        rows = period_rows(groups, 40, 3, period)
+        assert 33 <= rows.sum() <= 48
+        assert all(rows[groups == g].all() or not rows[groups == g].any() for g in range(50))
+        visits += rows
+    assert visits.min() == visits.max() == 40
+    assert (period_rows(groups, 40, 3, 1) != period_rows(groups, 40, 4, 1)).any()
+    assert period_rows(groups, 1, 3, 5).any()
+    assert period_rows(groups, groups.size, 3, 5).all()
+
+
+def test_a_problem_restricted_to_prompts_is_the_problem_of_those_prompts() -> None:
+    win_rates, groups = fresh_sample()
+    rng = np.random.default_rng(2)
+    first = rng.integers(320, size=400)
+    second = first // 8 * 8 + rng.integers(8, size=400)
+    compared = Comparisons(first, second, rng.integers(2, size=(400, 3)).astype(float))
+    whole = replace(
+        fresh_problem([0.55, 0.5]), win_rates=win_rates, groups=groups, comparisons=compared,
+        epsilon=0.01,
+    )  # fmt: skip
+    rows = groups >= 30
+    part = whole.restricted(rows)
+    kept = first >= 240
+    own = Comparisons(first[kept] - 240, second[kept] - 240, np.asarray(compared.labels)[kept])
+    arguments = {"tau": 0.3, "epsilon": part.epsilon}
+    one = solve_dual(
+        part.win_rates, [0.4, 0.4], groups=part.groups, comparisons=part.comparisons, **arguments
+    )
+    two = solve_dual(win_rates[240:], [0.4, 0.4], groups=groups[240:], comparisons=own, **arguments)
+    np.testing.assert_array_equal(one.ratio, two.ratio)
+    assert whole.restricted(np.ones(320, dtype=bool)) is whole
+    alone = replace(whole, comparisons=Comparisons([0], [1], [[1.0, 0.0, 1.0]])).restricted(rows)
+    assert (alone.comparisons, alone.epsilon) == (None, 0.0)
+
+
 def planned(run: TrainingRun) -> LagState:
     directory_free = run.rows["reference_logprob"].to_numpy()
     assert run.problem is not None
     return LagState(
         run.rows["weight"].to_numpy(), directory_free, directory_free, directory_free,
         run.problem.multipliers, run.problem.thresholds, run.problem.bounds,
+        run.problem.values, EVERY_ROW,
     )  # fmt: skip
 
 
@@ -101,28 +176,38 @@ def test_a_policy_that_is_the_reference_has_ratio_exactly_one(run: TrainingRun) 
     state = planned(run)
     assert run.problem is not None
     for _ in range(3):
-        state = refresh(state, run.problem, state.initial_logprob, beta=None, **LIMITS)
+        state = refresh(state, run.problem, state.initial_logprob, EVERY_ROW, beta=None, **LIMITS)
         assert (lagged_mass(state, 20.0) == 1.0).all()
         assert state.ess == 1.0
         np.testing.assert_allclose(state.weights, planned(run).weights, rtol=1e-9)
     moved = refresh(
-        state, run.problem, state.initial_logprob - np.arange(40) / 40, beta=None, **LIMITS
+        state,
+        run.problem,
+        state.initial_logprob - np.arange(40) / 40,
+        EVERY_ROW,
+        beta=None,
+        **LIMITS,
     )
-    moved = refresh(moved, run.problem, state.initial_logprob, beta=None, **LIMITS)
+    moved = refresh(moved, run.problem, state.initial_logprob, EVERY_ROW, beta=None, **LIMITS)
     assert np.abs(moved.weights - planned(run).weights).max() > 0.05
 
 
 def test_an_untrained_adapter_leaves_the_planned_weights(run: TrainingRun, tmp_path: Path) -> None:
     still = replace(
-        run, lora=LoraParams(r=4, alpha=8), fit=run.fit.model_copy(update={"learning_rate": 1e-12})
+        run,
+        lora=LoraParams(r=4, alpha=8),
+        lag=LagParams(every=3, rows=40),
+        fit=run.fit.model_copy(update={"learning_rate": 1e-12}),
     )
     state = trained(still, tmp_path, set()).lag_state
     assert state.refreshes == 2
     np.testing.assert_allclose(state.weights, planned(run).weights, rtol=1e-3)
 
 
-class LengthScorer:
-    """Rewards: long answers help, short ones are harmless."""
+class LengthJudge:
+    """Long answers help, short ones are harmless."""
+
+    name, objectives, link = "length", ("help", "harm"), "logistic"
 
     def scores(self, prompts: list[str], responses: list[str]) -> np.ndarray:
         words = np.array([len(text.split()) for text in responses], dtype=float)
@@ -130,22 +215,18 @@ class LengthScorer:
 
 
 @pytest.fixture
-def scorer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    from mopo_pipeline.preferences.model import PreferenceModel
-
-    monkeypatch.setattr(PreferenceModel, "load", staticmethod(lambda _: LengthScorer()))
-    return tmp_path
+def judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resample, "judge_named", lambda *_, **__: LengthJudge())
 
 
-def test_fresh_responses_are_decided_by_the_seed(
-    run: TrainingRun, tmp_path: Path, scorer: Path
-) -> None:
+@pytest.mark.usefixtures("judged")
+def test_fresh_responses_are_decided_by_the_seed(run: TrainingRun, tmp_path: Path) -> None:
     lag = LagParams(
         every=3, on_policy=True, min_ess=0.0, fresh_prompts=4, fresh_responses=4, max_new_tokens=6
     )
     assert run.problem is not None
     problem = replace(run.problem, thresholds=np.array([0.3]))
-    fresh = replace(run, lag=lag, scorer=scorer, problem=problem)
+    fresh = replace(run, lag=lag, problem=problem)
     results = [
         train(replace(fresh, seed=seed), tmp_path / str(name)).directory.parent
         for name, seed in (("one", 0), ("two", 0), ("other", 1))
@@ -157,9 +238,10 @@ def test_fresh_responses_are_decided_by_the_seed(
     assert texts[0] != texts[2]
 
 
+@pytest.mark.usefixtures("judged")
 @pytest.mark.parametrize("lora", [None, LoraParams(r=4, alpha=8)], ids=["full", "lora"])
 def test_fresh_text_unlike_the_data_counts_as_losing(
-    run: TrainingRun, tmp_path: Path, scorer: Path, lora: LoraParams | None
+    run: TrainingRun, tmp_path: Path, lora: LoraParams | None
 ) -> None:
     """Half of the data is less likely than its median, so half or more of what is drawn is refused."""
     lag = LagParams(
@@ -168,7 +250,7 @@ def test_fresh_text_unlike_the_data_counts_as_losing(
     )  # fmt: skip
     assert run.problem is not None
     problem = replace(run.problem, thresholds=np.array([0.05]))
-    fresh = replace(run, lag=lag, lora=lora, scorer=scorer, problem=problem)
+    fresh = replace(run, lag=lag, lora=lora, problem=problem)
     trainer = trained(fresh, tmp_path / "half", set())
     first, _ = load_model(run.model)
     cut = np.quantile(run.rows["reference_logprob"], 0.5)
@@ -183,3 +265,145 @@ def test_fresh_text_unlike_the_data_counts_as_losing(
         assert (state.weights[own & known] > refused.max(initial=0.0)).all()
     free = replace(fresh, lag=lag.model_copy(update={"support_quantile": None}))
     assert trained(free, tmp_path / "all", set()).lag_state.support == 1.0
+
+
+def fresh_problem(thresholds: list[float], confidence: float = 0.5) -> DualProblem:
+    """Thresholds over three objectives, no label noise."""
+    zeros = np.zeros(2)
+    return DualProblem(
+        ("help", "harm", "short"), np.zeros((0, 3)), np.zeros(0, dtype=np.int64),
+        np.array(thresholds), 0.1, 0.0, 0.0, "lagrangian", None, zeros, zeros, zeros, confidence,
+    )  # fmt: skip
+
+
+NO_ERROR = JudgeError(np.zeros(2), np.zeros(2))
+
+
+def fresh_sample(prompts: int = 40, each: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(5)
+    win_rates = rng.uniform(0.1, 0.9, (prompts * each, 3))
+    win_rates[:, 1] += 0.1 * np.repeat(rng.normal(size=prompts), each)
+    return np.clip(win_rates, 0, 1), np.repeat(np.arange(prompts), each)
+
+
+def resolved(
+    problem: DualProblem,
+    win_rates: np.ndarray,
+    groups: np.ndarray,
+    lag: LagParams,
+    error: JudgeError = NO_ERROR,
+) -> LagState:
+    empty = np.zeros(0)
+    start = LagState(
+        empty, empty, empty, empty, problem.multipliers, problem.thresholds, problem.bounds,
+        problem.values, EVERY_ROW,
+    )  # fmt: skip
+    return resample.solve_fresh(start, problem, win_rates, groups, error, lag)
+
+
+def test_without_confidence_or_limit_fresh_weights_are_the_dual_s_ratio() -> None:
+    win_rates, groups = fresh_sample()
+    lag = LagParams(every=1, on_policy=True, target_ess=0.0)
+    state = resolved(fresh_problem([0.6, 0.55]), win_rates, groups, lag)
+    exact = solve_dual(win_rates, np.array([0.6, 0.55]), tau=0.1, groups=groups)
+    np.testing.assert_allclose(state.weights, exact.ratio / exact.ratio.mean(), rtol=1e-9)
+    np.testing.assert_allclose(state.bounds, exact.values[1:], rtol=1e-9)
+
+
+def test_fresh_thresholds_are_raised_by_how_prompts_differ() -> None:
+    """The bound of the values per prompt, self-normalised, lies on the threshold at the confidence."""
+    win_rates, groups = fresh_sample()
+    lag = LagParams(every=1, on_policy=True, target_ess=0.0)
+    state = resolved(fresh_problem([0.6, 0.55], 0.95), win_rates, groups, lag)
+    np.testing.assert_allclose(state.bounds, [0.6, 0.55], atol=2e-4)
+    weights = state.weights.reshape(40, 8)
+    for k, threshold in ((1, 0.6), (2, 0.55)):
+        values = (weights * win_rates[:, k].reshape(40, 8)).sum(1) / weights.sum(1)
+        normal = values.mean() - 1.645 * values.std() / np.sqrt(40)
+        assert normal == pytest.approx(threshold, abs=2e-3)
+    free = resolved(fresh_problem([0.6, 0.55], 0.5), win_rates, groups, lag)
+    assert (state.multipliers > free.multipliers).all()
+
+
+def reached(state: LagState, win_rates: np.ndarray) -> np.ndarray:
+    return state.weights @ win_rates[:, 1:] / state.weights.sum()
+
+
+def test_fresh_thresholds_are_raised_by_the_judge_s_bias_and_its_noise() -> None:
+    win_rates, groups = fresh_sample()
+    lag = LagParams(every=1, on_policy=True, target_ess=0.0)
+    error = JudgeError(np.array([0.03, -0.02]), np.array([0.01, 0.0]))
+    state = resolved(fresh_problem([0.6, 0.55]), win_rates, groups, lag, error)
+    np.testing.assert_allclose(reached(state, win_rates), [0.64, 0.53], atol=1e-6)
+    np.testing.assert_allclose(state.bounds, [0.6, 0.55], atol=1e-6)
+    np.testing.assert_allclose(state.targets, reached(state, win_rates))
+
+
+def test_fresh_thresholds_are_raised_by_what_the_policy_fell_short_of() -> None:
+    win_rates, groups = fresh_sample()
+    lag = LagParams(every=1, on_policy=True, target_ess=0.0)
+    drawn = win_rates[:, 1:].mean(axis=0)
+    problem = replace(fresh_problem([0.6, 0.55]), values=drawn + np.array([0.02, -0.05]))
+    state = resolved(problem, win_rates, groups, lag)
+    np.testing.assert_allclose(reached(state, win_rates), [0.62, 0.55], atol=1e-6)
+
+
+def test_margins_give_way_where_fresh_rows_leave_no_room_for_them() -> None:
+    win_rates, groups = fresh_sample()
+    most = win_rates[:, 1].reshape(40, 8).max(axis=1).mean()
+    lag = LagParams(every=1, on_policy=True, target_ess=0.0)
+    near = fresh_problem([most - 0.01, 0.0])
+    error = JudgeError(np.array([0.015, 0.0]), np.zeros(2))
+    state = resolved(near, win_rates, groups, lag, error)
+    assert reached(state, win_rates)[0] == pytest.approx(most - 0.01 + 0.0075, abs=1e-5)
+    with pytest.raises(TrainingStoppedError, match="can no longer meet the thresholds"):
+        resolved(fresh_problem([most + 0.01, 0.0]), win_rates, groups, lag)
+
+
+def test_a_step_on_too_few_rows_is_shortened() -> None:
+    win_rates, groups = fresh_sample()
+    tight = fresh_problem([0.75, 0.55])
+    whole, bounded = (
+        resolved(tight, win_rates, groups, LagParams(every=1, on_policy=True, target_ess=share))
+        for share in (0.0, 0.5)
+    )
+    assert effective_share(whole.weights) < 0.4
+    assert effective_share(bounded.weights) == pytest.approx(0.5, abs=1e-6)
+    np.testing.assert_array_equal(whole.multipliers, bounded.multipliers)
+
+
+class FailingJudge(LengthJudge):
+    def scores(self, prompts: list[str], responses: list[str]) -> np.ndarray:
+        return np.full((len(responses), 2), np.nan)
+
+
+def test_a_judge_that_cannot_judge_stops_before_any_training(
+    run: TrainingRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lag = LagParams(every=1, on_policy=True, judge="reward_models", reward_models={"help": "x"})
+    with pytest.raises(InputError, match="no model for objective 'harm'"):
+        resample.try_judge(lag, ("help", "harm"), None, run.rows)
+    with pytest.raises(InputError, match="no prompt of the pocket task"):
+        pocket = lag.model_copy(update={"judge": "pocket"})
+        resample.try_judge(pocket, ("helpfulness", "harmlessness"), None, run.rows)
+    monkeypatch.setattr(resample, "judge_named", lambda *_, **__: FailingJudge())
+    with pytest.raises(InputError, match="gave nan for objective 'help'"):
+        resample.try_judge(lag, ("help", "harm"), None, run.rows)
+
+
+def test_only_responses_like_the_data_are_judged() -> None:
+    seen: list[str] = []
+
+    class Watching(LengthJudge):
+        def scores(self, prompts: list[str], responses: list[str]) -> np.ndarray:
+            seen.extend(responses)
+            return super().scores(prompts, responses)
+
+    rows = FreshRows(["p", "p", "q"], ["a a", "strange", "a"], np.array([0, 0, 1]))
+    behaviour = {"p": ["a", "a a a"], "q": ["a"]}
+    known = np.array([True, False, True])
+    win_rates = fresh_win_rates(Watching(), rows, behaviour, known)
+    assert "strange" not in seen
+    np.testing.assert_allclose(win_rates, [[0.5, 0.5], [0, 0], [0.5, 0.5]])
+    nothing = fresh_win_rates(Watching(), rows, behaviour, np.zeros(3, dtype=bool))
+    np.testing.assert_array_equal(nothing, np.zeros((3, 2)))

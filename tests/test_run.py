@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -42,6 +43,10 @@ def test_run_is_recorded_with_its_resolved_parameters(tiny_run: Path) -> None:
     assert record["environment"] == "test"
     assert record["parameters"]["task"]["seed"] == 0
     assert record["packages"]["torch"].startswith("2.")
+    assert list(record["node_seconds"]) == record["finished_nodes"]
+    started, ended = (datetime.fromisoformat(record[key]) for key in ("started", "finished"))
+    nodes = sum(record["node_seconds"].values())
+    assert 0.5 < nodes <= (ended - started).total_seconds() + 1
 
 
 def test_report_opens_without_anything_beside_it(tiny_run: Path) -> None:
@@ -111,6 +116,10 @@ def test_artifact_without_a_fingerprint_is_named(tiny_run: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
+        (
+            "train.lag.every=2,train.lag.on_policy=true,preferences.win_rates.method=empirical",
+            "train.lag.judge is 'preference_model', but preferences.win_rates.method 'empirical' fits none",
+        ),
         ("train.fit.stepz=3", "did you mean 'train.fit.steps'?"),
         ("trian.fit.steps=3", "unknown parameter 'trian', did you mean 'train'?"),
         ("train.fit.steps=-1", "train.fit.steps is -1: input should be greater than"),

@@ -48,7 +48,7 @@ def tiny_run(model: Path, *, every: int | None = 3, **fit: Any) -> TrainingRun:
     solution = solve_dual(win_rates, thresholds, tau=0.3, groups=groups)
     problem = DualProblem(
         ("help", "harm"), win_rates, groups, thresholds, 0.3, 0.0, 0.0, "lagrangian", None,
-        solution.multipliers, solution.bounds, np.zeros(1),
+        solution.multipliers, solution.bounds, solution.values[1:],
     )  # fmt: skip
     loaded, tokenizer = load_model(model)
     scored = sequence_logprobs(loaded, tokenizer, prompts, responses, max_length=32)

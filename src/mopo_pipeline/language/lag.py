@@ -2,7 +2,8 @@
 
 Offline, the lagged reference is nothing but one number per row: log pi(y|x) of the policy as it
 was, taken when it passed and used one lag later. No copy of the model is kept, so adapters and
-full weights are alike.
+full weights are alike. Only rows that the steps until the next refresh may draw need that number:
+each period trains on its share of the prompts.
 """
 
 from dataclasses import dataclass, replace
@@ -37,8 +38,7 @@ class DualProblem:
         thresholds: (K-1,) as planned.
         tau, epsilon, pooling, variant: as planned.
         comparisons: of the training rows, for the robust bound.
-        multipliers, bounds: (K-1,) of the plan.
-        margins: (K-1,) planned value less its bound, what label noise costs.
+        multipliers, bounds, values: (K-1,) of the plan.
         confidence: of the plan, one-sided; .5 where a fixed epsilon replaced it.
     """
 
@@ -53,8 +53,31 @@ class DualProblem:
     comparisons: Comparisons | None
     multipliers: Array
     bounds: Array
-    margins: Array
+    values: Array
     confidence: float = 0.5
+
+    def restricted(self, rows: NDArray[np.bool_]) -> "DualProblem":
+        """The problem of some rows (N,), whole prompts, with the comparisons among them."""
+        if rows.all():
+            return self
+        compared, place = self.comparisons, np.cumsum(rows) - 1
+        if compared is not None:
+            first, second = np.asarray(compared.first), np.asarray(compared.second)
+            kept = rows[first] & rows[second]
+            rest = {
+                name: None if value is None else np.asarray(value)[kept]
+                for name, value in vars(compared).items()
+            }
+            rest |= {"first": place[first[kept]], "second": place[second[kept]]}
+            compared = Comparisons(**rest) if kept.any() else None
+        lost = compared is None and self.comparisons is not None
+        return replace(
+            self,
+            win_rates=self.win_rates[rows],
+            groups=self.groups[rows],
+            comparisons=compared,
+            epsilon=0.0 if lost else self.epsilon,
+        )
 
 
 @dataclass(frozen=True)
@@ -62,13 +85,16 @@ class LagState:
     """Everything beyond the model that decides the next step; saved with every checkpoint.
 
     Attributes:
-        weights: (N,) row weights, mean 1.
+        weights: (N,) row weights, mean 1 over the active rows, 0 elsewhere.
         initial_logprob: (N,) log pi_ref0(y|x).
-        lagged_logprob: (N,) of the current reference.
-        pending_logprob: (N,) of the policy at the last refresh, the reference after the next.
+        lagged_logprob: (N,) of the current reference, where active.
+        pending_logprob: (N,) of the policy at the last refresh, the reference after the next, where
+            active then.
         multipliers: (K-1,).
         thresholds: (K-1,) in force.
         bounds: (K-1,) reached at the last solve.
+        targets: (K-1,) judged values of what is trained towards.
+        active: (N,) rows trained on until the next refresh.
         ess: effective share of rows left by the lagged reference's mass, 0 to 1.
         support: share of fresh responses like the data's own, 0 to 1; 1 offline.
         refreshes: how often the reference moved.
@@ -81,6 +107,8 @@ class LagState:
     multipliers: Array
     thresholds: Array
     bounds: Array
+    targets: Array
+    active: NDArray[np.bool_]
     ess: float = 1.0
     support: float = 1.0
     refreshes: int = 0
@@ -97,13 +125,42 @@ class LagState:
         """Rebuild from ``arrays``."""
         fields: dict[str, Any] = dict(arrays)
         fields |= {name: float(arrays[name][0]) for name in ("ess", "support")}
+        fields["active"] = arrays["active"] > 0
         fields["refreshes"] = int(arrays["refreshes"][0])
         return cls(**fields)
 
 
+def period_rows(groups: NDArray[np.int64], rows: int, seed: int, period: int) -> NDArray[np.bool_]:
+    """The rows of whole prompts that a period trains on; consecutive periods go round all prompts.
+
+    Args:
+        groups: (N,) prompt of each row, 0 to G-1.
+        rows: how many, up to the size of the last prompt; all where N is no larger.
+        seed: of the order of prompts.
+        period: number of the refresh that opens it.
+
+    Returns:
+        (N,) mask, at least one prompt.
+
+    >>> groups = np.array([0, 0, 1, 1, 2, 2])
+    >>> [np.flatnonzero(period_rows(groups, 2, 0, period)).tolist() for period in range(4)]
+    [[4, 5], [0, 1], [2, 3], [4, 5]]
+    """
+    if rows >= groups.size:
+        return np.ones(groups.size, dtype=bool)
+    counts = np.bincount(groups)
+    order = np.random.default_rng([seed, 13]).permutation(counts.size)
+    starts = np.cumsum(counts[order]) - counts[order]
+    distance = (starts - period * rows) % groups.size
+    chosen = np.zeros(counts.size, dtype=bool)
+    chosen[order] = (distance < rows) | (distance == distance.min())
+    return np.asarray(chosen[groups])
+
+
 def lagged_mass(state: LagState, max_ratio: float) -> Array:
-    """pi_lag / pi_ref0 per row, clipped, mean 1."""
-    ratio = np.minimum(np.exp(state.lagged_logprob - state.initial_logprob), max_ratio)
+    """pi_lag / pi_ref0 of the active rows, clipped, mean 1."""
+    gap = (state.lagged_logprob - state.initial_logprob)[state.active]
+    ratio = np.minimum(np.exp(gap), max_ratio)
     return np.asarray(ratio / ratio.mean())
 
 
@@ -111,6 +168,7 @@ def refresh(
     state: LagState,
     problem: DualProblem,
     policy_logprob: Array,
+    active: NDArray[np.bool_],
     *,
     max_ratio: float,
     beta: float | None,
@@ -122,7 +180,9 @@ def refresh(
     Args:
         state: before the refresh.
         problem: win rates and thresholds.
-        policy_logprob: (N,) of the policy now; becomes the reference one lag from now.
+        policy_logprob: (N,) of the policy now; becomes the reference one lag from now. Only rows
+            active then count.
+        active: (N,) rows to train on until the next refresh.
         max_ratio: clip of pi_lag / pi_ref0.
         beta: thresholds become beta times the bounds of the last solve; None keeps the planned
             ones.
@@ -133,7 +193,12 @@ def refresh(
         TrainingStoppedError: rows have lost their effective size, a multiplier runs away, or the
             thresholds cannot be met on the moved reference.
     """
-    moved = replace(state, lagged_logprob=state.pending_logprob, pending_logprob=policy_logprob)
+    moved = replace(
+        state,
+        lagged_logprob=state.pending_logprob,
+        pending_logprob=policy_logprob,
+        active=active,
+    )
     mass = lagged_mass(moved, max_ratio)
     ess = effective_share(mass)
     if ess < min_ess:
@@ -142,7 +207,7 @@ def refresh(
             "raise plan.tau, or draw fresh responses with train.lag.on_policy"
         )
     thresholds = state.thresholds if beta is None else beta * state.bounds
-    solution = _solve(problem, thresholds, mass)
+    solution = _solve(problem.restricted(active), thresholds, mass)
     if solution.multipliers.max(initial=0.0) > max_multiplier:
         worst = int(solution.multipliers.argmax())
         raise TrainingStoppedError(
@@ -150,13 +215,15 @@ def refresh(
             f"(limit {max_multiplier:g}): its threshold {thresholds[worst]:.3f} is at the edge of what the rows "
             "can reach; lower it or stop refreshing"
         )
-    weights = mass * solution.ratio
+    weights = np.zeros(active.size)
+    weights[active] = mass * solution.ratio
     return replace(
         moved,
-        weights=weights / weights.mean(),
+        weights=weights / weights[active].mean(),
         multipliers=solution.multipliers,
         thresholds=thresholds,
         bounds=solution.bounds,
+        targets=solution.values[1:],
         ess=ess,
         refreshes=state.refreshes + 1,
     )

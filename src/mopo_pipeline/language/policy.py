@@ -120,7 +120,6 @@ def dual_problem(
     def array(key: str) -> np.ndarray:
         return np.array([plan[key][name] for name in constrained], dtype=np.float64)
 
-    bounds = array("bounds")
     return DualProblem(
         objectives=tuple(names),
         win_rates=values,
@@ -133,6 +132,6 @@ def dual_problem(
         confidence=plan["confidence"] or 0.5,
         comparisons=compared,
         multipliers=array("multipliers"),
-        bounds=bounds,
-        margins=array("values") - bounds,
+        bounds=array("bounds"),
+        values=array("values"),
     )

@@ -12,7 +12,7 @@ from mopo_pipeline.language.lag import DualProblem
 from mopo_pipeline.mopo import Comparisons
 
 _ARRAYS, _FACTS = "problem.safetensors", "problem.json"
-_FIELDS = ("win_rates", "groups", "thresholds", "multipliers", "bounds", "margins")
+_FIELDS = ("win_rates", "groups", "thresholds", "multipliers", "bounds", "values")
 _PAIRS = ("first", "second", "labels", "predicted", "weights")
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mopo_pipeline.judges.base import Judge, score
 from mopo_pipeline.judges.named import judge_named
 from mopo_pipeline.language.fresh import draw_fresh_rows, fresh_win_rates
-from mopo_pipeline.language.lag import DualProblem, LagState, TrainingStoppedError
+from mopo_pipeline.language.lag import DualProblem, LagState, TrainingStoppedError, period_rows
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.processes import from_first, rank_and_world, shared_out
 from mopo_pipeline.language.tokens import EncodedRows, encode
@@ -19,8 +19,9 @@ from mopo_pipeline.language.trainer import WeightedTrainer
 from mopo_pipeline.mopo import (
     DualSolution,
     InfeasibleThresholdsError,
-    epsilon_for_confidence,
-    lower_bound,
+    JudgeError,
+    judge_error,
+    prompt_margins,
     solve_dual,
     tempered,
 )
@@ -63,6 +64,7 @@ def resample_refresh(
     lag: LagParams,
     spec: dict[str, Any],
     table: pd.DataFrame,
+    data: EncodedRows,
     tokenizer: Any,
     fit: FitParams,
 ) -> None:
@@ -87,9 +89,10 @@ def resample_refresh(
     )
     rows = encode(tokenizer, fresh.prompts, fresh.responses, fit.max_length)
     known = like_the_data(trainer, model, rows, table, lag, spec)
+    error = what_labels_say(trainer, model, data, problem, lag, spec, table)
     judge = fresh_judge(lag, problem.objectives, spec["scorer"])
     win_rates = fresh_win_rates(judge, fresh, behaviour, known, rank_and_world())
-    solved = solve_fresh(trainer.lag_state, problem, win_rates, fresh.groups, lag)
+    solved = solve_fresh(trainer.lag_state, problem, win_rates, fresh.groups, error, lag)
     state = from_first(replace(solved, support=float(known.mean())))
     trainer.fresh = {"prompts": fresh.prompts, "responses": fresh.responses}
     trainer.take_rows(rows, state)
@@ -126,43 +129,77 @@ def like_the_data(
     return known
 
 
+def what_labels_say(
+    trainer: WeightedTrainer,
+    model: Any,
+    data: EncodedRows,
+    problem: DualProblem,
+    lag: LagParams,
+    spec: dict[str, Any],
+    table: pd.DataFrame,
+) -> JudgeError:
+    """The fitted judge's error where the policy is now, from the labels of this period's prompts."""
+    constrained = len(problem.objectives) - 1
+    nothing = JudgeError(np.zeros(constrained), np.zeros(constrained))
+    if lag.judge != "preference_model":
+        return nothing
+    asked = lag.rows or int(lag.every or 0) * trainer.schedule.batch_size
+    chosen = period_rows(problem.groups, asked, spec["seed"], trainer.lag_state.refreshes + 1)
+    part = problem.restricted(chosen)
+    if part.comparisons is None or part.comparisons.predicted is None:
+        return nothing
+    logprob = trainer.score(
+        model, data.subset(np.flatnonzero(chosen)), "labelled responses under the policy"
+    )
+    gap = logprob - table["reference_logprob"].to_numpy(dtype=np.float64)[chosen]
+    ratio = np.minimum(np.exp(gap), lag.max_ratio)
+    found = judge_error(part.comparisons, ratio, part.groups, part.confidence)
+    return JudgeError(found.bias[1:], found.noise[1:])
+
+
 def solve_fresh(
     state: LagState,
     problem: DualProblem,
     win_rates: Array,
     groups: NDArray[np.int64],
+    error: JudgeError,
     lag: LagParams,
 ) -> LagState:
     """Multipliers and weights of fresh rows.
 
-    Thresholds are raised by a margin at the plan's confidence: for how prompts differ and, where the
-    judge was fitted on labels, for their noise as in the plan. The weights are tempered until
-    ``lag.target_ess`` of the rows is effective.
+    The dual holds judged values on fresh rows, the user true values on all prompts. So thresholds are
+    raised by the judge's bias, by what the policy fell short of at the last refresh, and by a margin
+    at the plan's confidence for the noise of that bias and for how prompts differ. The weights are
+    tempered until ``lag.target_ess`` of the rows is effective.
 
     Args:
         state: before the refresh.
-        problem: thresholds, temperature and margins.
+        problem: thresholds, temperature and confidence.
         win_rates: (n, K) of the fresh rows.
         groups: (n,) prompt of each.
-        lag: ``beta``, ``judge`` and ``target_ess``.
+        error: of the judge on the constrained objectives.
+        lag: ``beta`` and ``target_ess``.
 
     Raises:
         TrainingStoppedError: the thresholds themselves are out of reach of the fresh rows.
     """
     thresholds = state.thresholds if lag.beta is None else lag.beta * state.bounds
-    label_noise = problem.margins * (lag.judge == "preference_model")
-    margins = label_noise
+    shortfall = np.maximum(state.targets - win_rates[:, 1:].mean(axis=0), 0.0)
+    margins = error.bias + shortfall + error.noise
     for _ in range(MARGIN_ROUNDS):
         solution = _solve(problem, win_rates, groups, thresholds, margins)
         varied = prompt_margins(win_rates[:, 1:], solution.ratio, groups, problem.confidence)
-        margins = np.hypot(label_noise, varied)
+        margins = error.bias + shortfall + np.hypot(error.noise, varied)
     solution = _solve(problem, win_rates, groups, thresholds, margins)
+    weights = tempered(solution.ratio, lag.target_ess)
     return replace(
         state,
-        weights=tempered(solution.ratio, lag.target_ess),
+        weights=weights,
+        active=np.ones(len(win_rates), dtype=bool),
         multipliers=solution.multipliers,
         thresholds=thresholds,
         bounds=solution.values[1:] - margins,
+        targets=weights @ win_rates[:, 1:] / weights.sum(),
         ess=1.0,
         refreshes=state.refreshes + 1,
     )
@@ -170,36 +207,6 @@ def solve_fresh(
 
 MARGIN_ROUNDS = 3
 """Margins depend on the ratio they change, by less than a tenth: three rounds settle them to 1e-4."""
-
-
-def prompt_margins(
-    values: Array, ratio: Array, groups: NDArray[np.int64], confidence: float
-) -> Array:
-    """Mean less lower bound (eq. 4) of a policy's values over prompts as a sample of all prompts.
-
-    Args:
-        values: (n, J) win rates.
-        ratio: (n,) importance ratio.
-        groups: (n,) prompt of each row.
-        confidence: one-sided, in [.5, 1).
-
-    Returns:
-        (J,) >= 0.
-
-    >>> values, groups = np.array([[0.4], [0.4], [0.6], [0.6]]), np.array([0, 0, 1, 1])
-    >>> prompt_margins(values, np.ones(4), groups, 0.5).tolist()
-    [0.0]
-    >>> bool(prompt_margins(values, np.ones(4), groups, 0.8)[0] > 0.05)
-    True
-    """
-    mass = np.bincount(groups, ratio)
-    present = mass > 0
-    epsilon = epsilon_for_confidence(int(present.sum()), confidence)
-    margins = np.empty(values.shape[1])
-    for k, column in enumerate(values.T):
-        mean = np.bincount(groups, ratio * column)[present] / mass[present]
-        margins[k] = mean.mean() - lower_bound(mean, None, epsilon).value
-    return margins
 
 
 def _solve(

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ class WeightedTrainer(Trainer):
         self.weighting, self.objectives = weighting, objectives
         self.fresh: dict[str, Any] | None = None
         self.rebuild: Any = None
-        self.seconds, self.tokens = 0.0, 0
+        self.refresh_seconds, self.tokens = 0.0, 0
         self._divergence: list[torch.Tensor] = []
         self._since = time.perf_counter()
         self.remove_callback(PrinterCallback)
@@ -92,7 +93,7 @@ class WeightedTrainer(Trainer):
         """Train on these rows and weights from the next step on."""
         self.rows, self.lag_state = rows, state
         self.mean_length = float(rows.response_lengths.mean())
-        weights = np.ones_like(state.weights) if self.weighting == "loss" else state.weights
+        weights = state.active.astype(float) if self.weighting == "loss" else state.weights
         together = 1
         if self.sharing:
             together = responses_together(
@@ -153,7 +154,7 @@ class WeightedTrainer(Trainer):
             ).tolist()
             if np.isfinite(state.initial_logprob).all():
                 logs["kl_to_reference"] = divergence
-            logs["ess"] = effective_share(state.weights)
+            logs["ess"] = effective_share(state.weights[state.active])
             logs["reference_ess"], logs["refreshes"] = state.ess, float(state.refreshes)
             logs["support"] = state.support
             for name, multiplier, threshold in zip(
@@ -164,13 +165,26 @@ class WeightedTrainer(Trainer):
                     float(threshold),
                 )
             logs["tokens_per_second"], logs["seconds"] = tokens / max(elapsed, 1e-9), elapsed
+            logs["refresh_seconds"] = self.refresh_seconds
             self._divergence, self.tokens, self._since = [], 0, time.perf_counter()
+            self.refresh_seconds = 0.0
         super().log(logs, start_time)
 
-    def logprobs_now(self) -> NDArray[np.float64]:
-        """Log pi of every row under the model as it is."""
+    def refreshing(self, act: Callable[..., None], *given: Any) -> None:
+        """Run a refresh on this trainer and count its time."""
+        start = time.perf_counter()
+        act(self, *given)
+        self.refresh_seconds += time.perf_counter() - start
+
+    def logprobs_now(self, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        """Log pi of the rows under the model as it is; of those not ``chosen`` what was known first."""
         model = self.accelerator.unwrap_model(self.model)
-        return self.score(model, self.rows, "log-probabilities of the lagged reference")
+        description = "log-probabilities of the lagged reference"
+        if chosen is None or chosen.all():
+            return self.score(model, self.rows, description)
+        full = self.lag_state.initial_logprob.copy()
+        full[chosen] = self.score(model, self.rows.subset(np.flatnonzero(chosen)), description)
+        return full
 
     def score(self, model: Any, rows: EncodedRows, description: str) -> NDArray[np.float64]:
         """Log pi of rows under a model, (n,), the work shared out over processes."""

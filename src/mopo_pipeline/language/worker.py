@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 
 from mopo_pipeline.errors import InputError, MopoError
 from mopo_pipeline.language.checkpoints import last_complete_checkpoint, seal, write_error
-from mopo_pipeline.language.lag import DualProblem, LagState, refresh
+from mopo_pipeline.language.lag import DualProblem, LagState, period_rows, refresh
 from mopo_pipeline.language.launch import record_failure
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.problem_files import read_problem
@@ -63,8 +63,10 @@ def prepare_trainer(
     rows = encode(tokenizer, table["prompt"].tolist(), table["response"].tolist(), fit.max_length)
     problem = read_problem(directory)
     state = initial_state(table, problem)
-    if lag.on_policy:
-        state = replace(state, weights=tempered(state.weights, lag.target_ess))
+    if lag.on_policy and problem is not None:
+        weights = tempered(state.weights, lag.target_ess)
+        targets = weights @ problem.win_rates[:, 1:] / weights.sum()
+        state = replace(state, weights=weights, targets=targets)
     trainer = build_trainer(directory, spec, fit, model, tokenizer, rows, state, problem)
     if problem is not None:
         limits = Limits(min_ess=lag.min_ess, max_multiplier=lag.max_multiplier)
@@ -76,7 +78,8 @@ def prepare_trainer(
         act = resample_refresh if lag.on_policy else offline_refresh
         trainer.add_callback(
             RefreshCallback(
-                lag.every, lambda: act(trainer, problem, lag, spec, table, tokenizer, fit)
+                lag.every,
+                lambda: trainer.refreshing(act, problem, lag, spec, table, rows, tokenizer, fit),
             )
         )
     return trainer, tokenizer
@@ -124,6 +127,8 @@ def initial_state(table: pd.DataFrame, problem: DualProblem | None) -> LagState:
         multipliers=np.zeros(0) if problem is None else problem.multipliers,
         thresholds=np.zeros(0) if problem is None else problem.thresholds,
         bounds=np.zeros(0) if problem is None else problem.bounds,
+        targets=np.zeros(0) if problem is None else problem.values,
+        active=np.ones(len(table), dtype=bool),
     )
 
 
@@ -179,13 +184,25 @@ def build_trainer(
 
 
 def offline_refresh(
-    trainer: WeightedTrainer, problem: DualProblem, lag: LagParams, *_: Any
+    trainer: WeightedTrainer,
+    problem: DualProblem,
+    lag: LagParams,
+    spec: dict[str, Any],
+    *_: Any,
 ) -> None:
-    """Move the reference to the policy of one lag ago, reweigh the same rows."""
+    """Move the reference to the policy of one lag ago, reweigh this period's rows."""
+    state, every = trainer.lag_state, trainer.schedule.batch_size * int(lag.every or 0)
+    period = state.refreshes + 1
+    this, following = (
+        period_rows(problem.groups, lag.rows or every, spec["seed"], number)
+        for number in (period, period + 1)
+    )
+    last = trainer.state.global_step + int(lag.every or 0) >= trainer.state.max_steps
     state = refresh(
-        trainer.lag_state,
+        state,
         problem,
-        trainer.logprobs_now(),
+        state.pending_logprob if last else trainer.logprobs_now(following),
+        this,
         max_ratio=lag.max_ratio,
         beta=lag.beta,
         min_ess=lag.min_ess,

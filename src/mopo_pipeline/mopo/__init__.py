@@ -7,6 +7,7 @@ from mopo_pipeline.mopo.diagnosis import Finding, Limits, Signals, diagnose_plan
 from mopo_pipeline.mopo.dual import DualSolution, solve_dual
 from mopo_pipeline.mopo.errors import InfeasibleThresholdsError, NotConvergedError
 from mopo_pipeline.mopo.feasibility import attainable_range
+from mopo_pipeline.mopo.margins import JudgeError, judge_error, prompt_margins
 from mopo_pipeline.mopo.pooling import choose_pooling
 from mopo_pipeline.mopo.stochastic import StochasticRun, run_stochastic
 from mopo_pipeline.mopo.tabular import TabularRun, run_tabular
@@ -17,6 +18,7 @@ __all__ = [
     "DualSolution",
     "Finding",
     "InfeasibleThresholdsError",
+    "JudgeError",
     "Limits",
     "LowerBound",
     "NotConvergedError",
@@ -29,7 +31,9 @@ __all__ = [
     "diagnose_run",
     "effective_share",
     "epsilon_for_confidence",
+    "judge_error",
     "lower_bound",
+    "prompt_margins",
     "rank_agreement",
     "run_stochastic",
     "run_tabular",

@@ -65,6 +65,7 @@ class LagParams(StrictModel):
     judge: JudgeName = "preference_model"
     reward_models: dict[str, str] = {}
     beta: float | None = Field(default=None, gt=0.0, le=1.0)
+    rows: PositiveInt | None = None
     max_ratio: PositiveFloat = 20.0
     fresh_prompts: PositiveInt = 128
     fresh_responses: PositiveInt = 8
