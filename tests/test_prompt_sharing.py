@@ -211,7 +211,8 @@ def make_trainer(
 
     zeros = np.zeros(len(weights))
     known = more.get("known", zeros)
-    state = LagState(weights / weights.mean(), known, known, known, zeros[:0], zeros[:0], zeros[:0])
+    none, every = zeros[:0], np.ones(len(weights), dtype=bool)
+    state = LagState(weights / weights.mean(), known, known, known, none, none, none, none, every)
     return WeightedTrainer(
         model=more.get("model") or make_model(),
         args=TrainingArguments(
