@@ -1,7 +1,7 @@
 """Lagged reference offline against refresh by resampling, on the pocket task, at equal thresholds.
 
 Every seed trains its reference once; every threshold pair then trains three policies, valued exactly
-on held-out prompts (30 % of all): offline, on-policy with the preference model as judge, and
+on held-out prompts (a quarter of all): offline, on-policy with the preference model as judge, and
 on-policy with the task's own rules as judge. Run: ``make bench-on-policy``; one to two minutes a policy on two
 cores. Options: ``--seeds``, ``--every``, ``--work-dir`` (kept: what is measured there isn't measured
 again, and two processes with different seeds can share it). The last line holds the ratios.
@@ -30,7 +30,7 @@ MODES = {
     "on_policy_rules": {"train.lag.on_policy": "true", "train.lag.judge": "pocket"},
 }
 STAGES = ("--from-nodes=plan_training", "--to-nodes=enumerate_answers")
-DATA = {"ingest.split.train": 0.65, "ingest.split.validation": 0.05}
+DATA = {"ingest.split.train": 0.55, "ingest.split.validation": 0.2}
 SETTINGS = DATA | {
     "train.lag.fresh_prompts": 192,
     "train.lag.fresh_responses": 16,

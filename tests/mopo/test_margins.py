@@ -91,11 +91,12 @@ def test_missing_labels_and_weights() -> None:
     np.testing.assert_array_equal(judge_error(nothing, ratio, GROUPS, 0.9), np.zeros((2, 1)))
 
 
-def test_prompt_margins_are_near_the_normal_ones_and_ignore_emphasis() -> None:
+def test_prompt_margins_are_those_of_prompt_means() -> None:
+    """Near the normal margin of the prompts' means; more responses of the same values add nothing."""
     rng = np.random.default_rng(0)
-    values = rng.uniform(size=(PROMPTS, 1)).repeat(ROWS, axis=0).reshape(-1, 1)
-    emphasis = rng.lognormal(size=PROMPTS)[GROUPS]
-    margin = prompt_margins(values, emphasis, GROUPS, 0.95)
-    normal = 1.645 * values[::ROWS].std() / np.sqrt(PROMPTS)
-    assert margin[0] == pytest.approx(normal, rel=0.05)
-    np.testing.assert_allclose(margin, prompt_margins(values, np.ones(GROUPS.size), GROUPS, 0.95))
+    prompts = rng.uniform(size=(PROMPTS, 2))
+    margin = prompt_margins(prompts[GROUPS], GROUPS, 0.95)
+    normal = 1.645 * prompts.std(axis=0) / np.sqrt(PROMPTS)
+    np.testing.assert_allclose(margin, normal, rtol=0.05)
+    once = prompt_margins(prompts, np.arange(PROMPTS), 0.95)
+    np.testing.assert_allclose(margin, once)

@@ -64,6 +64,7 @@ def extract_policy(
     if params.lag.on_policy:
         scorer = preference_model if params.lag.judge == "preference_model" else None
         try_judge(params.lag, problem.objectives, scorer, table)
+    unseen = (responses["split"] == "validation") & params.lag.on_policy
     run = TrainingRun(
         "policy",
         reference_policy,
@@ -74,6 +75,7 @@ def extract_policy(
         params.lora,
         problem,
         scorer,
+        responses.loc[unseen, ["prompt", "response"]],
     )
     result = train(run, params.work_dir)
     facts = {

@@ -1,6 +1,6 @@
 """The reference moves by resampling: fresh responses of the policy, judged, weighted, trained on."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mopo_pipeline.judges.base import Judge, score
 from mopo_pipeline.judges.named import judge_named
-from mopo_pipeline.language.fresh import draw_fresh_rows, fresh_win_rates
+from mopo_pipeline.language.fresh import FreshRows, draw_fresh_rows, fresh_win_rates
 from mopo_pipeline.language.lag import DualProblem, LagState, TrainingStoppedError, period_rows
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.processes import from_first, rank_and_world, shared_out
@@ -25,7 +25,7 @@ from mopo_pipeline.mopo import (
     solve_dual,
     tempered,
 )
-from mopo_pipeline.parameters.train import FitParams, LagParams
+from mopo_pipeline.parameters.train import LagParams
 
 Array = NDArray[np.float64]
 
@@ -58,103 +58,176 @@ def try_judge(
     )
 
 
-def resample_refresh(
-    trainer: WeightedTrainer,
-    problem: DualProblem,
-    lag: LagParams,
-    spec: dict[str, Any],
-    table: pd.DataFrame,
-    data: EncodedRows,
-    tokenizer: Any,
-    fit: FitParams,
-) -> None:
-    """Draw fresh responses from the policy, solve the duals on them, train on them."""
-    count = trainer.lag_state.refreshes + 1
-    behaviour = table.groupby("prompt", sort=False)["response"].apply(list).to_dict()
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    # A model shared out among processes generates in step: all draw the same, and the first one's counts.
-    share = (0, 1) if shared_out(model) else rank_and_world()
-    fresh = from_first(
-        draw_fresh_rows(
-            model,
-            tokenizer,
-            list(behaviour),
-            n_prompts=lag.fresh_prompts,
-            n_responses=lag.fresh_responses,
-            max_new_tokens=lag.max_new_tokens,
-            top_p=lag.top_p,
-            seed=spec["seed"] * 1009 + count,
-            share=share,
-        )
-    )
-    rows = encode(tokenizer, fresh.prompts, fresh.responses, fit.max_length)
-    known = like_the_data(trainer, model, rows, table, lag, spec)
-    error = what_labels_say(trainer, model, data, problem, lag, spec, table)
-    judge = fresh_judge(lag, problem.objectives, spec["scorer"])
-    win_rates = fresh_win_rates(judge, fresh, behaviour, known, rank_and_world())
-    solved = solve_fresh(trainer.lag_state, problem, win_rates, fresh.groups, error, lag)
-    state = from_first(replace(solved, support=float(known.mean())))
-    trainer.fresh = {"prompts": fresh.prompts, "responses": fresh.responses}
-    trainer.take_rows(rows, state)
-    logprob = trainer.logprobs_now()
-    trainer.lag_state = replace(
-        state, initial_logprob=logprob, lagged_logprob=logprob, pending_logprob=logprob
-    )
+@dataclass(frozen=True)
+class Drawn:
+    """Fresh responses with what is known of them.
 
-
-def like_the_data(
-    trainer: WeightedTrainer,
-    model: Any,
-    rows: EncodedRows,
-    table: pd.DataFrame,
-    lag: LagParams,
-    spec: dict[str, Any],
-) -> NDArray[np.bool_]:
-    """Which fresh rows the first reference finds no less likely than (almost) all of the data's own.
-
-    The rest is unlike anything the win rates were learned from. It counts as losing every
-    comparison, the least a win rate can be, so that a policy cannot gain by leaving the data.
+    Attributes:
+        fresh: n responses.
+        rows: their tokens.
+        known: (n,) responses like the data's own.
+        win_rates: (n, K) judged, 0 where not known.
     """
-    own = table["reference_logprob"].to_numpy(dtype=np.float64)
-    if lag.support_quantile is None or not np.isfinite(own).all():
-        return np.ones(len(rows.ids), dtype=bool)
-    description = "fresh responses under the first reference"
-    if spec["lora"] is not None:
-        with model.disable_adapter():
-            logprob = trainer.score(model, rows, description)
-    else:
-        first, _ = load_model(spec["model"], device="cpu")
-        logprob = trainer.score(first.to(trainer.args.device), rows, description)
-    known: NDArray[np.bool_] = logprob >= np.quantile(own, lag.support_quantile)
-    return known
+
+    fresh: FreshRows
+    rows: EncodedRows
+    known: NDArray[np.bool_]
+    win_rates: Array
 
 
-def what_labels_say(
-    trainer: WeightedTrainer,
-    model: Any,
-    data: EncodedRows,
-    problem: DualProblem,
-    lag: LagParams,
-    spec: dict[str, Any],
-    table: pd.DataFrame,
-) -> JudgeError:
-    """The fitted judge's error where the policy is now, from the labels of this period's prompts."""
-    constrained = len(problem.objectives) - 1
-    nothing = JudgeError(np.zeros(constrained), np.zeros(constrained))
-    if lag.judge != "preference_model":
-        return nothing
-    asked = lag.rows or int(lag.every or 0) * trainer.schedule.batch_size
-    chosen = period_rows(problem.groups, asked, spec["seed"], trainer.lag_state.refreshes + 1)
-    part = problem.restricted(chosen)
-    if part.comparisons is None or part.comparisons.predicted is None:
-        return nothing
-    logprob = trainer.score(
-        model, data.subset(np.flatnonzero(chosen)), "labelled responses under the policy"
-    )
-    gap = logprob - table["reference_logprob"].to_numpy(dtype=np.float64)[chosen]
-    ratio = np.minimum(np.exp(gap), lag.max_ratio)
-    found = judge_error(part.comparisons, ratio, part.groups, part.confidence)
-    return JudgeError(found.bias[1:], found.noise[1:])
+class Resampler:
+    """Moves the reference of a run by drawing from its policy.
+
+    Args:
+        trainer: of the run.
+        problem: thresholds to hold.
+        lag: parameters.
+        spec: of the run: model, lora, seed, scorer.
+        table: training rows: prompt, response, reference_logprob.
+        data: their tokens.
+        held_out: prompt and response of prompts nothing is trained on; may be empty.
+        tokenizer: of the model.
+        max_length: context in tokens.
+    """
+
+    def __init__(
+        self,
+        trainer: WeightedTrainer,
+        problem: DualProblem,
+        lag: LagParams,
+        spec: dict[str, Any],
+        table: pd.DataFrame,
+        data: EncodedRows,
+        held_out: pd.DataFrame,
+        tokenizer: Any,
+        max_length: int,
+    ) -> None:
+        self.trainer, self.problem, self.lag, self.spec = trainer, problem, lag, spec
+        self.data, self.tokenizer, self.max_length = data, tokenizer, max_length
+        self.reference_logprob = table["reference_logprob"].to_numpy(dtype=np.float64)
+        self.behaviour, self.held_out = (
+            rows.groupby("prompt", sort=False)["response"].apply(list).to_dict()
+            for rows in (table, held_out)
+        )
+        self.judge = fresh_judge(lag, problem.objectives, spec["scorer"])
+
+    def refresh(self) -> None:
+        """Draw fresh responses from the policy, solve the duals on them, train on them."""
+        trainer, lag, state = self.trainer, self.lag, self.trainer.lag_state
+        drawn = self.draw(self.behaviour, lag.fresh_prompts, 0)
+        seen = drawn
+        if self.held_out and lag.held_out_prompts:
+            seen = self.draw(self.held_out, lag.held_out_prompts, 1)
+        margins = threshold_margins(
+            state.targets,
+            seen.win_rates[:, 1:],
+            seen.fresh.groups,
+            self.error(),
+            self.problem.confidence,
+        )
+        solved = solve_fresh(state, self.problem, drawn.win_rates, drawn.fresh.groups, margins, lag)
+        state = from_first(replace(solved, support=float(drawn.known.mean())))
+        trainer.fresh = {"prompts": drawn.fresh.prompts, "responses": drawn.fresh.responses}
+        trainer.take_rows(drawn.rows, state)
+        logprob = trainer.logprobs_now()
+        trainer.lag_state = replace(
+            state, initial_logprob=logprob, lagged_logprob=logprob, pending_logprob=logprob
+        )
+
+    def draw(self, behaviour: dict[str, list[str]], n_prompts: int, stream: int) -> Drawn:
+        """Fresh responses to some of the prompts, judged against the original ones.
+
+        Args:
+            behaviour: original responses by stored prompt.
+            n_prompts: prompts drawn, at most all.
+            stream: 0 or 1, so that two draws of a refresh differ.
+        """
+        lag, model = self.lag, self._model()
+        # A model shared out among processes generates in step: all draw the same, and the first one's counts.
+        share = (0, 1) if shared_out(model) else rank_and_world()
+        count = 2 * (self.trainer.lag_state.refreshes + 1) + stream
+        fresh = from_first(
+            draw_fresh_rows(
+                model,
+                self.tokenizer,
+                list(behaviour),
+                n_prompts=n_prompts,
+                n_responses=lag.fresh_responses,
+                max_new_tokens=lag.max_new_tokens,
+                top_p=lag.top_p,
+                seed=self.spec["seed"] * 1009 + count,
+                share=share,
+            )
+        )
+        rows = encode(self.tokenizer, fresh.prompts, fresh.responses, self.max_length)
+        known = self.like_the_data(rows)
+        win_rates = fresh_win_rates(self.judge, fresh, behaviour, known, rank_and_world())
+        return Drawn(fresh, rows, known, win_rates)
+
+    def like_the_data(self, rows: EncodedRows) -> NDArray[np.bool_]:
+        """Which fresh rows the first reference finds no less likely than (almost) all of the data's own.
+
+        The rest is unlike anything the win rates were learned from. It counts as losing every
+        comparison, the least a win rate can be, so that a policy cannot gain by leaving the data.
+        """
+        own, model = self.reference_logprob, self._model()
+        if self.lag.support_quantile is None or not np.isfinite(own).all():
+            return np.ones(len(rows.ids), dtype=bool)
+        description = "fresh responses under the first reference"
+        if self.spec["lora"] is not None:
+            with model.disable_adapter():
+                logprob = self.trainer.score(model, rows, description)
+        else:
+            first, _ = load_model(self.spec["model"], device="cpu")
+            logprob = self.trainer.score(first.to(self.trainer.args.device), rows, description)
+        known: NDArray[np.bool_] = logprob >= np.quantile(own, self.lag.support_quantile)
+        return known
+
+    def error(self) -> JudgeError:
+        """The fitted judge's error where the policy is now, from the labels of this period's prompts."""
+        problem, lag = self.problem, self.lag
+        nothing = JudgeError(*np.zeros((2, len(problem.objectives) - 1)))
+        if lag.judge != "preference_model":
+            return nothing
+        asked = lag.rows or int(lag.every or 0) * self.trainer.schedule.batch_size
+        period = self.trainer.lag_state.refreshes + 1
+        chosen = period_rows(problem.groups, asked, self.spec["seed"], period)
+        part = problem.restricted(chosen)
+        if part.comparisons is None or part.comparisons.predicted is None:
+            return nothing
+        labelled = self.data.subset(np.flatnonzero(chosen))
+        logprob = self.trainer.score(self._model(), labelled, "labelled responses under the policy")
+        ratio = np.minimum(np.exp(logprob - self.reference_logprob[chosen]), lag.max_ratio)
+        found = judge_error(part.comparisons, ratio, part.groups, part.confidence)
+        return JudgeError(found.bias[1:], found.noise[1:])
+
+    def _model(self) -> Any:
+        return self.trainer.accelerator.unwrap_model(self.trainer.model)
+
+
+def threshold_margins(
+    targets: Array,
+    win_rates: Array,
+    groups: NDArray[np.int64],
+    error: JudgeError,
+    confidence: float,
+) -> Array:
+    """What thresholds are raised by, so that a policy trained on judged fresh rows truly holds them.
+
+    The dual holds judged values of a target on training prompts; the user asked for true values of
+    the policy on all prompts. Between them lie the judge's bias, what the policy falls short of its
+    target, and, at the plan's confidence, the noise of both.
+
+    Args:
+        targets: (K-1,) judged values aimed at by the last refresh.
+        win_rates: (n, K-1) judged, of what the policy says now: to held-out prompts where there are any.
+        groups: (n,) prompt of each.
+        error: of the judge.
+        confidence: one-sided, in [.5, 1).
+    """
+    shortfall = np.maximum(targets - win_rates.mean(axis=0), 0.0)
+    varied = prompt_margins(win_rates, groups, confidence)
+    return np.asarray(error.bias + shortfall + np.hypot(error.noise, varied))
 
 
 def solve_fresh(
@@ -162,34 +235,25 @@ def solve_fresh(
     problem: DualProblem,
     win_rates: Array,
     groups: NDArray[np.int64],
-    error: JudgeError,
+    margins: Array,
     lag: LagParams,
 ) -> LagState:
     """Multipliers and weights of fresh rows.
 
-    The dual holds judged values on fresh rows, the user true values on all prompts. So thresholds are
-    raised by the judge's bias, by what the policy fell short of at the last refresh, and by a margin
-    at the plan's confidence for the noise of that bias and for how prompts differ. The weights are
-    tempered until ``lag.target_ess`` of the rows is effective.
+    The weights are tempered until ``lag.target_ess`` of the rows is effective.
 
     Args:
         state: before the refresh.
-        problem: thresholds, temperature and confidence.
+        problem: thresholds and temperature.
         win_rates: (n, K) of the fresh rows.
         groups: (n,) prompt of each.
-        error: of the judge on the constrained objectives.
+        margins: (K-1,) the thresholds are raised by.
         lag: ``beta`` and ``target_ess``.
 
     Raises:
         TrainingStoppedError: the thresholds themselves are out of reach of the fresh rows.
     """
     thresholds = state.thresholds if lag.beta is None else lag.beta * state.bounds
-    shortfall = np.maximum(state.targets - win_rates[:, 1:].mean(axis=0), 0.0)
-    margins = error.bias + shortfall + error.noise
-    for _ in range(MARGIN_ROUNDS):
-        solution = _solve(problem, win_rates, groups, thresholds, margins)
-        varied = prompt_margins(win_rates[:, 1:], solution.ratio, groups, problem.confidence)
-        margins = error.bias + shortfall + np.hypot(error.noise, varied)
     solution = _solve(problem, win_rates, groups, thresholds, margins)
     weights = tempered(solution.ratio, lag.target_ess)
     return replace(
@@ -203,10 +267,6 @@ def solve_fresh(
         ess=1.0,
         refreshes=state.refreshes + 1,
     )
-
-
-MARGIN_ROUNDS = 3
-"""Margins depend on the ratio they change, by less than a tenth: three rounds settle them to 1e-4."""
 
 
 def _solve(

@@ -34,6 +34,7 @@ class TrainingRun:
         seed: of initial adapters, row order and dropout.
         problem: thresholds to hold; None trains on the given weights alone.
         scorer: preference-model directory, for fresh responses.
+        held_out: prompt and response of prompts that aren't trained on, for fresh responses.
     """
 
     name: str
@@ -45,6 +46,9 @@ class TrainingRun:
     lora: LoraParams | None = None
     problem: DualProblem | None = None
     scorer: Path | None = None
+    held_out: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=["prompt", "response"])
+    )
 
     @property
     def where(self) -> str:
@@ -98,6 +102,7 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
     digest = hashlib.sha256(json.dumps([METHOD_VERSION, _deciding(spec)], sort_keys=True).encode())
     digest.update(model_digest(Path(run.model)).encode())
     digest.update(pd.util.hash_pandas_object(run.rows, index=False).to_numpy().tobytes())
+    digest.update(pd.util.hash_pandas_object(run.held_out, index=False).to_numpy().tobytes())
     if run.problem is not None:
         digest.update(problem_digest(run.problem).encode())
     if run.scorer is not None:
@@ -105,6 +110,7 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
     directory = Path(work_dir) / f"{run.name}-{digest.hexdigest()[:12]}"
     directory.mkdir(parents=True, exist_ok=True)
     run.rows.to_parquet(directory / "rows.parquet")
+    run.held_out.to_parquet(directory / "held_out.parquet")
     if run.problem is not None:
         write_problem(run.problem, directory)
     (directory / "spec.json").write_text(json.dumps(spec, indent=1))

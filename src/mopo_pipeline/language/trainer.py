@@ -170,10 +170,10 @@ class WeightedTrainer(Trainer):
             self.refresh_seconds = 0.0
         super().log(logs, start_time)
 
-    def refreshing(self, act: Callable[..., None], *given: Any) -> None:
-        """Run a refresh on this trainer and count its time."""
+    def refreshing(self, act: Callable[[], None]) -> None:
+        """Run a refresh and count its time."""
         start = time.perf_counter()
-        act(self, *given)
+        act()
         self.refresh_seconds += time.perf_counter() - start
 
     def logprobs_now(self, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ import logging
 import shutil
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from mopo_pipeline.language.launch import record_failure
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.problem_files import read_problem
 from mopo_pipeline.language.processes import from_first, rank_and_world, sole_run
-from mopo_pipeline.language.resample import resample_refresh
+from mopo_pipeline.language.resample import Resampler
 from mopo_pipeline.language.schedule import RowSchedule
 from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.language.trainer import ProgressCallback, RefreshCallback, WeightedTrainer
@@ -75,13 +76,14 @@ def prepare_trainer(
         trainer.rebuild = lambda fresh: encode(
             tokenizer, fresh["prompts"], fresh["responses"], fit.max_length
         )
-        act = resample_refresh if lag.on_policy else offline_refresh
-        trainer.add_callback(
-            RefreshCallback(
-                lag.every,
-                lambda: trainer.refreshing(act, problem, lag, spec, table, rows, tokenizer, fit),
-            )
-        )
+        if lag.on_policy:
+            held_out = pd.read_parquet(directory / "held_out.parquet")
+            act = Resampler(
+                trainer, problem, lag, spec, table, rows, held_out, tokenizer, fit.max_length
+            ).refresh
+        else:
+            act = partial(offline_refresh, trainer, problem, lag, spec)
+        trainer.add_callback(RefreshCallback(lag.every, partial(trainer.refreshing, act)))
     return trainer, tokenizer
 
 
@@ -188,7 +190,6 @@ def offline_refresh(
     problem: DualProblem,
     lag: LagParams,
     spec: dict[str, Any],
-    *_: Any,
 ) -> None:
     """Move the reference to the policy of one lag ago, reweigh this period's rows."""
     state, every = trainer.lag_state, trainer.schedule.batch_size * int(lag.every or 0)

@@ -23,14 +23,11 @@ class JudgeError(NamedTuple):
     noise: Array
 
 
-def prompt_margins(
-    values: Array, ratio: Array, groups: NDArray[np.int64], confidence: float
-) -> Array:
+def prompt_margins(values: Array, groups: NDArray[np.int64], confidence: float) -> Array:
     """Mean less lower bound (eq. 4) of a policy's values over prompts as a sample of all prompts.
 
     Args:
-        values: (N, J) win rates.
-        ratio: (N,) importance ratio; a prompt's value is its self-normalised mean.
+        values: (N, J) win rates of what the policy says.
         groups: (N,) prompt of each row.
         confidence: one-sided, in [.5, 1).
 
@@ -38,13 +35,14 @@ def prompt_margins(
         (J,) >= 0.
 
     >>> values, groups = np.array([[0.4], [0.4], [0.6], [0.6]]), np.array([0, 0, 1, 1])
-    >>> prompt_margins(values, np.ones(4), groups, 0.5).tolist()
+    >>> prompt_margins(values, groups, 0.5).tolist()
     [0.0]
-    >>> bool(prompt_margins(values, np.ones(4), groups, 0.8)[0] > 0.05)
+    >>> bool(prompt_margins(values, groups, 0.8)[0] > 0.05)
     True
     """
-    mass = np.bincount(groups, ratio)
-    means = [np.bincount(groups, ratio * column)[mass > 0] / mass[mass > 0] for column in values.T]
+    counts = np.bincount(groups)
+    present = counts > 0
+    means = [np.bincount(groups, column)[present] / counts[present] for column in values.T]
     margins = [mean.mean() - _least(mean, None, confidence) for mean in means]
     return np.array(margins, dtype=np.float64)
 

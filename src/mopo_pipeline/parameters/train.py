@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from mopo_pipeline.parameters.base import StrictModel
 
@@ -69,6 +76,7 @@ class LagParams(StrictModel):
     max_ratio: PositiveFloat = 20.0
     fresh_prompts: PositiveInt = 128
     fresh_responses: PositiveInt = 8
+    held_out_prompts: NonNegativeInt = 64
     max_new_tokens: PositiveInt = 64
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     support_quantile: float | None = Field(default=0.001, ge=0.0, lt=1.0)
