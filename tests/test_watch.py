@@ -4,6 +4,7 @@ import json
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ from transformers import TrainingArguments
 from transformers.trainer_callback import TrainerControl, TrainerState
 
 from mopo_pipeline.language.lag import TrainingStoppedError
+from mopo_pipeline.language.policy import repetition
 from mopo_pipeline.language.run import train
 from mopo_pipeline.language.watch import DiagnosisCallback, training_findings
 from mopo_pipeline.mopo import Limits
+from mopo_pipeline.parameters.train import FitParams, LagParams, TrainParams
 from tiny_training import tiny_model, tiny_run
 
 NAMES = ("help", "harm")
@@ -66,3 +69,22 @@ def test_a_real_run_is_watched_from_its_first_logged_step(tmp_path: Path) -> Non
     result = train(run, tmp_path / "whole")
     facts = json.loads((result.directory.parent / "log.json").read_text())
     assert facts["findings"] == result.findings
+
+
+@pytest.mark.parametrize(
+    ("lag", "times"),
+    [
+        ({}, None),
+        ({"every": 100, "on_policy": True, "fresh_prompts": 500}, None),
+        ({"every": 100, "on_policy": True, "fresh_prompts": 10}, 6400 / 80),
+        ({"every": 1000, "on_policy": True, "fresh_prompts": 500}, 700 * 64 / (300 * 8)),
+        ({"every": 100}, None),
+        ({"every": 100, "rows": 640}, 10.0),
+    ],
+)
+def test_rows_learned_by_heart_between_two_refreshes_are_told(
+    lag: dict[str, Any], times: float | None, tmp_path: Path
+) -> None:
+    fit = FitParams(steps=700, batch_size=64)
+    found = repetition(TrainParams(lag=LagParams(**lag), fit=fit, work_dir=tmp_path), 9000, 300)
+    assert [finding.value for finding in found] == ([] if times is None else [pytest.approx(times)])

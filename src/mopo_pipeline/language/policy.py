@@ -1,5 +1,6 @@
 """From the plan to the policy: rows, weights and thresholds handed to the trainer, the result exported."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,14 @@ from mopo_pipeline.language.loading import model_digest
 from mopo_pipeline.language.reference import check_logprobs
 from mopo_pipeline.language.resample import try_judge
 from mopo_pipeline.language.run import TrainingRun, train
-from mopo_pipeline.mopo import Comparisons
+from mopo_pipeline.mopo import Comparisons, Finding
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.train import TrainParams
+
+log = logging.getLogger(__name__)
+
+MAX_REPEATS = 8.0
+"""Draws of a row between two refreshes: 2.5 kept 98 % of the pocket task's answers well formed, 22 took 5 % of them."""
 
 
 def extract_policy(
@@ -64,6 +70,9 @@ def extract_policy(
     if params.lag.on_policy:
         scorer = preference_model if params.lag.judge == "preference_model" else None
         try_judge(params.lag, problem.objectives, scorer, table)
+    early = repetition(params, len(table), table["prompt"].nunique())
+    for finding in early:
+        log.warning("%s", finding)
     unseen = (responses["split"] == "validation") & params.lag.on_policy
     run = TrainingRun(
         "policy",
@@ -87,7 +96,37 @@ def extract_policy(
         "base_fingerprint": model_digest(reference_policy),
     }
     policy = export_policy(result.directory, params.work_dir, facts)
-    return policy, result.log.assign(truncated_rows=result.truncated), result.findings
+    return (
+        policy,
+        result.log.assign(truncated_rows=result.truncated),
+        [*(finding.as_dict() for finding in early), *result.findings],
+    )
+
+
+def repetition(params: TrainParams, rows: int, prompts: int) -> list[Finding]:
+    """Whether the steps between two refreshes go over few rows so often that they are learned by heart.
+
+    Args:
+        params: lag and fit.
+        rows: of the data.
+        prompts: of the data.
+    """
+    lag, fit = params.lag, params.fit
+    if lag.every is None:
+        return []
+    drawn = min(lag.every, fit.steps) * fit.batch_size * fit.accumulation
+    if lag.on_policy:
+        available = min(lag.fresh_prompts, prompts) * lag.fresh_responses
+        remedy = (
+            "raise train.lag.fresh_prompts or train.lag.fresh_responses, or lower train.lag.every"
+        )
+    elif lag.rows is None or lag.rows >= rows:
+        return []
+    else:
+        available = lag.rows
+        remedy = "raise train.lag.rows or lower train.lag.every"
+    times = drawn / available
+    return [Finding("rows repeat", times, MAX_REPEATS, remedy)] if times > MAX_REPEATS else []
 
 
 def dual_problem(
