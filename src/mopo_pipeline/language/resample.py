@@ -110,6 +110,7 @@ class Resampler:
             for rows in (table, held_out)
         )
         self.judge = fresh_judge(lag, problem.objectives, spec["scorer"])
+        self._first: Any = None
 
     def refresh(self) -> None:
         """Draw fresh responses from the policy, solve the duals on them, train on them."""
@@ -118,6 +119,7 @@ class Resampler:
         seen = drawn
         if self.held_out and lag.held_out_prompts:
             seen = self.draw(self.held_out, lag.held_out_prompts, 1)
+        self._first = None  # the memory is needed for training
         margins = threshold_margins(
             state.targets,
             seen.win_rates[:, 1:],
@@ -178,8 +180,10 @@ class Resampler:
             with model.disable_adapter():
                 logprob = self.trainer.score(model, rows, description)
         else:
-            first, _ = load_model(self.spec["model"], device="cpu")
-            logprob = self.trainer.score(first.to(self.trainer.args.device), rows, description)
+            if self._first is None:
+                first, _ = load_model(self.spec["model"], device="cpu")
+                self._first = first.to(self.trainer.args.device)
+            logprob = self.trainer.score(self._first, rows, description)
         known: NDArray[np.bool_] = logprob >= np.quantile(own, self.lag.support_quantile)
         return known
 

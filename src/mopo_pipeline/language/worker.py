@@ -192,13 +192,12 @@ def offline_refresh(
     spec: dict[str, Any],
 ) -> None:
     """Move the reference to the policy of one lag ago, reweigh this period's rows."""
-    state, every = trainer.lag_state, trainer.schedule.batch_size * int(lag.every or 0)
-    period = state.refreshes + 1
+    state, every = trainer.lag_state, int(lag.every or 0)
+    rows = lag.rows or every * trainer.schedule.batch_size
     this, following = (
-        period_rows(problem.groups, lag.rows or every, spec["seed"], number)
-        for number in (period, period + 1)
+        period_rows(problem.groups, rows, spec["seed"], state.refreshes + later) for later in (1, 2)
     )
-    last = trainer.state.global_step + int(lag.every or 0) >= trainer.state.max_steps
+    last = trainer.state.global_step + every >= trainer.state.max_steps
     state = refresh(
         state,
         problem,
