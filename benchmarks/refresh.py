@@ -1,7 +1,7 @@
 """What a refresh of the lagged reference costs with LoRA, and what training on fewer rows at a time does.
 
 The pocket task offline, adapters, a refresh every 100 of 700 steps of 64 rows; ``train.lag.rows`` from all rows
-down to 6 % of the rows drawn between two refreshes. Six minutes on two cores. Run: ``make bench-refresh``. The last
+down to 6 % of the rows drawn between two refreshes. Six to eight minutes on two cores. Run: ``make bench-refresh``. The last
 line is ``ratio: refresh_<rows>=<share of the training time>``.
 """
 

@@ -7,7 +7,7 @@ checkpointing. Our row weights are equal, so that no sequence is drawn twice and
 Speed is sequences per second from the end of the first quarter of the steps to the end; memory the
 peak resident size of the process.
 
-Twenty minutes on two cores, most of them TRL's. Run: ``make bench-train``, or
+Twenty-five minutes on two cores, most of them TRL's. Run: ``make bench-train``, or
 ``python benchmarks/train.py [--quick] [--sizes 1m 135m] [--rounds 3]``.
 The last line is ``ratio: <name>=<number> ...``: speed and memory of ours over DPO's, per model size.
 """
