@@ -19,9 +19,12 @@ def draw_figures(
     preference_model_metrics: dict[str, Any],
     agreement_matrix: pd.DataFrame,
 ) -> dict[str, Figure]:
-    """Figures by the names in ``NAMES``, in their order; matplotlib objects without pyplot."""
+    """Figures by the names in ``NAMES``, in their order; matplotlib objects without pyplot.
+
+    Each is laid out once, here, not again whenever it is saved.
+    """
     objectives = tuple(plan["objectives"])
-    return {
+    drawn = {
         "value": fronts.value_figure(objective_values, plan, exact),
         "front": fronts.front_figure(objective_values, plan, exact),
         "training": training.training_figure(training_log, reference_log),
@@ -29,3 +32,7 @@ def draw_figures(
         "calibration": preferences.calibration_figure(preference_model_metrics, objectives),
         "agreement": preferences.agreement_figure(agreement_matrix, objectives),
     }
+    for figure in drawn.values():
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+    return drawn
