@@ -1,5 +1,6 @@
 """The reference moves by resampling: fresh responses of the policy, judged, weighted, trained on."""
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from mopo_pipeline.mopo import (
     tempered,
 )
 from mopo_pipeline.parameters.train import LagParams
+
+log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
@@ -283,7 +286,7 @@ def _solve(
     """The duals with thresholds raised by margins, by half of them or not at all, as these rows allow."""
     for share in (1.0, 0.5, 0.0):
         try:
-            return solve_dual(
+            solution = solve_dual(
                 win_rates,
                 thresholds + share * margins,
                 tau=problem.tau,
@@ -293,6 +296,18 @@ def _solve(
             )
         except InfeasibleThresholdsError as error:
             failure = error
+            continue
+        if share < 1:
+            log.warning(
+                "fresh responses leave room for %.0f%% of the margins above the thresholds (%s): they may be missed; "
+                "lower the thresholds or plan.confidence, or draw more with train.lag.fresh_responses",
+                100 * share,
+                ", ".join(
+                    f"{name} {margin:.3f}"
+                    for name, margin in zip(problem.objectives[1:], margins, strict=True)
+                ),
+            )
+        return solution
     raise TrainingStoppedError(
         f"fresh responses of the policy can no longer meet the thresholds: {failure}"
     ) from failure
