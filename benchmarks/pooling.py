@@ -1,21 +1,35 @@
-"""How much pooling the normaliser needs, measured where every answer is known.
+"""Does the learned policy hold its thresholds, and at what price, measured where every answer is known.
 
 Prompts differ in difficulty: how far their answers lie apart, and how much the two objectives
 conflict. For each number of responses per prompt the problem is solved on repeated draws; what a
-policy trained on the weights would learn, ``pi(y|x) ∝ mu(y|x) E[ratio | x, y]``, is then valued on
-all answers of every prompt. Run: ``python benchmarks/pooling.py``; a minute on one core.
+policy trained on the weights learns, ``pi(y|x) ∝ mu(y|x) E[ratio | x, y]``, is then valued on all
+answers of every prompt. Beside it the policy of the multipliers themselves, and how far planned
+values lie from it. Run: ``make bench-pooling``; some minutes on one core. The last line holds the
+worst miss, the largest excess and the largest loss of primary, each from eight responses on.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from mopo_pipeline.mopo import choose_pooling, solve_dual
+from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
 
 PROMPTS, ANSWERS, DRAWS = 300, 48, 40
-TAU, THRESHOLD = 0.12, 0.45
+TAU = 0.12
+THRESHOLDS = (0.45, 0.55, 0.60)
 RESPONSES = (2, 4, 8, 16, 64)
-POOLINGS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0, np.inf)
+MANY = 8
+"""Responses from which the value of a policy is well estimated."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What was learned from ``n`` responses per prompt, win rates (2,) each."""
+
+    weights: np.ndarray
+    multipliers: np.ndarray
+    planned: np.ndarray
+    refused: int
 
 
 @dataclass(frozen=True)
@@ -36,49 +50,70 @@ class World:
         margin = utility[:, :, None, :] - utility[:, None, :, :]
         return cls((1 / (1 + np.exp(-margin))).mean(axis=2))
 
-    def learned(self, n: int, pooling: float | None, rng: np.random.Generator) -> np.ndarray:
-        """Values (2,) of the policy learned from ``n`` responses per prompt; mean kappa third."""
-        total = np.zeros((PROMPTS, ANSWERS))
-        counts = np.zeros((PROMPTS, ANSWERS))
-        chosen = []
+    def learned(
+        self, n: int, threshold: float, pooling: float | None, rng: np.random.Generator
+    ) -> Learned:
+        """Solve on repeated draws of ``n`` responses per prompt and value what is learned."""
+        total, counts = np.zeros((PROMPTS, ANSWERS)), np.zeros((PROMPTS, ANSWERS))
+        planned, exact, refused = [], [], 0
         for _ in range(DRAWS):
             drawn = rng.integers(0, ANSWERS, size=(PROMPTS, n))
             prompt = np.repeat(np.arange(PROMPTS), n)
             rows = self.win_rates[prompt, drawn.ravel()]
-            kappa = (
-                choose_pooling(rows, tau=TAU, groups=prompt, thresholds=[THRESHOLD])
-                if pooling is None
-                else pooling
-            )
-            chosen.append(kappa)
-            solution = solve_dual(rows, [THRESHOLD], tau=TAU, groups=prompt, pooling=kappa)
-            np.add.at(total, (prompt, drawn.ravel()), solution.ratio)
+            try:
+                found = solve_dual(rows, [threshold], tau=TAU, groups=prompt, pooling=pooling)
+            except InfeasibleThresholdsError:
+                refused += 1
+                continue
+            np.add.at(total, (prompt, drawn.ravel()), found.ratio)
             np.add.at(counts, (prompt, drawn.ravel()), 1.0)
+            planned.append(found.values)
+            exact.append(self.value(np.exp(self.exponent(found.multipliers))))
+        if not planned:
+            return Learned(*np.full((3, 2), np.nan), refused)
         ratio = np.where(counts > 0, total / np.maximum(counts, 1), 0.0)
-        policy = ratio / ratio.sum(axis=1, keepdims=True)
-        values = (policy[:, :, None] * self.win_rates).sum(axis=1).mean(axis=0)
-        return np.append(values, np.median(chosen))
+        return Learned(
+            self.value(ratio), np.mean(exact, axis=0), np.mean(planned, axis=0), refused
+        )
 
-    def optimum(self) -> np.ndarray:
+    def exponent(self, multipliers: np.ndarray) -> np.ndarray:
+        """(P, A) log of target over behaviour, largest 0."""
+        found = self.win_rates @ np.append(1.0, multipliers) / TAU
+        return found - found.max(axis=1, keepdims=True)
+
+    def value(self, ratio: np.ndarray) -> np.ndarray:
+        """Values (2,) of the policy proportional to ``ratio`` (P, A)."""
+        policy = ratio / ratio.sum(axis=1, keepdims=True)
+        return (policy[:, :, None] * self.win_rates).sum(axis=1).mean(axis=0)
+
+    def optimum(self, threshold: float) -> np.ndarray:
         """Values (2,) of the exact optimum over all answers."""
         prompt = np.repeat(np.arange(PROMPTS), ANSWERS)
-        return solve_dual(self.win_rates.reshape(-1, 2), [THRESHOLD], tau=TAU, groups=prompt).values
+        return solve_dual(
+            self.win_rates.reshape(-1, 2), [threshold], tau=TAU, groups=prompt
+        ).values
 
 
 def main() -> None:
-    """Print one table per degree of difficulty."""
+    """Print one row per difficulty, threshold and number of responses."""
+    print("difficulty asked n | learned: primary other | of multipliers | planned | optimum | refused")
+    worst = np.array([np.inf, -np.inf, -np.inf])
     for difficulty in (0.0, 0.5, 1.0):
         world = World.draw(difficulty, np.random.default_rng(7))
-        best = world.optimum()
-        print(f"difficulty {difficulty}: optimum {best[0]:.3f}; {best[1]:.3f}")
-        for n in RESPONSES:
-            cells = []
-            for pooling in (*POOLINGS, None):
-                rng = np.random.default_rng(n)
-                primary, other, kappa = world.learned(n, pooling, rng)
-                name = f"chosen({kappa:.1f})" if pooling is None else f"{pooling:g}"
-                cells.append(f"{name}: {primary:.3f} {other:.3f}")
-            print(f"  n={n:<3}" + " | ".join(cells), flush=True)
+        for threshold in THRESHOLDS:
+            best = world.optimum(threshold)
+            floor = max(threshold, best[1])
+            for n in RESPONSES:
+                found = world.learned(n, threshold, None, np.random.default_rng(n))
+                cells = " | ".join(
+                    f"{pair[0]:.3f} {pair[1]:.3f}"
+                    for pair in (found.weights, found.multipliers, found.planned, best)
+                )
+                print(f"{difficulty:g} {threshold:g} {n:<2} | {cells} | {found.refused}", flush=True)
+                if n >= MANY:
+                    here = found.weights[1] - floor, found.weights[1] - floor, best[0] - found.weights[0]
+                    worst = np.array([min(worst[0], here[0]), *np.maximum(worst[1:], here[1:])])
+    print("ratio: miss={:.4f} excess={:.4f} loss={:.4f}".format(*worst))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.mopo.bound import LowerBound, bound_mean
-from mopo_pipeline.mopo.checks import check_mass, unit_interval
+from mopo_pipeline.mopo.checks import unit_interval
 from mopo_pipeline.mopo.rows import Rows
 
 Array = NDArray[np.float64]
@@ -25,7 +24,7 @@ class Comparisons:
         labels: (M, K) in [0, 1]: 1 first wins, 0 second wins, 0.5 tie, NaN missing.
         predicted: (M, K) a model's probability that first wins, from a fit that did not see the
             label; NaN where it has none. None: no model.
-        weights: (M,) >= 0; None is uniform.
+        weights: (M,), or (M, K) where objectives differ, >= 0; None is uniform.
     """
 
     first: ArrayLike
@@ -36,31 +35,60 @@ class Comparisons:
 
 
 @dataclass(frozen=True)
-class _Terms:
-    """One objective: ``f_c = left_c ratio[first_c] + right_c ratio[second_c]``."""
+class Terms:
+    """One objective's labelled comparisons, linear in a policy's ratio over the behaviour policy.
+
+    ``f_c = left_c ratio[first_c] + right_c ratio[second_c]``, plus the prompt's own estimated value
+    where ``beside_value`` says so.
+
+    Attributes:
+        first, second: (M,) sorted rows.
+        left, right: (M,) coefficients; 0 for a row out of every policy's reach.
+        beside_value: (M,) whether the prompt's value is part of the term.
+        mass: (M,) weights, sum 1.
+        prompt: (M,) prompt of each comparison; G where none of its rows is in reach.
+    """
 
     first: Index
     second: Index
     left: Array
     right: Array
+    beside_value: NDArray[np.bool_]
     mass: Array
+    prompt: Index
+
+    @property
+    def effective(self) -> float:
+        """Comparisons that count: ``(sum w)² / sum w²``."""
+        return float(1.0 / (self.mass @ self.mass))
 
 
 @dataclass(frozen=True)
 class CompiledComparisons:
-    """Comparisons checked against rows, one set of terms per constrained objective.
+    """Comparisons checked against rows: terms per objective, None where it has no label.
 
     With a model's probability p the doubly robust term of a comparison (i, j, I) is
     ``f = (ratio_i s_i + ratio_j s_j)/2 + (ratio_i - ratio_j)(I - p)/2``; without one it is
     ``f = (ratio_i I + ratio_j (1 - I))/2``. Both are linear in the ratio, and both have the
-    policy's win rate as their mean when the pairs are drawn from the reference.
+    policy's win rate as their mean when the pairs are drawn from the policy the ratio is over.
+    Where rows are a sample, the first part is the prompt's value over all its rows.
     """
 
-    terms: tuple[_Terms, ...]
+    terms: tuple[Terms | None, ...]
 
     @classmethod
-    def build(cls, comparisons: Comparisons, rows: Rows) -> Self:
-        """Check shapes and ranges and drop missing labels, objective by objective."""
+    def build(cls, comparisons: Comparisons, rows: Rows, sampled: bool) -> Self:
+        """Check shapes and ranges and drop missing labels, objective by objective.
+
+        Args:
+            comparisons: as the caller gave them.
+            rows: sorted rows.
+            sampled: the rows of a prompt are a sample of its responses.
+
+        Raises:
+            InputError: wrong shapes or ranges, or a constrained objective without a label of
+                positive weight.
+        """
         labels = _matrix("comparisons.labels", comparisons.labels, None, rows.n_objectives)
         count = len(labels)
         first = _index("comparisons.first", comparisons.first, count, rows.n_rows)
@@ -71,56 +99,66 @@ class CompiledComparisons:
             predicted = _matrix(
                 "comparisons.predicted", comparisons.predicted, count, rows.n_objectives
             )
-        mass = check_mass("comparisons.weights", comparisons.weights, count)
+        weights = _weights(comparisons.weights, labels.shape)
         place = np.full(rows.n_rows, -1)
         place[np.arange(rows.n_rows) if rows.order is None else rows.order] = np.arange(
             len(rows.mass)
         )
-        first, second = place[first], place[second]
+        pair = place[first], place[second]
         return cls(
             tuple(
-                _terms(k, first, second, labels[:, k], predicted[:, k], mass, rows.columns[k])
-                for k in range(1, rows.n_objectives)
+                _terms(k, pair, labels[:, k], predicted[:, k], weights[:, k], rows, sampled)
+                for k in range(rows.n_objectives)
             )
         )
 
-    def bounds(self, ratio: Array, epsilon: Array) -> list[LowerBound]:
-        """Lower bound of each constrained objective at a ratio over sorted rows, (n,)."""
-        return [
-            bound_mean(t.left * ratio[t.first] + t.right * ratio[t.second], t.mass, radius)
-            for t, radius in zip(self.terms, epsilon, strict=True)
-        ]
-
-    def gradients(self, bounds: list[LowerBound], n_rows: int) -> Array:
-        """Derivative of each bound with respect to the ratio of each sorted row, (K-1, n)."""
-        return np.array(
-            [
-                np.bincount(t.first, bound.weights * t.left, n_rows)
-                + np.bincount(t.second, bound.weights * t.right, n_rows)
-                for t, bound in zip(self.terms, bounds, strict=True)
-            ]
-        ).reshape(len(self.terms), n_rows)
-
 
 def _terms(
-    k: int, first: Index, second: Index, labels: Array, predicted: Array, mass: Array,
-    win_rates: Array,
-) -> _Terms:  # fmt: skip
-    kept = ~np.isnan(labels)
-    if not mass[kept].sum() > 0:
+    k: int, pair: tuple[Index, Index], labels: Array, predicted: Array, weights: Array, rows: Rows,
+    sampled: bool,
+) -> Terms | None:  # fmt: skip
+    kept = ~np.isnan(labels) & (weights > 0)
+    if not kept.any():
+        if k == 0:
+            return None
         raise InputError(f"comparisons.labels: column {k} holds no label of positive weight")
-    first, second, labels, predicted = first[kept], second[kept], labels[kept], predicted[kept]
+    first, second = pair[0][kept], pair[1][kept]
+    labels, predicted, mass = labels[kept], predicted[kept], weights[kept]
     modelled = ~np.isnan(predicted)
     surprise = np.where(modelled, labels - predicted, 0.0)
-    left = np.where(modelled, 0.5 * (win_rates[first] + surprise), 0.5 * labels)
-    right = np.where(modelled, 0.5 * (win_rates[second] - surprise), 0.5 * (1 - labels))
-    return _Terms(
+    own = np.zeros((2, len(first))) if sampled else rows.columns[k][np.array([first, second])]
+    left = np.where(modelled, 0.5 * (own[0] + surprise), 0.5 * labels)
+    right = np.where(modelled, 0.5 * (own[1] - surprise), 0.5 * (1 - labels))
+    prompts = np.append(rows.spread(np.arange(len(rows.starts))), len(rows.starts))
+    return Terms(
         np.maximum(first, 0),
         np.maximum(second, 0),
         np.where(first >= 0, left, 0.0),
         np.where(second >= 0, right, 0.0),
-        mass[kept] / mass[kept].sum(),
+        modelled & sampled & ((first >= 0) | (second >= 0)),
+        mass / mass.sum(),
+        prompts[np.where(first >= 0, first, second)],
     )
+
+
+def _weights(value: ArrayLike | None, shape: tuple[int, ...]) -> Array:
+    """Weights (M, K) >= 0 from (M,), (M, K) or None."""
+    if value is None:
+        return np.ones(shape)
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape not in (shape[:1], shape):
+        raise InputError(
+            f"comparisons.weights must have shape {shape[:1]} or {shape}, got {array.shape}"
+        )
+    table = np.broadcast_to(array[:, None] if array.ndim == 1 else array, shape)
+    wrong = ~np.isfinite(table) | (table < 0)
+    if wrong.any():
+        row, column = (int(i) for i in np.argwhere(wrong)[0])
+        raise InputError(
+            f"comparisons.weights must be finite and >= 0, got {table[row, column]:g} at row {row}, "
+            f"column {column}"
+        )
+    return np.array(table)
 
 
 def _matrix(name: str, value: ArrayLike, count: int | None, n_objectives: int) -> Array:

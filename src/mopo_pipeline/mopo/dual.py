@@ -9,12 +9,13 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo import barrier
 from mopo_pipeline.mopo.bound import check_epsilon
 from mopo_pipeline.mopo.checks import check_number, check_thresholds
-from mopo_pipeline.mopo.comparisons import Comparisons, CompiledComparisons
+from mopo_pipeline.mopo.comparisons import Comparisons
 from mopo_pipeline.mopo.errors import InfeasibleThresholdsError, NotConvergedError
 from mopo_pipeline.mopo.feasibility import TOLERANCE, attainable_alone, nearest_attainable
 from mopo_pipeline.mopo.newton import Minimum, minimise
 from mopo_pipeline.mopo.ratio import Tilted, sorted_ratio, tilt
-from mopo_pipeline.mopo.rows import Rows, build_rows, one_group, subsample
+from mopo_pipeline.mopo.rows import Rows, build_rows, subsample
+from mopo_pipeline.mopo.statistical import build_estimator
 
 Array = NDArray[np.float64]
 
@@ -33,20 +34,25 @@ class DualSolution:
 
     Attributes:
         multipliers: (K-1,) price of each threshold, >= 0.
-        ratio: (N,) target over reference, in the caller's row order; 0 where the reference has no
-            mass. Its reference mean is 1 in each prompt with ``pooling`` 0, over all rows
-            otherwise.
-        values: (K,) ``E[ratio s_k]``, win rates of the target policy.
+        ratio: (N,) weights that teach the target policy, in the caller's row order; 0 where the
+            reference has no mass. With ``pooling`` 0 it is target over reference, of mean 1 in each
+            prompt; else only proportional to that within a prompt, of mean 1 over all rows.
+        values: (K,) win rates of the target policy, debiased where rows are a sample and corrected
+            by labels where there are any.
         bounds: (K-1,) what is held against the thresholds: the values themselves with ``epsilon``
-            0 and no comparisons, else their lower bounds.
+            0, else their lower bounds.
         chi: (K-1,) temperature of each bound; inf where the bound is the plain mean.
-        duality_gap: dual minus primal objective, 0 at the optimum. With comparisons, where no dual
-            exists, the complementarity residual ``sum lambda_k (bound_k - b_k)``.
+        duality_gap: dual minus primal objective, 0 at the optimum. With comparisons or sampled
+            rows, where no dual exists, the complementarity residual ``sum lambda_k (bound_k - b_k)``.
         ess: effective sample size, ``1 / E[ratio²]`` in (0, 1], a share of the rows.
         status: "active" or "inactive" per constraint; "violated" where the log barrier, whose price
             is finite, falls short of a threshold at the edge of what is attainable.
-        kl: ``E[ratio log ratio]``, nats; how far the target lies from the reference.
-        dual_value: the dual objective, an upper bound on ``G_0 - tau KL``; nan with comparisons.
+        kl: KL of the target from the reference over the rows, nats.
+        dual_value: the dual objective, an upper bound on ``G_0 - tau KL``; nan where there is none.
+        epsilon: (K-1,) radius of each bound.
+        effective_comparisons: (K-1,) independent comparisons as informative as those given; nan
+            without any.
+        pooling: kappa of the ratio.
     """
 
     multipliers: Array
@@ -59,6 +65,9 @@ class DualSolution:
     status: tuple[str, ...]
     kl: float
     dual_value: float
+    epsilon: Array
+    effective_comparisons: Array
+    pooling: float
 
 
 def solve_dual(
@@ -67,35 +76,44 @@ def solve_dual(
     *,
     tau: float,
     reference: ArrayLike | None = None,
+    behaviour: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     epsilon: float | ArrayLike = 0.0,
+    confidence: float | None = None,
     comparisons: Comparisons | None = None,
-    pooling: float = 0.0,
+    pooling: float | None = 0.0,
     variant: str = "lagrangian",
 ) -> DualSolution:
     """Maximise the primary win rate minus ``tau`` KL subject to thresholds on the others.
 
-    Eq. (1) through its dual (3), solved exactly over the whole data: a few Newton steps in K-1
-    variables. With ``epsilon`` > 0 thresholds hold for the lower bound (4): over rows, eq. (5);
-    over ``comparisons`` where these are given, so that label noise counts.
+    Eq. (1). Where the rows are all the responses there are (``pooling`` 0, or one prompt) it is
+    solved through its dual (3), exactly; with ``epsilon`` > 0 for bounds over rows, eq. (5). Where
+    they are a sample (``pooling`` above 0), or ``comparisons`` are given, the exponent keeps (2) and
+    the multipliers are the smallest at which the bounds of the policy that is learned meet the
+    thresholds.
 
     Args:
         win_rates: (N, K) in [0, 1]; column 0 is the primary objective.
         thresholds: (K-1,) win rates the other columns must reach.
         tau: KL temperature > 0.
         reference: (N,) mass >= 0, uniform if None. A prompt weighs the mass of its rows.
+        behaviour: (N,) mass of the policy that drew the rows and the compared pairs; None is the
+            reference. Where rows are a sample, a prompt weighs its behaviour mass.
         groups: (N,) integer prompt ids, in any order; None is one prompt.
         epsilon: radius >= 0 of the lower bound; one number, or one per constraint.
+        confidence: in [.5, 1), one-sided, that all thresholds hold together; each is held at
+            ``1 - (1 - confidence) / (K - 1)``. Needs comparisons and excludes ``epsilon``.
         comparisons: labelled pairs of rows; bounds are then taken over them.
-        pooling: kappa >= 0, pseudo-responses of the pooled normaliser in each prompt: 0 normalises
-            per prompt, inf over one pool. Above 0 a prompt may answer with pool responses, so what
-            is attainable is the range over all rows.
+        pooling: kappa >= 0, pseudo-responses of the pooled normaliser of the weights; 0 normalises
+            per prompt and takes the rows for all responses there are; inf is one pool; None chooses.
+            It decides which prompts are dwelt on, not what is learned.
         variant: "lagrangian", or "log_barrier", which keeps the slack sigma / lambda_k above each
             threshold as long as its price stays below 2; a dearer one may be violated.
 
     Raises:
         InfeasibleThresholdsError: thresholds out of reach, alone or together. A threshold within
             1e-9 of the attainable maximum counts as met.
+        NotConvergedError: no point met the optimality conditions.
         InputError: an argument has the wrong shape or range.
 
     >>> solution = solve_dual([[0.7, 0.3], [0.3, 0.7]], [0.5], tau=0.1)
@@ -105,45 +123,48 @@ def solve_dual(
     rows = build_rows(win_rates, reference, groups)
     asked = check_thresholds(thresholds, rows.n_objectives - 1)
     temperature = check_number("tau", tau, above=0)
-    kappa = check_number("pooling", pooling, at_least=0, infinite=True)
+    kappa = None
+    if pooling is not None:
+        kappa = check_number("pooling", pooling, at_least=0, infinite=True)
     radius = check_epsilon(epsilon, asked.size)
     if variant not in VARIANTS:
         raise InputError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
-    if np.isinf(kappa):
-        rows, kappa = one_group(rows), 0.0
     logarithmic = variant == "log_barrier"
-    if comparisons is not None:
-        from mopo_pipeline.mopo.statistical import solve_over_comparisons
+    sampled = kappa != 0 and len(rows.starts) > 1
+    if comparisons is None and (not sampled or radius.any()):
+        if confidence is not None:
+            raise InputError("confidence needs comparisons: without labels nothing says how sure a value is")
+        if radius.any():
+            from mopo_pipeline.mopo.robust import solve_over_rows
 
-        compiled = CompiledComparisons.build(comparisons, rows)
-        return solve_over_comparisons(
-            rows, asked, temperature, kappa, radius, compiled, logarithmic
-        )
-    if radius.any():
-        from mopo_pipeline.mopo.robust import solve_over_rows
+            return solve_over_rows(rows, asked, temperature, radius, logarithmic)
+        return _solve_plain(rows, asked, temperature, logarithmic)
+    from mopo_pipeline.mopo.estimated import solve_estimated
 
-        return solve_over_rows(rows, asked, temperature, kappa, radius, logarithmic)
-    return _solve_plain(rows, asked, temperature, kappa, logarithmic)
+    estimator = build_estimator(
+        rows, temperature, sampled, behaviour=behaviour, comparisons=comparisons, epsilon=radius,
+        confidence=confidence,
+    )  # fmt: skip
+    return solve_estimated(estimator, asked, kappa, logarithmic)
 
 
 def _solve_plain(
-    rows: Rows, thresholds: Array, tau: float, pooling: float, logarithmic: bool
+    rows: Rows, thresholds: Array, tau: float, logarithmic: bool
 ) -> DualSolution:
     """Newton on the dual (3), with a certificate where it has no minimum."""
     start = np.full(thresholds.size, barrier.START) if logarithmic else np.zeros(thresholds.size)
     if len(rows.mass) > LARGE and len(rows.starts) > 1000 and thresholds.size:
         sample = subsample(rows, LARGE // 10)
-        rough = _newton(sample, thresholds, tau, pooling, logarithmic, start)[0]
+        rough = _newton(sample, thresholds, tau, logarithmic, start)[0]
         start = start if rough.unbounded else rough.point
-    found, tilted = _newton(rows, thresholds, tau, pooling, logarithmic, start)
+    found, tilted = _newton(rows, thresholds, tau, logarithmic, start)
     bounds = tilted.values[1:]
     if (bounds < thresholds - TOLERANCE).any():
-        reach = one_group(rows) if pooling > 0 else rows
-        relaxed, certificate = nearest_attainable(reach, thresholds)
+        relaxed, certificate = nearest_attainable(rows, thresholds)
         if certificate > TOLERANCE:
-            raise InfeasibleThresholdsError(thresholds, attainable_alone(reach), relaxed)
+            raise InfeasibleThresholdsError(thresholds, attainable_alone(rows), relaxed)
     solution = assemble(rows, found.point, tilted, bounds, np.full(bounds.size, np.inf), thresholds,
-                        tau, pooling, logarithmic)  # fmt: skip
+                        tau, logarithmic)  # fmt: skip
     if not found.converged and abs(solution.duality_gap) > CERTIFIED:
         raise NotConvergedError(
             f"the dual did not converge: thresholds {thresholds} against values {bounds}, duality gap "
@@ -153,13 +174,13 @@ def _solve_plain(
 
 
 def _newton(
-    rows: Rows, thresholds: Array, tau: float, pooling: float, logarithmic: bool, start: Array
+    rows: Rows, thresholds: Array, tau: float, logarithmic: bool, start: Array
 ) -> tuple[Minimum, Tilted]:
     """Minimise the dual; returns where, and the rows tilted there."""
     latest: dict[bytes, Tilted] = {}
 
     def oracle(point: Array) -> tuple[float, Array, Array]:
-        tilted = tilt(rows, point, tau, pooling)
+        tilted = tilt(rows, point, tau)
         latest.clear()
         latest[point.tobytes()] = tilted
         value = tau * tilted.log_normaliser - float(point @ thresholds)
@@ -169,29 +190,25 @@ def _newton(
             return barrier.add(point, value, gradient, hessian)
         return value, gradient, hessian
 
-    found = minimise(oracle, start, floor=lowest_objective(rows, tau, pooling) - 1.0)
+    found = minimise(oracle, start, floor=lowest_objective(rows, tau) - 1.0)
     kept = latest.get(found.point.tobytes())
-    return found, kept if kept is not None else tilt(rows, found.point, tau, pooling)
+    return found, kept if kept is not None else tilt(rows, found.point, tau)
 
 
-def lowest_objective(rows: Rows, tau: float, pooling: float) -> float:
+def lowest_objective(rows: Rows, tau: float) -> float:
     """A value below ``G_0 - tau KL`` of every policy: a dual below it has no primal solution."""
-    rarest = np.log(rows.mass.min())
-    if pooling > 0:
-        rarest -= np.log1p(pooling)
-    return float(rows.columns[0].min() + tau * rarest)
+    return float(rows.columns[0].min() + tau * np.log(rows.mass.min()))
 
 
 def assemble(
     rows: Rows, multipliers: Array, tilted: Tilted, bounds: Array, chi: Array, thresholds: Array,
-    tau: float, pooling: float, logarithmic: bool,
+    tau: float, logarithmic: bool,
 ) -> DualSolution:  # fmt: skip
     """Everything a caller reads, from the solved multipliers."""
     ratio = sorted_ratio(rows, tilted.weights)
     dual = tau * tilted.log_normaliser - float(multipliers @ thresholds)
     kl = kl_from_reference(rows, ratio)
-    divergence = kl if pooling == 0 else _divergence(tilted, multipliers, tau)
-    gap = dual - (float(tilted.values[0]) - tau * divergence)
+    gap = dual - (float(tilted.values[0]) - tau * kl)
     if logarithmic:
         gap += barrier.conjugate(multipliers) - barrier.utility(bounds - thresholds)
     return DualSolution(
@@ -205,13 +222,10 @@ def assemble(
         status=statuses(multipliers, bounds - thresholds),
         kl=kl,
         dual_value=dual,
+        epsilon=np.zeros(bounds.size),
+        effective_comparisons=np.full(bounds.size, np.nan),
+        pooling=0.0,
     )
-
-
-def _divergence(tilted: Tilted, multipliers: Array, tau: float) -> float:
-    """KL of each prompt's policy from what it draws on: its own rows and the pool."""
-    exponent = float(np.append(1.0, multipliers) @ tilted.values) / tau
-    return exponent - tilted.log_normaliser
 
 
 def effective_share(rows: Rows, ratio: Array) -> float:

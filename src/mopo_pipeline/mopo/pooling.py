@@ -1,12 +1,9 @@
-"""How much of the pooled normaliser each prompt needs (method.md, section 2, few responses)."""
-
-import contextlib
+"""The normaliser of the weights: which prompts are dwelt on, never what is learned (method.md, section 2)."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mopo_pipeline.mopo.checks import check_number, check_thresholds
-from mopo_pipeline.mopo.errors import InfeasibleThresholdsError
+from mopo_pipeline.mopo.checks import check_number, finite_array
 from mopo_pipeline.mopo.rows import Rows, build_rows
 
 Array = NDArray[np.float64]
@@ -18,7 +15,7 @@ def choose_pooling(
     tau: float,
     groups: ArrayLike | None = None,
     reference: ArrayLike | None = None,
-    thresholds: ArrayLike | None = None,
+    multipliers: ArrayLike | None = None,
 ) -> float:
     """Bühlmann's credibility constant of the normalisers: within over between variance.
 
@@ -32,8 +29,7 @@ def choose_pooling(
         tau: temperature > 0.
         groups: (N,) integer prompt ids; None is one prompt.
         reference: (N,) mass >= 0.
-        thresholds: (K-1,) at which the weights are taken, by solving with one pool; None, or
-            thresholds out of reach, takes the weights of the primary alone.
+        multipliers: (K-1,) at which the weights are taken; None takes those of the primary alone.
 
     Returns:
         kappa, pseudo-responses: 0 for a single prompt, inf where no prompt has two responses or
@@ -44,22 +40,44 @@ def choose_pooling(
     """
     rows = build_rows(win_rates, reference, groups)
     temperature = check_number("tau", tau, above=0)
+    prices = np.zeros(rows.n_objectives - 1)
+    if multipliers is not None:
+        prices = finite_array("multipliers", multipliers, 1)
+    return credibility(rows, (np.append(1.0, prices) @ rows.columns) / temperature)
+
+
+def credibility(rows: Rows, exponent: Array) -> float:
+    """``choose_pooling`` at the exponents (n,) of sorted rows."""
     if len(rows.starts) == 1:
         return 0.0
     if (rows.counts < 2).all():
         return float("inf")
-    multipliers = np.zeros(rows.n_objectives - 1)
-    if thresholds is not None and rows.n_objectives > 1:
-        from mopo_pipeline.mopo.dual import solve_dual
-
-        asked = check_thresholds(thresholds, rows.n_objectives - 1)
-        with contextlib.suppress(InfeasibleThresholdsError):
-            multipliers = solve_dual(
-                win_rates, asked, tau=temperature, reference=reference, groups=groups,
-                pooling=np.inf,
-            ).multipliers  # fmt: skip
-    exponent = (np.append(1.0, multipliers) @ rows.columns) / temperature
     return _credibility(rows, np.exp(exponent - exponent.max()))
+
+
+def pooled_ratio(rows: Rows, exponent: Array, pooling: float) -> Array:
+    """Weights ``exp(u_i) / Z_i``, (n,), of reference mean 1 over all rows.
+
+    ``Z_i = ((n_x - 1) Zhat + kappa Z_pool)/(n_x - 1 + kappa)`` mixes the mean of exp(u) over the
+    *other* responses to the prompt with the mean over all rows: a normaliser with the row's own
+    draw in it would shrink the row, and with it the policy that is learned.
+
+    Args:
+        rows: sorted rows.
+        exponent: (n,) u.
+        pooling: kappa > 0; inf is one pool.
+    """
+    parts = np.exp(exponent - exponent.max())
+    pool = float(rows.mass @ parts)
+    if np.isinf(pooling):
+        return np.asarray(parts / pool)
+    weighted = rows.mass * parts
+    others = np.maximum(rows.spread(np.add.reduceat(weighted, rows.starts)) - weighted, 0.0)
+    mass = rows.spread(rows.group_mass) - rows.mass
+    mean = np.divide(others, mass, out=np.zeros_like(others), where=mass > 0)
+    count = rows.spread(rows.counts) - 1.0
+    ratio = parts / ((count * mean + pooling * pool) / (count + pooling))
+    return np.asarray(ratio / float(rows.mass @ ratio))
 
 
 def _credibility(rows: Rows, values: Array) -> float:

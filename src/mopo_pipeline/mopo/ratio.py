@@ -3,16 +3,6 @@
 For multipliers lambda every row has the exponent ``u = (s_0 + lambda's)/tau``. With ``Z(x)`` the
 normaliser of prompt x, the dual is ``g(lambda) = tau E_x log Z(x) - lambda'b``; its gradient is
 ``E[ratio s] - b`` and its Hessian a covariance.
-
-``Z(x) = (n_x Zhat_x + kappa Z_pool)/(n_x + kappa)`` mixes the prompt's own mean of exp(u) with the
-mean over all rows: the prompt answers with one of its own n_x responses or of kappa
-pseudo-responses from the pool. The ratio is the derivative of the dual with respect to the
-exponents::
-
-    ratio_i = exp(u_i) (a_x / Z(x) + E_x'[(1 - a_x') / Z(x')]),   a_x = n_x / (n_x + kappa)
-
-so kappa = 0 is eq. (2), normalised within each prompt; kappa = inf is a single pool; and in between
-the dual stays convex and exact, and the ratio has mean 1 over all rows.
 """
 
 from dataclasses import dataclass
@@ -34,26 +24,23 @@ class Tilted:
         weights: (n,) reference mass times ratio, sum 1.
         values: (K,) ``E[ratio s_k]``.
         covariance: (K, K) ``E_x Cov_x(s)`` under each prompt's policy; the Hessian is this / tau.
-        centres: (K, G) the ratio's own derivative: ``d log ratio_i = (s_i - centre) / tau``.
     """
 
     log_normaliser: float
     weights: Array
     values: Array
     covariance: Array
-    centres: Array
 
 
-def tilt(rows: Rows, multipliers: Array, tau: float, pooling: float = 0.0) -> Tilted:
+def tilt(rows: Rows, multipliers: Array, tau: float) -> Tilted:
     """Exponential tilting of the reference by the win rates, with two derivatives.
 
     One exp and two grouped sums per row, in cache-sized chunks.
 
     Args:
-        rows: sorted rows; a single group where ``pooling`` is infinite.
+        rows: sorted rows.
         multipliers: (K-1,) >= 0.
         tau: temperature > 0.
-        pooling: kappa >= 0, finite.
     """
     coefficients = np.append(1.0, multipliers) / tau
     n_objectives, n_rows = rows.columns.shape
@@ -75,11 +62,7 @@ def tilt(rows: Rows, multipliers: Array, tau: float, pooling: float = 0.0) -> Ti
         weights[here] = part
         peaks[groups] = peak
         log_own[groups] = np.log(total / rows.group_mass[groups]) + peak
-    if pooling > 0:
-        log_z, log_factor, means, centres = _pooled(rows, log_own, means, pooling)
-    else:
-        log_z, log_factor, centres = log_own, -log_own, means
-    log_factor += peaks
+    log_factor = peaks - log_own
     second = np.zeros((n_objectives, n_objectives))
     for here, groups, _ in rows.chunks():
         part = weights[here]
@@ -88,33 +71,7 @@ def tilt(rows: Rows, multipliers: Array, tau: float, pooling: float = 0.0) -> Ti
         second += (block * part) @ block.T
     values = rows.columns @ weights
     covariance = second - (means * rows.group_mass) @ means.T
-    return Tilted(float(rows.group_mass @ log_z), weights, values, covariance, centres)
-
-
-def _pooled(
-    rows: Rows, log_own: Array, means: Array, pooling: float
-) -> tuple[Array, Array, Array, Array]:
-    """Mix each prompt with the pool.
-
-    Returns:
-        (G,) log Z(x); (G,) log factor on exp(u); (K, G) mean win rates of each prompt's policy;
-        (K, G) centres of the ratio's derivative.
-    """
-    share = rows.counts / (rows.counts + pooling)
-    log_share, log_rest = np.log(share), np.log1p(-share)
-    in_pool = np.log(rows.group_mass) + log_own
-    log_pool = np.logaddexp.reduce(in_pool)
-    pool_mean = means @ np.exp(in_pool - log_pool)
-    log_z = np.logaddexp(log_share + log_own, log_rest + log_pool)
-    own = np.exp(log_share + log_own - log_z)
-    policy_means = own * means + (1 - own) * pool_mean[:, None]
-    lent = np.log(rows.group_mass) + log_rest - log_z
-    log_lent = np.logaddexp.reduce(lent)
-    lent_mean = policy_means @ np.exp(lent - log_lent)
-    log_factor = np.logaddexp(log_share - log_z, log_lent)
-    direct = np.exp(log_share - log_z - log_factor)
-    centres = direct * policy_means + (1 - direct) * lent_mean[:, None]
-    return log_z, log_factor, policy_means, centres
+    return Tilted(float(rows.group_mass @ log_own), weights, values, covariance)
 
 
 def sorted_ratio(rows: Rows, weights: Array) -> Array:

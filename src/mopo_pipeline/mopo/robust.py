@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo import barrier
 from mopo_pipeline.mopo.bound import bound_mean
 from mopo_pipeline.mopo.errors import InfeasibleThresholdsError, NotConvergedError
@@ -64,22 +63,17 @@ def _solve_saddle(
 
 
 def solve_over_rows(
-    rows: Rows, thresholds: Array, tau: float, pooling: float, epsilon: Array, logarithmic: bool
+    rows: Rows, thresholds: Array, tau: float, epsilon: Array, logarithmic: bool
 ) -> "DualSolution":
     """Row-robust optimum with its duality gap.
 
     Raises:
         InfeasibleThresholdsError: no policy's bounds reach the thresholds.
-        InputError: finite pooling above 0, for which a row's worst case is not defined.
     """
     from mopo_pipeline.mopo.dual import CERTIFIED, lowest_objective
 
-    if pooling > 0:
-        raise InputError(
-            f"a bound over rows needs pooling 0 or inf, got {pooling:g}; or pass comparisons"
-        )
     start = np.full(thresholds.size, barrier.START if logarithmic else 0.0)
-    floor = lowest_objective(rows, tau, pooling) - 1.0
+    floor = lowest_objective(rows, tau) - 1.0
     unbounded = False
     for path in ((tau,), _cooling(tau)):
         point = start
@@ -152,6 +146,9 @@ def _describe(
         status=statuses(multipliers, levels - thresholds),
         kl=kl,
         dual_value=dual,
+        epsilon=saddle.epsilon,
+        effective_comparisons=np.full(levels.size, np.nan),
+        pooling=0.0,
     )
 
 

@@ -100,19 +100,6 @@ def build_rows(
     return Rows(columns, mass, starts, counts, np.add.reduceat(mass, starts), order, n_rows)
 
 
-def one_group(rows: Rows) -> Rows:
-    """The same rows as a single prompt."""
-    return Rows(
-        rows.columns,
-        rows.mass,
-        np.zeros(1, dtype=np.int64),
-        np.array([len(rows.mass)]),
-        np.ones(1),
-        rows.order,
-        rows.n_rows,
-    )
-
-
 def subsample(rows: Rows, n_rows: int) -> Rows:
     """About ``n_rows`` rows of evenly spaced prompts, mass renormalised."""
     step = max(1, len(rows.mass) // n_rows)

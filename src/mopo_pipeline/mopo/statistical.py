@@ -1,273 +1,208 @@
-"""Thresholds that hold for lower bounds over comparisons (method.md, section 4, setting 2).
+"""Values and bounds of the policy that is learned, and the multipliers that hold them (method.md, 2 and 4).
 
-The ratio keeps its closed form (2); the multipliers are the smallest whose bounds meet the
-thresholds with complementary slackness: ``lambda >= 0, bound - b >= 0``, one of the two zero. There
-is no dual function behind these conditions. A bound rises with its own multiplier and then falls
-again, as the ratio concentrates on fewer comparisons, so the search starts at zero and takes the
-first solution it meets.
+The ratio keeps its closed form (2). Values are estimated from what rows and labelled comparisons
+say of the policy ``pi ∝ reference exp(u)``; bounds (4) are taken over comparisons, with a radius from
+the number of independent comparisons that would be as informative as these.
 """
 
 from dataclasses import dataclass
-from itertools import product
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import least_squares
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm, t
 
-from mopo_pipeline.mopo import barrier
-from mopo_pipeline.mopo.bound import LowerBound
-from mopo_pipeline.mopo.comparisons import CompiledComparisons
-from mopo_pipeline.mopo.errors import InfeasibleThresholdsError
-from mopo_pipeline.mopo.feasibility import TOLERANCE
-from mopo_pipeline.mopo.ratio import Tilted, sorted_ratio, tilt
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.mopo.bound import LowerBound, bound_mean
+from mopo_pipeline.mopo.checks import check_mass, check_number
+from mopo_pipeline.mopo.comparisons import Comparisons, CompiledComparisons, Terms
+from mopo_pipeline.mopo.learned import jackknifed_shares
 from mopo_pipeline.mopo.rows import Rows
-
-if TYPE_CHECKING:
-    from mopo_pipeline.mopo.dual import DualSolution
 
 Array = NDArray[np.float64]
 
-CONVERGED = 1e-9
-"""Residual of the complementarity conditions, win rates."""
-
 
 @dataclass(frozen=True)
-class _State:
-    """Everything known at one multiplier vector."""
+class Estimate:
+    """What is known of one policy.
 
-    point: Array
-    tilted: Tilted
-    bounds: list[LowerBound]
-    values: Array
-    jacobian: Array
-
-
-@dataclass(frozen=True)
-class _Problem:
-    rows: Rows
-    tau: float
-    pooling: float
-    epsilon: Array
-    compiled: CompiledComparisons
-    logarithmic: bool
-
-    def at(self, point: Array) -> _State:
-        """Bounds (K-1,) and their Jacobian in the multipliers (K-1, K-1)."""
-        rows = self.rows
-        tilted = tilt(rows, point, self.tau, self.pooling)
-        ratio = sorted_ratio(rows, tilted.weights)
-        bounds = self.compiled.bounds(ratio, self.epsilon)
-        pull = self.compiled.gradients(bounds, len(ratio)) * ratio
-        constrained = rows.columns[1:]
-        per_group = np.add.reduceat(pull, rows.starts, axis=1)
-        jacobian = (pull @ constrained.T - per_group @ tilted.centres[1:].T) / self.tau
-        return _State(point, tilted, bounds, np.array([b.value for b in bounds]), jacobian)
-
-    def excess(self, state: _State, thresholds: Array) -> tuple[Array, Array]:
-        """What must be >= 0 and complementary to the multipliers, and its Jacobian."""
-        slack, slope = state.values - thresholds, state.jacobian
-        if self.logarithmic:
-            slack = slack - barrier.slack_at(state.point)
-            slope = slope + np.diag(barrier.curvature(state.point))
-        return slack, slope
-
-
-def solve_over_comparisons(
-    rows: Rows, thresholds: Array, tau: float, pooling: float, epsilon: Array,
-    compiled: CompiledComparisons, logarithmic: bool,
-) -> "DualSolution":  # fmt: skip
-    """Find the multipliers, or say what is attainable."""
-    problem = _Problem(rows, tau, pooling, epsilon, compiled, logarithmic)
-    state = _newton(problem, thresholds, _start(problem))
-    if state is None:
-        reached = _closest(problem, thresholds)
-        state = _lowered(problem, thresholds, reached)
-        if state is None:
-            raise _infeasible(problem, thresholds, reached)
-    return _describe(problem, state, thresholds)
-
-
-def _describe(problem: _Problem, state: _State, thresholds: Array) -> "DualSolution":
-    from mopo_pipeline.mopo.dual import (
-        DualSolution,
-        effective_share,
-        kl_from_reference,
-        statuses,
-    )
-
-    rows = problem.rows
-    ratio = sorted_ratio(rows, state.tilted.weights)
-    residual, _ = problem.excess(state, thresholds)
-    return DualSolution(
-        multipliers=state.point,
-        ratio=rows.restore(ratio),
-        values=state.tilted.values,
-        bounds=state.values,
-        chi=np.array([bound.chi for bound in state.bounds]),
-        duality_gap=float(state.point @ residual),
-        ess=effective_share(rows, ratio),
-        status=statuses(state.point, state.values - thresholds),
-        kl=kl_from_reference(rows, ratio),
-        dual_value=float("nan"),
-    )
-
-
-def _start(problem: _Problem) -> Array:
-    return np.full(problem.epsilon.size, barrier.START if problem.logarithmic else 0.0)
-
-
-def _lowered(problem: _Problem, thresholds: Array, reached: _State) -> _State | None:
-    """From multipliers that meet the thresholds, the smallest that do; None where they don't."""
-    if (reached.values < thresholds - TOLERANCE).any():
-        return None
-    found = _newton(problem, thresholds, reached.point)
-    if found is None:
-        reached = _descend(problem, thresholds, reached)
-        found = _newton(problem, thresholds, reached.point) or reached
-    return found if (found.values >= thresholds - TOLERANCE).all() else None
-
-
-def _newton(
-    problem: _Problem, thresholds: Array, start: Array, max_steps: int = 100
-) -> _State | None:
-    """Newton on the complementarity conditions with a cap on the step; None where it stalls."""
-    state = problem.at(start)
-    for _ in range(max_steps):
-        excess, slope = problem.excess(state, thresholds)
-        residual = _residual(state.point, excess)
-        if residual <= CONVERGED:
-            return state
-        target = _linear_complementarity(state.point, excess, slope)
-        if target is None:
-            return None
-        step = target - state.point
-        cap = max(1.0, 2.0 * float(np.abs(state.point).max(initial=0.0)))
-        length = min(1.0, cap / max(float(np.abs(step).max()), 1e-300))
-        for _ in range(12):
-            trial = problem.at(_positive(problem, state.point, step, length))
-            if _residual(trial.point, problem.excess(trial, thresholds)[0]) < residual:
-                break
-            length *= 0.5
-        else:
-            return None
-        state = trial
-    return None
-
-
-def _positive(problem: _Problem, point: Array, step: Array, length: float) -> Array:
-    moved = point + length * step
-    return np.maximum(moved, 0.1 * point if problem.logarithmic else 0.0)
-
-
-def _residual(point: Array, excess: Array) -> float:
-    """Largest violation of ``min(lambda, excess) = 0``."""
-    return float(np.abs(np.minimum(point, excess)).max(initial=0.0))
-
-
-def _linear_complementarity(point: Array, excess: Array, slope: Array) -> Array | None:
-    """Smallest solution of the linearised conditions, over all active sets; None if none holds."""
-    best: Array | None = None
-    for chosen in product((False, True), repeat=len(point)):
-        active = np.array(chosen, dtype=bool)
-        candidate = np.zeros_like(point)
-        if active.any():
-            inner = slope[np.ix_(active, active)]
-            outer = excess[active] + slope[np.ix_(active, ~active)] @ (0.0 - point[~active])
-            try:
-                candidate[active] = point[active] - np.linalg.solve(inner, outer)
-            except np.linalg.LinAlgError:
-                continue
-        left = excess + slope @ (candidate - point)
-        valid = (candidate >= 0).all() and (left[~active] >= -1e-12).all()
-        if valid and (best is None or candidate.sum() < best.sum()):
-            best = candidate
-    return best
-
-
-def _closest(problem: _Problem, thresholds: Array) -> _State:
-    """Multipliers whose bounds fall short of the thresholds by least (Euclidean).
-
-    The shortfall has several local minima, so the descent starts from the best two of a coarse
-    grid: along every axis, and along the diagonal.
+    Attributes:
+        values: (K,) win rates.
+        bounds: K-1 lower bounds of the constrained ones.
+        epsilon: (K-1,) their radii.
+        effective: (K-1,) independent comparisons that would be as informative; nan without any.
     """
-    size = thresholds.size
-    corner = np.full(size, barrier.START if problem.logarithmic else 0.0)
-    axes = [*np.eye(size), np.ones(size)]
-    grid = [corner] + [
-        corner + scale * axis for axis in axes for scale in (0.1, 0.3, 1.0, 3.0, 10.0)
-    ]
-    states = sorted((problem.at(point) for point in grid), key=lambda s: _shortfall(s, thresholds))
-    best = states[0]
-    for start in states[:2]:
-        found = _descend_shortfall(problem, thresholds, start)
-        if _shortfall(found, thresholds) < _shortfall(best, thresholds):
-            best = found
-    return best
+
+    values: Array
+    bounds: tuple[LowerBound, ...]
+    epsilon: Array
+    effective: Array
+
+    @property
+    def levels(self) -> Array:
+        """(K-1,) values of the bounds."""
+        return np.array([bound.value for bound in self.bounds])
 
 
-def _shortfall(state: _State, thresholds: Array) -> float:
-    return float(np.linalg.norm(np.maximum(thresholds - state.values, 0.0)))
+@dataclass(frozen=True)
+class PolicyEstimator:
+    """Estimates of the policies ``pi ∝ reference exp(direction's / tau)``.
+
+    Attributes:
+        rows: sorted rows with the reference's mass.
+        behaviour: (n,) mass of the policy that drew rows and pairs; sum 1 over all rows of the data.
+        tau: temperature.
+        sampled: the rows of a prompt are a sample of its responses, not all there are.
+        compared: labelled comparisons, or None.
+        epsilon: (K-1,) fixed radii of the bounds, where no level is given.
+        level: one-sided level of each bound; None takes ``epsilon``.
+    """
+
+    rows: Rows
+    behaviour: Array
+    tau: float
+    sampled: bool
+    compared: CompiledComparisons | None
+    epsilon: Array
+    level: float | None
+
+    def at(self, direction: Array) -> Estimate:
+        """Estimate for one direction (K,); ``(1, lambda)`` is the policy of multipliers lambda."""
+        rows = self.rows
+        exponent = (direction @ rows.columns) / self.tau
+        prompt_mass = self._prompt_mass()
+        if self.sampled:
+            shares = jackknifed_shares(rows, exponent)
+        else:
+            shares = per_prompt(rows, exponent) * rows.mass / rows.spread(rows.group_mass)
+        own = np.add.reduceat(rows.columns * shares, rows.starts, axis=1)
+        values = own @ prompt_mass
+        ratio = shares * rows.spread(prompt_mass) / self.behaviour
+        bounds, radii, counts = [], [], []
+        for k in range(rows.n_objectives):
+            terms = None if self.compared is None else self.compared.terms[k]
+            if terms is None:
+                found = LowerBound(float(values[k]), np.inf, np.ones(1)), 0.0, np.nan
+            else:
+                mean, *found = self._over_comparisons(k, terms, ratio, own[k])
+                if self.sampled:
+                    values[k] = mean
+            if k > 0:
+                bounds.append(found[0])
+                radii.append(found[1])
+                counts.append(found[2])
+        return Estimate(values, tuple(bounds), np.array(radii), np.array(counts))
+
+    def _prompt_mass(self) -> Array:
+        """What each prompt counts for: its mass under who drew the rows where these are a sample."""
+        if not self.sampled:
+            return self.rows.group_mass
+        mass = np.add.reduceat(self.behaviour, self.rows.starts)
+        return np.asarray(mass / mass.sum())
+
+    def _over_comparisons(
+        self, k: int, terms: Terms, ratio: Array, own: Array
+    ) -> tuple[float, LowerBound, float, float]:
+        """Mean, bound, radius and effective number of one objective's comparisons."""
+        prompts = len(self.rows.starts)
+        padded = np.append(own, 0.0)
+        correction = terms.left * ratio[terms.first] + terms.right * ratio[terms.second]
+        if self.sampled:
+            correction = correction - np.where(terms.beside_value, 0.0, padded[terms.prompt])
+            value = float(self._prompt_mass() @ own)
+            spread = padded[terms.prompt]
+            terms_now = correction + spread + (value - float(terms.mass @ spread))
+            pull = self._prompt_mass() * (own - value)
+        else:
+            terms_now, pull = correction, np.zeros(prompts)
+        mean = float(terms.mass @ terms_now)
+        centred = correction - float(terms.mass @ correction)
+        pull = np.append(pull, 0.0) + np.bincount(
+            terms.prompt, terms.mass * centred, minlength=prompts + 1
+        )
+        count = effective_number(terms, terms_now - mean, pull)
+        radius = float(self.epsilon[k - 1]) if k else 0.0
+        if self.level is not None and k:
+            weight = np.bincount(terms.prompt, terms.mass)
+            radius = quantile(self.level, weight[weight > 0]) ** 2 / (2.0 * count)
+        return mean, bound_mean(terms_now, terms.mass, radius), radius, count
 
 
-def _descend_shortfall(problem: _Problem, thresholds: Array, start: _State) -> _State:
-    """Least squares from one point; each point is evaluated once for value and Jacobian."""
-    seen: dict[bytes, _State] = {}
+def effective_number(terms: Terms, deviations: Array, pull: Array) -> float:
+    """Independent comparisons whose mean would vary as this one does.
 
-    def at(point: Array) -> _State:
-        key = point.tobytes()
-        if key not in seen:
-            seen[key] = problem.at(point)
-        return seen[key]
+    The variance of the mean is that of sums over whole prompts, because comparisons of one prompt
+    share responses; with a single prompt comparisons are taken as independent. Never more than
+    ``(sum w)² / sum w²``.
 
-    def residuals(point: Array) -> Array:
-        return np.maximum(thresholds - at(point).values, 0.0)
-
-    def slopes(point: Array) -> Array:
-        state = at(point)
-        return np.asarray(-state.jacobian * (state.values < thresholds)[:, None])
-
-    least_squares(
-        residuals, start.point + 1e-9, jac=slopes, bounds=(0.0, np.inf), max_nfev=60,
-        xtol=1e-12, ftol=1e-14, gtol=1e-12,
-    )  # fmt: skip
-    return min(seen.values(), key=lambda state: _shortfall(state, thresholds))
+    Args:
+        terms: of the comparisons.
+        deviations: (M,) of the terms from their mean.
+        pull: (G+1,) what each prompt adds to the deviation of the mean.
+    """
+    moved = pull[pull != 0.0]
+    if moved.size < 2:
+        return terms.effective
+    variance = float(moved @ moved) * moved.size / (moved.size - 1)
+    single = float(terms.mass @ deviations**2)
+    if variance <= 1e-300 or single <= 1e-300:
+        return terms.effective
+    return min(single / variance, terms.effective)
 
 
-def _descend(problem: _Problem, thresholds: Array, state: _State) -> _State:
-    """Lower one multiplier after another as far as every threshold still holds."""
-    point = state.point.copy()
-    for _ in range(6):
-        before = point.copy()
-        for k in np.flatnonzero(point > 0):
-            low, high = 0.0, float(point[k])
-            for _ in range(20):
-                point[k] = 0.5 * (low + high)
-                held = (problem.at(point).values >= thresholds - TOLERANCE).all()
-                low, high = (low, float(point[k])) if held else (float(point[k]), high)
-            point[k] = high
-        if np.abs(point - before).max(initial=0.0) <= 1e-6:
-            break
-    return problem.at(point)
+def quantile(level: float, prompts: Array) -> float:
+    """One-sided quantile: normal for a single prompt, else Student's for the prompts that count.
+
+    >>> round(quantile(0.95, np.ones(1)), 3), round(quantile(0.95, np.full(10, 0.1)), 3)
+    (1.645, 1.833)
+    """
+    if level <= 0.5:
+        return 0.0
+    if prompts.size == 1:
+        return float(norm.ppf(level))
+    return float(t.ppf(level, max(prompts.sum() ** 2 / (prompts @ prompts) - 1.0, 1.0)))
 
 
-def _greatest(problem: _Problem, k: int) -> float:
-    """Most the bound of constraint k reaches over all multipliers."""
-    unreachable = np.full(problem.epsilon.size, -np.inf)
-    unreachable[k] = 10.0
-    return float(_closest(problem, unreachable).values[k])
+def per_prompt(rows: Rows, exponent: Array) -> Array:
+    """Target over reference (n,), of reference mean 1 in each prompt (eq. 2)."""
+    peak = np.maximum.reduceat(exponent, rows.starts)
+    part = np.exp(exponent - rows.spread(peak))
+    mean = np.add.reduceat(rows.mass * part, rows.starts) / rows.group_mass
+    return np.asarray(part / rows.spread(mean))
 
 
-def _infeasible(problem: _Problem, thresholds: Array, reached: _State) -> InfeasibleThresholdsError:
-    """What each bound reaches alone, and the nearest thresholds the solver really meets."""
-    attainable = np.array([_greatest(problem, k) for k in range(thresholds.size)])
-    nearest = np.minimum(reached.values, thresholds)
-    safe = np.minimum(problem.at(_start(problem)).values, nearest)
-    for share in (1.0, 0.999, 0.99, 0.9, 0.5, 0.0):
-        relaxed = safe + share * (nearest - safe) - 1e-7
-        state = _newton(problem, relaxed, _start(problem))
-        if state is None:
-            state = _lowered(problem, relaxed, reached)
-        if state is not None and (state.values >= relaxed - TOLERANCE).all():
-            break
-    return InfeasibleThresholdsError(thresholds, np.maximum(attainable, relaxed), relaxed)
+def build_estimator(
+    rows: Rows,
+    tau: float,
+    sampled: bool,
+    *,
+    behaviour: ArrayLike | None = None,
+    comparisons: Comparisons | None = None,
+    epsilon: Array | None = None,
+    confidence: float | None = None,
+) -> PolicyEstimator:
+    """Check what ``solve_dual`` was given of the data and of confidence.
+
+    Raises:
+        InputError: both a radius and a confidence; a behaviour policy that gives no mass to a row
+            of the reference; whatever the comparisons say.
+    """
+    constraints = rows.n_objectives - 1
+    radius = np.zeros(constraints) if epsilon is None else epsilon
+    level = None
+    if confidence is not None:
+        if radius.any():
+            raise InputError("give epsilon or confidence, not both: confidence sets epsilon")
+        joint = check_number("confidence", confidence, at_least=0.5, below=1)
+        level = 1.0 - (1.0 - joint) / max(constraints, 1) if joint > 0.5 else 0.5
+    mass = rows.mass
+    if behaviour is not None:
+        mass = rows.take(check_mass("behaviour", behaviour, rows.n_rows))
+        if (mass <= 0).any():
+            raise InputError(
+                "behaviour must have mass wherever the reference has: pairs drawn by it say nothing of "
+                "other rows"
+            )
+    compared = None
+    if comparisons is not None:
+        compared = CompiledComparisons.build(comparisons, rows, sampled)
+    return PolicyEstimator(rows, mass, tau, sampled, compared, radius, level)
