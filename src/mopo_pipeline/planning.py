@@ -15,11 +15,11 @@ from mopo_pipeline.errors import InputError, MopoError
 from mopo_pipeline.mopo import (
     Comparisons,
     DualSolution,
+    Finding,
     InfeasibleThresholdsError,
-    attainable_range,
-    choose_pooling,
+    NotConvergedError,
+    attainable_bounds,
     diagnose_plan,
-    epsilon_for_confidence,
     solve_dual,
 )
 from mopo_pipeline.parameters.base import ObjectiveParams, Position, TaskParams, Threshold
@@ -66,36 +66,50 @@ def make_plan(
     values = rows[names].to_numpy(dtype=np.float64)
     groups = pd.factorize(rows["prompt_id"])[0]
     compared = _train_comparisons(rows, comparisons, predictions, names)
-    epsilon = _epsilon(compared, params)
-    pooling = _pooling(values, groups, params)
-    attainable = attainable_range(values, tau=params.tau, groups=groups).clip(0.0, 1.0)
-    attainable[1:, 1] = _reachable(
-        values, attainable[1:, 1], groups, compared, epsilon, pooling, params
-    )
+    given, unsure = _assurance(compared, params)
+    given |= {"tau": params.tau, "groups": groups, "pooling": _pooling(params)}
+    attainable = attainable_bounds(values, **given)
     thresholds = resolve_thresholds(task.objectives, params.thresholds, attainable)
     try:
-        solution = solve_dual(
-            values,
-            thresholds,
-            tau=params.tau,
-            groups=groups,
-            epsilon=epsilon,
-            comparisons=compared,
-            pooling=pooling,
-            variant=params.variant,
-        )
+        solution = solve_dual(values, thresholds, variant=params.variant, **given)
     except InfeasibleThresholdsError as error:
         raise _unreachable(error, names, thresholds, params) from error
-    plan = _describe(solution, names, thresholds, attainable, params, epsilon, pooling, compared)
-    findings = diagnose_plan(
+    except NotConvergedError as error:
+        raise _unsolved(error, names, thresholds) from error
+    attainable[:, 1] = np.maximum(attainable[:, 1], np.append(solution.values[0], solution.bounds))
+    plan = _describe(solution, names, thresholds, attainable, params, given, compared)
+    findings = [*unsure, *diagnose_plan(
         solution, values, thresholds, attainable, objectives=names, groups=groups
-    )
+    )]  # fmt: skip
     for finding in findings:
         log.log(logging.INFO if finding.severity == "info" else logging.WARNING, "%s", finding)
     plan["findings"] = [finding.as_dict() for finding in findings]
     ratio = np.asarray(solution.ratio)
     weights = rows[["prompt_id", "response_id"]].assign(ratio=ratio, weight=ratio / ratio.mean())
     return plan, weights
+
+
+def _assurance(
+    compared: Comparisons | None, params: PlanParams
+) -> tuple[dict[str, Any], list[Finding]]:
+    """Comparisons, radius and confidence for ``solve_dual``, and what cannot be assured."""
+    nothing: dict[str, Any] = {"comparisons": None, "epsilon": 0.0, "confidence": None}
+    if compared is None:
+        return nothing, []
+    if compared.predicted is None:
+        if params.epsilon is None and params.confidence == 0.5:
+            return nothing, []
+        return nothing, [
+            Finding(
+                "no confidence: the labels that make the weights cannot also assure them", 0.5,
+                params.confidence,
+                "planned values are estimates without a bound; set preferences.win_rates.method to "
+                "preference_model, whose win rates never saw the labels they are held against",
+            )
+        ]  # fmt: skip
+    if params.epsilon is not None:
+        return nothing | {"comparisons": compared, "epsilon": params.epsilon}, []
+    return nothing | {"comparisons": compared, "confidence": params.confidence}, []
 
 
 def resolve_thresholds(
@@ -121,28 +135,6 @@ def resolve_thresholds(
     return np.array(resolved, dtype=np.float64)
 
 
-def _reachable(
-    values: Array,
-    highest: Array,
-    groups: NDArray[np.intp],
-    compared: Comparisons | None,
-    epsilon: float,
-    pooling: float,
-    params: PlanParams,
-) -> Array:
-    """What each threshold can reach alone at the confidence asked for, (K-1,)."""
-    if compared is None or highest.size == 0:
-        return highest
-    try:
-        solve_dual(
-            values, np.ones_like(highest), tau=params.tau, groups=groups, epsilon=epsilon,
-            comparisons=compared, pooling=pooling,
-        )  # fmt: skip
-    except InfeasibleThresholdsError as error:
-        return np.asarray(error.attainable)
-    return highest
-
-
 def _train_comparisons(
     rows: pd.DataFrame, comparisons: pd.DataFrame, predictions: pd.DataFrame, names: list[str]
 ) -> Comparisons | None:
@@ -162,26 +154,9 @@ def _train_comparisons(
     )
 
 
-def _epsilon(compared: Comparisons | None, params: PlanParams) -> float:
-    """The radius the user fixed, or the one of `confidence` at this many comparisons."""
-    if params.epsilon is not None:
-        return params.epsilon
-    if compared is None or params.confidence == 0.5:
-        return 0.0
-    labelled = ~np.isnan(np.asarray(compared.labels)[:, 1:])
-    counts = labelled.sum(axis=0)
-    return epsilon_for_confidence(int(counts.min()), params.confidence) if counts.size else 0.0
-
-
-def _pooling(values: Array, groups: NDArray[np.intp], params: PlanParams) -> float:
-    """Pseudo-responses of the pooled normaliser: 0 per prompt, inf one pool."""
-    if params.normalisation == "per_prompt":
-        return 0.0
-    if params.normalisation == "pooled":
-        return float("inf")
-    if params.kappa is not None:
-        return params.kappa
-    return choose_pooling(values, tau=params.tau, groups=groups)
+def _pooling(params: PlanParams) -> float | None:
+    """Pseudo-responses of the pooled normaliser: 0 per prompt, inf one pool, None chosen."""
+    return {"per_prompt": 0.0, "pooled": float("inf"), "shrunk": params.kappa}[params.normalisation]
 
 
 def _unreachable(
@@ -190,13 +165,23 @@ def _unreachable(
     asked = ", ".join(f"{n} {b:.3f}" for n, b in zip(names[1:], thresholds, strict=True))
     alone = ", ".join(f"{n} {a:.3f}" for n, a in zip(names[1:], error.attainable, strict=True))
     nearest = ", ".join(f"{n} {_floor(r)}" for n, r in zip(names[1:], error.relaxed, strict=True))
-    sure = f" at {params.confidence:.0%} confidence" if params.epsilon is None else ""
+    sure = f" at {params.confidence:.0%} joint confidence" if params.epsilon is None else ""
     remedy = " ".join(
         f"plan.thresholds.{n}={_floor(r)}" for n, r in zip(names[1:], error.relaxed, strict=True)
     ).replace(" ", ",")
     return UnreachableThresholdsError(
         f"thresholds out of reach{sure}: asked for {asked}; attainable, each alone: {alone}; "
         f"the nearest that can all be met: {nearest}. Try --params {remedy} or lower plan.confidence"
+    )
+
+
+def _unsolved(
+    error: NotConvergedError, names: list[str], thresholds: Array
+) -> UnreachableThresholdsError:
+    asked = ", ".join(f"{n} {b:.3f}" for n, b in zip(names[1:], thresholds, strict=True))
+    return UnreachableThresholdsError(
+        f"thresholds that cannot be planned on these data: asked for {asked}; {error}. Lower plan.confidence or the "
+        "thresholds, raise plan.tau, or add comparisons"
     )
 
 
@@ -211,25 +196,29 @@ def _describe(
     thresholds: Array,
     attainable: Array,
     params: PlanParams,
-    epsilon: float,
-    pooling: float,
+    given: dict[str, Any],
     compared: Comparisons | None,
 ) -> dict[str, Any]:
     constrained = names[1:]
 
-    def named(array: Array, keys: list[str] = constrained) -> dict[str, float]:
-        return {key: float(value) for key, value in zip(keys, array, strict=True)}
+    def named(array: Array, keys: list[str] = constrained) -> dict[str, float | None]:
+        return {
+            key: float(value) if np.isfinite(value) else None
+            for key, value in zip(keys, array, strict=True)
+        }
 
     ratio = np.asarray(solution.ratio)
     return {
         "objectives": names,
         "tau": params.tau,
-        "confidence": params.confidence if params.epsilon is None else None,
-        "epsilon": epsilon,
+        "confidence": given["confidence"],
+        "fixed_epsilon": None if given["confidence"] is not None else given["epsilon"],
+        "epsilon": named(solution.epsilon),
         "comparisons": 0 if compared is None else len(np.asarray(compared.first)),
+        "effective_comparisons": named(solution.effective_comparisons),
         "variant": params.variant,
         "normalisation": params.normalisation,
-        "pooling": "inf" if np.isinf(pooling) else pooling,
+        "pooling": "inf" if np.isinf(solution.pooling) else solution.pooling,
         "thresholds": named(thresholds),
         "attainable": {
             n: [float(low), float(high)] for n, (low, high) in zip(names, attainable, strict=True)

@@ -36,7 +36,7 @@ def coverage(params: SyntheticParams) -> pd.DataFrame:
         - refused: share of the datasets on which the thresholds were out of reach;
         - held_<k>, held: share of the others on which threshold k, and all of them, truly held;
         - missed_<k>, missed: share of all datasets that were answered with a policy that misses
-          threshold k, and any; what the confidence promises is missed_<k> <= 1 - confidence;
+          threshold k, and any; what the confidence promises is missed <= 1 - confidence;
         - binding: share of the others with a multiplier > 0;
         - loss, loss_sd: primary of the exact optimum of (1) at the same thresholds minus the true
           primary reached, mean and standard deviation over the others.

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.mopo import Comparisons, DualSolution, epsilon_for_confidence, solve_dual
+from mopo_pipeline.mopo import (
+    Comparisons,
+    DualSolution,
+    each_level,
+    epsilon_for_confidence,
+    solve_dual,
+)
 from mopo_pipeline.parameters.synthetic import SyntheticParams
 from mopo_pipeline.pareto.front import true_front_at
 
@@ -172,12 +178,15 @@ def solve_sample(
 ) -> DualSolution:
     """The problem as somebody solves it who has nothing but the sampled comparisons.
 
+    Weights are counts of equal comparisons here, so their number is known and sets the radius.
+
     Raises:
         InfeasibleThresholdsError: no policy's bounds meet the thresholds on this dataset.
     """
+    level = each_level(confidence, len(thresholds))
     return solve_dual(
         drawn.win_rates, thresholds, tau=tau, reference=problem.behaviour,
-        epsilon=epsilon_for_confidence(drawn.held_out, confidence), comparisons=drawn.comparisons,
+        epsilon=epsilon_for_confidence(drawn.held_out, level), comparisons=drawn.comparisons,
     )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ from mopo_pipeline.errors import MopoError
 from mopo_pipeline.mopo import (
     Comparisons,
     InfeasibleThresholdsError,
+    NotConvergedError,
+    each_level,
     effective_share,
     solve_dual,
 )
@@ -39,7 +41,7 @@ class DualProblem:
         tau, epsilon, pooling, variant: as planned.
         comparisons: of the training rows, for the robust bound.
         multipliers, bounds, values: (K-1,) of the plan.
-        confidence: of the plan, one-sided; .5 where a fixed epsilon replaced it.
+        confidence: of the plan, joint; None where a fixed epsilon replaced it, or nothing is sure.
     """
 
     objectives: tuple[str, ...]
@@ -54,7 +56,12 @@ class DualProblem:
     multipliers: Array
     bounds: Array
     values: Array
-    confidence: float = 0.5
+    confidence: float | None = None
+
+    @property
+    def level(self) -> float:
+        """One-sided level at which each threshold is held, in [.5, 1)."""
+        return each_level(self.confidence or 0.5, len(self.thresholds))
 
     def restricted(self, rows: NDArray[np.bool_]) -> "DualProblem":
         """The problem of some rows (N,), whole prompts, with the comparisons among them."""
@@ -77,6 +84,7 @@ class DualProblem:
             groups=self.groups[rows],
             comparisons=compared,
             epsilon=0.0 if lost else self.epsilon,
+            confidence=None if lost else self.confidence,
         )
 
 
@@ -236,13 +244,15 @@ def _solve(problem: DualProblem, thresholds: Array, mass: Array) -> Any:
             thresholds,
             tau=problem.tau,
             reference=mass,
+            behaviour=np.ones_like(mass),
             groups=problem.groups,
             epsilon=problem.epsilon,
+            confidence=problem.confidence,
             comparisons=problem.comparisons,
             pooling=problem.pooling,
             variant=problem.variant,
         )
-    except InfeasibleThresholdsError as error:
+    except (InfeasibleThresholdsError, NotConvergedError) as error:
         raise TrainingStoppedError(
             f"on the lagged reference the thresholds can no longer be met ({error}): lengthen train.lag.every, raise "
             "plan.tau, or draw fresh responses with train.lag.on_policy"

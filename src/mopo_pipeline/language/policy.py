@@ -158,6 +158,8 @@ def dual_problem(
             weights=pairs["weight"].to_numpy(dtype=np.float64),
         )
 
+    assured = plan["confidence"] is not None or plan["fixed_epsilon"] > 0
+
     def array(key: str) -> np.ndarray:
         return np.array([plan[key][name] for name in constrained], dtype=np.float64)
 
@@ -167,11 +169,11 @@ def dual_problem(
         groups=pd.factorize(rows["prompt_id"])[0].astype(np.int64),
         thresholds=array("thresholds"),
         tau=plan["tau"],
-        epsilon=plan["epsilon"],
+        epsilon=plan["fixed_epsilon"] or 0.0,
         pooling=float(plan["pooling"]),
         variant=plan["variant"],
-        confidence=plan["confidence"] or 0.5,
-        comparisons=compared,
+        confidence=plan["confidence"],
+        comparisons=compared if assured else None,
         multipliers=array("multipliers"),
         bounds=array("bounds"),
         values=array("values"),

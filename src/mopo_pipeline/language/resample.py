@@ -22,6 +22,7 @@ from mopo_pipeline.mopo import (
     InfeasibleThresholdsError,
     JudgeError,
     judge_error,
+    learned_values,
     prompt_margins,
     solve_dual,
     tempered,
@@ -128,7 +129,7 @@ class Resampler:
             seen.win_rates[:, 1:],
             seen.fresh.groups,
             self.error(),
-            self.problem.confidence,
+            self.problem.level,
         )
         solved = solve_fresh(state, self.problem, drawn.win_rates, drawn.fresh.groups, margins, lag)
         state = from_first(replace(solved, support=float(drawn.known.mean())))
@@ -205,7 +206,7 @@ class Resampler:
         labelled = self.data.subset(np.flatnonzero(chosen))
         logprob = self.trainer.score(self._model(), labelled, "labelled responses under the policy")
         ratio = np.minimum(np.exp(logprob - self.reference_logprob[chosen]), lag.max_ratio)
-        found = judge_error(part.comparisons, ratio, part.groups, part.confidence)
+        found = judge_error(part.comparisons, ratio, part.groups, problem.level)
         return JudgeError(found.bias[1:], found.noise[1:])
 
     def _model(self) -> Any:
@@ -270,7 +271,7 @@ def solve_fresh(
         multipliers=solution.multipliers,
         thresholds=thresholds,
         bounds=solution.values[1:] - margins,
-        targets=weights @ win_rates[:, 1:] / weights.sum(),
+        targets=learned_values(weights, win_rates[:, 1:], groups),
         ess=1.0,
         refreshes=state.refreshes + 1,
     )

@@ -27,7 +27,7 @@ from mopo_pipeline.language.schedule import RowSchedule
 from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.language.trainer import ProgressCallback, RefreshCallback, WeightedTrainer
 from mopo_pipeline.language.watch import DiagnosisCallback, training_findings
-from mopo_pipeline.mopo import Limits, tempered
+from mopo_pipeline.mopo import Limits, learned_values, tempered
 from mopo_pipeline.parameters.train import FitParams, LagParams, LoraParams
 from mopo_pipeline.progress import progress_bar
 
@@ -66,7 +66,7 @@ def prepare_trainer(
     state = initial_state(table, problem)
     if lag.on_policy and problem is not None:
         weights = tempered(state.weights, lag.target_ess)
-        targets = weights @ problem.win_rates[:, 1:] / weights.sum()
+        targets = learned_values(weights, problem.win_rates[:, 1:], problem.groups)
         state = replace(state, weights=weights, targets=targets)
     trainer = build_trainer(directory, spec, fit, model, tokenizer, rows, state, problem)
     if problem is not None:

@@ -6,9 +6,12 @@ from mopo_pipeline.mopo.comparisons import Comparisons
 from mopo_pipeline.mopo.diagnosis import Finding, Limits, Signals, diagnose_plan, diagnose_run
 from mopo_pipeline.mopo.dual import DualSolution, solve_dual
 from mopo_pipeline.mopo.errors import InfeasibleThresholdsError, NotConvergedError
+from mopo_pipeline.mopo.estimated import attainable_bounds
 from mopo_pipeline.mopo.feasibility import attainable_range
+from mopo_pipeline.mopo.learned import learned_values
 from mopo_pipeline.mopo.margins import JudgeError, judge_error, prompt_margins
 from mopo_pipeline.mopo.pooling import choose_pooling
+from mopo_pipeline.mopo.statistical import each_level
 from mopo_pipeline.mopo.stochastic import StochasticRun, run_stochastic
 from mopo_pipeline.mopo.tabular import TabularRun, run_tabular
 from mopo_pipeline.mopo.tempering import effective_share, tempered
@@ -25,13 +28,16 @@ __all__ = [
     "Signals",
     "StochasticRun",
     "TabularRun",
+    "attainable_bounds",
     "attainable_range",
     "choose_pooling",
     "diagnose_plan",
     "diagnose_run",
     "effective_share",
     "epsilon_for_confidence",
+    "each_level",
     "judge_error",
+    "learned_values",
     "lower_bound",
     "prompt_margins",
     "rank_agreement",

@@ -99,7 +99,7 @@ class CompiledComparisons:
             predicted = _matrix(
                 "comparisons.predicted", comparisons.predicted, count, rows.n_objectives
             )
-        weights = _weights(comparisons.weights, labels.shape)
+        weights = check_weights(comparisons.weights, labels.shape)
         place = np.full(rows.n_rows, -1)
         place[np.arange(rows.n_rows) if rows.order is None else rows.order] = np.arange(
             len(rows.mass)
@@ -141,8 +141,8 @@ def _terms(
     )
 
 
-def _weights(value: ArrayLike | None, shape: tuple[int, ...]) -> Array:
-    """Weights (M, K) >= 0 from (M,), (M, K) or None."""
+def check_weights(value: ArrayLike | None, shape: tuple[int, ...]) -> Array:
+    """Weights (M, K) >= 0 from (M,), (M, K) or None, which is uniform."""
     if value is None:
         return np.ones(shape)
     array = np.asarray(value, dtype=np.float64)

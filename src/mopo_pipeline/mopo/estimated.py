@@ -1,15 +1,22 @@
 """Thresholds held by the policy that is learned: multipliers from estimates of values and bounds."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from mopo_pipeline.mopo.bound import check_epsilon
+from mopo_pipeline.mopo.checks import check_number
+from mopo_pipeline.mopo.comparisons import Comparisons
 from mopo_pipeline.mopo.complementarity import SOLVED, Bounds, closest, greatest, solve
 from mopo_pipeline.mopo.dual import DualSolution, effective_share, kl_from_reference, statuses
 from mopo_pipeline.mopo.errors import InfeasibleThresholdsError, NotConvergedError
 from mopo_pipeline.mopo.pooling import credibility, pooled_ratio
-from mopo_pipeline.mopo.statistical import PolicyEstimator, per_prompt
+from mopo_pipeline.mopo.rows import build_rows
+from mopo_pipeline.mopo.statistical import PolicyEstimator, build_estimator, per_prompt
 
 Array = NDArray[np.float64]
+
+STRENGTHS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+"""How strongly a policy follows one objective, in units of 1 / tau."""
 
 
 def solve_estimated(
@@ -91,30 +98,51 @@ def _nearest_solved(bounds: Bounds, thresholds: Array, reached: Array) -> Array:
     return np.asarray(relaxed)
 
 
-def attainable_bounds(estimator: PolicyEstimator) -> Array:
-    """Least and greatest estimate of each objective over policies that follow it alone.
+def attainable_bounds(
+    win_rates: ArrayLike,
+    *,
+    tau: float,
+    groups: ArrayLike | None = None,
+    comparisons: Comparisons | None = None,
+    epsilon: float | ArrayLike = 0.0,
+    confidence: float | None = None,
+    pooling: float | None = None,
+) -> Array:
+    """What a plan on these data can promise of each objective alone, by the estimates it plans with.
 
-    Of the primary the value, of the others the bound: what a threshold can be, at the confidence
-    the plan will hold it with.
+    Of the primary the value, of each other objective the bound: least and greatest over policies
+    that follow or shun that objective, from hardly to wholly. Both ends stand on one scale, so the
+    range is never inverted, and no planned value lies above it.
+
+    Args:
+        win_rates: (N, K) in [0, 1].
+        tau: temperature > 0.
+        groups: (N,) integer prompt ids.
+        comparisons: labelled pairs.
+        epsilon, confidence, pooling: as ``solve_dual`` will be given them.
 
     Returns:
-        (K, 2) in [0, 1].
+        (K, 2) of (low, high) in [0, 1].
     """
-    size = estimator.rows.n_objectives
+    rows = build_rows(win_rates, None, groups)
+    size = rows.n_objectives
+    estimator = build_estimator(
+        rows, check_number("tau", tau, above=0), pooling != 0 and len(rows.starts) > 1,
+        comparisons=comparisons, epsilon=check_epsilon(epsilon, size - 1), confidence=confidence,
+    )  # fmt: skip
+    alone, bounds = np.eye(size), _bounds(estimator, size - 1, False)
     ends = np.empty((size, 2))
-    bounds = _bounds(estimator, size - 1, False)
     for k in range(size):
-        for side, sign in enumerate((-1.0, 1.0)):
-            found = [
-                _estimate(estimator, sign * scale * np.eye(size)[k], k)
-                for scale in (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
-            ]
-            ends[k, side] = max(found) if side else min(found)
+        found = [
+            [_promised(estimator, sign * strength * alone[k], k) for strength in STRENGTHS]
+            for sign in (-1.0, 1.0)
+        ]
+        ends[k] = min(found[0]), max(found[1])
         if k > 0:
             ends[k, 1] = max(ends[k, 1], greatest(bounds, k - 1))
     return np.clip(ends, 0.0, 1.0)
 
 
-def _estimate(estimator: PolicyEstimator, direction: Array, k: int) -> float:
+def _promised(estimator: PolicyEstimator, direction: Array, k: int) -> float:
     found = estimator.at(direction)
     return float(found.levels[k - 1] if k else found.values[0])

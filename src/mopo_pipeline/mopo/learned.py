@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from mopo_pipeline.mopo.rows import Rows
+from mopo_pipeline.mopo.checks import finite_array
+from mopo_pipeline.mopo.rows import Rows, build_rows
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -44,6 +45,22 @@ def jackknifed_shares(rows: Rows, exponent: Array) -> Array:
         part = weighted[places]
         shares[places] = _shares(np.exp(part - part.max(axis=1, keepdims=True)))
     return shares
+
+
+def learned_values(weights: ArrayLike, win_rates: ArrayLike, groups: ArrayLike) -> Array:
+    """Win rates (K,) of the policy that cloning rows with these weights teaches.
+
+    Args:
+        weights: (N,) >= 0; only their proportions within a prompt count.
+        win_rates: (N, K) in [0, 1] of the rows, a sample of each prompt's responses.
+        groups: (N,) integer prompt ids; prompts count alike per row.
+    """
+    rows = build_rows(win_rates, None, groups)
+    mass = rows.take(finite_array("weights", weights, 1))
+    peak = rows.spread(np.maximum.reduceat(mass, rows.starts))
+    exponent = np.log(np.maximum(mass, _LEAST * np.where(peak > 0, peak, 1.0)))
+    shares = jackknifed_shares(rows, exponent)
+    return np.asarray(np.add.reduceat(rows.columns * shares, rows.starts, axis=1) @ rows.group_mass)
 
 
 @dataclass(frozen=True)

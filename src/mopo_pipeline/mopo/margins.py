@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mopo_pipeline.mopo.bound import epsilon_for_confidence, lower_bound
-from mopo_pipeline.mopo.comparisons import Comparisons
+from mopo_pipeline.mopo.bound import lower_bound
+from mopo_pipeline.mopo.comparisons import Comparisons, check_weights
+from mopo_pipeline.mopo.statistical import quantile
 
 Array = NDArray[np.float64]
 
@@ -68,12 +69,12 @@ def judge_error(
     own = ratio * (np.bincount(groups) / np.maximum(np.bincount(groups, ratio), 1e-300))[groups]
     first, second = np.asarray(comparisons.first), np.asarray(comparisons.second)
     gap = 0.5 * (own[first] - own[second])
-    mass = np.ones(first.size) if comparisons.weights is None else np.asarray(comparisons.weights)
     labels = np.asarray(comparisons.labels, dtype=np.float64)
+    weights = check_weights(comparisons.weights, labels.shape)
     terms = gap[:, None] * (labels - np.asarray(comparisons.predicted, dtype=np.float64))
     bias, noise = np.zeros(labels.shape[1]), np.zeros(labels.shape[1])
-    for k, term in enumerate(terms.T):
-        known = ~np.isnan(term)
+    for k, (term, mass) in enumerate(zip(terms.T, weights.T, strict=True)):
+        known = ~np.isnan(term) & (mass > 0)
         weight = np.bincount(groups[first[known]], mass[known]).astype(np.float64)
         total = np.bincount(groups[first[known]], mass[known] * term[known])[weight > 0]
         weight = weight[weight > 0]
@@ -84,6 +85,8 @@ def judge_error(
     return JudgeError(bias, noise)
 
 
-def _least(values: Array, weights: Array | None, confidence: float) -> float:
-    """The lower bound of a mean over prompts at a confidence."""
-    return lower_bound(values, weights, epsilon_for_confidence(values.size, confidence)).value
+def _least(values: Array, weights: Array | None, level: float) -> float:
+    """The lower bound of a mean over prompts at a level, by as many prompts as the weights amount to."""
+    mass = np.ones(values.size) if weights is None else weights
+    effective = float(mass.sum() ** 2 / (mass @ mass))
+    return lower_bound(values, weights, quantile(level, mass) ** 2 / (2 * effective)).value

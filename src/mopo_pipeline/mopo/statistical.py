@@ -162,6 +162,15 @@ def quantile(level: float, prompts: Array) -> float:
     return float(t.ppf(level, max(prompts.sum() ** 2 / (prompts @ prompts) - 1.0, 1.0)))
 
 
+def each_level(confidence: float, constraints: int) -> float:
+    """Level at which each of several thresholds is held so that all hold at ``confidence`` (Bonferroni).
+
+    >>> each_level(0.95, 2), each_level(0.5, 2)
+    (0.975, 0.5)
+    """
+    return 1.0 - (1.0 - confidence) / max(constraints, 1) if confidence > 0.5 else 0.5
+
+
 def per_prompt(rows: Rows, exponent: Array) -> Array:
     """Target over reference (n,), of reference mean 1 in each prompt (eq. 2)."""
     peak = np.maximum.reduceat(exponent, rows.starts)
@@ -192,8 +201,7 @@ def build_estimator(
     if confidence is not None:
         if radius.any():
             raise InputError("give epsilon or confidence, not both: confidence sets epsilon")
-        joint = check_number("confidence", confidence, at_least=0.5, below=1)
-        level = 1.0 - (1.0 - joint) / max(constraints, 1) if joint > 0.5 else 0.5
+        level = each_level(check_number("confidence", confidence, at_least=0.5, below=1), constraints)
     mass = rows.mass
     if behaviour is not None:
         mass = rows.take(check_mass("behaviour", behaviour, rows.n_rows))
