@@ -86,6 +86,7 @@ def split_pairs(pairs: pd.DataFrame, where: str) -> RawTables:
     pairs["prompt"], merged = same_prompts(pairs["prompt"])
     told = [column for column in PROMPT_COLUMNS if column in pairs]
     for column in told:
+        pairs[column] = convert_column(pairs, column, where, text)
         refuse_contradictions(pairs, pairs["prompt"], pairs[column], column, where)
     equal = (pairs["response_a"] == pairs["response_b"]).to_numpy()
     pairs = pairs.loc[~equal]

@@ -135,8 +135,9 @@ def _parquet(path: Path) -> pd.DataFrame:
     import pyarrow.parquet
 
     with _open(path) as file:
-        table = pyarrow.parquet.read_table(file)
-    _refuse_repeated(table.column_names, str(path))
+        parquet = pyarrow.parquet.ParquetFile(file)
+        _refuse_repeated(parquet.schema_arrow.names, str(path))
+        table = parquet.read()
     rows = frame(table.to_pylist(), range(1, table.num_rows + 1), "row")
     return rows if len(rows) else rows.reindex(columns=table.column_names)
 
