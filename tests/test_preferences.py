@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import logit
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import TaskParams
@@ -14,9 +15,10 @@ from mopo_pipeline.parameters.preferences import LabelParams, PreferenceModelPar
 from mopo_pipeline.preferences.build import build_comparisons, compare
 from mopo_pipeline.preferences.calibration import fit_temperature
 from mopo_pipeline.preferences.estimate import label_win_rates
+from mopo_pipeline.preferences.fit import cross_fit
 from mopo_pipeline.preferences.model import fit_network, rewards_of
 from mopo_pipeline.preferences.report import agreement_matrix, quality_report
-from mopo_pipeline.tables import comparison_weights
+from mopo_pipeline.tables import chat_prompt, comparison_weights
 
 RNG = np.random.default_rng
 
@@ -223,10 +225,20 @@ def test_win_rates_of_labels_weigh_each_objective_by_its_own_weights() -> None:
     np.testing.assert_allclose(values[0], [0.75, 0.25])
 
 
-def test_the_temperature_of_an_objective_follows_its_own_weights() -> None:
-    logits, labels = np.array([1.0, 1.0]), np.array([1.0, 0.0])
-    right, wrong = (fit_temperature(logits, labels, w) for w in np.array([[9.0, 1.0], [1.0, 1.0]]))
-    assert right > wrong
+def test_the_temperature_of_an_objective_is_calibrated_by_its_own_weights() -> None:
+    responses = rated([(1, 5), (3, 2), (2, 9), (5, 1)], prompts=8)
+    names, rng = ("good", "brief"), RNG(0)
+    table = build_comparisons(responses, none(), LabelParams(), names, rng)
+    table[list(names)] = rng.integers(2, size=(len(table), 2)).astype(float)
+    table[["good_weight", "brief_weight"]] = rng.exponential(size=(len(table), 2)) ** 3
+    params = PreferenceModelParams(hidden=0, folds=2, epochs=5)
+    responses["prompt"] = chat_prompt("x")
+    fit = cross_fit(responses, table, names, params, 0)
+    gaps = logit(fit.predictions) / fit.model.temperature
+    weights = comparison_weights(table, names)
+    for k, name in enumerate(names):
+        expected = fit_temperature(gaps[:, k], table[name].to_numpy(), weights[:, k])
+        assert fit.model.temperature[k] == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("made", ["good_se", "good_weight"])
