@@ -22,7 +22,7 @@ def test_environment_loads(environment: str) -> None:
 
 
 def test_shipped_prompts_are_distinct() -> None:
-    from mopo_pipeline.sources.files import read_table
+    from mopo_pipeline.sources.reading import read_table
 
     prompts = read_table(Path(PROJECT / "src/mopo_pipeline/sources/prompts.jsonl"))["prompt"]
     assert prompts.is_unique

@@ -1,13 +1,24 @@
 """Comparisons with K labels: margins, votes, missing labels, and what cannot be learnt from."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import logit
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.parameters.preferences import LabelParams
-from mopo_pipeline.preferences.build import build_comparisons
+from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.parameters.preferences import LabelParams, PreferenceModelParams, WinRateParams
+from mopo_pipeline.preferences.build import build_comparisons, compare
+from mopo_pipeline.preferences.calibration import fit_temperature
+from mopo_pipeline.preferences.estimate import label_win_rates
+from mopo_pipeline.preferences.fit import cross_fit
+from mopo_pipeline.preferences.model import fit_network, rewards_of
 from mopo_pipeline.preferences.report import agreement_matrix, quality_report
+from mopo_pipeline.tables import chat_prompt, comparison_weights
 
 RNG = np.random.default_rng
 
@@ -99,10 +110,146 @@ def test_agreement_of_an_objective_with_itself_and_its_reverse() -> None:
     np.testing.assert_allclose(values, values.T)
 
 
-def test_quality_report_counts() -> None:
+def test_quality_report_counts_labels_of_comparisons_and_positions_of_judgements() -> None:
     responses = rated([(1, 2), (2, 1)], prompts=1)
     judgements = votes()
     table = build_comparisons(responses, judgements, LabelParams(), ("good", "brief"), RNG(0))
-    report = quality_report(table, judgements, ("good", "brief"))
-    assert "good" in str(report)
-    assert "brief" in str(report)
+    report = quality_report(judgements, table, ("good", "brief"))
+    assert report["comparisons"] == 1
+    assert report["objectives"]["good"]["labelled"] == 1
+    assert report["objectives"]["good"]["position_bias"]["first_wins"] == pytest.approx(1 / 3)
+    assert report["objectives"]["brief"]["position_bias"]["first_wins"] == pytest.approx(1 / 2)
+
+
+def many_votes(n: int) -> pd.DataFrame:
+    """``n`` votes on one objective of one pair, and a single one on the other."""
+    return pd.DataFrame(
+        {
+            "prompt_id": "p0",
+            "response_a": "p0r0",
+            "response_b": "p0r1",
+            "good": [1.0] * n + [np.nan],
+            "brief": [np.nan] * n + [0.0],
+            "weight": 1.0,
+        }
+    )
+
+
+@pytest.mark.parametrize("how", ["mean", "majority"])
+@pytest.mark.parametrize("n", [1, 10])
+def test_votes_on_one_objective_give_the_other_no_weight(how: str, n: int) -> None:
+    responses = rated([(1, 2), (2, 1)], prompts=1)
+    names = ("good", "brief")
+    table = build_comparisons(responses, many_votes(n), LabelParams(votes=how), names, RNG(0))
+    np.testing.assert_array_equal(comparison_weights(table, names), [[n, 1.0]])
+    assert "weight" not in table
+
+
+def test_a_missing_label_and_a_vote_of_weight_zero_weigh_nothing() -> None:
+    judgements = votes().assign(weight=[2.0, 0.0, 3.0])
+    responses, names = rated([(1, 2), (2, 1)], prompts=1), ("good", "brief")
+    table = build_comparisons(responses, judgements, LabelParams(), names, RNG(0))
+    np.testing.assert_array_equal(comparison_weights(table, names), [[5.0, 3.0]])
+    assert table.loc[0, "good"] == 1.0
+    assert table.loc[0, "brief"] == 1.0
+    silent = judgements.assign(weight=[2.0, 0.0, 0.0])
+    table = build_comparisons(responses, silent, LabelParams(), ("good",), RNG(0))
+    np.testing.assert_array_equal(comparison_weights(table, ("good",)), [[2.0]])
+
+
+def test_ratings_weigh_one_where_both_are_given_and_nothing_else() -> None:
+    responses = rated([(1, 5), (np.nan, 3), (2, np.nan), (np.nan, np.nan)], prompts=1)
+    names = ("good", "brief")
+    table = build_comparisons(responses, none(), LabelParams(), names, RNG(0))
+    pairs = list(zip(table["response_a"], table["response_b"], strict=True))
+    assert pairs == [("p0r0", "p0r1"), ("p0r0", "p0r2")]
+    np.testing.assert_array_equal(table[list(names)], [[np.nan, 1.0], [0.0, np.nan]])
+    np.testing.assert_array_equal(comparison_weights(table, names), [[0.0, 1.0], [1.0, 0.0]])
+
+
+@given(
+    st.integers(-10_000, 10_000), st.integers(-500, 500), st.integers(0, 500),
+    st.sampled_from([1, 10, 100, 1000, 10_000]),
+)  # fmt: skip
+def test_ratings_tie_as_their_decimals_do(first: int, gap: int, margin: int, scale: int) -> None:
+    label = compare(np.array([(first + gap) / scale]), np.array([first / scale]), margin / scale)
+    assert label[0] == (0.5 if abs(gap) <= margin else float(gap > 0))
+
+
+def test_a_gap_of_the_margin_ties_wherever_on_the_scale_it_lies() -> None:
+    tenths = np.arange(10, 50)
+    one, next_to_it, beyond = ((tenths + step) / 10 for step in (0, 1, 2))
+    assert set(compare(one, next_to_it, 0.1)) == {0.5}
+    assert set(compare(next_to_it, one, 0.1)) == {0.5}
+    assert set(compare(one, beyond, 0.1)) == {0.0}
+
+
+def test_a_margin_for_no_objective_is_refused() -> None:
+    with pytest.raises(InputError, match=r"tie_margin names \['breif'\]"):
+        build_comparisons(
+            rated([(1, 4), (2, 3)]), none(), LabelParams(tie_margin={"breif": 1}), ("good", "brief"),
+            RNG(0),
+        )  # fmt: skip
+
+
+def fitted(weights: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Rewards of two responses after a fit to three comparisons of them."""
+    params = PreferenceModelParams(hidden=0, epochs=40, weight_decay=0.0, learning_rate=0.05)
+    table = np.eye(2, dtype=np.float32)
+    pairs = np.tile(np.array([0, 1], dtype=np.intp), (len(labels), 1))
+    network = fit_network(
+        table, pairs, labels, weights, np.zeros(len(labels), dtype=bool), params, 0
+    )
+    return rewards_of(network, table, (np.zeros(2, np.float32), np.ones(2, np.float32)))
+
+
+def test_the_model_weighs_each_objective_by_its_own_weights() -> None:
+    labels = np.array([[1.0, 1.0], [0.0, 0.0]])
+    rewards = fitted(np.array([[9.0, 1.0], [1.0, 9.0]]), labels)
+    gap = rewards[0] - rewards[1]
+    assert gap[0] > 0.5
+    assert gap[1] < -0.5
+
+
+def test_win_rates_of_labels_weigh_each_objective_by_its_own_weights() -> None:
+    responses = rated([(1, 2), (2, 1), (3, 3)], prompts=1)
+    comparisons = pd.DataFrame(
+        {
+            "response_a": ["p0r0", "p0r0"], "response_b": ["p0r1", "p0r2"],
+            "good": [1.0, 0.0], "brief": [1.0, 0.0],
+            "good_weight": [3.0, 1.0], "brief_weight": [1.0, 3.0],
+        }
+    )  # fmt: skip
+    params = WinRateParams(method="empirical", shrinkage=0.0)
+    values, _ = label_win_rates(responses, comparisons, params, ("good", "brief"))
+    np.testing.assert_allclose(values[0], [0.75, 0.25])
+
+
+def test_the_temperature_of_an_objective_is_calibrated_by_its_own_weights() -> None:
+    responses = rated([(1, 5), (3, 2), (2, 9), (5, 1)], prompts=8)
+    names, rng = ("good", "brief"), RNG(0)
+    table = build_comparisons(responses, none(), LabelParams(), names, rng)
+    table[list(names)] = rng.integers(2, size=(len(table), 2)).astype(float)
+    table[["good_weight", "brief_weight"]] = rng.exponential(size=(len(table), 2)) ** 3
+    params = PreferenceModelParams(hidden=0, folds=2, epochs=5)
+    responses["prompt"] = chat_prompt("x")
+    fit = cross_fit(responses, table, names, params, 0)
+    gaps = logit(fit.predictions) / fit.model.temperature
+    weights = comparison_weights(table, names)
+    for k, name in enumerate(names):
+        expected = fit_temperature(gaps[:, k], table[name].to_numpy(), weights[:, k])
+        assert fit.model.temperature[k] == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("made", ["good_se", "good_weight"])
+def test_objectives_named_like_a_column_made_for_another_are_refused(made: str) -> None:
+    def named(*names: str) -> Any:
+        constrained = [{"name": name, "threshold": 0.5} for name in names[1:]]
+        return TaskParams.model_validate({"objectives": [{"name": names[0]}, *constrained]})
+
+    assert named("quality", made).names == ("quality", made)
+    with pytest.raises(ValueError, match=f"'{made}' has the name of a column made for 'good'"):
+        named("good", made)
+    for reserved in ("group", "objective"):
+        with pytest.raises(ValueError, match="the tables use it as a column"):
+            named("good", reserved)

@@ -94,10 +94,16 @@ def broken(change: dict[str, object], row: int = 1) -> list[dict[str, object]]:
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        (broken({"good": 1.5}), "column good, row 1: label 1.5 lies outside"),
+        (broken({"good": 1.5}), "d.jsonl: line 2, column good: label 1.5 lies outside"),
         (broken({"good": "yes"}), "'yes' is not a number"),
-        (broken({"response_a": None}), "row 1, column response_a: missing value"),
-        (broken({"response_b": "a1"}), "row 1: response_a and response_b are the same text"),
+        (broken({"response_a": None}), "d.jsonl: line 2, column response_a: missing value"),
+        (broken({"weight": -1}), "d.jsonl: line 2, column weight: -1 is negative"),
+        (broken({"weight": "high"}), "d.jsonl: line 2, column weight: 'high' is not a number"),
+        (broken({"weight": "inf"}), "d.jsonl: line 2, column weight: 'inf' is not a number"),
+        (broken({"good": "0,5"}), "'0,5' is not a number; write the decimal point as '.'"),
+        (broken({"response_a": 1.5}), "line 2, column response_a: '1.5' is a float, not text"),
+        ([r | {"split": "dev"} for r in pairs()], "line 1: unknown split 'dev'"),
+        (broken({"split": "train"}), "line 1, column split: missing value"),
         ([{k: v for k, v in r.items() if k != "safe"} for r in pairs()], "objective 'safe'"),
         ([{k: v for k, v in r.items() if k != "prompt"} for r in pairs()], "'prompt'"),
         (pairs(2), "split is empty"),
@@ -135,7 +141,7 @@ def test_ids_ratings_and_pairs_are_checked(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="response_id 'x' appears twice"):
         load(write(tmp_path / "a.jsonl", twice), "good")
     infinite = write(tmp_path / "b.parquet", [*rows[:-1], rows[-1] | {"good": np.inf}])
-    with pytest.raises(InputError, match="row 17, column score_good: rating inf"):
+    with pytest.raises(InputError, match="row 18, column good: inf is not finite"):
         load(infinite, "good")
     ids = [r | {"response_id": f"r{i}", "prompt_id": f"p{i // 3}"} for i, r in enumerate(rows)]
     across = [{"prompt_id": "p0", "response_a": "r0", "response_b": "r5", "good": 1}]
@@ -222,6 +228,7 @@ def test_published_schemas_from_a_local_file(tmp_path: Path, source: str) -> Non
         assert set(data.judgements["harmlessness"]) == {0.0, 1.0}
     if source == "ultrafeedback":
         assert len(data.responses) == 26
+        assert data.report["dropped"] == {"answers without a rating": 1}
     other = IngestParams.model_validate(
         {"source": source, "path": write(tmp_path / "x.jsonl", [{"a": 1}])}
     )

@@ -24,6 +24,7 @@ from mopo_pipeline.mopo import (
 )
 from mopo_pipeline.parameters.base import ObjectiveParams, Position, TaskParams, Threshold
 from mopo_pipeline.parameters.plan import PlanParams
+from mopo_pipeline.tables import comparison_weights
 
 Array = NDArray[np.float64]
 log = logging.getLogger(__name__)
@@ -150,7 +151,7 @@ def _train_comparisons(
         second=index.loc[pairs["response_b"]].to_numpy(),
         labels=pairs[names].to_numpy(dtype=np.float64),
         predicted=None if np.isnan(predicted).all() else predicted,
-        weights=pairs["weight"].to_numpy(dtype=np.float64),
+        weights=comparison_weights(pairs, names).max(axis=1),
     )
 
 

@@ -1,11 +1,13 @@
-"""The two tables every stage shares, checked at the edge: responses and judgements."""
+"""The tables every stage shares, checked at the edge: responses, judgements, comparisons."""
 
 import json
-from typing import Any
+import unicodedata
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from mopo_pipeline.columns import number_column, place
 from mopo_pipeline.errors import InputError
 
 SPLITS = ("train", "validation", "test")
@@ -33,45 +35,87 @@ def prompt_text(prompt: str) -> str:
     return chat_messages(prompt)[-1]["content"]
 
 
+def normalised_prompt(prompt: str) -> str:
+    """What makes two stored prompts the same prompt: roles and texts of all messages.
+
+    Texts are compared in Unicode's composed form (NFC) with runs of white space as one space and
+    none at the ends; case and compatibility characters (x² and x2) stay apart, since they may ask
+    for something else.
+
+    >>> normalised_prompt(chat_prompt("Why ?  ")) == normalised_prompt(chat_prompt("Why ?"))
+    True
+    >>> normalised_prompt(chat_prompt("why ?")) == normalised_prompt(chat_prompt("Why ?"))
+    False
+
+    Raises:
+        InputError: no JSON list of chat messages.
+    """
+    try:
+        messages = [(str(m["role"]), m["content"]) for m in json.loads(prompt)]
+        if not messages or not all(isinstance(content, str) for _, content in messages):
+            raise ValueError
+    except (TypeError, ValueError, KeyError):
+        raise InputError(
+            f"{str(prompt)[:60]!r} is not a JSON list of chat messages with role and content"
+        ) from None
+    folded = [
+        (r, " ".join(unicodedata.normalize("NFC", content).split())) for r, content in messages
+    ]
+    return json.dumps(folded, ensure_ascii=False)
+
+
+def prompt_keys(prompts: pd.Series) -> pd.Series:
+    """The normalised form of each stored prompt, computed once for equal ones."""
+    return prompts.map({prompt: normalised_prompt(prompt) for prompt in prompts.unique()})
+
+
+def weight_columns(objectives: tuple[str, ...] | list[str]) -> list[str]:
+    """Names of the weight columns of the comparisons table, one per objective."""
+    return [f"{name}_weight" for name in objectives]
+
+
+def comparison_weights(
+    comparisons: pd.DataFrame, objectives: tuple[str, ...] | list[str]
+) -> NDArray[np.float64]:
+    """Weight of every comparison for every objective, (M, K), >= 0; 0 where the label is missing."""
+    return comparisons[weight_columns(objectives)].to_numpy(dtype=np.float64)
+
+
 def validate_responses(responses: pd.DataFrame, where: str) -> pd.DataFrame:
     """Check the responses table; ``where`` names the file or source in messages.
 
+    Ratings may be missing; they come back as numbers.
+
     Raises:
         InputError: a missing column, an empty table, a missing or repeated id, a prompt that is not
-            a list of chat messages, one prompt id with two prompts, a non-finite rating.
+            a list of chat messages, one prompt id with two prompts, a rating that is no number.
     """
     _require(responses, ("prompt_id", "response_id", "prompt", "response"), where)
     if responses.empty:
         raise InputError(
             f"{where}: no responses at all; give at least one prompt with two responses"
         )
-    for column in ("prompt_id", "response_id", "prompt", "response"):
-        missing = responses[column].isna()
-        if missing.any():
-            raise InputError(
-                f"{where}: row {_row(missing)}, column {column}: missing value; fill it or drop the row"
-            )
+    _refuse_missing(responses, ("prompt_id", "response_id", "prompt", "response"), where)
     repeated = responses["response_id"].duplicated()
     if repeated.any():
         row = _row(repeated)
+        value = responses["response_id"].iloc[row]
+        first = place(responses, _row(responses["response_id"] == value))
         raise InputError(
-            f"{where}: row {row}: response_id {responses['response_id'].iloc[row]!r} appears twice; ids must be unique"
-        )
-    texts = responses.groupby("prompt_id")["prompt"].nunique()
-    if (texts > 1).any():
-        raise InputError(
-            f"{where}: prompt_id {texts.idxmax()!r} stands for {texts.max()} different prompts"
+            f"{where}: {place(responses, row)}: response_id {value!r} appears twice (first at {first}); "
+            "ids must be unique"
         )
     for row, prompt in enumerate(responses["prompt"].drop_duplicates()):
-        _check_prompt(prompt, f"{where}: prompt {row}")
-    for column in score_columns(responses):
-        bad = ~np.isfinite(responses[column].to_numpy(dtype=float))
-        if bad.any():
-            row = _row(pd.Series(bad))
-            raise InputError(
-                f"{where}: row {row}, column {column}: rating {responses[column].iloc[row]} is not finite"
-            )
-    return responses.reset_index(drop=True)
+        try:
+            normalised_prompt(prompt)
+        except InputError as error:
+            raise InputError(f"{where}: prompt {row + 1}: {error}") from None
+    refuse_contradictions(
+        responses, responses["prompt_id"], prompt_keys(responses["prompt"]), "prompt", where
+    )
+    return responses.assign(
+        **{name: number_column(responses, name, where) for name in score_columns(responses)}
+    )
 
 
 def validate_judgements(
@@ -79,42 +123,56 @@ def validate_judgements(
 ) -> pd.DataFrame:
     """Check pairwise labels against the responses.
 
+    Returns:
+        The table with numeric labels, NaN where missing, and a column ``weight``, 1 where the
+        source gives none.
+
     Raises:
         InputError: a missing or unknown objective column, an unknown response, a pair across
-            prompts or of a response with itself, a label outside [0, 1].
+            prompts or of a response with itself, a label outside [0, 1], a negative weight.
     """
     _require(judgements, PAIR_COLUMNS, where)
     absent = [name for name in objectives if name not in judgements]
     if absent:
         known = sorted(
-            set(judgements.columns) - set(PAIR_COLUMNS) - {"annotator", "weight", "split"}
+            set(judgements.columns) - set(PAIR_COLUMNS) - {"annotator", "weight", "split", "group"}
         )
         raise InputError(
             f"{where}: no column for objective {absent[0]!r}; the label columns are {known}. "
             "Rename the column or the entry in task.objectives"
         )
-    prompt_of = responses.set_index("response_id")["prompt_id"]
-    for side in ("response_a", "response_b"):
-        found = prompt_of.reindex(judgements[side]).to_numpy()
-        unknown = pd.isna(found)
-        if unknown.any():
-            row = _row(pd.Series(unknown))
-            raise InputError(
-                f"{where}: row {row}, column {side}: {judgements[side].iloc[row]!r} is no response_id"
-            )
-        other = found != judgements["prompt_id"].to_numpy()
-        if other.any():
-            row = _row(pd.Series(other))
-            raise InputError(
-                f"{where}: row {row}: {judgements[side].iloc[row]!r} answers prompt {found[row]!r}, "
-                f"not {judgements['prompt_id'].iloc[row]!r}; compare responses to one prompt"
-            )
-    itself = judgements["response_a"] == judgements["response_b"]
-    if itself.any():
-        raise InputError(f"{where}: row {_row(itself)}: a response is compared with itself")
-    for name in objectives:
-        _check_labels(judgements[name], f"{where}: column {name}")
-    return judgements.reset_index(drop=True)
+    _refuse_missing(judgements, PAIR_COLUMNS, where)
+    _check_pairs(judgements, responses, where)
+    labels = {name: _labels(judgements, name, where) for name in objectives}
+    return judgements.assign(**labels, weight=_weights(judgements, where))
+
+
+def refuse_contradictions(
+    table: pd.DataFrame, keys: pd.Series, values: pd.Series, column: str, where: str
+) -> None:
+    """Refuse a key that has two values.
+
+    Args:
+        table: what the rows are called by.
+        keys: what belongs together, row for row, by position.
+        values: what must be the same for equal keys.
+        column: what the values are, in the message.
+        where: the file or source.
+
+    Raises:
+        InputError: a row whose value differs from that of the first row of its key; names both.
+    """
+    codes, found = pd.factorize(keys.to_numpy()), values.to_numpy()
+    first = np.full(len(codes[1]), -1)
+    first[codes[0][::-1]] = np.arange(len(table))[::-1]
+    differs = found != found[first[codes[0]]]
+    if differs.any():
+        row = int(np.flatnonzero(differs)[0])
+        other = int(first[codes[0][row]])
+        raise InputError(
+            f"{where}: {place(table, row)}: {column} {str(found[row])[:60]!r}, but {place(table, other)} "
+            f"gives {str(found[other])[:60]!r} for the same {keys.name}; make them agree"
+        )
 
 
 def score_columns(responses: pd.DataFrame) -> list[str]:
@@ -122,32 +180,54 @@ def score_columns(responses: pd.DataFrame) -> list[str]:
     return [c for c in responses.columns if c.startswith(SCORE_PREFIX)]
 
 
-def _check_labels(column: pd.Series, where: str) -> None:
-    try:
-        values = column.to_numpy(dtype=float)
-    except (TypeError, ValueError):
-        numbers = pd.to_numeric(column, errors="coerce")
-        row = _row(numbers.isna() & column.notna())
+def _check_pairs(judgements: pd.DataFrame, responses: pd.DataFrame, where: str) -> None:
+    prompt_of = responses.set_index("response_id")["prompt_id"]
+    for side in ("response_a", "response_b"):
+        found = prompt_of.reindex(judgements[side]).to_numpy()
+        unknown = pd.isna(found)
+        if unknown.any():
+            row = int(unknown.argmax())
+            raise InputError(
+                f"{where}: {place(judgements, row)}, column {side}: {judgements[side].iloc[row]!r} is no "
+                "response_id of the responses"
+            )
+        other = found != judgements["prompt_id"].to_numpy()
+        if other.any():
+            row = int(other.argmax())
+            raise InputError(
+                f"{where}: {place(judgements, row)}: {judgements[side].iloc[row]!r} answers prompt "
+                f"{found[row]!r}, not {judgements['prompt_id'].iloc[row]!r}; compare responses to one prompt"
+            )
+    itself = judgements["response_a"] == judgements["response_b"]
+    if itself.any():
         raise InputError(
-            f"{where}, row {row}: label {column.iloc[row]!r} is not a number; use 1, 0, 0.5 or leave it empty"
-        ) from None
-    bad = ~((values >= 0) & (values <= 1)) & ~np.isnan(values)
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise InputError(
-            f"{where}, row {row}: label {values[row]} lies outside [0, 1] (1 a wins, 0 b wins, 0.5 tie)"
+            f"{where}: {place(judgements, _row(itself))}: a response is compared with itself"
         )
 
 
-def _check_prompt(prompt: Any, where: str) -> None:
-    try:
-        messages = json.loads(prompt)
-        if not messages or not all({"role", "content"} <= set(m) for m in messages):
-            raise ValueError
-    except (TypeError, ValueError):
+def _labels(judgements: pd.DataFrame, name: str, where: str) -> NDArray[np.float64]:
+    values = number_column(judgements, name, where)
+    bad = (values < 0) | (values > 1)
+    if bad.any():
+        row = int(bad.argmax())
         raise InputError(
-            f"{where}: {str(prompt)[:60]!r} is not a JSON list of chat messages with role and content"
-        ) from None
+            f"{where}: {place(judgements, row)}, column {name}: label {values[row]:g} lies outside [0, 1] "
+            "(1 a wins, 0 b wins, 0.5 tie)"
+        )
+    return values
+
+
+def _weights(judgements: pd.DataFrame, where: str) -> NDArray[np.float64]:
+    if "weight" not in judgements:
+        return np.ones(len(judgements))
+    values = number_column(judgements, "weight", where)
+    if (values < 0).any():
+        row = int((values < 0).argmax())
+        raise InputError(
+            f"{where}: {place(judgements, row)}, column weight: {values[row]:g} is negative; a weight is "
+            "0 or more, and 1 where it is left empty"
+        )
+    return np.where(np.isnan(values), 1.0, values)
 
 
 def _require(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> None:
@@ -156,6 +236,16 @@ def _require(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> None:
         raise InputError(
             f"{where}: missing column {absent[0]!r}; found {sorted(map(str, table.columns))}"
         )
+
+
+def _refuse_missing(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> None:
+    for column in columns:
+        missing = table[column].isna()
+        if missing.any():
+            raise InputError(
+                f"{where}: {place(table, _row(missing))}, column {column}: missing value; fill it or "
+                "drop the row"
+            )
 
 
 def _row(mask: pd.Series) -> int:

@@ -11,6 +11,7 @@ from mopo_pipeline.evaluation.intervals import Interval, prompt_bootstrap, sum_b
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.preferences.estimate import model_win_rates
 from mopo_pipeline.preferences.model import PreferenceModel
+from mopo_pipeline.tables import comparison_weights
 
 Array = NDArray[np.float64]
 
@@ -93,7 +94,7 @@ def doubly_robust_values(
     second = place.loc[pairs["response_b"]].to_numpy()
     labels = pairs[list(objectives)].to_numpy(dtype=np.float64)
     terms = comparison_terms(test, first, second, labels, ratio, model)
-    present = ~np.isnan(labels) * pairs["weight"].to_numpy(dtype=np.float64)[:, None]
+    present = ~np.isnan(labels) * comparison_weights(pairs, objectives)
     codes, ids = pd.factorize(pairs["prompt_id"])
     interval = prompt_bootstrap(
         sum_by(np.where(present > 0, terms * present, 0.0), codes, len(ids)),

@@ -16,6 +16,7 @@ from mopo_pipeline.language.run import TrainingRun, train
 from mopo_pipeline.mopo import Comparisons, Finding
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.train import TrainParams
+from mopo_pipeline.tables import comparison_weights
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +156,7 @@ def dual_problem(
             second=index.loc[pairs["response_b"]].to_numpy(),
             labels=pairs[names].to_numpy(dtype=np.float64),
             predicted=None if np.isnan(predicted).all() else predicted,
-            weights=pairs["weight"].to_numpy(dtype=np.float64),
+            weights=comparison_weights(pairs, names).max(axis=1),
         )
 
     assured = plan["confidence"] is not None or plan["fixed_epsilon"] > 0

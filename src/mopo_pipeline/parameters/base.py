@@ -7,9 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 RESERVED_COLUMNS = frozenset(
     {
         "prompt_id", "response_id", "response_a", "response_b", "prompt", "response",
-        "split", "source", "annotator", "weight", "fold", "ratio",
+        "split", "group", "source", "annotator", "weight", "fold", "ratio", "objective",
     }
 )  # fmt: skip
+MADE_SUFFIXES = ("_se", "_weight")
+"""Columns made of an objective's name: the standard error of its win rate, the weight of its labels."""
 
 
 class StrictModel(BaseModel):
@@ -55,6 +57,13 @@ class TaskParams(StrictModel):
             raise ValueError(
                 f"{sorted(clash)} cannot name an objective: the tables use it as a column"
             )
+        for name in names:
+            for made in (f"{name}{suffix}" for suffix in MADE_SUFFIXES):
+                if made in names:
+                    raise ValueError(
+                        f"objective {made!r} has the name of a column made for {name!r}; rename it here "
+                        "and in the data"
+                    )
         if self.objectives[0].threshold is not None:
             raise ValueError(
                 f"the first objective, {names[0]!r}, is the primary and takes no threshold"

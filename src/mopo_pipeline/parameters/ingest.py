@@ -11,8 +11,12 @@ HUB_SCHEMAS = ("hh_rlhf", "safe_rlhf", "helpsteer", "ultrafeedback", "summarize"
 
 
 class SplitParams(StrictModel):
-    """Shares of prompts; what is left after train and validation is the test split."""
+    """Shares of what is split; what is left after train and validation is the test split.
 
+    ``by`` says what stays together: a prompt, or every prompt of one ``group``.
+    """
+
+    by: Literal["prompt", "group"] = "prompt"
     train: float = Field(default=0.65, gt=0.0, lt=1.0)
     validation: float = Field(default=0.2, ge=0.0, lt=1.0)
 

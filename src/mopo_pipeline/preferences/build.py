@@ -4,10 +4,16 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.preferences import LabelParams
-from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX
+from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX, weight_columns
+
+Array = NDArray[np.float64]
+
+ROUNDING = 1e-9
+"""Two ratings this close, relative to their size, differ by how decimals are stored in binary."""
 
 
 def build_comparisons(
@@ -20,8 +26,8 @@ def build_comparisons(
     """Comparisons from native labels or from ratings, votes merged, one row per pair.
 
     Returns:
-        prompt_id, response_a, response_b, split, weight, one column per objective (1 a wins, 0 b
-        wins, .5 tie, NaN missing).
+        prompt_id, response_a, response_b, split, one column per objective (1 a wins, 0 b wins, .5
+        tie, NaN missing), and one ``<objective>_weight`` each (0 where the label is missing).
 
     Raises:
         InputError: no source of labels, or an objective without a single decided comparison.
@@ -44,7 +50,9 @@ def compare_ratings(
 ) -> pd.DataFrame:
     """Compare every pair of rated responses to a prompt, at most ``max_pairs_per_prompt`` of them.
 
-    Two ratings closer than the objective's tie margin, or equal, are a tie.
+    Two ratings no further apart than the objective's tie margin are a tie, decimals compared as
+    they are written: 4.0 and 4.1 tie at a margin of .1, as 4.1 and 4.2 do. A missing rating leaves
+    the label of its objective missing; responses that no objective can compare make no pair.
     """
     columns = [SCORE_PREFIX + name for name in objectives]
     absent = [c for c in columns if c not in responses]
@@ -53,23 +61,30 @@ def compare_ratings(
         raise InputError(
             f"no ratings for {absent[0].removeprefix(SCORE_PREFIX)!r}; rated are {known}"
         )
+    if isinstance(params.tie_margin, dict) and (
+        unknown := sorted(set(params.tie_margin) - set(objectives))
+    ):
+        raise InputError(
+            f"preferences.labels.tie_margin names {unknown}, but the objectives are {list(objectives)}"
+        )
     margins = np.array([tie_margin(params, name) for name in objectives])
     ids = responses["response_id"].to_numpy()
     ratings = responses[columns].to_numpy(dtype=np.float64)
-    parts = []
+    rated, parts = ~np.isnan(ratings), []
     for prompt_id, rows in responses.groupby("prompt_id", sort=False).indices.items():
         pairs = np.array(list(combinations(rows, 2)), dtype=np.intp).reshape(-1, 2)
+        pairs = pairs[(rated[pairs[:, 0]] & rated[pairs[:, 1]]).any(axis=1)]
         if len(pairs) > params.max_pairs_per_prompt:
             pairs = pairs[
                 np.sort(rng.choice(len(pairs), params.max_pairs_per_prompt, replace=False))
             ]
-        gap = ratings[pairs[:, 0]] - ratings[pairs[:, 1]]
-        labels = np.where(np.abs(gap) <= margins, 0.5, np.where(gap > 0, 1.0, 0.0))
-        labels[np.isnan(gap)] = np.nan
+        labels = compare(ratings[pairs[:, 0]], ratings[pairs[:, 1]], margins)
+        labelled = dict(zip(objectives, labels.T, strict=True))
+        weights = dict(zip(weight_columns(objectives), 1.0 - np.isnan(labels.T), strict=True))
         part = pd.DataFrame(
             {"prompt_id": prompt_id, "response_a": ids[pairs[:, 0]], "response_b": ids[pairs[:, 1]]}
         )
-        parts.append(part.assign(weight=1.0, **dict(zip(objectives, labels.T, strict=True))))
+        parts.append(part.assign(**labelled, **weights))
     table = pd.concat(parts, ignore_index=True)
     if table.empty:
         raise InputError(
@@ -79,40 +94,51 @@ def compare_ratings(
     return table
 
 
+def compare(first: Array, second: Array, margins: Array | float) -> Array:
+    """Labels of ratings: 1 the first is higher, 0 the second, .5 within the margin, NaN unknown.
+
+    Args:
+        first: ratings of any scale, NaN missing.
+        second: ratings to compare with, of the same shape.
+        margins: >= 0, the largest difference that is a tie, broadcast over the last axis.
+    """
+    gap = first - second
+    rounding = ROUNDING * np.maximum(1.0, np.maximum(np.abs(first), np.abs(second)))
+    labels = np.where(np.abs(gap) <= margins + rounding, 0.5, np.where(gap > 0, 1.0, 0.0))
+    return np.where(np.isnan(gap), np.nan, labels)
+
+
 def merge_votes(judgements: pd.DataFrame, objectives: tuple[str, ...], votes: str) -> pd.DataFrame:
     """One row per unordered pair: labels averaged over votes by weight, or decided by majority.
 
-    A vote for (b, a) counts as the mirrored vote for (a, b); a missing label does not vote.
+    A vote for (b, a) counts as the mirrored vote for (a, b). A missing label does not vote, so each
+    objective has a weight of its own: the sum of its own votes' weights.
     """
-    names = list(objectives)
+    names, masses = list(objectives), weight_columns(objectives)
     flipped = (judgements["response_a"] > judgements["response_b"]).to_numpy()
     a, b = judgements["response_a"].to_numpy(), judgements["response_b"].to_numpy()
     labels = judgements[names].to_numpy(dtype=np.float64)
     labels = np.where(flipped[:, None], 1.0 - labels, labels)
-    weight = judgements["weight"].to_numpy(dtype=np.float64)
+    weight = judgements["weight"].to_numpy(dtype=np.float64)[:, None]
     present = ~np.isnan(labels)
     table = pd.DataFrame(
         {
             "prompt_id": judgements["prompt_id"].to_numpy(),
             "response_a": np.where(flipped, b, a),
             "response_b": np.where(flipped, a, b),
-            "weight": weight,
         }
     )
-    mass = [f"{name} mass" for name in names]
-    table[names] = np.where(present, labels * weight[:, None], 0.0)
-    table[mass] = present * weight[:, None]
+    table[names] = np.where(present, labels * weight, 0.0)
+    table[masses] = present * weight
     merged = table.groupby(list(PAIR_COLUMNS), sort=False, as_index=False).sum()
-    total = merged[mass].to_numpy()
+    total = merged[masses].to_numpy()
     mean = np.divide(
         merged[names].to_numpy(), total, out=np.full(total.shape, np.nan), where=total > 0
     )
     if votes == "majority":
-        mean = np.where(
-            np.isnan(mean), np.nan, np.where(mean > 0.5, 1.0, np.where(mean < 0.5, 0.0, 0.5))
-        )
+        mean = compare(mean, np.full_like(mean, 0.5), 0.0)
     merged[names] = mean
-    return merged.drop(columns=mass)
+    return merged
 
 
 def tie_margin(params: LabelParams, objective: str) -> float:

@@ -11,6 +11,7 @@ from mopo_pipeline.parameters.preferences import WinRateParams
 from mopo_pipeline.preferences.calibration import calibration
 from mopo_pipeline.preferences.fit import cross_fit
 from mopo_pipeline.preferences.model import PreferenceModel
+from mopo_pipeline.tables import comparison_weights
 
 Array = NDArray[np.float64]
 
@@ -122,7 +123,7 @@ def label_win_rates(
     )
     wins = np.concatenate([labels, 1.0 - labels])
     weight = np.where(
-        np.isnan(wins), 0.0, np.tile(comparisons["weight"].to_numpy(dtype=np.float64), 2)[:, None]
+        np.isnan(wins), 0.0, np.tile(comparison_weights(comparisons, objectives), (2, 1))
     )
     if params.method == "label":
         first = np.full((n, k), np.nan)

@@ -13,6 +13,7 @@ from mopo_pipeline.preferences.calibration import fit_temperature
 from mopo_pipeline.preferences.features import EncoderFeatures, WordFeatures
 from mopo_pipeline.preferences.model import PreferenceModel, fit_network, rewards_of
 from mopo_pipeline.progress import track
+from mopo_pipeline.tables import comparison_weights
 
 Array = NDArray[np.float64]
 
@@ -60,7 +61,7 @@ def cross_fit(
         [index.loc[comparisons[c]].to_numpy() for c in ("response_a", "response_b")]
     )
     labels = comparisons[list(objectives)].to_numpy(dtype=np.float64)
-    weights = comparisons["weight"].to_numpy(dtype=np.float64)
+    weights = comparison_weights(comparisons, objectives)
     chosen = (comparisons["split"] == split).to_numpy()
     fold_of = _folds(comparisons.loc[chosen, "prompt_id"], params.folds, rng)
     folds = np.where(fitted, responses["prompt_id"].map(fold_of).fillna(-1), -1).astype(np.intp)
@@ -85,7 +86,7 @@ def cross_fit(
     gap = raw[pairs[:, 0]] - raw[pairs[:, 1]]
     temperature = np.array(
         [
-            fit_temperature(gap[chosen, k], labels[chosen, k], weights[chosen])
+            fit_temperature(gap[chosen, k], labels[chosen, k], weights[chosen, k])
             for k in range(len(objectives))
         ]
     )

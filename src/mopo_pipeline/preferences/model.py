@@ -152,7 +152,7 @@ def fit_network(
         table: (n, features) standardised float32.
         pairs: (M, 2) rows compared.
         labels: (M, K) in [0, 1], NaN missing.
-        weights: (M,) mass of each comparison.
+        weights: (M, K) mass of each comparison for each objective.
         held_out: (M,) comparisons that decide when to stop.
         params: sizes and rates.
         seed: of initial weights and batch order.
@@ -177,7 +177,7 @@ def fit_network(
         each = torch.nn.functional.binary_cross_entropy_with_logits(
             gap, target[rows], reduction="none"
         )
-        mass = mask[rows] * w[rows, None]
+        mass = mask[rows] * w[rows]
         return (each * mass).sum() / mass.sum().clamp_min(1e-12)
 
     optimiser = torch.optim.AdamW(

@@ -1,20 +1,26 @@
 """Published preference data by hub id, or local files of the same schema."""
 
-import json
-import re
+from collections import Counter
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 
+from mopo_pipeline.columns import is_missing, number, place, text
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import IngestParams
+from mopo_pipeline.sources.dialogues import last_answer, marked_prompt, prompt_messages
 from mopo_pipeline.sources.files import split_pairs
-from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX, chat_prompt
+from mopo_pipeline.sources.messages import response_text, stored_prompt
+from mopo_pipeline.sources.raw import RawTables, no_judgements
+from mopo_pipeline.sources.reading import frame, read_table
+from mopo_pipeline.tables import SCORE_PREFIX
 
-Tables = tuple[pd.DataFrame, pd.DataFrame]
-_TURN = re.compile(r"\n\nHuman:|\n\nAssistant:")
+Converted = TypeVar("Converted")
+Convert = Callable[[pd.DataFrame, tuple[str, ...], str], RawTables]
+_LAYOUT = (KeyError, TypeError, AttributeError, IndexError)
+"""What reading a nested cell of another layout raises."""
 
 
 class Schema(NamedTuple):
@@ -23,10 +29,10 @@ class Schema(NamedTuple):
     hub_id: str
     config: str | None
     columns: tuple[str, ...]
-    convert: Callable[[pd.DataFrame, tuple[str, ...]], Tables]
+    convert: Convert
 
 
-def read_hub(params: IngestParams, task: TaskParams) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+def read_hub(params: IngestParams, task: TaskParams) -> RawTables:
     """Read a published dataset; nothing is fetched when ``ingest.path`` names a local file.
 
     Raises:
@@ -40,14 +46,12 @@ def read_hub(params: IngestParams, task: TaskParams) -> tuple[pd.DataFrame, pd.D
                 f"{where}: missing column {column!r} of the {params.source} schema; found "
                 f"{sorted(table.columns)}"
             )
-    try:
-        responses, judgements = schema.convert(table, task.names)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
-    return responses, judgements, where
+    return schema.convert(table, task.names, where)
 
 
 def _load(params: IngestParams, schema: Schema) -> tuple[pd.DataFrame, str]:
+    if params.path is not None:
+        return read_table(params.path), str(params.path)
     try:
         import datasets
     except ImportError as error:
@@ -55,91 +59,135 @@ def _load(params: IngestParams, schema: Schema) -> tuple[pd.DataFrame, str]:
             f"ingest.source {params.source!r} needs the datasets library: "
             "pip install 'mopo_pipeline[hub]'"
         ) from error
+    where = params.hub_id or schema.hub_id
     try:
-        if params.path is not None:
-            where = str(params.path)
-            if not params.path.is_file():
-                raise InputError(f"{where}: no such file; check ingest.path")
-            kind = "parquet" if params.path.suffix == ".parquet" else "json"
-            loaded = datasets.load_dataset(kind, data_files=where, split="train")
-        else:
-            where = params.hub_id or schema.hub_id
-            loaded = datasets.load_dataset(
-                where, schema.config, revision=params.hub_revision, split=params.hub_split
-            )
+        loaded = datasets.load_dataset(
+            where, schema.config, revision=params.hub_revision, split=params.hub_split
+        )
     except (OSError, ValueError, ConnectionError, datasets.exceptions.DatasetGenerationError) as e:
         raise InputError(f"{where} cannot be loaded: {str(e).splitlines()[0]}") from e
-    return loaded.to_pandas(), where
+    return frame(loaded.to_list(), range(1, len(loaded) + 1), "row"), where
 
 
-def _hh_rlhf(table: pd.DataFrame, names: tuple[str, ...]) -> Tables:
-    """Chosen and rejected dialogues of one objective: the task's first."""
-    rows = []
-    for row, (chosen, rejected) in enumerate(zip(table["chosen"], table["rejected"], strict=True)):
-        prompt, better = _last_turn(chosen, row)
-        other, worse = _last_turn(rejected, row)
-        if prompt == other and better != worse:
-            rows.append((prompt, better, worse, 1.0))
-    pairs = pd.DataFrame(rows, columns=["prompt", "response_a", "response_b", names[0]])
+def _hh_rlhf(table: pd.DataFrame, names: tuple[str, ...], where: str) -> RawTables:
+    """Chosen and rejected dialogues of one objective: the task's first. A bad row is dropped."""
+    rows, places, dropped = [], [], Counter[str]()
+    for at, row in zip(table.index, table.to_dict("records"), strict=True):
+        try:
+            given = row.get("prompt")
+            before = [] if is_missing(given) else prompt_messages(given)
+            prompt, better = last_answer(row["chosen"], before)
+            other, worse = last_answer(row["rejected"], before)
+        except InputError as error:
+            dropped[f"rows with {error}"] += 1
+            continue
+        if prompt != other:
+            dropped["rows whose chosen and rejected answer different prompts"] += 1
+            continue
+        rows.append({"prompt": prompt, "response_a": better, "response_b": worse, names[0]: 1.0})
+        places.append(at)
+    if not rows:
+        raise InputError(f"{where}: none of the {len(table)} rows can be used: {dict(dropped)}")
+    pairs = frame(rows, places, str(table.index.name))
     for name in names[1:]:
         pairs[name] = float("nan")
-    return split_pairs(_balanced(pairs, names), "rows")
+    read = split_pairs(_balanced(pairs, names), where)
+    return RawTables(
+        read.responses, read.judgements, where, where, dict(dropped) | read.dropped, read.merged
+    )
 
 
-def _safe_rlhf(table: pd.DataFrame, names: tuple[str, ...]) -> Tables:
+def _safe_rlhf(table: pd.DataFrame, names: tuple[str, ...], where: str) -> RawTables:
     columns = {"helpfulness": "better_response_id", "harmlessness": "safer_response_id"}
-    _require(names, columns)
-    pairs = table[["prompt"]].copy()
-    pairs["response_a"], pairs["response_b"] = table["response_0"], table["response_1"]
+    _require(names, columns, where)
+    pairs = table[["prompt", "response_0", "response_1"]].rename(
+        columns={"response_0": "response_a", "response_1": "response_b"}
+    )
     for name in names:
-        pairs[name] = (table[columns[name]] == 0).astype(float)
-    return split_pairs(pairs[pairs["response_a"] != pairs["response_b"]], "rows")
+        column = columns[name]
+        pairs[name] = _each(table, where, lambda row, column=column: _winner(row[column], column))
+    return split_pairs(pairs, where)
 
 
-def _helpsteer(table: pd.DataFrame, names: tuple[str, ...]) -> Tables:
+def _helpsteer(table: pd.DataFrame, names: tuple[str, ...], where: str) -> RawTables:
     rated = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
-    _require(names, (*rated, "conciseness"))
-    scores = table.assign(conciseness=-table["verbosity"])
-    return _rated(table["prompt"], table["response"], scores, names)
+    _require(names, [*(name for name in rated if name in table), "conciseness"], where)
+
+    def answer(row: dict[str, Any]) -> dict[str, Any]:
+        marks = {name: number(row[name]) for name in rated if name in row}
+        marks["conciseness"] = -marks["verbosity"]
+        prompt = row["prompt"]
+        asked = marked_prompt(prompt) if isinstance(prompt, str) else prompt
+        return {"prompt": asked, "response": row["response"], **{n: marks[n] for n in names}}
+
+    return _rated(_each(table, where, lambda row: [answer(row)]), table, names, where)
 
 
-def _ultrafeedback(table: pd.DataFrame, names: tuple[str, ...]) -> Tables:
-    _require(names, ("instruction_following", "honesty", "truthfulness", "helpfulness"))
-    rows: list[dict[str, Any]] = []
-    for prompt, completions in zip(table["instruction"], table["completions"], strict=True):
-        for completion in completions:
-            marks = completion["annotations"]
-            row = {"prompt": prompt, "response": completion["response"]}
-            rows.append(row | {name: _number(marks[name]["Rating"]) for name in names})
-    flat = pd.DataFrame(rows, columns=["prompt", "response", *names])
-    return _rated(flat["prompt"], flat["response"], flat, names)
+def _ultrafeedback(table: pd.DataFrame, names: tuple[str, ...], where: str) -> RawTables:
+    _require(names, ("instruction_following", "honesty", "truthfulness", "helpfulness"), where)
+
+    def answers(row: dict[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {"prompt": row["instruction"], "response": completion["response"]}
+            | {name: _mark(completion["annotations"].get(name)) for name in names}
+            for completion in row["completions"]
+        ]
+
+    return _rated(_each(table, where, answers), table, names, where)
 
 
-def _summarize(table: pd.DataFrame, names: tuple[str, ...]) -> Tables:
+def _summarize(table: pd.DataFrame, names: tuple[str, ...], where: str) -> RawTables:
     """The ``axis`` configuration: every summary rated on each axis."""
-    _require(names, ("overall", "accuracy", "coverage", "coherence"))
-    summaries = table["summary"].tolist()
-    posts = [info.get("post") or info.get("article") for info in table["info"]]
-    marks = pd.DataFrame([[_number(s["axes"].get(n)) for n in names] for s in summaries],
-                         columns=list(names))  # fmt: skip
-    prompts = pd.Series([f"Summarise this post.\n\n{post}" for post in posts])
-    return _rated(prompts, pd.Series([s["text"] for s in summaries]), marks, names)
+    _require(names, ("overall", "accuracy", "coverage", "coherence"), where)
+
+    def summary(row: dict[str, Any]) -> list[dict[str, Any]]:
+        post = row["info"].get("post") or row["info"].get("article")
+        axes = row["summary"]["axes"]
+        return [
+            {"prompt": None if post is None else f"Summarise this post.\n\n{post}",
+             "response": row["summary"]["text"], **{name: number(axes.get(name)) for name in names}}
+        ]  # fmt: skip
+
+    return _rated(_each(table, where, summary), table, names, where)
 
 
 def _rated(
-    prompts: pd.Series, texts: pd.Series, scores: pd.DataFrame, names: tuple[str, ...]
-) -> Tables:
-    """Responses with ratings; rows with a missing rating are left out, repeated texts kept once."""
-    responses = pd.DataFrame({"prompt": prompts.to_numpy(), "response": texts.to_numpy()})
-    for name in names:
-        responses[f"{SCORE_PREFIX}{name}"] = scores[name].to_numpy(dtype=float)
-    responses = responses.dropna().drop_duplicates(["prompt", "response"], ignore_index=True)
-    if responses.empty:
-        raise InputError(f"no response is rated on all of {list(names)}")
-    responses["prompt"] = responses["prompt"].map(chat_prompt)
+    answers: list[list[dict[str, Any]]], table: pd.DataFrame, names: tuple[str, ...], where: str
+) -> RawTables:
+    """Responses with ratings, missing ones NaN; what has no text or no rating at all is dropped."""
+    rows, places, dropped = [], [], Counter[str]()
+    seen: set[tuple[str, str]] = set()
+    for at, group in zip(table.index, answers, strict=True):
+        for answer in group:
+            if is_missing(answer["prompt"]) or is_missing(answer["response"]):
+                dropped["answers without a text"] += 1
+                continue
+            if all(is_missing(answer[name]) for name in names):
+                dropped["answers without a rating"] += 1
+                continue
+            row = _rated_row(answer, names, f"{where}: {table.index.name} {at}")
+            if (row["prompt"], row["response"]) in seen:
+                dropped["repeated answers to one prompt"] += 1
+                continue
+            seen.add((row["prompt"], row["response"]))
+            rows.append(row | {"response_id": f"r{len(rows)}"})
+            places.append(at)
+    if not rows:
+        raise InputError(f"{where}: no response is rated on any of {list(names)}: {dict(dropped)}")
+    responses = frame(rows, places, str(table.index.name))
     responses["prompt_id"] = [f"p{code}" for code in pd.factorize(responses["prompt"])[0]]
-    responses["response_id"] = [f"r{i}" for i in range(len(responses))]
-    return responses, pd.DataFrame(columns=[*PAIR_COLUMNS, *names])
+    return RawTables(responses, no_judgements(names), where, where, dict(dropped))
+
+
+def _rated_row(answer: dict[str, Any], names: tuple[str, ...], where: str) -> dict[str, Any]:
+    try:
+        texts = {
+            "prompt": stored_prompt(answer["prompt"]),
+            "response": response_text(answer["response"]),
+        }
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    return texts | {SCORE_PREFIX + name: answer[name] for name in names}
 
 
 def _balanced(pairs: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
@@ -154,33 +202,53 @@ def _balanced(pairs: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
     return swapped
 
 
-def _last_turn(dialogue: str, row: int) -> tuple[str, str]:
-    """Everything before the last answer, as a stored prompt, and that answer."""
-    marks = list(_TURN.finditer(dialogue))
-    if len(marks) < 2 or not marks[-1].group().endswith("Assistant:"):
+def _each(
+    table: pd.DataFrame, where: str, convert: Callable[[dict[str, Any]], Converted]
+) -> list[Converted]:
+    """Convert every row; one of another layout is named.
+
+    Raises:
+        InputError: what ``convert`` refuses, and rows whose nested cells are built otherwise.
+    """
+    converted = []
+    for row, cells in enumerate(table.to_dict("records")):
+        try:
+            converted.append(convert(cells))
+        except InputError as error:
+            raise InputError(f"{where}: {place(table, row)}: {error}") from None
+        except _LAYOUT as error:
+            raise InputError(
+                f"{where}: {place(table, row)}: not built as the schema says ({type(error).__name__}: "
+                f"{error}); leave it out or check ingest.source"
+            ) from None
+    return converted
+
+
+def _winner(value: Any, column: str) -> float:
+    """1 where response 0 wins, 0 where response 1 does, NaN where nobody said (null, -1)."""
+    labels = {0.0: 1.0, 1.0: 0.0, -1.0: float("nan")}
+    winner = number(value)
+    if is_missing(winner):
+        return winner
+    if winner not in labels or isinstance(value, bool):
         raise InputError(
-            f"row {row}: {dialogue[:40]!r}... is no dialogue of '\\n\\nHuman:' and "
-            "'\\n\\nAssistant:' turns that ends with the assistant"
+            f"column {column}: {value!r} is no response id; use 0, 1, or null for none"
         )
-    ends = [mark.start() for mark in marks[1:]] + [len(dialogue)]
-    turns = [
-        {
-            "role": "user" if "Human" in mark.group() else "assistant",
-            "content": dialogue[mark.end() : end].strip(),
-        }
-        for mark, end in zip(marks, ends, strict=True)
-    ]
-    return json.dumps(turns[:-1], ensure_ascii=False), turns[-1]["content"]
+    return labels[winner]
 
 
-def _number(value: Any) -> float:
-    return float(pd.to_numeric(value, errors="coerce")) if value is not None else float("nan")
+def _mark(annotation: Any) -> float:
+    rating = None if annotation is None else annotation["Rating"]
+    unknown = isinstance(rating, str) and text(rating).strip().upper() in ("N/A", "NA", "NONE")
+    return number(None if unknown else rating)
 
 
-def _require(names: tuple[str, ...], known: Any) -> None:
+def _require(names: tuple[str, ...], known: Any, where: str) -> None:
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise InputError(f"no labels for objective {unknown[0]!r}; there are {sorted(known)}")
+        raise InputError(
+            f"{where}: no labels for objective {unknown[0]!r}; there are {sorted(known)}"
+        )
 
 
 SCHEMAS = {

@@ -1,5 +1,6 @@
-"""One entry point for every source: read, check, split by prompt."""
+"""One entry point for every source: read, check, split by prompt, count what was left out."""
 
+import logging
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,18 @@ import pandas as pd
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import HUB_SCHEMAS, IngestParams
-from mopo_pipeline.tables import SPLITS, validate_judgements, validate_responses
+from mopo_pipeline.sources.prompts import merge_prompts, with_splits
+from mopo_pipeline.sources.raw import Counts, RawTables, no_judgements
+from mopo_pipeline.tables import (
+    PAIR_COLUMNS,
+    RESPONSE_COLUMNS,
+    SCORE_PREFIX,
+    SPLITS,
+    validate_judgements,
+    validate_responses,
+)
+
+log = logging.getLogger(__name__)
 
 
 class SourceData(NamedTuple):
@@ -22,49 +34,38 @@ class SourceData(NamedTuple):
 def load_source(params: IngestParams, task: TaskParams) -> SourceData:
     """Read the configured source, check it, and split it by prompt.
 
+    Every row dropped or merged is counted by its reason in the report and told in the log.
+
     Raises:
         InputError: the source cannot be used; the message names file, row, column and remedy.
     """
     rng = np.random.default_rng([task.seed, 1])
-    responses, judgements, where = _read(params, task, rng)
-    responses = validate_responses(responses, where)
+    raw = _read(params, task, rng)
+    dropped, merged = dict(raw.dropped), dict(raw.merged)
+    responses = validate_responses(raw.responses, raw.where)
+    responses, judgements, same = merge_prompts(responses, raw.judgements)
+    merged["other ids or spellings of a prompt"] = same
+    if not judgements.empty:
+        judgements = validate_judgements(judgements, responses, task.names, raw.labels_where)
+        unlabelled = judgements[list(task.names)].isna().all(axis=1)
+        dropped["pairs without a label"] = int(unlabelled.sum())
+        judgements = judgements.loc[~unlabelled]
     if params.limit is not None:
         kept = responses["prompt_id"].drop_duplicates().iloc[: params.limit]
-        responses = responses[responses["prompt_id"].isin(kept)].reset_index(drop=True)
-        judgements = judgements[judgements["prompt_id"].isin(kept)].reset_index(drop=True)
-    if not judgements.empty:
-        judgements = validate_judgements(judgements, responses, task.names, where)
-    if "split" not in responses:
-        responses["split"] = split_prompts(responses["prompt_id"], params, rng)
-    _check_splits(responses, where)
-    responses["source"] = params.source
-    for column, default in (("annotator", ""), ("weight", 1.0)):
-        if column not in judgements:
-            judgements[column] = default
-    return SourceData(responses, judgements, _report(responses, judgements, where))
+        beyond = ~responses["prompt_id"].isin(kept)
+        dropped["responses beyond ingest.limit"] = int(beyond.sum())
+        responses = responses.loc[~beyond]
+        judgements = judgements.loc[judgements["prompt_id"].isin(kept)]
+    responses = with_splits(responses, params.split, rng, raw.where).assign(source=params.source)
+    responses, judgements = _shared_columns(responses, judgements, task.names)
+    report = _report(responses, judgements, raw.where)
+    report["split_by"] = params.split.by
+    for name, counts in (("dropped", dropped), ("merged", merged)):
+        report[name] = _told(name, counts, raw.where)
+    return SourceData(responses, judgements, report)
 
 
-def split_prompts(
-    prompt_ids: pd.Series, params: IngestParams, rng: np.random.Generator
-) -> np.ndarray:
-    """A split for every row; all rows of a prompt share one.
-
-    Raises:
-        InputError: too few prompts to give every split one.
-    """
-    unique = prompt_ids.drop_duplicates().to_numpy()
-    order = rng.permutation(len(unique))
-    n_train = max(1, round(len(unique) * params.split.train))
-    n_validation = round(len(unique) * params.split.validation)
-    names = np.array(["test"] * len(unique), dtype=object)
-    names[order[:n_train]] = "train"
-    names[order[n_train : n_train + n_validation]] = "validation"
-    return pd.Series(names, index=unique).reindex(prompt_ids).to_numpy()
-
-
-def _read(
-    params: IngestParams, task: TaskParams, rng: np.random.Generator
-) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+def _read(params: IngestParams, task: TaskParams, rng: np.random.Generator) -> RawTables:
     if params.source == "pocket":
         from mopo_pipeline.sources import pocket
 
@@ -73,10 +74,8 @@ def _read(
                 f"the pocket task has no objective {unknown[0]!r}; it has {list(pocket.OBJECTIVES)}"
             )
         size = params.pocket
-        return (
-            *pocket.generate(size.n_prompts, size.n_responses, size.n_comparisons, rng),
-            "pocket task",
-        )
+        tables = pocket.generate(size.n_prompts, size.n_responses, size.n_comparisons, rng)
+        return RawTables(*tables, "pocket task", "pocket task")
     if params.source == "sampled":
         from mopo_pipeline.sources.sampled import read_sampled
 
@@ -90,25 +89,36 @@ def _read(
     if params.source == "topical_chat":
         from mopo_pipeline.sources.topical_chat import read_topical_chat
 
-        return (*read_topical_chat(params.path, task.names), str(params.path))
+        return read_topical_chat(params.path, task.names)
     from mopo_pipeline.sources.files import read_files
 
-    return (*read_files(params.path, params.judgements_path, task.names), str(params.path))
+    return read_files(params.path, params.judgements_path, task.names)
 
 
-def _check_splits(responses: pd.DataFrame, where: str) -> None:
-    unknown = sorted(set(responses["split"]) - set(SPLITS))
-    if unknown:
-        raise InputError(f"{where}: unknown split {unknown[0]!r}; use {', '.join(SPLITS)}")
-    crossing = responses.groupby("prompt_id")["split"].nunique()
-    if (crossing > 1).any():
-        raise InputError(f"{where}: prompt {crossing.idxmax()!r} stands in more than one split")
-    empty = [name for name in SPLITS if not (responses["split"] == name).any()]
-    if empty:
-        raise InputError(
-            f"{where}: the {empty[0]} split is empty ({responses['prompt_id'].nunique()} prompts in all); "
-            "change ingest.split or add prompts"
-        )
+def _shared_columns(
+    responses: pd.DataFrame, judgements: pd.DataFrame, names: tuple[str, ...]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The columns later stages know; what else a file holds could only collide with theirs."""
+    if judgements.empty:
+        judgements = no_judgements(names).assign(weight=1.0)
+    if "annotator" not in judgements:
+        judgements = judgements.assign(annotator="")
+    annotators = judgements["annotator"].map(str, na_action="ignore").fillna("")
+    kept = ["group", *(SCORE_PREFIX + name for name in names)]
+    shared = [*RESPONSE_COLUMNS, *(column for column in kept if column in responses)]
+    return (
+        responses[shared].reset_index(drop=True),
+        judgements[[*PAIR_COLUMNS, *names, "weight"]]
+        .assign(annotator=annotators)
+        .reset_index(drop=True),
+    )
+
+
+def _told(kind: str, counts: Counts, where: str) -> Counts:
+    found = {reason: count for reason, count in counts.items() if count > 0}
+    for reason, count in found.items():
+        log.warning("%s: %s %d: %s", where, kind, count, reason)
+    return found
 
 
 def _report(responses: pd.DataFrame, judgements: pd.DataFrame, where: str) -> dict[str, object]:

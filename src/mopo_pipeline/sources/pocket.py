@@ -5,6 +5,12 @@ of parts in a fixed order: courtesy, one to three steps, an unsafe shortcut, a c
 Three objectives score it by rule and conflict: the shortcut helps and harms, steps and cautions
 cost brevity. Labels are Bradley-Terry draws on score differences, so they are as noisy as people.
 The 72 answers to a prompt can be enumerated, which makes win rates, optimum and front exact.
+
+A setting (a task with a risk level) is asked about in eight phrasings. Split by prompt, the default,
+test prompts are new phrasings of settings the training split knows, and nearly every test answer
+stands there word for word: what is measured is the trade-off on known ground. Split by ``group``
+(``ingest.split.by``), the settings themselves are new: harder, since how risky they are must be read
+from the words; the words of an answer depend on the task alone and still recur.
 """
 
 import json
@@ -125,8 +131,8 @@ def generate(
         rng: source of every draw.
 
     Returns:
-        responses (prompt_id, response_id, prompt, response) and judgements (prompt_id, response_a,
-        response_b, one label per objective).
+        responses (prompt_id, response_id, prompt, response, and the setting as group) and judgements
+        (prompt_id, response_a, response_b, one label per objective).
     """
     everything = prompts()
     chosen = np.sort(
@@ -135,11 +141,14 @@ def generate(
     responses, judgements = [], []
     for index in chosen:
         prompt, prompt_id = everything[index], f"p{index:03d}"
-        topic, _ = _setting(prompt)
+        topic, risk = _setting(prompt)
+        group = f"{TOPICS[topic].task} {RISKS[risk]}"
         drawn = rng.choice(len(answers()), size=n_responses, p=behaviour(prompt))
         texts = list(_texts(topic))
         ids = np.array([f"{prompt_id}-r{i:02d}" for i in range(n_responses)])
-        responses += [(prompt_id, i, prompt, texts[a]) for i, a in zip(ids, drawn, strict=True)]
+        responses += [
+            (prompt_id, i, prompt, texts[a], group) for i, a in zip(ids, drawn, strict=True)
+        ]
         if n_responses < 2:
             continue
         first = rng.integers(n_responses, size=n_comparisons)
@@ -153,7 +162,9 @@ def generate(
             for a, b, row in zip(ids[first], ids[second], labels, strict=True)
         ]
     return (
-        pd.DataFrame(responses, columns=["prompt_id", "response_id", "prompt", "response"]),
+        pd.DataFrame(
+            responses, columns=["prompt_id", "response_id", "prompt", "response", "group"]
+        ),
         pd.DataFrame(judgements, columns=["prompt_id", "response_a", "response_b", *OBJECTIVES]),
     )
 

@@ -4,18 +4,22 @@ from importlib.resources import as_file, files
 
 import pandas as pd
 
+from mopo_pipeline.columns import convert_column
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import IngestParams
-from mopo_pipeline.sources.files import read_table
-from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX, chat_prompt
+from mopo_pipeline.sources.messages import stored_prompt
+from mopo_pipeline.sources.prompts import same_prompts
+from mopo_pipeline.sources.raw import RawTables, no_judgements
+from mopo_pipeline.sources.reading import read_table
+from mopo_pipeline.tables import SCORE_PREFIX
 
 
-def read_sampled(params: IngestParams, task: TaskParams) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+def read_sampled(params: IngestParams, task: TaskParams) -> RawTables:
     """Sample responses to prompts and rate each by the text rules named as objectives.
 
     The prompts are those shipped with the project, or ``ingest.path``: a table with a column
-    ``prompt``. Returns responses with ``score_`` columns, no judgements, and what was read.
+    ``prompt``. Returns responses with ``score_`` columns and no judgements.
 
     Raises:
         InputError: no model named, no such prompts, an objective that is no rule.
@@ -29,7 +33,7 @@ def read_sampled(params: IngestParams, task: TaskParams) -> tuple[pd.DataFrame, 
     size = params.sampled
     if size is None:
         raise InputError("ingest.source 'sampled' needs ingest.sampled with a model")
-    prompts = [chat_prompt(text) for text in _prompts(params)]
+    prompts, repeated = _prompts(params)
     model, tokenizer = load_model(size.model)
     drawn = sample_responses(
         model, tokenizer, prompts,
@@ -46,16 +50,21 @@ def read_sampled(params: IngestParams, task: TaskParams) -> tuple[pd.DataFrame, 
     scores = rules.scores(responses["prompt"].tolist(), responses["response"].tolist())
     for column, name in enumerate(task.names):
         responses[f"{SCORE_PREFIX}{name}"] = scores[:, column]
-    return responses, pd.DataFrame(columns=[*PAIR_COLUMNS, *task.names]), f"{size.model}, sampled"
+    where = f"{size.model}, sampled"
+    return RawTables(
+        responses, no_judgements(task.names), where, where, merged={"repeated prompts": repeated}
+    )
 
 
-def _prompts(params: IngestParams) -> list[str]:
+def _prompts(params: IngestParams) -> tuple[list[str], int]:
+    """Stored prompts, each once, and how many rows repeat one."""
     if params.path is not None:
-        table = read_table(params.path)
+        table, where = read_table(params.path), str(params.path)
     else:
         with as_file(files("mopo_pipeline.sources") / "prompts.jsonl") as shipped:
-            table = read_table(shipped)
+            table, where = read_table(shipped), "the shipped prompts"
     if "prompt" not in table:
-        raise InputError(f"{params.path}: missing column 'prompt'; found {sorted(table.columns)}")
-    texts = table["prompt"].dropna().astype(str).drop_duplicates().tolist()
-    return texts[: params.limit] if params.limit is not None else texts
+        raise InputError(f"{where}: missing column 'prompt'; found {sorted(table.columns)}")
+    stored = pd.Series(convert_column(table, "prompt", where, stored_prompt), dtype=object)
+    prompts = same_prompts(stored)[0].drop_duplicates().tolist()
+    return prompts[: params.limit], len(stored) - len(prompts)

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from mopo_pipeline.columns import convert_column, number_column, text
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.sources.files import read_table
-from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX, chat_prompt
+from mopo_pipeline.sources.raw import RawTables, no_judgements
+from mopo_pipeline.sources.reading import read_table
+from mopo_pipeline.tables import SCORE_PREFIX, chat_prompt
 
 FACT_WORDS, LAST_TURNS = 80, 6
 """A prompt holds the start of the fact and the end of the dialogue: a CPU's context is short."""
@@ -14,7 +16,7 @@ FACT_WORDS, LAST_TURNS = 80, 6
 COLUMNS = ("source", "context", "system_id", "system_output", "scores")
 
 
-def read_topical_chat(path: Path, names: tuple[str, ...]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_topical_chat(path: Path, names: tuple[str, ...]) -> RawTables:
     """Read mean ratings of several responses to each dialogue context.
 
     Args:
@@ -34,26 +36,32 @@ def read_topical_chat(path: Path, names: tuple[str, ...]) -> tuple[pd.DataFrame,
             raise InputError(
                 f"{path}: missing column {column!r}; found {sorted(map(str, table.columns))}"
             )
-    scores = pd.DataFrame(table["scores"].tolist())
+    where = str(path)
+    scores = pd.DataFrame(table["scores"].tolist(), dtype=object, index=table.index)
     for name in names:
         if name not in scores:
             raise InputError(
                 f"{path}: no rating for objective {name!r}; rated are {sorted(scores.columns)}"
             )
-    prompts = [_prompt(*row) for row in zip(table["context"], table["source"], strict=True)]
+    facts, dialogues, answers = (
+        convert_column(table, column, where, text)
+        for column in ("context", "source", "system_output")
+    )
+    prompts = [_prompt(*row) for row in zip(facts, dialogues, strict=True)]
     codes = pd.factorize(pd.Series(prompts))[0]
     responses = pd.DataFrame(
         {
             "prompt_id": [f"dialogue{code:03d}" for code in codes],
             "prompt": prompts,
-            "response": table["system_output"].str.strip(),
-        }
+            "response": [answer.strip() for answer in answers],
+        },
+        index=table.index,
     )
     number = responses.groupby("prompt_id").cumcount().astype(str)
     responses["response_id"] = responses["prompt_id"] + "-" + number
     for name in names:
-        responses[f"{SCORE_PREFIX}{name}"] = scores[name].astype(float)
-    return responses, pd.DataFrame(columns=[*PAIR_COLUMNS, *names])
+        responses[f"{SCORE_PREFIX}{name}"] = number_column(scores, name, where)
+    return RawTables(responses, no_judgements(names), where, where)
 
 
 def _prompt(fact: str, dialogue: str) -> str:

@@ -1,0 +1,115 @@
+"""Cells as a file gives them, turned into text or numbers; what is neither is refused by its place."""
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mopo_pipeline.errors import InputError
+
+Cell = TypeVar("Cell")
+
+PLACES = ("line", "row")
+"""Index names of tables that know where their rows stand in a file, counted from 1."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_COMMA = re.compile(r"[+-]?\d+,\d+")
+
+
+def place(table: pd.DataFrame | pd.Series, row: int) -> str:
+    """Where the row at this position stands, as a person counts: ``line 3`` or ``row 3``.
+
+    >>> place(pd.DataFrame({"a": [1, 2]}), 0)
+    'row 1'
+    >>> place(pd.DataFrame({"a": [1, 2]}, index=pd.Index([2, 4], name="line")), 1)
+    'line 4'
+    """
+    if table.index.name in PLACES:
+        return f"{table.index.name} {table.index[row]}"
+    return f"row {row + 1}"
+
+
+def convert_column(
+    table: pd.DataFrame, column: str, where: str, convert: Callable[[Any], Cell]
+) -> list[Cell]:
+    """Convert every cell of a column.
+
+    Raises:
+        InputError: what ``convert`` refuses, with file, place and column before it.
+    """
+    converted = []
+    for row, value in enumerate(table[column]):
+        try:
+            converted.append(convert(value))
+        except InputError as error:
+            raise InputError(f"{where}: {place(table, row)}, column {column}: {error}") from None
+    return converted
+
+
+def number_column(table: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:
+    """A column of numbers as (n,) float64, NaN where a cell is empty."""
+    return np.array(convert_column(table, column, where, number), dtype=np.float64)
+
+
+def is_missing(value: Any) -> bool:
+    """None, NaN and pandas' NA are missing; lists and texts never are."""
+    return value is None or value is pd.NA or (isinstance(value, float) and value != value)
+
+
+def text(value: Any) -> str:
+    """A cell meant as text. Digits stay as they are written; whole numbers of JSON become their digits.
+
+    >>> text("007"), text(7)
+    ('007', '7')
+
+    Raises:
+        InputError: missing, a number with a fraction, a truth value, a list, half a surrogate pair.
+    """
+    if is_missing(value):
+        raise InputError("missing value; fill it or drop the row")
+    if isinstance(value, str):
+        if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise InputError(f"{value[:40]!r} holds half a surrogate pair; write whole characters")
+        return value
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return str(value)
+    raise InputError(
+        f"{str(value)[:60]!r} is a {type(value).__name__}, not text; put it in quotation marks"
+    )
+
+
+def number(value: Any) -> float:
+    """A cell meant as a finite number; NaN where it is empty.
+
+    >>> number("0.5"), number(True), number("")
+    (0.5, 1.0, nan)
+
+    Raises:
+        InputError: any other text, a list, infinity.
+    """
+    if is_missing(value):
+        return float("nan")
+    if isinstance(value, str):
+        return _parse(value.strip(), value)
+    if not isinstance(value, bool | np.bool_ | int | float | np.number | Decimal):
+        raise InputError(f"{str(value)[:60]!r} is a {type(value).__name__}, not a number")
+    return _finite(float(value), value)
+
+
+def _parse(stripped: str, value: str) -> float:
+    if not stripped:
+        return float("nan")
+    if _NUMBER.fullmatch(stripped):
+        return _finite(float(stripped), value)
+    hint = "write the decimal point as '.'" if _COMMA.fullmatch(stripped) else "leave it empty"
+    raise InputError(f"{value[:60]!r} is not a number; {hint}")
+
+
+def _finite(converted: float, value: Any) -> float:
+    if not np.isfinite(converted):
+        raise InputError(f"{value!r} is not finite; leave it empty where it is unknown")
+    return converted

@@ -1,0 +1,128 @@
+"""Chat messages as files give them: plain text, message lists, content parts, two naming customs."""
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+
+from mopo_pipeline.columns import is_missing, text
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.tables import chat_prompt
+
+Message = dict[str, str]
+
+ROLES = {
+    "system": "system", "user": "user", "human": "user", "assistant": "assistant", "gpt": "assistant",
+}  # fmt: skip
+"""Roles understood, and the name each is stored under."""
+
+_PYTHON_LIST = re.compile(r"\s*(\[\s*\{\s*'(role|from|content)'|\{\s*'role')\s*:")
+
+
+def stored_prompt(value: Any) -> str:
+    """A prompt as it is stored: a JSON list of messages with role and content.
+
+    Args:
+        value: plain text (one user message), a message, a list of messages, or JSON of these.
+
+    Raises:
+        InputError: missing, no text, messages of an unknown layout.
+    """
+    messages = chat(value)
+    if messages is None:
+        return chat_prompt(text(value))
+    return json.dumps(messages, ensure_ascii=False)
+
+
+def response_text(value: Any) -> str:
+    """The words of a response: plain text, or the content of its one assistant message.
+
+    Raises:
+        InputError: missing, no text, other messages than one of the assistant.
+    """
+    messages = chat(value)
+    if messages is None:
+        return text(value)
+    if len(messages) != 1 or messages[0]["role"] != "assistant":
+        roles = [message["role"] for message in messages]
+        raise InputError(
+            f"a response is one message of the assistant, found {roles}; move earlier messages to the prompt"
+        )
+    return messages[0]["content"]
+
+
+def chat(value: Any) -> list[Message] | None:
+    """Messages of a cell, each with role and content; None where the cell is plain text.
+
+    Raises:
+        InputError: messages of an unknown layout, role or kind of content, or written by Python.
+    """
+    if isinstance(value, str):
+        value = _parsed(value)
+    if isinstance(value, dict):
+        value = [value]
+    if not isinstance(value, list | tuple | np.ndarray):
+        return None
+    if len(value) == 0:
+        raise InputError("an empty list of messages; give at least one")
+    return [_message(message, number) for number, message in enumerate(value, start=1)]
+
+
+def _parsed(value: str) -> Any:
+    """Messages written as JSON; None for any other text, JSON or not."""
+    if _PYTHON_LIST.match(value):
+        raise InputError(
+            f"{value[:40]!r} is Python's text of a message list; write the messages as JSON"
+        )
+    if not value.lstrip().startswith(("[", "{")):
+        return None
+    try:
+        parsed = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    messages = parsed if isinstance(parsed, list) else [parsed]
+    said = all(
+        isinstance(m, dict) and ("role" in m or {"from", "value"} <= set(m)) for m in messages
+    )
+    return messages if messages and said else None
+
+
+def _message(message: Any, number: int) -> Message:
+    if not isinstance(message, dict):
+        raise InputError(
+            f"message {number} is {str(message)[:40]!r}, no object with role and content"
+        )
+    named = ("from", "value") if {"from", "value"} <= set(message) else ("role", "content")
+    absent = [key for key in named if key not in message]
+    if absent:
+        raise InputError(
+            f"message {number} has no {absent[0]!r}, only {sorted(message)}; give role and content"
+        )
+    role, content = message[named[0]], message[named[1]]
+    if role not in ROLES:
+        raise InputError(
+            f"message {number} has the role {str(role)[:40]!r}; known are {', '.join(ROLES)}: leave it out"
+        )
+    if message.get("tool_calls") is not None and len(message["tool_calls"]) > 0:
+        raise InputError(f"message {number} calls tools, which are no text; leave the row out")
+    return {"role": ROLES[role], "content": _content(content, number)}
+
+
+def _content(content: Any, number: int) -> str:
+    if is_missing(content):
+        raise InputError(f"message {number} has no content; give its text or leave the row out")
+    if not isinstance(content, list | tuple | np.ndarray):
+        return text(content)
+    return "".join(_part(part, number) for part in content)
+
+
+def _part(part: Any, number: int) -> str:
+    if isinstance(part, str):
+        return text(part)
+    kind = part.get("type", "text") if isinstance(part, dict) else type(part).__name__
+    if kind != "text" or not isinstance(part, dict) or not isinstance(part.get("text"), str):
+        raise InputError(
+            f"message {number} holds a part of type {kind!r}; only text parts can be used"
+        )
+    return text(part["text"])

@@ -1,0 +1,99 @@
+"""Prompts and responses given as chat messages: their text is taken, or the row is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reading_helpers import load, pairs, write
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.sources.messages import response_text, stored_prompt
+from mopo_pipeline.tables import chat_messages, chat_prompt
+
+QUESTION = [{"role": "user", "content": "Why?"}]
+
+
+def said(content: Any) -> list[dict[str, Any]]:
+    return [{"role": "assistant", "content": content}]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "Why?",
+        QUESTION,
+        QUESTION[0],
+        json.dumps(QUESTION),
+        json.dumps(QUESTION[0]),
+        [{"from": "human", "value": "Why?"}],
+        [{"role": "user", "content": [{"type": "text", "text": "Wh"}, {"text": "y?"}]}],
+        [{"role": "user", "content": "Why?", "tool_calls": None, "name": None}],
+    ],
+)
+def test_one_question_is_stored_alike_however_it_is_written(prompt: Any) -> None:
+    assert stored_prompt(prompt) == chat_prompt("Why?")
+
+
+@pytest.mark.parametrize("value", ["[1, 2]", '{"a": 1}', "[", "", '[{"a": 1}]', "[{'a': 1}]"])
+def test_other_json_is_the_text_it_is(value: str) -> None:
+    assert stored_prompt(value) == chat_prompt(value)
+    assert response_text(value) == value
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+def test_a_plain_text_comes_back_as_it_was(value: str) -> None:
+    (message,) = chat_messages(stored_prompt(f"x{value}"))
+    assert message == {"role": "user", "content": f"x{value}"}
+    assert response_text(f"x{value}") == f"x{value}"
+
+
+@pytest.mark.parametrize(
+    "value", [said("Because."), json.dumps(said("Because.")), said(["Because."])]
+)
+def test_the_content_of_the_assistants_message_is_the_response(value: Any) -> None:
+    assert response_text(value) == "Because."
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (said(None), "message 1 has no content"),
+        (said([{"type": "image", "url": "x"}]), "a part of type 'image'"),
+        ([*QUESTION, *said("x")], r"one message of the assistant, found \['user', 'assistant'\]"),
+        (QUESTION, "one message of the assistant"),
+        ([{"role": "tool", "content": "x"}], "the role 'tool'"),
+        ([{"role": "assistant", "content": "x", "tool_calls": [{"id": 1}]}], "calls tools"),
+        ([{"role": "assistant"}], "message 1 has no 'content'"),
+        (["x"], "message 1 is 'x', no object"),
+        ([], "an empty list"),
+        (str(said("x")), "Python's text of a message list"),
+        (None, "missing value"),
+        ("\ud800", "surrogate"),
+    ],
+)
+def test_a_response_of_another_build_is_refused(value: Any, expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        response_text(value)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_message_lists_of_a_file_are_read_and_a_bad_one_is_named(
+    tmp_path: Path, suffix: str
+) -> None:
+    rows = [
+        row | {"prompt": [{"role": "system", "content": "Be brief."}, *QUESTION], "response_a": said(f"a{i}"),
+               "response_b": said(f"b{i}")}
+        for i, row in enumerate(pairs())
+    ]  # fmt: skip
+    for i, row in enumerate(rows):
+        row["prompt"] = [row["prompt"][0], {"role": "user", "content": f"Why {i}?"}]
+    data = load(write(tmp_path / f"d{suffix}", rows))
+    assert data.responses["response"].tolist()[:3] == ["a0", "b0", "a1"]
+    assert chat_messages(data.responses["prompt"][2]) == rows[1]["prompt"]
+    rows[4]["response_a"] = said(None)
+    place = "line" if suffix == ".jsonl" else "row"
+    with pytest.raises(InputError, match=f"{place} 5, column response_a: message 1 has no content"):
+        load(write(tmp_path / f"d{suffix}", rows))
