@@ -156,7 +156,7 @@ def dual_problem(
             second=index.loc[pairs["response_b"]].to_numpy(),
             labels=pairs[names].to_numpy(dtype=np.float64),
             predicted=None if np.isnan(predicted).all() else predicted,
-            weights=comparison_weights(pairs, names).max(axis=1),
+            weights=comparison_weights(pairs, names),
         )
 
     assured = plan["confidence"] is not None or plan["fixed_epsilon"] > 0
