@@ -1,6 +1,5 @@
 """What a user must be told about the trained policy, each with a remedy (method.md, section 7)."""
 
-from itertools import combinations
 from typing import Any
 
 import pandas as pd
@@ -13,6 +12,8 @@ from mopo_pipeline.pareto.verdicts import MISSED, MISSED_WITHIN_NOISE
 
 MAX_CUT = 0.05
 MAX_CLIPPED = 0.1
+RESOLUTION = 1e-3
+"""Values closer than the digits that are shown do not disagree."""
 
 
 def diagnose_policy(facts: dict[str, Any], checks: pd.DataFrame) -> list[Finding]:
@@ -35,16 +36,18 @@ def diagnose_policy(facts: dict[str, Any], checks: pd.DataFrame) -> list[Finding
 
 
 def disagreements(checks: pd.DataFrame) -> list[Finding]:
-    """Pairs of estimators whose intervals exclude each other's value.
+    """Estimators whose interval and that of a more direct one exclude each other's value.
 
-    Estimates without an interval, or with too few effective comparisons, contradict nobody.
+    Each estimator is set against the most direct one it disagrees with. Estimates without an
+    interval, or with too few effective comparisons, contradict nobody.
     """
     estimators = [e for e in PREFERENCE if f"{e}_value" in checks]
     findings = []
     for _, row in checks.iterrows():
         able = [e for e in estimators if _speaks(row, e)]
-        for one, other in combinations(able, 2):
-            if _covers(row, one, other) or _covers(row, other, one):
+        for place, other in enumerate(able):
+            one = next((e for e in able[:place] if _disagree(row, e, other)), None)
+            if one is None:
                 continue
             trusted, left = _trust(row, one, other)
             findings.append(
@@ -73,6 +76,11 @@ def _advice(row: pd.Series, trusted: str, left: str) -> str:
 def _speaks(row: pd.Series, estimator: str) -> bool:
     few = row[f"{estimator}_effective"] < MIN_COMPARISONS
     return bool(pd.notna(row[f"{estimator}_ci_low"]) and not few)
+
+
+def _disagree(row: pd.Series, one: str, other: str) -> bool:
+    apart = abs(row[f"{one}_value"] - row[f"{other}_value"]) > RESOLUTION
+    return bool(apart and not _covers(row, one, other) and not _covers(row, other, one))
 
 
 def _covers(row: pd.Series, estimator: str, other: str) -> bool:
