@@ -9,10 +9,13 @@ from evaluated import NAMES, PLAN, checked, estimate, facts, judge
 from mopo_pipeline.reporting.summary import closing_table, run_summary
 
 
+OPTIMUM = {"optimum": {"values": {"help": 0.61, "harm": 0.5, "short": 0.45}}}
+
+
 def summary(checks: pd.DataFrame | None = None, **changes: Any) -> dict[str, Any]:
     given = checked(estimate("preference_model", [0.6, 0.52, 0.44])) if checks is None else checks
     return run_summary(
-        given, PLAN, facts(**changes), {"optimum": None}, environment="mine", seed=3, seconds=12.0
+        given, PLAN, facts(**changes), OPTIMUM, environment="mine", seed=3, seconds=12.0
     )
 
 
@@ -53,6 +56,7 @@ def printed(found: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> str:
     closing_table(found, "report.html")
     lines = capsys.readouterr().out.splitlines()
     assert max(len(line) for line in lines[:-1]) <= 80
+    assert sum(line.count(name) for line in lines for name in ("exact", "optimum")) == 2
     return " ".join(" ".join(lines).split())
 
 
@@ -63,10 +67,10 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_table_says_level_prompts_and_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(summary(), capsys)
-    for said in ("95%", "0.510–0.530 40 held", "missed, within noise", "n: held-out prompts"):
+    for said in ("95%", "0.510–0.530 40 held 0.500", "missed, within", "n: held-out prompts"):
         assert said in text
     held = checked(estimate("preference_model", [0.6, 0.505, 0.46]))
-    assert "40 held, within noise" in printed(summary(held), capsys)
+    assert "40 held, within" in printed(summary(held), capsys)
 
 
 def test_held_by_a_judge_in_doubt_is_printed_with_the_doubt(

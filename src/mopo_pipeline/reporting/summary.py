@@ -115,12 +115,12 @@ def closing_table(summary: dict[str, Any], report: str | None) -> None:
 
     console = Console()
     table = Table(box=box.SIMPLE_HEAD, title="Win rates against the data's own answers (data: 0.5)",
-                  title_justify="left", pad_edge=False, collapse_padding=True)  # fmt: skip
+                  title_justify="left", pad_edge=False, padding=0)  # fmt: skip
     table.add_column("objective", no_wrap=True)
     for heading in ("threshold", "attainable", "achieved", level(summary).replace(" ", "\n")):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("n", justify="right", no_wrap=True)
-    table.add_column("verdict", min_width=7)
+    table.add_column("verdict", min_width=12)
     exact = any(row["exact_optimum"] is not None for row in summary["objectives"])
     if exact:
         table.add_column("exact\noptimum", justify="right", no_wrap=True)
