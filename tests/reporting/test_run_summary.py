@@ -8,7 +8,6 @@ import pytest
 from evaluated import NAMES, PLAN, checked, estimate, facts, judge
 from mopo_pipeline.reporting.summary import closing_table, run_summary
 
-
 OPTIMUM = {"optimum": {"values": {"help": 0.61, "harm": 0.5, "short": 0.45}}}
 
 

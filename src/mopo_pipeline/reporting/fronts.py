@@ -73,7 +73,7 @@ def value_figure(
     axis.margins(x=0.03)
     axis.grid(False, axis="y")
     label(axis, "win rate against the behaviour policy of the data (0.5: as good as the data)", "",
-          "What the policy attained")  # fmt: skip
+          f"What the policy attained, {objective_values['level'].iloc[0]:.0%} intervals over prompts")  # fmt: skip
     figure.legend(loc="outside lower center", ncols=2, fontsize=SMALL, frameon=False)
     return figure
 
