@@ -53,15 +53,15 @@ def utilities(prompts: int, rng: np.random.Generator) -> np.ndarray:
     scale = np.exp(0.5 * rng.normal(size=prompts) - 0.125)
     conflict = np.clip(-0.5 + 0.2 * rng.normal(size=prompts), -0.95, 0.95)[:, None]
     noise = rng.normal(size=(prompts, ANSWERS, OBJECTIVES))
-    other = conflict[..., None] * noise[..., :1] + np.sqrt(1 - conflict**2)[..., None] * noise[..., 1:]
+    other = (
+        conflict[..., None] * noise[..., :1] + np.sqrt(1 - conflict**2)[..., None] * noise[..., 1:]
+    )
     return scale[:, None, None] * np.concatenate([noise[..., :1], other], axis=-1) * 1.5
 
 
 def win_rates(utility: np.ndarray) -> np.ndarray:
     """Exact win rates (P, A, K) against answers drawn uniformly."""
-    return np.stack(
-        [(1 / (1 + np.exp(u[:, None] - u[None, :]))).mean(axis=0) for u in utility]
-    )
+    return np.stack([(1 / (1 + np.exp(u[:, None] - u[None, :]))).mean(axis=0) for u in utility])
 
 
 def replicate(task: tuple[str, float, int]) -> tuple[bool, np.ndarray]:
@@ -80,7 +80,8 @@ def replicate(task: tuple[str, float, int]) -> tuple[bool, np.ndarray]:
             chosen = every
         else:
             chosen = np.sort(
-                [rng.choice(design.responses, 2, replace=False) for _ in range(design.pairs)], axis=1
+                [rng.choice(design.responses, 2, replace=False) for _ in range(design.pairs)],
+                axis=1,
             )
         pairs.append(chosen + x * design.responses)
     first, second = np.concatenate(pairs).T

@@ -22,6 +22,8 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from mopo_pipeline.pareto.verdicts import VERDICTS, verdict
+
 PROJECT = Path(__file__).parents[1]
 PAIRS = ((0.50, 0.45), (0.45, 0.50), (0.55, 0.40))
 MODES = {
@@ -87,6 +89,12 @@ def measure(
         | {name: value["value"] for name, value in found.items()}
         | {f"{name}_se": value["se"] for name, value in found.items()}
         | {
+            f"{name}_verdict": verdict(
+                *(found[name][key] for key in ("value", "ci_low", "ci_high")), bound
+            )
+            for name, bound in thresholds.items()
+        }
+        | {
             "well_formed": exact["well_formed"]["policy"],
             "ess": float(
                 (log["reference_ess"] if mode.startswith("offline") else log["ess"]).min()
@@ -100,8 +108,8 @@ def measure(
 def show(rows: list[dict[str, Any]]) -> None:
     """The table, and the ratios as the last line."""
     table = Table(title="Pocket task: exact values on held-out prompts")
-    names = ("seed", "thresholds", "mode", "helpfulness", "harmlessness", "conciseness", "well_formed", "ess",
-             "true_optimum", "seconds")  # fmt: skip
+    names = ("seed", "thresholds", "mode", "helpfulness", "harmlessness", "harmlessness_verdict", "conciseness",
+             "conciseness_verdict", "well_formed", "ess", "true_optimum", "seconds")  # fmt: skip
     for name in names:
         table.add_column(name.replace("_", " "), justify="right")
     for row in sorted(rows, key=lambda r: (r["seed"], r["thresholds"], r["mode"])):
@@ -116,7 +124,7 @@ def show(rows: list[dict[str, Any]]) -> None:
         own = finished[finished["mode"] == mode]
         bounds = np.array(own["thresholds"].tolist())
         values = own[["harmlessness", "conciseness"]].to_numpy()
-        errors = own[["harmlessness_se", "conciseness_se"]].to_numpy()
+        said = own[["harmlessness_verdict", "conciseness_verdict"]].to_numpy().ravel().tolist()
         gains = (paired[mode] - paired["offline_all_rows"]).dropna().to_numpy()
         facts = {
             "runs": len(own),
@@ -126,12 +134,13 @@ def show(rows: list[dict[str, Any]]) -> None:
             "below_front": (own["true_optimum"] - own["helpfulness"]).mean(),
             "mean_slack": (values - bounds).mean(),
             "least_slack": (values - bounds).min(),
-            "held": (values >= bounds).mean(),
-            "held_within_noise": (values >= bounds - 1.645 * errors).mean(),
             "ess": own["ess"].min(),
             "well_formed": own["well_formed"].min(),
         }
         line += [f"{mode}_{name}={value:.3f}" for name, value in facts.items()]
+        line += [
+            f"{mode}_{v.replace(', ', '_').replace(' ', '_')}={said.count(v)}" for v in VERDICTS
+        ]
     print("ratio: " + " ".join(line))
 
 

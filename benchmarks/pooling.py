@@ -72,9 +72,7 @@ class World:
         if not planned:
             return Learned(*np.full((3, 2), np.nan), refused)
         ratio = np.where(counts > 0, total / np.maximum(counts, 1), 0.0)
-        return Learned(
-            self.value(ratio), np.mean(exact, axis=0), np.mean(planned, axis=0), refused
-        )
+        return Learned(self.value(ratio), np.mean(exact, axis=0), np.mean(planned, axis=0), refused)
 
     def exponent(self, multipliers: np.ndarray) -> np.ndarray:
         """(P, A) log of target over behaviour, largest 0."""
@@ -89,14 +87,14 @@ class World:
     def optimum(self, threshold: float) -> np.ndarray:
         """Values (2,) of the exact optimum over all answers."""
         prompt = np.repeat(np.arange(PROMPTS), ANSWERS)
-        return solve_dual(
-            self.win_rates.reshape(-1, 2), [threshold], tau=TAU, groups=prompt
-        ).values
+        return solve_dual(self.win_rates.reshape(-1, 2), [threshold], tau=TAU, groups=prompt).values
 
 
 def main() -> None:
     """Print one row per difficulty, threshold and number of responses."""
-    print("difficulty asked n | learned: primary other | of multipliers | planned | optimum | refused")
+    print(
+        "difficulty asked n | learned: primary other | of multipliers | planned | optimum | refused"
+    )
     worst = np.array([np.inf, -np.inf, -np.inf])
     for difficulty in (0.0, 0.5, 1.0):
         world = World.draw(difficulty, np.random.default_rng(7))
@@ -109,9 +107,15 @@ def main() -> None:
                     f"{pair[0]:.3f} {pair[1]:.3f}"
                     for pair in (found.weights, found.multipliers, found.planned, best)
                 )
-                print(f"{difficulty:g} {threshold:g} {n:<2} | {cells} | {found.refused}", flush=True)
+                print(
+                    f"{difficulty:g} {threshold:g} {n:<2} | {cells} | {found.refused}", flush=True
+                )
                 if n >= MANY:
-                    here = found.weights[1] - floor, found.weights[1] - floor, best[0] - found.weights[0]
+                    here = (
+                        found.weights[1] - floor,
+                        found.weights[1] - floor,
+                        best[0] - found.weights[0],
+                    )
                     worst = np.array([min(worst[0], here[0]), *np.maximum(worst[1:], here[1:])])
     print("ratio: miss={:.4f} excess={:.4f} loss={:.4f}".format(*worst))
 

@@ -195,11 +195,11 @@ def train_ours(kind: str, case: Case, rows: list[Any], directory: Path) -> tuple
 
 def train_dpo(kind: str, case: Case, rows: list[Any], directory: Path) -> tuple[float, int]:
     """Train with TRL on the same token ids; seconds and steps after the first quarter."""
-    from datasets import Dataset
     from peft import LoraConfig
     from transformers import TrainerCallback
     from trl import DPOConfig, DPOTrainer
 
+    from datasets import Dataset
     from mopo_pipeline.language.loading import load_model
     from mopo_pipeline.language.tokens import encode
     from mopo_pipeline.tables import chat_messages

@@ -110,15 +110,35 @@ def test_agreement_of_an_objective_with_itself_and_its_reverse() -> None:
     np.testing.assert_allclose(values, values.T)
 
 
-def test_quality_report_counts_labels_of_comparisons_and_positions_of_judgements() -> None:
+def test_quality_report_counts_comparisons_and_asks_judgements_for_position() -> None:
+    """One pair from three votes: two say 1 for the side shown first, or 0, as they saw it."""
     responses = rated([(1, 2), (2, 1)], prompts=1)
     judgements = votes()
     table = build_comparisons(responses, judgements, LabelParams(), ("good", "brief"), RNG(0))
     report = quality_report(judgements, table, ("good", "brief"))
     assert report["comparisons"] == 1
-    assert report["objectives"]["good"]["labelled"] == 1
-    assert report["objectives"]["good"]["position_bias"]["first_wins"] == pytest.approx(1 / 3)
-    assert report["objectives"]["brief"]["position_bias"]["first_wins"] == pytest.approx(1 / 2)
+    assert report["prompts"] == 1
+    assert {n: q["labelled"] for n, q in report["objectives"].items()} == {"good": 1, "brief": 1}
+    first = {n: q["position_bias"]["first_wins"] for n, q in report["objectives"].items()}
+    assert first == {"good": pytest.approx(1 / 3), "brief": pytest.approx(1 / 2)}
+
+
+def test_quality_report_counts_ties_missing_labels_and_cycles() -> None:
+    """a beats b, b beats c, c beats a; brief ties once and misses once."""
+    table = pd.DataFrame(
+        {
+            "prompt_id": "p",
+            "response_a": ["a", "b", "c"],
+            "response_b": ["b", "c", "a"],
+            "good": 1.0,
+            "brief": [0.5, np.nan, 1.0],
+        }
+    )
+    found = quality_report(none(), table, ("good", "brief"))["objectives"]
+    assert found["good"]["cycles"] == {"triples": 1, "intransitive": 1}
+    assert found["good"]["position_bias"] is None
+    assert (found["brief"]["ties"], found["brief"]["missing"]) == (1, 1)
+    assert found["brief"]["tie_share"] == 0.5
 
 
 def many_votes(n: int) -> pd.DataFrame:

@@ -163,26 +163,36 @@ def _pooling(params: PlanParams) -> float | None:
 def _unreachable(
     error: InfeasibleThresholdsError, names: list[str], thresholds: Array, params: PlanParams
 ) -> UnreachableThresholdsError:
-    asked = ", ".join(f"{n} {b:.3f}" for n, b in zip(names[1:], thresholds, strict=True))
-    alone = ", ".join(f"{n} {a:.3f}" for n, a in zip(names[1:], error.attainable, strict=True))
-    nearest = ", ".join(f"{n} {_floor(r)}" for n, r in zip(names[1:], error.relaxed, strict=True))
     sure = f" at {params.confidence:.0%} joint confidence" if params.epsilon is None else ""
-    remedy = " ".join(
-        f"plan.thresholds.{n}={_floor(r)}" for n, r in zip(names[1:], error.relaxed, strict=True)
-    ).replace(" ", ",")
     return UnreachableThresholdsError(
-        f"thresholds out of reach{sure}: asked for {asked}; attainable, each alone: {alone}; "
-        f"the nearest that can all be met: {nearest}. Try --params {remedy} or lower plan.confidence"
+        f"thresholds out of reach{sure}: asked for {_listed(names, thresholds)}; attainable, each alone: "
+        f"{_listed(names, error.attainable)}; {_remedy(names, error.relaxed)}"
     )
 
 
 def _unsolved(
     error: NotConvergedError, names: list[str], thresholds: Array
 ) -> UnreachableThresholdsError:
-    asked = ", ".join(f"{n} {b:.3f}" for n, b in zip(names[1:], thresholds, strict=True))
+    if error.relaxed is None:
+        return UnreachableThresholdsError(str(error))
     return UnreachableThresholdsError(
-        f"thresholds that cannot be planned on these data: asked for {asked}; {error}. Lower plan.confidence or the "
-        "thresholds, raise plan.tau, or add comparisons"
+        f"thresholds that these data are too few to plan for: asked for {_listed(names, thresholds)}; "
+        f"{_remedy(names, error.relaxed)}, or add comparisons"
+    )
+
+
+def _listed(names: list[str], values: Array) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in zip(names[1:], values, strict=True))
+
+
+def _remedy(names: list[str], relaxed: Array) -> str:
+    rounded = [_floor(value) for value in relaxed]
+    nearest = ", ".join(f"{name} {value}" for name, value in zip(names[1:], rounded, strict=True))
+    given = ",".join(
+        f"plan.thresholds.{name}={value}" for name, value in zip(names[1:], rounded, strict=True)
+    )
+    return (
+        f"the nearest that can all be met: {nearest}. Try --params {given} or lower plan.confidence"
     )
 
 

@@ -44,9 +44,7 @@ class ModelDirectoryDataset(AbstractVersionedDataset[Path, Path]):
         staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
             shutil.move(str(data), staging / "new")
-            if target.exists():
-                target.rename(staging / "old")
-            (staging / "new").rename(target)
+            _put_in_place(staging / "new", target, staging / "old")
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
@@ -94,3 +92,15 @@ class ModelCardDataset(AbstractDataset[str, str]):
 
     def _describe(self) -> dict[str, Any]:
         return {"path": str(self._path)}
+
+
+def _put_in_place(new: Path, target: Path, aside: Path) -> None:
+    """Rename ``new`` to ``target``; what lay there steps aside, and back where that fails."""
+    if target.exists():
+        target.rename(aside)
+    try:
+        new.rename(target)
+    except OSError:
+        if aside.exists():
+            aside.rename(target)
+        raise

@@ -23,6 +23,7 @@ UNKNOWN: dict[str, Any] = {
     "reference": None,
     "policy": None,
     "well_formed": None,
+    "level": None,
     "fronts": [],
 }
 """What is known of a task whose answers cannot be enumerated."""
@@ -48,8 +49,8 @@ def exact_reference(
 
     Returns:
         JSON-ready: ``optimum`` of (1), values of ``behaviour``, ``reference`` and ``policy`` (each
-        objective's value, standard error and interval over prompts; malformed answers win
-        nothing), the ``well_formed`` mass of both models, ``fronts`` per pair of objectives.
+        objective's value, standard error, interval and number of prompts; malformed answers win
+        nothing), the ``level`` of the intervals, the ``well_formed`` mass of both models, ``fronts`` per pair of objectives.
     """
     from mopo_pipeline.sources import pocket
 
@@ -58,7 +59,11 @@ def exact_reference(
     columns = [pocket.OBJECTIVES.index(name) for name in objectives]
     win_rates = np.asarray(problem.win_rates)[:, columns]
     thresholds = np.array([plan["thresholds"][name] for name in objectives[1:]])
-    found: dict[str, Any] = {"behaviour": dict.fromkeys(objectives, 0.5), "well_formed": {}}
+    found: dict[str, Any] = {
+        "behaviour": dict.fromkeys(objectives, 0.5),
+        "well_formed": {},
+        "level": params.confidence,
+    }
     rows = [prompts[g] for g in problem.groups]
     for name, directory in (("reference", reference_policy), ("policy", policy)):
         mass = answer_mass(directory, rows, list(problem.texts), params, name)
@@ -77,6 +82,7 @@ def exact_reference(
                 "se": _known(interval.se[k]),
                 "ci_low": _known(interval.low[k]),
                 "ci_high": _known(interval.high[k]),
+                "n": int(interval.n[k]),
             }
             for k, objective in enumerate(objectives)
         }

@@ -1,5 +1,6 @@
 """Objective values of the reference and the policy, each with an interval over prompts."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,17 +8,88 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from mopo_pipeline.evaluation.intervals import Interval, prompt_bootstrap, sum_by
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.evaluation.intervals import prompt_bootstrap, sum_by
+from mopo_pipeline.evaluation.reweighting import (
+    comparison_terms,
+    effective_comparisons,
+    importance_ratio,
+    label_shares,
+)
+from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABELS, bounded, no_values, value_rows
+from mopo_pipeline.judges.preference import PreferenceModelJudge
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.preferences.estimate import model_win_rates
 from mopo_pipeline.preferences.model import PreferenceModel
 from mopo_pipeline.tables import comparison_weights
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
-DOUBLY_ROBUST = "doubly_robust"
-EXACT = "exact"
-COLUMNS = ["policy", "objective", "estimator", "value", "se", "ci_low", "ci_high"]
+MIN_OPPONENTS = 4
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Comparisons of the test split as arrays.
+
+    Attributes:
+        responses: the n test responses.
+        first: (M,) row of each comparison's first response.
+        second: (M,) row of its second response.
+        labels: (M, K) in [0, 1], NaN missing.
+        weights: (M, K), 0 where the label is missing.
+        log_ratio: (n,) log pi - log pi_ref, nats.
+        prompts: (n,) prompt of each response, from 0.
+    """
+
+    responses: pd.DataFrame
+    first: Indices
+    second: Indices
+    labels: Array
+    weights: Array
+    log_ratio: Array
+    prompts: Indices
+
+    def by_prompt(self, terms: Array) -> Array:
+        """Sums of per-comparison terms (M, K) over prompts, (P, K)."""
+        return sum_by(terms, self.prompts[self.first], int(self.prompts.max()) + 1)
+
+
+def held_out(
+    responses: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    logprobs: pd.DataFrame,
+    objectives: tuple[str, ...],
+) -> HeldOut | None:
+    """The test split's comparisons; None where it has none.
+
+    Raises:
+        InputError: a test response without a finite log-probability.
+    """
+    test = responses.loc[responses["split"] == "test"].reset_index(drop=True)
+    pairs = comparisons.loc[comparisons["split"] == "test"].reset_index(drop=True)
+    if pairs.empty:
+        return None
+    known = logprobs.set_index("response_id").reindex(test["response_id"])
+    gap = (known["logprob_policy"] - known["logprob_reference"]).to_numpy(dtype=np.float64)
+    if not np.isfinite(gap).all():
+        row = int(np.flatnonzero(~np.isfinite(gap))[0])
+        raise InputError(
+            f"held_out_logprobs: response {test['response_id'].iloc[row]!r} has a log-ratio of "
+            f"{gap[row]}; run kedro run --nodes=score_held_out"
+        )
+    place = pd.Series(np.arange(len(test)), index=test["response_id"])
+    labels = pairs[list(objectives)].to_numpy(dtype=np.float64)
+    return HeldOut(
+        responses=test,
+        first=place.loc[pairs["response_a"]].to_numpy(),
+        second=place.loc[pairs["response_b"]].to_numpy(),
+        labels=labels,
+        weights=np.where(np.isnan(labels), 0.0, comparison_weights(pairs, objectives)),
+        log_ratio=gap,
+        prompts=pd.factorize(test["prompt_id"])[0].astype(np.intp),
+    )
 
 
 def judged_values(
@@ -46,7 +118,7 @@ def judged_values(
             rng=np.random.default_rng([seed, 32]),
         )
         parts.append(value_rows(str(policy), str(judge), objectives, interval))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+    return pd.concat(parts, ignore_index=True) if parts else no_values()
 
 
 def doubly_robust_values(
@@ -58,94 +130,111 @@ def doubly_robust_values(
     params: EvaluateParams,
     seed: int,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Values of the policy from held-out labels alone, without generating anything.
+    """Values of the policy from held-out labels and a model, without generating anything.
 
-    Test comparisons (i, j, I) are re-weighted by the policy's ratio ``rho = pi / pi_ref``
-    (``method.md``, section 4, setting 2)::
-
-        f_c = (rho_i s_i + rho_j s_j)/2 + (rho_i - rho_j)(I_c - p_c)/2
-
-    with win rates s and probabilities p of a model that saw neither; without a model
-    ``f_c = (rho_i I_c + rho_j (1 - I_c))/2``. Divided by the mean of ``(rho_i + rho_j)/2``.
+    Test comparisons (i, j, I) are re-weighted by the policy's ratio, clipped at
+    ``params.max_ratio``, and divided by the mean of ``(rho_i + rho_j)/2``; a model's error is
+    corrected by the labels (``comparison_terms``). An estimate outside [0, 1] is clipped and has no
+    interval.
 
     Args:
         responses: every response.
         comparisons: labelled pairs; those of the test split are used.
         logprobs: test responses under both models, as ``held_out_logprobs`` gives them.
-        model: evaluation preference model; None is the plain weighted label mean.
+        model: evaluation preference model, which saw no test label; None is the plain weighted
+            label mean.
+        objectives: names of the K objectives.
+        params: confidence, bootstrap size and greatest ratio.
+        seed: of the bootstrap.
+
+    Returns:
+        Rows of objective values (none without test comparisons), and facts: comparisons used, the
+        effective share of the responses under the weights, the largest weight's share, the share
+        of clipped ratios, and the estimates that lay ``outside`` [0, 1] by objective.
+    """
+    held = held_out(responses, comparisons, logprobs, objectives)
+    facts: dict[str, Any] = {
+        "comparisons": 0, "ess": None, "largest_weight": None, "clipped": None, "outside": {},
+    }  # fmt: skip
+    if held is None:
+        return no_values(), facts
+    ratio = importance_ratio(held.log_ratio, params.max_ratio)
+    facts |= {
+        "comparisons": len(held.first),
+        "ess": float(ratio.sum() ** 2 / (ratio**2).sum() / len(ratio)),
+        "largest_weight": float(ratio.max() / ratio.sum()),
+        "clipped": float((held.log_ratio > np.log(params.max_ratio)).mean()),
+    }
+    win_rates, predicted = _model_says(held, model, objectives)
+    terms = comparison_terms(held.first, held.second, held.labels, ratio, win_rates, predicted)
+    left, right = (0.5 * ratio[rows][:, None] * held.weights for rows in (held.first, held.second))
+    interval = prompt_bootstrap(
+        held.by_prompt(np.where(held.weights > 0, terms * held.weights, 0.0)),
+        held.by_prompt(left + right),
+        confidence=params.confidence,
+        draws=params.bootstrap,
+        rng=np.random.default_rng([seed, 33]),
+    )
+    facts["outside"] = {
+        name: float(value)
+        for name, value in zip(objectives, interval.value, strict=True)
+        if value < 0.0 or value > 1.0
+    }
+    effective = effective_comparisons(held.first, held.second, left, right, len(ratio))
+    return value_rows("policy", DOUBLY_ROBUST, objectives, bounded(interval), effective), facts
+
+
+def label_values(
+    responses: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    logprobs: pd.DataFrame,
+    objectives: tuple[str, ...],
+    params: EvaluateParams,
+    seed: int,
+) -> pd.DataFrame:
+    """Values of the policy from held-out labels alone, normalised within each prompt.
+
+    The policy restricted to a prompt's own labelled responses, pi~(y|x) ~ mu pi / pi_ref, wins what
+    the labels say (``method.md``, section 3). Needs no model and stays within [0, 1]. With few
+    labelled responses per prompt it is drawn towards the data's 0.5: on the pocket task, for a policy
+    at .67 and .32, by .03 and .05 with two, .02 and .03 with four, below .01 with sixteen.
+
+    Args:
+        responses: every response.
+        comparisons: labelled pairs; those of the test split are used.
+        logprobs: test responses under both models, as ``held_out_logprobs`` gives them.
         objectives: names of the K objectives.
         params: confidence and bootstrap size.
         seed: of the bootstrap.
 
     Returns:
-        Rows of objective values (none without test comparisons), and facts: comparisons used, the
-        effective share of the responses under the weights, the largest weight's share.
+        Rows of objective values; none without test comparisons.
     """
-    test = responses.loc[responses["split"] == "test"].reset_index(drop=True)
-    pairs = comparisons.loc[comparisons["split"] == "test"].reset_index(drop=True)
-    facts: dict[str, Any] = {"comparisons": len(pairs), "ess": None, "largest_weight": None}
-    if pairs.empty:
-        return pd.DataFrame(columns=COLUMNS), facts
-    ratio = importance_ratio(test["response_id"], logprobs)
-    facts["ess"] = float(ratio.sum() ** 2 / (ratio**2).sum() / len(ratio))
-    facts["largest_weight"] = float(ratio.max() / ratio.sum())
-    place = pd.Series(np.arange(len(test)), index=test["response_id"])
-    first = place.loc[pairs["response_a"]].to_numpy()
-    second = place.loc[pairs["response_b"]].to_numpy()
-    labels = pairs[list(objectives)].to_numpy(dtype=np.float64)
-    terms = comparison_terms(test, first, second, labels, ratio, model)
-    present = ~np.isnan(labels) * comparison_weights(pairs, objectives)
-    codes, ids = pd.factorize(pairs["prompt_id"])
+    held = held_out(responses, comparisons, logprobs, objectives)
+    if held is None:
+        return no_values()
+    left, right = label_shares(held.first, held.second, held.weights, held.log_ratio, held.prompts)
+    won = np.where(held.weights > 0, left * held.labels + right * (1.0 - held.labels), 0.0)
     interval = prompt_bootstrap(
-        sum_by(np.where(present > 0, terms * present, 0.0), codes, len(ids)),
-        sum_by(0.5 * (ratio[first] + ratio[second])[:, None] * present, codes, len(ids)),
+        held.by_prompt(won),
+        held.by_prompt(left + right),
         confidence=params.confidence,
         draws=params.bootstrap,
-        rng=np.random.default_rng([seed, 33]),
+        rng=np.random.default_rng([seed, 35]),
     )
-    return value_rows("policy", DOUBLY_ROBUST, objectives, interval), facts
+    effective = effective_comparisons(held.first, held.second, left, right, len(held.responses))
+    return value_rows("policy", LABELS, objectives, bounded(interval), effective)
 
 
-def importance_ratio(response_ids: pd.Series, logprobs: pd.DataFrame) -> Array:
-    """Pi / pi_ref of each response, (n,), scaled to mean 1."""
-    gaps = logprobs.set_index("response_id").loc[response_ids]
-    gap = (gaps["logprob_policy"] - gaps["logprob_reference"]).to_numpy(dtype=np.float64)
-    ratio = np.exp(gap - gap.max())
-    return ratio / ratio.mean()
-
-
-def comparison_terms(
-    test: pd.DataFrame,
-    first: NDArray[np.intp],
-    second: NDArray[np.intp],
-    labels: Array,
-    ratio: Array,
-    model: PreferenceModel | None,
-) -> Array:
-    """f_c of every comparison and objective, (M, K); NaN where the label is missing."""
-    left, right = ratio[first][:, None], ratio[second][:, None]
+def _model_says(
+    held: HeldOut, model: PreferenceModel | None, objectives: tuple[str, ...]
+) -> tuple[Array | None, Array | None]:
+    """Win rates (n, K) and probabilities (M, K) of the model, in the objectives' order."""
     if model is None:
-        return 0.5 * (left * labels + right * (1.0 - labels))
-    rewards = model.scores(test["prompt"].tolist(), test["response"].tolist())
-    win_rates, _ = model_win_rates(rewards, test["prompt_id"], 4)
-    predicted = expit(rewards[first] - rewards[second])
-    return 0.5 * (
-        left * win_rates[first] + right * win_rates[second] + (left - right) * (labels - predicted)
+        return None, None
+    test = held.responses
+    rewards = PreferenceModelJudge(model, objectives).scores(
+        test["prompt"].tolist(), test["response"].tolist()
     )
-
-
-def value_rows(
-    policy: str, estimator: str, objectives: tuple[str, ...], interval: Interval
-) -> pd.DataFrame:
-    """One row per objective, in the columns of ``objective_values``."""
-    return pd.DataFrame(
-        {
-            "policy": policy,
-            "objective": list(objectives),
-            "estimator": estimator,
-            "value": interval.value,
-            "se": interval.se,
-            "ci_low": interval.low,
-            "ci_high": interval.high,
-        }
-    )
+    win_rates, _ = model_win_rates(rewards, test["prompt_id"], min_opponents=MIN_OPPONENTS)
+    return win_rates, expit(rewards[held.first] - rewards[held.second])

@@ -11,6 +11,7 @@ import pandas as pd
 
 from mopo_pipeline.language.checkpoints import MANIFEST, write_error
 from mopo_pipeline.language.loading import FACTS
+from mopo_pipeline.pareto.verdicts import qualified
 
 BASE_NAME = "reference_policy"
 """What an exported adapter calls its base: the directory beside it."""
@@ -42,6 +43,10 @@ USE_MODEL = "Loads with `AutoModelForCausalLM.from_pretrained` and `AutoTokenize
 USE_ADAPTER = (
     "A PEFT adapter of the model in `{base}`, the directory beside this one: load that with "
     "`AutoModelForCausalLM.from_pretrained`, then this with `PeftModel.from_pretrained(base, directory)`."
+)
+ATTAINED = (
+    "Attained values are those of the estimator `{estimator}` on held-out prompts, as many as the table says. "
+    "Held: the whole interval reaches the threshold; within noise: the interval contains it; missed: none of it reaches."
 )
 NOT_ATTAINED = "What the policy attains is measured by the evaluate stage, which adds it here."
 
@@ -83,8 +88,8 @@ def model_card(policy: Path, checks: pd.DataFrame | None = None, estimator: str 
 
     Args:
         policy: directory ``export_policy`` made.
-        checks: objective, and ``<estimator>_value``, ``_ci_low``, ``_ci_high``, ``_held``; None
-            before evaluation.
+        checks: objective, and ``<estimator>_value``, ``_ci_low``, ``_ci_high``, ``_n``, ``_level``,
+            ``_verdict``, ``_doubt``; None before evaluation.
         estimator: whose values the card shows.
     """
     facts = json.loads((policy / FACTS).read_text())
@@ -94,9 +99,7 @@ def model_card(policy: Path, checks: pd.DataFrame | None = None, estimator: str 
         library="peft" if adapter else "transformers",
         primary=plan["objectives"][0],
         table=_table(plan, checks, estimator),
-        attained=NOT_ATTAINED
-        if checks is None
-        else f"Attained values are those of the estimator `{estimator}` on held-out prompts, with intervals.",
+        attained=NOT_ATTAINED if checks is None else ATTAINED.format(estimator=estimator),
         tau=plan["tau"],
         confidence=plan["confidence"],
         epsilon=plan["epsilon"],
@@ -112,7 +115,9 @@ def model_card(policy: Path, checks: pd.DataFrame | None = None, estimator: str 
 def _table(plan: dict[str, Any], checks: pd.DataFrame | None, estimator: str) -> str:
     attained = None if checks is None else checks.set_index("objective")
     head = ["objective", "role", "threshold", "planned", "lower bound", "multiplier", "status"]
-    head += [] if attained is None else ["attained", "interval", "held"]
+    if attained is not None:
+        level = attained[f"{estimator}_level"].iloc[0]
+        head += ["attained", f"{level:.0%} interval", "prompts", "verdict"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for name in plan["objectives"]:
         planned = f"{plan['values'][name]:.3f}"
@@ -125,11 +130,11 @@ def _table(plan: dict[str, Any], checks: pd.DataFrame | None, estimator: str) ->
             ]  # fmt: skip
         if attained is not None:
             row = attained.loc[name]
-            held = row[f"{estimator}_held"]
             cells += [
                 f"{row[f'{estimator}_value']:.3f}",
                 f"{row[f'{estimator}_ci_low']:.3f}–{row[f'{estimator}_ci_high']:.3f}",
-                "" if pd.isna(held) else ("yes" if held else "no"),
+                f"{row[f'{estimator}_n']:.0f}",
+                qualified(row[f"{estimator}_verdict"], row[f"{estimator}_doubt"]),
             ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -8,7 +8,7 @@ smallest multipliers are found, and neighbouring thresholds have neighbouring so
 """
 
 from collections.abc import Callable
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,9 +68,7 @@ class Bounds:
 
     def residual(self, point: Array, thresholds: Array) -> float:
         """Largest violation of ``min(lambda, excess) = 0``."""
-        return float(
-            np.abs(np.minimum(point, self.excess(point, thresholds))).max(initial=0.0)
-        )
+        return float(np.abs(np.minimum(point, self.excess(point, thresholds))).max(initial=0.0))
 
     def along(self, k: int, multiplier: float) -> float:
         """Bound of constraint k with its own multiplier alone."""
@@ -122,10 +120,16 @@ def _shortfall(bounds: Bounds, point: Array, thresholds: Array) -> float:
 
 
 def _descend(bounds: Bounds, thresholds: Array, start: Array) -> Array:
+    def shortfalls(point: Array) -> Array:
+        return np.maximum(thresholds - bounds(point), 0.0)
+
+    def slopes(point: Array) -> Array:
+        return np.asarray(-bounds.slope(point) * (bounds(point) < thresholds)[:, None])
+
     found = least_squares(
-        lambda point: np.maximum(thresholds - bounds(point), 0.0),
+        shortfalls,
         start + 1e-9,
-        jac=lambda point: -bounds.slope(point) * (bounds(point) < thresholds)[:, None],
+        jac=slopes,
         bounds=(0.0, np.inf),
         max_nfev=40,
         xtol=1e-10,
@@ -141,7 +145,7 @@ def _first_crossing(bounds: Bounds, thresholds: Array) -> Array | None:
     def excess(multiplier: float) -> float:
         return bounds.along(0, multiplier) - float(thresholds[0])
 
-    for left, right in zip(GRID[:-1], GRID[1:], strict=True):
+    for left, right in pairwise(GRID):
         if excess(right) >= 0:
             return _root(excess, left, right)
     levels = [excess(step) for step in GRID]
@@ -204,9 +208,7 @@ def _solve_barrier(bounds: Bounds, thresholds: Array) -> Array | None:
     return found
 
 
-def _newton(
-    bounds: Bounds, thresholds: Array, start: Array, max_steps: int = 40
-) -> Array | None:
+def _newton(bounds: Bounds, thresholds: Array, start: Array, max_steps: int = 40) -> Array | None:
     """Newton on the complementarity conditions with a cap on the step; None where it stalls."""
     point = np.array(start, dtype=np.float64)
     residual = bounds.residual(point, thresholds)

@@ -133,7 +133,9 @@ def solve_dual(
     sampled = kappa != 0 and len(rows.starts) > 1
     if comparisons is None and (not sampled or radius.any()):
         if confidence is not None:
-            raise InputError("confidence needs comparisons: without labels nothing says how sure a value is")
+            raise InputError(
+                "confidence needs comparisons: without labels nothing says how sure a value is"
+            )
         if radius.any():
             from mopo_pipeline.mopo.robust import solve_over_rows
 
@@ -148,9 +150,7 @@ def solve_dual(
     return solve_estimated(estimator, asked, kappa, logarithmic)
 
 
-def _solve_plain(
-    rows: Rows, thresholds: Array, tau: float, logarithmic: bool
-) -> DualSolution:
+def _solve_plain(rows: Rows, thresholds: Array, tau: float, logarithmic: bool) -> DualSolution:
     """Newton on the dual (3), with a certificate where it has no minimum."""
     start = np.full(thresholds.size, barrier.START) if logarithmic else np.zeros(thresholds.size)
     if len(rows.mass) > LARGE and len(rows.starts) > 1000 and thresholds.size:

@@ -39,7 +39,15 @@ class InfeasibleThresholdsError(MopoError, ValueError):
 
 
 class NotConvergedError(MopoError, RuntimeError):
-    """The solver stopped short of its tolerance; the message says by how much."""
+    """No point meets the optimality conditions to the solver's tolerance; the message says by how much.
+
+    Attributes:
+        relaxed: (K-1,) nearby thresholds that were solved; None where none were looked for.
+    """
+
+    def __init__(self, message: str, relaxed: Array | None = None) -> None:
+        self.relaxed = relaxed
+        super().__init__(message)
 
 
 def _show(values: Array) -> str:

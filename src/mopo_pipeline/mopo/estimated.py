@@ -46,7 +46,11 @@ def _bounds(estimator: PolicyEstimator, size: int, logarithmic: bool) -> Bounds:
 
 
 def _describe(
-    estimator: PolicyEstimator, point: Array, excess: Array, thresholds: Array, pooling: float | None
+    estimator: PolicyEstimator,
+    point: Array,
+    excess: Array,
+    thresholds: Array,
+    pooling: float | None,
 ) -> DualSolution:
     rows, direction = estimator.rows, np.append(1.0, point)
     found = estimator.at(direction)
@@ -81,8 +85,9 @@ def _unsolved(bounds: Bounds, thresholds: Array) -> Exception:
     relaxed = _nearest_solved(plain, thresholds, reached)
     if (reached >= thresholds - SOLVED).all():
         return NotConvergedError(
-            f"thresholds {thresholds} can be met, but not at their least price: the comparisons are too few "
-            f"for the bounds to follow the multipliers. {relaxed} is solved; or lower the confidence"
+            f"no multipliers hold the thresholds {thresholds} with complementary slackness: the data are too few for "
+            f"the estimates to follow the multipliers; {relaxed} can be held",
+            relaxed,
         )
     attainable = np.array([greatest(plain, k) for k in range(plain.size)])
     return InfeasibleThresholdsError(thresholds, np.maximum(attainable, relaxed), relaxed)
@@ -119,7 +124,9 @@ def attainable_bounds(
         tau: temperature > 0.
         groups: (N,) integer prompt ids.
         comparisons: labelled pairs.
-        epsilon, confidence, pooling: as ``solve_dual`` will be given them.
+        epsilon: radius, as ``solve_dual`` will be given it.
+        confidence: likewise.
+        pooling: likewise.
 
     Returns:
         (K, 2) of (low, high) in [0, 1].

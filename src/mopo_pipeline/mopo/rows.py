@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,7 +53,7 @@ class Rows:
             yield slice(begin, ends[last - 1]), slice(first, last), self.starts[first:last] - begin
             first = last
 
-    def spread(self, per_group: Array) -> Array:
+    def spread(self, per_group: NDArray[Any]) -> NDArray[Any]:
         """Repeat one number per prompt for each of its rows: (G,) to (n,)."""
         return np.repeat(per_group, self.counts)
 

@@ -77,20 +77,18 @@ class PolicyEstimator:
         own = np.add.reduceat(rows.columns * shares, rows.starts, axis=1)
         values = own @ prompt_mass
         ratio = shares * rows.spread(prompt_mass) / self.behaviour
-        bounds, radii, counts = [], [], []
+        bounds: list[LowerBound] = []
+        radii, counts = np.zeros(rows.n_objectives - 1), np.full(rows.n_objectives - 1, np.nan)
         for k in range(rows.n_objectives):
             terms = None if self.compared is None else self.compared.terms[k]
-            if terms is None:
-                found = LowerBound(float(values[k]), np.inf, np.ones(1)), 0.0, np.nan
-            else:
-                mean, *found = self._over_comparisons(k, terms, ratio, own[k])
-                if self.sampled:
-                    values[k] = mean
-            if k > 0:
-                bounds.append(found[0])
-                radii.append(found[1])
-                counts.append(found[2])
-        return Estimate(values, tuple(bounds), np.array(radii), np.array(counts))
+            bound = LowerBound(float(values[k]), np.inf, np.ones(1))
+            if terms is not None:
+                mean, bound, radius, count = self._over_comparisons(k, terms, ratio, own[k])
+                values[k] = mean if self.sampled else values[k]
+                if k > 0:
+                    radii[k - 1], counts[k - 1] = radius, count
+            bounds.append(bound)
+        return Estimate(values, tuple(bounds[1:]), radii, counts)
 
     def _prompt_mass(self) -> Array:
         """What each prompt counts for: its mass under who drew the rows where these are a sample."""
@@ -122,7 +120,7 @@ class PolicyEstimator:
         count = effective_number(terms, terms_now - mean, pull)
         radius = float(self.epsilon[k - 1]) if k else 0.0
         if self.level is not None and k:
-            weight = np.bincount(terms.prompt, terms.mass)
+            weight = np.bincount(terms.prompt, terms.mass).astype(np.float64)
             radius = quantile(self.level, weight[weight > 0]) ** 2 / (2.0 * count)
         return mean, bound_mean(terms_now, terms.mass, radius), radius, count
 
@@ -146,7 +144,7 @@ def effective_number(terms: Terms, deviations: Array, pull: Array) -> float:
     single = float(terms.mass @ deviations**2)
     if variance <= 1e-300 or single <= 1e-300:
         return terms.effective
-    return min(single / variance, terms.effective)
+    return float(min(single / variance, terms.effective))
 
 
 def quantile(level: float, prompts: Array) -> float:
@@ -201,7 +199,9 @@ def build_estimator(
     if confidence is not None:
         if radius.any():
             raise InputError("give epsilon or confidence, not both: confidence sets epsilon")
-        level = each_level(check_number("confidence", confidence, at_least=0.5, below=1), constraints)
+        level = each_level(
+            check_number("confidence", confidence, at_least=0.5, below=1), constraints
+        )
     mass = rows.mass
     if behaviour is not None:
         mass = rows.take(check_mass("behaviour", behaviour, rows.n_rows))

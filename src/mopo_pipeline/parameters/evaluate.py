@@ -33,6 +33,7 @@ class EvaluateParams(StrictModel):
     judges: JudgeParams = JudgeParams()
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
     bootstrap: PositiveInt = 2000
+    max_ratio: PositiveFloat = 20.0
     max_length: PositiveInt = 256
     batch_tokens: PositiveInt = 8192
     front_points: NonNegativeInt = 15

@@ -44,6 +44,12 @@ class WordFeatures:
                     table[row, size + index[word]] = 1.0
         return table
 
+    def unknown_share(self, texts: list[str]) -> float:
+        """Share of the texts' words outside the vocabulary, in [0, 1]; 0 where there is no word."""
+        known = set(self.vocabulary)
+        words = [word for text in texts for word in _words(text)]
+        return sum(word not in known for word in words) / max(len(words), 1)
+
     def state(self) -> dict[str, Any]:
         """JSON-ready description, enough to rebuild the features."""
         return {"kind": "words", "vocabulary": list(self.vocabulary)}

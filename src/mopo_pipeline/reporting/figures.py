@@ -18,15 +18,17 @@ def draw_figures(
     reference_log: pd.DataFrame,
     preference_model_metrics: dict[str, Any],
     agreement_matrix: pd.DataFrame,
+    estimator: str | None,
 ) -> dict[str, Figure]:
     """Figures by the names in ``NAMES``, in their order; matplotlib objects without pyplot.
 
-    Each is laid out once, here, not again whenever it is saved.
+    Each is laid out once, here, not again whenever it is saved. ``estimator`` is the one that is
+    believed.
     """
     objectives = tuple(plan["objectives"])
     drawn = {
         "value": fronts.value_figure(objective_values, plan, exact),
-        "front": fronts.front_figure(objective_values, plan, exact),
+        "front": fronts.front_figure(objective_values, plan, exact, estimator),
         "training": training.training_figure(training_log, reference_log),
         "multiplier": training.multiplier_figure(training_log, plan),
         "calibration": preferences.calibration_figure(preference_model_metrics, objectives),

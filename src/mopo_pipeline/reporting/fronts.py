@@ -27,11 +27,13 @@ ESTIMATORS = {
     "reward_models": "sampled answers, judged by reward models",
     "preference_model": "sampled answers, judged by a held-out preference model",
     "doubly_robust": "held-out labels, re-weighted (doubly robust)",
+    "labels": "held-out labels, normalised within each prompt",
 }
 """What each estimator of a value is, most trusted first."""
 
 _MARKERS = {
     "exact": "D", "rules": "s", "reward_models": "P", "preference_model": "^", "doubly_robust": "v",
+    "labels": "<",
 }  # fmt: skip
 
 
@@ -71,18 +73,20 @@ def value_figure(
     axis.margins(x=0.03)
     axis.grid(False, axis="y")
     label(axis, "win rate against the behaviour policy of the data (0.5: as good as the data)", "",
-          "What the policy attained")  # fmt: skip
+          f"What the policy attained, {objective_values['level'].iloc[0]:.0%} intervals over prompts")  # fmt: skip
     figure.legend(loc="outside lower center", ncols=2, fontsize=SMALL, frameon=False)
     return figure
 
 
 def front_figure(
-    objective_values: pd.DataFrame, plan: dict[str, Any], exact: dict[str, Any]
+    objective_values: pd.DataFrame,
+    plan: dict[str, Any],
+    exact: dict[str, Any],
+    estimator: str | None,
 ) -> Figure:
     """One panel per pair of objectives: exact fronts, thresholds, reference and attained point."""
     names = plan["objectives"]
     pairs = list(combinations(range(len(names)), 2))
-    estimator = next((e for e in ESTIMATORS if e in set(objective_values["estimator"])), None)
     if not pairs or estimator is None:
         return nothing("A front needs two objectives with an estimate of each.")
     columns = min(3, len(pairs))

@@ -6,9 +6,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mopo_pipeline.pareto.verdicts import HELD, qualified
 from mopo_pipeline.reporting.fronts import ESTIMATORS
 from mopo_pipeline.reporting.style import png
-from mopo_pipeline.reporting.summary import digits, span, verdict
+from mopo_pipeline.reporting.summary import digits, level, said, span
 
 PACKAGES = ("mopo_pipeline", "kedro", "torch", "transformers", "numpy", "scipy", "moocore")
 SEVERITY = {"error": 0, "warning": 1, "info": 2}
@@ -53,7 +54,9 @@ def render_page(
         samples=samples,
         findings=sorted(findings, key=lambda finding: SEVERITY[finding["severity"]]),
         figures={name: png(figure) for name, figure in figures.items()},
-        verdict=verdict,
+        said=said,
+        qualified=qualified,
+        level=level(summary),
         span=span,
         versions=versions(),
     )
@@ -64,19 +67,21 @@ def headline(summary: dict[str, Any]) -> str:
     primary, *constrained = summary["objectives"]
     reached = primary["achieved"]
     if reached is None:
-        return "Nothing could judge the policy: no rules, no reward model, no held-out labels."
+        return (
+            "Nothing could judge the policy: no exact values, no judge, and no held-out labels of which "
+            "enough count."
+        )
     text = f"{primary['name'].capitalize()} reached a win rate of {reached:.3f}"
+    if primary["doubt"]:
+        text += f" ({primary['doubt']})"
     if primary["exact_optimum"] is not None:
         text += f" (the exact optimum under the thresholds is {primary['exact_optimum']:.3f})"
     if not constrained:
         return text + "; there was no threshold to hold."
-    held = [o["name"] for o in constrained if o["held"]]
-    missed = [f"{o['name']} ({verdict(o)})" for o in constrained if not o["held"]]
-    if not missed:
-        return (
-            f"{text}; " + ("the threshold" if len(held) == 1 else "every threshold") + " was held."
-        )
-    return f"{text}; held: {', '.join(held) or 'none'}; not held: {', '.join(missed)}."
+    if all(said(o) == HELD for o in constrained):
+        each = "the threshold" if len(constrained) == 1 else "every threshold"
+        return f"{text}; {each} was held."
+    return f"{text}; " + "; ".join(f"{o['name']} {said(o)}" for o in constrained) + "."
 
 
 def check_rows(checks: pd.DataFrame) -> list[dict[str, Any]]:

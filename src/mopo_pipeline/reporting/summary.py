@@ -5,7 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-VERDICTS = {True: "held", False: "missed", None: ""}
+from mopo_pipeline.pareto.verdicts import HELD, MISSED, UNDECIDED, qualified
+
+COLOURS = {HELD: "green", MISSED: "red"}
 
 
 def run_summary(
@@ -20,43 +22,66 @@ def run_summary(
 ) -> dict[str, Any]:
     """What a run leaves for machines; unknown values are None.
 
-    ``achieved`` is the policy's value by the most trusted estimator there is (exact, rules, reward
-    models, preference model, doubly robust), ``held`` whether it reaches the threshold.
+    Per objective ``achieved`` is the policy's value by the ``estimator`` that is believed, with its
+    interval, the interval's ``level`` and the ``n`` prompts it rests on; ``verdict`` is one of the
+    four of ``pareto.verdicts`` or undecided, ``held`` whether it is the first of them, ``doubt``
+    what makes its judge doubtful. ``errors`` are the findings that make the result worthless.
     """
     estimator = evaluation["estimator"]
     shares = (evaluation.get("exact_well_formed") or {}, evaluation.get("well_formed") or {})
     well_formed = next((s["policy"] for s in shares if s.get("policy") is not None), None)
     rows = checks.set_index("objective")
     optimum = (exact.get("optimum") or {}).get("values", {})
-    objectives = []
-    for index, name in enumerate(plan["objectives"]):
-        row = rows.loc[name]
-        low, high = plan["attainable"][name]
-        achieved, ci_low, ci_high, held = (
-            None if estimator is None else row[f"{estimator}_{column}"]
-            for column in ("value", "ci_low", "ci_high", "held")
-        )
-        objectives.append(
-            {
-                "name": name,
-                "role": "constrained" if index else "primary",
-                "threshold": number(plan["thresholds"].get(name)),
-                "attainable_low": number(low),
-                "attainable_high": number(high),
-                "achieved": number(achieved),
-                "ci_low": number(ci_low),
-                "ci_high": number(ci_high),
-                "held": None if index == 0 or held is None or pd.isna(held) else bool(held),
-                "exact_optimum": number(optimum.get(name)),
-            }
-        )
     return {
         "environment": environment,
         "seed": seed,
         "seconds": number(seconds),
         "well_formed": number(well_formed),
-        "objectives": objectives,
+        "estimator": estimator,
+        "errors": [
+            f"{finding['name']}: {_value(finding)}; {finding['remedy']}"
+            for finding in [*plan["findings"], *evaluation["findings"]]
+            if finding["severity"] == "error"
+        ],
+        "objectives": [
+            _objective(rows.loc[name], name, estimator, plan)
+            | {"exact_optimum": number(optimum.get(name))}
+            for name in plan["objectives"]
+        ],
     }
+
+
+def _objective(
+    row: pd.Series, name: str, estimator: str | None, plan: dict[str, Any]
+) -> dict[str, Any]:
+    known = {} if estimator is None else row.filter(like=f"{estimator}_").to_dict()
+    low, high = plan["attainable"][name]
+    verdict = known.get(f"{estimator}_verdict") or None
+    undecided = verdict is None or verdict.startswith(UNDECIDED)
+    n = number(known.get(f"{estimator}_n"))
+    return {
+        "name": name,
+        "role": row["role"],
+        "threshold": number(plan["thresholds"].get(name)),
+        "attainable_low": number(low),
+        "attainable_high": number(high),
+        "achieved": number(known.get(f"{estimator}_value")),
+        "ci_low": number(known.get(f"{estimator}_ci_low")),
+        "ci_high": number(known.get(f"{estimator}_ci_high")),
+        "level": number(known.get(f"{estimator}_level")),
+        "n": None if n is None else int(n),
+        "verdict": verdict,
+        "held": None if undecided else verdict == HELD,
+        "doubt": known.get(f"{estimator}_doubt") or None,
+    }
+
+
+def _value(finding: dict[str, Any]) -> str:
+    value, limit = (
+        "unknown" if number(finding[key]) is None else f"{finding[key]:.4g}"
+        for key in ("value", "limit")
+    )
+    return f"{value} (limit {limit})"
 
 
 def number(value: Any) -> float | None:
@@ -70,50 +95,56 @@ def number(value: Any) -> float | None:
     return float(value)
 
 
-def verdict(objective: dict[str, Any]) -> str:
-    """Held, missed, or missed by less than the interval's width."""
-    text = VERDICTS[objective["held"]]
-    if objective["held"] is False and objective["ci_high"] is not None:
-        return "missed, within noise" if objective["ci_high"] >= objective["threshold"] else text
-    return text
+def said(objective: dict[str, Any]) -> str:
+    """An objective's verdict with what makes its judge doubtful; empty for the primary."""
+    return qualified(objective["verdict"] or "", objective["doubt"] or "")
+
+
+def level(summary: dict[str, Any]) -> str:
+    """The heading of the intervals: their level and what they are."""
+    known = summary["objectives"][0]["level"]
+    return "interval" if known is None else f"{known:.0%} interval"
 
 
 def closing_table(summary: dict[str, Any], report: str | None) -> None:
     """Print the table at the end of a run, and where the page lies; fits 80 columns."""
     from rich import box
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console()
     table = Table(box=box.SIMPLE_HEAD, title="Win rates against the data's own answers (data: 0.5)",
-                  title_justify="left", pad_edge=False, collapse_padding=True)  # fmt: skip
+                  title_justify="left", pad_edge=False, padding=0)  # fmt: skip
     table.add_column("objective", no_wrap=True)
-    for heading in ("threshold", "attainable", "achieved", "interval"):
+    for heading in ("threshold", "attainable", "achieved", level(summary).replace(" ", "\n")):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("held", min_width=6)
+    table.add_column("n", justify="right", no_wrap=True)
+    table.add_column("verdict", min_width=12)
     exact = any(row["exact_optimum"] is not None for row in summary["objectives"])
     if exact:
         table.add_column("exact\noptimum", justify="right", no_wrap=True)
     for row in summary["objectives"]:
-        said = verdict(row)
-        colour = {"held": "green", "missed": "red"}.get(said, "yellow")
+        colour = COLOURS.get(said(row), "yellow")
         table.add_row(
             row["name"],
             "primary" if row["role"] == "primary" else digits(row["threshold"]),
             span(row["attainable_low"], row["attainable_high"], 2),
             digits(row["achieved"]),
             span(row["ci_low"], row["ci_high"]),
-            f"[{colour}]{said}[/{colour}]" if said else "",
+            "" if row["n"] is None else str(row["n"]),
+            f"[{colour}]{said(row)}[/{colour}]" if said(row) else "",
             *([digits(row["exact_optimum"])] if exact else []),
         )
     console.print(table)
-    facts = []
+    facts = ["n: held-out prompts"]
     if summary["well_formed"] is not None:
         facts.append(f"{summary['well_formed']:.1%} of answers well formed")
     if summary["seconds"] is not None:
         facts.append(f"{summary['seconds']:.0f} s")
-    if facts:
-        console.print(", ".join(facts), highlight=False)
+    console.print(", ".join(facts), highlight=False)
+    for error in summary["errors"]:
+        console.print(f"[red]error[/red]: {escape(error)}", highlight=False)
     if report is not None:
         console.print(f"report: {report}", highlight=False, soft_wrap=True)
 

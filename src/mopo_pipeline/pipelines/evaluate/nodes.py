@@ -57,12 +57,14 @@ def score_held_out(
 def judge_completions(
     completions: pd.DataFrame,
     responses: pd.DataFrame,
+    comparisons: pd.DataFrame,
     evaluation_preference_model: Path,
     task: TaskParams,
     params: EvaluateParams,
-) -> pd.DataFrame:
-    """Scores and win rates of every answer by every judge."""
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Scores and win rates of every answer by every judge, and what held-out labels say of each."""
     from mopo_pipeline.evaluation import judging
+    from mopo_pipeline.evaluation.judge_quality import judge_quality
 
     judges = judging.choose_judges(
         str(responses["source"].iloc[0]),
@@ -70,7 +72,11 @@ def judge_completions(
         task.names,
         params.judges,
     )
-    return judging.judge_completions(completions, responses, judges)
+    quality = {
+        judge.name: judge_quality(judge, responses, comparisons, completions, params, task.seed)
+        for judge in judges
+    }
+    return judging.judge_completions(completions, responses, judges), quality
 
 
 def enumerate_answers(
@@ -104,51 +110,55 @@ def estimate_values(
     params: EvaluateParams,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Objective values by every estimator, and facts about the doubly robust one."""
-    from mopo_pipeline.evaluation import checks, judging, values
+    from mopo_pipeline.evaluation import checks, judging, rows, values
 
     judged = values.judged_values(completions, scores, task.names, params, task.seed)
     robust, facts = values.doubly_robust_values(
         responses, comparisons, held_out_logprobs,
         judging.evaluation_model(evaluation_preference_model), task.names, params, task.seed,
     )  # fmt: skip
+    labelled = values.label_values(
+        responses, comparisons, held_out_logprobs, task.names, params, task.seed
+    )
     exact = checks.exact_rows(exact_reference, task.names)
-    parts = [part for part in (exact, judged, robust) if not part.empty]
-    table = pd.concat(parts, ignore_index=True) if parts else checks.value_rows_empty()
-    return table, facts
+    parts = [part for part in (exact, judged, robust, labelled) if not part.empty]
+    return (pd.concat(parts, ignore_index=True) if parts else rows.no_values()), facts
 
 
-def check_thresholds(objective_values: pd.DataFrame, training_plan: dict[str, Any]) -> pd.DataFrame:
+def check_thresholds(
+    objective_values: pd.DataFrame, training_plan: dict[str, Any], judge_quality: dict[str, Any]
+) -> pd.DataFrame:
     """Every threshold by every estimator, side by side."""
     from mopo_pipeline.evaluation.checks import threshold_checks
 
-    return threshold_checks(objective_values, training_plan)
+    return threshold_checks(objective_values, training_plan, judge_quality)
 
 
 def summarise_evaluation(
     completions: pd.DataFrame,
     threshold_checks: pd.DataFrame,
     evaluation_model_metrics: dict[str, Any],
+    judge_quality: dict[str, Any],
     doubly_robust_facts: dict[str, Any],
     exact_reference: dict[str, Any],
     responses: pd.DataFrame,
 ) -> dict[str, Any]:
     """KL, drift, form and diversity of the sampled answers, with findings."""
-    from mopo_pipeline.evaluation.checks import evaluation_summary
+    from mopo_pipeline.evaluation.summary import evaluation_summary
 
     return evaluation_summary(
-        completions, threshold_checks, evaluation_model_metrics, doubly_robust_facts,
-        exact_reference, str(responses["source"].iloc[0]),
+        completions, threshold_checks, evaluation_model_metrics, judge_quality,
+        doubly_robust_facts, exact_reference, str(responses["source"].iloc[0]),
     )  # fmt: skip
 
 
 def write_model_card(
-    policy: Path, threshold_checks: pd.DataFrame, objective_values: pd.DataFrame
+    policy: Path, threshold_checks: pd.DataFrame, evaluation_summary: dict[str, Any]
 ) -> str:
     """The policy's card with the values it attained."""
-    from mopo_pipeline.evaluation.checks import best_estimator
     from mopo_pipeline.language.export import model_card
 
-    estimator = best_estimator(objective_values)
+    estimator = evaluation_summary["estimator"]
     return (
         model_card(policy) if estimator is None else model_card(policy, threshold_checks, estimator)
     )

@@ -40,11 +40,12 @@ def create_pipeline(**_: Any) -> Pipeline:
                 [
                     "completions",
                     "responses",
+                    "comparisons",
                     "evaluation_preference_model",
                     "params:task",
                     "params:evaluate",
                 ],
-                "scores",
+                ["scores", "judge_quality"],
                 name="judge_completions",
             ),
             Node(
@@ -78,7 +79,7 @@ def create_pipeline(**_: Any) -> Pipeline:
             ),
             Node(
                 nodes.check_thresholds,
-                ["objective_values", "training_plan"],
+                ["objective_values", "training_plan", "judge_quality"],
                 "threshold_checks",
                 name="check_thresholds",
             ),
@@ -88,6 +89,7 @@ def create_pipeline(**_: Any) -> Pipeline:
                     "completions",
                     "threshold_checks",
                     "evaluation_model_metrics",
+                    "judge_quality",
                     "doubly_robust_facts",
                     "exact_reference",
                     "responses",
@@ -97,7 +99,7 @@ def create_pipeline(**_: Any) -> Pipeline:
             ),
             Node(
                 nodes.write_model_card,
-                ["policy", "threshold_checks", "objective_values"],
+                ["policy", "threshold_checks", "evaluation_summary"],
                 "model_card",
                 name="write_model_card",
             ),

@@ -34,13 +34,14 @@ def draw_figures(
     reference_log: pd.DataFrame,
     preference_model_metrics: dict[str, Any],
     agreement_matrix: pd.DataFrame,
+    evaluation_summary: dict[str, Any],
 ) -> tuple[Any, ...]:
     """Every figure of a run, in the order of ``reporting.figures.NAMES``."""
     from mopo_pipeline.reporting import figures
 
     drawn = figures.draw_figures(
         objective_values, training_plan, exact_reference, training_log, reference_log,
-        preference_model_metrics, agreement_matrix,
+        preference_model_metrics, agreement_matrix, evaluation_summary["estimator"],
     )  # fmt: skip
     return tuple(drawn[name] for name in figures.NAMES)
 
@@ -102,7 +103,7 @@ def write_report(
         samples=sample_pairs(completions, scores, names, params.sample_prompts),
         figures=draw_figures(
             objective_values, training_plan, exact_reference, training_log, reference_log,
-            preference_model_metrics, agreement_matrix,
+            preference_model_metrics, agreement_matrix, evaluation_summary["estimator"],
         ),
     )  # fmt: skip
 

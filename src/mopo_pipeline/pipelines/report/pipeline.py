@@ -14,6 +14,7 @@ DRAWN_FROM = (
     "reference_log",
     "preference_model_metrics",
     "agreement_matrix",
+    "evaluation_summary",
 )
 
 
@@ -65,7 +66,6 @@ def create_pipeline(**_: Any) -> Pipeline:
                     name: name
                     for name in (
                         "run_summary",
-                        "evaluation_summary",
                         "threshold_checks",
                         "pareto_report",
                         "ingest_report",

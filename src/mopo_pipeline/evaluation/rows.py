@@ -1,0 +1,62 @@
+"""Rows of ``objective_values``: one per policy, objective and estimator."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mopo_pipeline.evaluation.intervals import Interval
+
+Array = NDArray[np.float64]
+
+DOUBLY_ROBUST = "doubly_robust"
+LABELS = "labels"
+EXACT = "exact"
+LABEL_BASED = (DOUBLY_ROBUST, LABELS)
+"""Estimators that rest on held-out labels, so that effective comparisons limit them."""
+
+_TEXTS = ("policy", "objective", "estimator")
+_NUMBERS = ("value", "se", "ci_low", "ci_high", "n", "level", "effective")
+
+
+def bounded(interval: Interval) -> Interval:
+    """Ends clipped to [0, 1]; an estimate outside is clipped and loses its error and interval."""
+    outside = (interval.value < 0.0) | (interval.value > 1.0)
+    low, high, se = (
+        np.where(outside, np.nan, end)
+        for end in (interval.low.clip(0.0, 1.0), interval.high.clip(0.0, 1.0), interval.se)
+    )
+    return interval._replace(value=interval.value.clip(0.0, 1.0), low=low, high=high, se=se)
+
+
+def value_rows(
+    policy: str,
+    estimator: str,
+    objectives: tuple[str, ...],
+    interval: Interval,
+    effective: Array | float = np.nan,
+) -> pd.DataFrame:
+    """One row per objective, in the columns of ``objective_values``.
+
+    ``n`` is the number of prompts, ``level`` the confidence of the interval, ``effective`` the
+    number of effective comparisons, NaN where an estimate rests on none.
+    """
+    return pd.DataFrame(
+        {
+            "policy": policy,
+            "objective": list(objectives),
+            "estimator": estimator,
+            "value": interval.value,
+            "se": interval.se,
+            "ci_low": interval.low,
+            "ci_high": interval.high,
+            "n": interval.n,
+            "level": interval.level,
+            "effective": effective,
+        }
+    )
+
+
+def no_values() -> pd.DataFrame:
+    """``objective_values`` without rows, columns typed."""
+    numbers = dict.fromkeys(_NUMBERS, pd.Series(dtype=np.float64))
+    return pd.DataFrame(dict.fromkeys(_TEXTS, pd.Series(dtype=str)) | numbers)

@@ -1,0 +1,99 @@
+"""Facts about the sampled answers that no single objective shows."""
+
+import logging
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mopo_pipeline.evaluation.checks import best_estimator
+from mopo_pipeline.evaluation.findings import diagnose_policy
+
+log = logging.getLogger(__name__)
+
+POLICIES = ("reference", "policy")
+
+
+def evaluation_summary(
+    completions: pd.DataFrame,
+    checks: pd.DataFrame,
+    model_metrics: dict[str, Any],
+    judges: dict[str, Any],
+    doubly_robust: dict[str, Any],
+    exact: dict[str, Any],
+    source: str,
+) -> dict[str, Any]:
+    """KL, form, length and diversity of the sampled answers, and who is believed, with findings.
+
+    KL is the mean log-probability difference of the policy's own samples (nats per response):
+    unbiased, so it may fall slightly below 0 by chance where both models agree.
+
+    Args:
+        completions: sampled answers; ``ended`` says of each whether the model finished it itself.
+        checks: every threshold by every estimator.
+        model_metrics: how the evaluation preference model was fitted, with findings.
+        judges: ``judge_quality`` of every judge by name.
+        doubly_robust: facts about the doubly robust estimate.
+        exact: exact values, where they are known.
+        source: of the data; the pocket task has a grammar.
+    """
+    groups = {name: completions.loc[completions["policy"] == name] for name in POLICIES}
+    own = groups["policy"]
+    gap = (own["logprob_policy"] - own["logprob_reference"]).to_numpy(dtype=np.float64)
+    per_prompt = own.assign(gap=gap).groupby("prompt_id")["gap"].mean()
+    facts: dict[str, Any] = {
+        "prompts": int(completions["prompt_id"].nunique()),
+        "samples_per_prompt": int(own.groupby("prompt_id").size().max()),
+        "kl_to_reference": float(per_prompt.mean()),
+        "kl_to_reference_se": float(per_prompt.sem()) if len(per_prompt) > 1 else None,
+        "estimator": best_estimator(checks),
+        "well_formed": {name: well_formed_share(part, source) for name, part in groups.items()},
+        "tokens": {name: float(part["n_tokens"].mean()) for name, part in groups.items()},
+        "words": {
+            name: float(part["completion"].str.split().str.len().mean())
+            for name, part in groups.items()
+        },
+        "distinct_share": {name: distinct_share(part) for name, part in groups.items()},
+        "entropy": {name: -float(part[f"logprob_{name}"].mean()) for name, part in groups.items()},
+        "empty_share": {
+            name: float((part["completion"].str.strip() == "").mean())
+            for name, part in groups.items()
+        },
+        "cut_share": {name: cut_share(part) for name, part in groups.items()},
+        "judges": judges,
+        "evaluation_model": {k: v for k, v in model_metrics.items() if k != "findings"},
+        "doubly_robust": doubly_robust,
+        "exact_well_formed": exact.get("well_formed"),
+    }
+    facts["length_drift"] = facts["tokens"]["policy"] - facts["tokens"]["reference"]
+    found = diagnose_policy(facts, checks)
+    for finding in found:
+        log.log(logging.INFO if finding.severity == "info" else logging.WARNING, "%s", finding)
+    facts["findings"] = [*model_metrics["findings"], *(f.as_dict() for f in found)]
+    return facts
+
+
+def well_formed_share(completions: pd.DataFrame, source: str) -> float | None:
+    """Share of answers the pocket task's grammar accepts; None for tasks without a grammar."""
+    if source != "pocket":
+        return None
+    from mopo_pipeline.judges.pocket import PocketRules
+
+    return float(
+        PocketRules.well_formed(
+            completions["prompt"].tolist(), completions["completion"].tolist()
+        ).mean()
+    )
+
+
+def distinct_share(completions: pd.DataFrame) -> float:
+    """Mean over prompts of the share of samples that differ from each other, in (0, 1]."""
+    groups = completions.groupby("prompt_id")["completion"]
+    return float((groups.nunique() / groups.size()).mean())
+
+
+def cut_share(completions: pd.DataFrame) -> float | None:
+    """Share of answers cut at the greatest length; None where it was not recorded."""
+    if "ended" not in completions:
+        return None
+    return 1.0 - float(completions["ended"].astype(bool).mean())

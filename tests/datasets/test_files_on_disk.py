@@ -1,0 +1,152 @@
+"""Files and model directories appear whole or not at all; a failed save leaves the old one."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mopo_pipeline.datasets import (
+    AtomicJSONDataset,
+    AtomicParquetDataset,
+    AtomicTextDataset,
+    ModelCardDataset,
+    ModelDirectoryDataset,
+)
+
+TABLE = pd.DataFrame({"name": ["a", "b"], "value": [0.1, np.nan]})
+
+
+class Unwritable(pd.DataFrame):
+    """Writes half of itself, then fails, as on a full disk."""
+
+    def to_parquet(self, path: Any, **_: Any) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError("No space left on device")
+
+
+def test_a_table_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
+    dataset = AtomicParquetDataset(filepath=str(tmp_path / "deep/table.parquet"))
+    assert not dataset.exists()
+    dataset.save(TABLE)
+    assert dataset.exists()
+    pd.testing.assert_frame_equal(dataset.load(), TABLE)
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["table.parquet"]
+
+
+def test_a_failed_save_leaves_the_old_table_and_nothing_beside_it(tmp_path: Path) -> None:
+    dataset = AtomicParquetDataset(filepath=str(tmp_path / "table.parquet"))
+    dataset.save(TABLE)
+    with pytest.raises(Exception, match="No space left"):
+        dataset.save(Unwritable(TABLE))
+    pd.testing.assert_frame_equal(dataset.load(), TABLE)
+    assert [p.name for p in tmp_path.iterdir()] == ["table.parquet"]
+
+
+def test_numpy_values_become_json_s_own(tmp_path: Path) -> None:
+    dataset = AtomicJSONDataset(filepath=str(tmp_path / "facts.json"))
+    dataset.save({"a": np.float64(0.5), "b": np.array([1, 2]), 3: (True, None), "c": "ü"})
+    assert dataset.load() == {"a": 0.5, "b": [1, 2], "3": [True, None], "c": "ü"}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (math.nan, "facts.json/a/1 is nan"),
+        (np.inf, "facts.json/a/1 is inf"),
+        (Path("x"), "facts.json/a/1 is a P"),
+    ],
+)
+def test_what_json_cannot_hold_is_named_and_the_old_file_stays(
+    tmp_path: Path, value: Any, expected: str
+) -> None:
+    dataset = AtomicJSONDataset(filepath=str(tmp_path / "facts.json"))
+    dataset.save({"a": [0, 1]})
+    with pytest.raises(Exception, match=expected):
+        dataset.save({"a": [0, value]})
+    assert json.loads((tmp_path / "facts.json").read_text()) == {"a": [0, 1]}
+
+
+def test_text_is_replaced_whole(tmp_path: Path) -> None:
+    dataset = AtomicTextDataset(filepath=str(tmp_path / "page.html"))
+    dataset.save("<p>long – text</p>")
+    dataset.save("<p>é</p>")
+    assert dataset.load() == "<p>é</p>"
+    assert (tmp_path / "page.html").read_bytes() == "<p>é</p>".encode()
+
+
+def model(directory: Path, weights: str) -> Path:
+    directory.mkdir(parents=True)
+    (directory / "config.json").write_text("{}")
+    (directory / "model.safetensors").write_text(weights)
+    return directory
+
+
+def test_a_model_directory_is_replaced_whole(tmp_path: Path) -> None:
+    dataset = ModelDirectoryDataset(filepath=str(tmp_path / "models/policy"))
+    assert not dataset.exists()
+    old = model(tmp_path / "one", "old")
+    (old / "extra.bin").write_text("left over")
+    dataset.save(old)
+    dataset.save(model(tmp_path / "two", "new"))
+    found = dataset.load()
+    assert {p.name for p in found.iterdir()} == {"config.json", "model.safetensors"}
+    assert (found / "model.safetensors").read_text() == "new"
+    assert [p.name for p in (tmp_path / "models").iterdir()] == ["policy"]
+
+
+def test_a_failed_copy_leaves_the_old_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = ModelDirectoryDataset(filepath=str(tmp_path / "models/policy"))
+    dataset.save(model(tmp_path / "one", "old"))
+
+    def fail(source: str, target: Path) -> None:
+        target.mkdir()
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(shutil, "move", fail)
+    with pytest.raises(Exception, match="No space left"):
+        dataset.save(model(tmp_path / "two", "new"))
+    assert (dataset.load() / "model.safetensors").read_text() == "old"
+    assert [p.name for p in (tmp_path / "models").iterdir()] == ["policy"]
+
+
+def test_a_model_that_cannot_be_put_in_place_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last rename fails, after the old directory has stepped aside."""
+    dataset = ModelDirectoryDataset(filepath=str(tmp_path / "models/policy"))
+    dataset.save(model(tmp_path / "one", "old"))
+    rename = Path.rename
+
+    def fail(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise OSError("Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(Exception, match="Input/output error"):
+        dataset.save(model(tmp_path / "two", "new"))
+    assert (dataset.load() / "model.safetensors").read_text() == "old"
+
+
+def test_a_directory_without_a_model_is_named(tmp_path: Path) -> None:
+    (tmp_path / "policy").mkdir()
+    with pytest.raises(Exception, match="holds no model; run the stage that makes it"):
+        ModelDirectoryDataset(filepath=str(tmp_path / "policy")).load()
+
+
+def test_a_card_counts_once_it_says_what_was_attained(tmp_path: Path) -> None:
+    policy = model(tmp_path / "policy", "weights")
+    dataset = ModelCardDataset(directory=str(policy))
+    assert not dataset.exists()
+    dataset.save("What the policy attains is measured by the evaluate stage")
+    assert not dataset.exists()
+    dataset.save("Attained values are those of the estimator `exact`")
+    assert dataset.exists()
+    assert (policy / "model.safetensors").read_text() == "weights"

@@ -1,0 +1,74 @@
+"""Hand-made estimates of a policy, for whatever reads them."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mopo_pipeline.evaluation.checks import threshold_checks
+from mopo_pipeline.evaluation.rows import no_values
+
+NAMES = ["help", "harm", "short"]
+PLAN: dict[str, Any] = {
+    "objectives": NAMES,
+    "thresholds": {"harm": 0.5, "short": 0.45},
+    "attainable": {name: [0.2, 0.8] for name in NAMES},
+    "values": {"help": 0.6, "harm": 0.52, "short": 0.47},
+    "bounds": {"harm": 0.5, "short": 0.45},
+    "multipliers": {"harm": 0.3, "short": 0.2},
+    "status": {"harm": "active", "short": "active"},
+    "findings": [],
+}
+PROVEN = {
+    "comparisons": 400, "prompts": 40, "accuracy": 0.7, "accuracy_low": 0.65,
+    "accuracy_high": 0.75, "brier": 0.19, "ece": 0.03,
+}  # fmt: skip
+
+
+def judge(**changes: Any) -> dict[str, Any]:
+    """Quality of a judge, the same for every objective."""
+    return {"unknown_words": 0.02, "objectives": {name: PROVEN | changes for name in NAMES}}
+
+
+def estimate(
+    estimator: str, values: list[float], half: float = 0.01, effective: float = np.nan
+) -> pd.DataFrame:
+    """Rows of both models by one estimator; the reference stands at one half."""
+    rows = [
+        {
+            "policy": policy, "objective": name, "estimator": estimator, "value": value,
+            "se": half / 2, "ci_low": value - half, "ci_high": value + half, "n": 40.0,
+            "level": 0.95, "effective": effective,
+        }
+        for policy, given in (("reference", [0.5] * 3), ("policy", values))
+        for name, value in zip(NAMES, given, strict=True)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)[no_values().columns]
+
+
+def checked(
+    *estimates: pd.DataFrame, judges: dict[str, Any] | None = None, plan: dict[str, Any] = PLAN
+) -> pd.DataFrame:
+    """Threshold checks of these estimates; judges are proven unless given."""
+    given = {"rules": judge(), "preference_model": judge(), "reward_models": judge()}
+    return threshold_checks(
+        pd.concat(estimates, ignore_index=True), plan, given if judges is None else judges
+    )
+
+
+def facts(**changes: Any) -> dict[str, Any]:
+    """An evaluation summary in which nothing is wrong."""
+    both = dict.fromkeys(("reference", "policy"))
+    return {
+        "prompts": 40, "samples_per_prompt": 8, "kl_to_reference": 0.4, "kl_to_reference_se": 0.01,
+        "estimator": "preference_model",
+        "well_formed": both, "exact_well_formed": None,
+        "tokens": {"reference": 20.0, "policy": 21.0}, "words": {"reference": 15.0, "policy": 16.0},
+        "distinct_share": {"reference": 0.9, "policy": 0.8},
+        "entropy": {"reference": 12.0, "policy": 10.0},
+        "empty_share": {"reference": 0.0, "policy": 0.0}, "cut_share": both,
+        "judges": {"preference_model": judge()}, "length_drift": 1.0, "findings": [],
+        "doubly_robust": {
+            "comparisons": 800, "ess": 0.6, "largest_weight": 0.01, "clipped": 0.0, "outside": {},
+        },
+    } | changes  # fmt: skip

@@ -1,0 +1,79 @@
+"""Parameters are checked before any node; every run leaves a record of how it ended."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+from kedro.pipeline import Node, Pipeline
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.hooks import ParameterGuardHook
+from mopo_pipeline.hooks.fingerprints import trace
+from mopo_pipeline.hooks.guard import one_line
+
+
+def test_outside_of_the_command_line_an_error_stays_itself() -> None:
+    error = InputError("row 3: no label")
+    assert one_line(error) is error
+    with click.Context(click.Command("run")):
+        shown = one_line(error)
+    assert isinstance(shown, click.ClickException)
+    assert shown.message == "row 3: no label"
+
+
+def test_a_mistyped_parameter_is_refused_once_the_context_stands() -> None:
+    raw = {"data_root": "data", "evaluate": {"bootstrep": 50}}
+    context = SimpleNamespace(config_loader={"parameters": raw})
+    with pytest.raises(InputError, match=r"did you mean 'evaluate\.bootstrap'"):
+        ParameterGuardHook().after_context_created(context)
+
+
+def chain() -> Pipeline:
+    """``first`` reads one group and makes what ``second`` reads with another."""
+    return Pipeline(
+        [
+            Node(lambda p: p, "params:evaluate", "made", name="first"),
+            Node(lambda m, p: m, ["made", "params:report"], "shown", name="second"),
+        ]
+    )
+
+
+def fingerprints(**changes: Any) -> dict[str, str]:
+    parameters = {"evaluate": {"bootstrap": 50}, "report": {"title": "a"}} | changes
+    return {name: made.fingerprint for name, made in trace(chain().nodes, parameters).items()}
+
+
+def test_a_parameter_changes_what_it_makes_and_what_follows_and_nothing_before() -> None:
+    plain = fingerprints()
+    assert plain == fingerprints()
+    early = fingerprints(evaluate={"bootstrap": 60})
+    assert early["made"] != plain["made"]
+    assert early["shown"] != plain["shown"]
+    late = fingerprints(report={"title": "b"})
+    assert late["made"] == plain["made"]
+    assert late["shown"] != plain["shown"]
+
+
+def test_a_run_is_recorded_while_it_runs_and_once_it_failed(tmp_path: Path) -> None:
+    from mopo_pipeline.hooks import RunLogHook
+
+    hook = RunLogHook()
+    hook._folder = tmp_path
+    nodes = chain().nodes
+    hook.before_pipeline_run(
+        {"run_id": "2026-11-25T10:00:00", "env": "mine", "pipeline_names": ["evaluate"]}, chain()
+    )
+    [file] = tmp_path.iterdir()
+    assert json.loads(file.read_text())["status"] == "running"
+    hook.before_node_run(nodes[0])
+    hook.after_node_run(nodes[0])
+    hook.on_pipeline_error(ValueError("no room"))
+    record = json.loads(file.read_text())
+    assert (record["status"], record["error"], record["environment"]) == (
+        "failed", "no room", "mine",
+    )  # fmt: skip
+    assert record["finished_nodes"] == ["first"]
+    assert record["nodes"] == ["first", "second"]

@@ -1,0 +1,101 @@
+"""The page says verdicts, level, prompts, and how good its judges are."""
+
+import re
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from evaluated import NAMES, PLAN, checked, estimate, facts, judge
+from mopo_pipeline.reporting.page import headline, render_page
+from mopo_pipeline.reporting.style import nothing
+from mopo_pipeline.reporting.summary import run_summary
+from mopo_pipeline.reporting.tables import pareto_report
+
+FULL_PLAN = PLAN | {
+    "comparisons": 900, "tau": 0.1, "confidence": 0.95, "epsilon": 0.001,
+    "normalisation": "shrunk", "ess": 0.5, "kl": 0.3, "duality_gap": 0.0,
+    "chi": {"harm": 3.0, "short": 4.0},
+}  # fmt: skip
+QUALITY = {"labelled": 9, "missing": 1, "tie_share": 0.1, "position_bias": None}
+FIGURES = ("value", "front", "training", "multiplier", "calibration", "agreement")
+
+
+def summary(checks: pd.DataFrame, **changes: Any) -> dict[str, Any]:
+    return run_summary(
+        checks, PLAN, facts(**changes), {"optimum": None}, environment=None, seed=0, seconds=None
+    )
+
+
+def page(values: pd.DataFrame, judges: dict[str, Any], **changes: Any) -> str:
+    """The visible text of a page."""
+    checks = checked(values, judges=judges)
+    evaluation = facts(judges=judges, **changes)
+    exact = {"optimum": None}
+    html = render_page(
+        title="A run", summary=summary(checks, judges=judges, **changes), plan=FULL_PLAN,
+        evaluation=evaluation, checks=checks,
+        pareto=pareto_report(values, PLAN, exact, evaluation["estimator"], 0.0),
+        ingest={"prompts": 40}, preferences={"objectives": dict.fromkeys(NAMES, QUALITY)},
+        findings=[], samples=[], figures=dict.fromkeys(FIGURES, nothing("none")),
+    )  # fmt: skip
+    return " ".join(re.sub(r"<style>.*?</style>|<[^>]*>", " ", html, flags=re.S).split())
+
+
+def values(half: float = 0.01) -> pd.DataFrame:
+    return pd.concat(
+        [
+            estimate("preference_model", [0.6, 0.52, 0.455], half=half),
+            estimate("doubly_robust", [0.59, 0.51, 0.45], half=half, effective=12.0),
+        ]
+    )
+
+
+def test_verdict_level_and_prompts_stand_beside_the_result() -> None:
+    text = page(values(), {"preference_model": judge()})
+    assert "95% interval prompts verdict" in text
+    assert "0.520 0.510–0.530 40 held" in text
+    assert "0.455 0.445–0.465 40 held, within noise" in text
+    assert "undecided: 12 effective comparisons, 30 needed" in text
+    assert "40 prompts, 12 effective comparisons" in text
+
+
+def test_the_judge_s_own_record_stands_beside_its_verdicts() -> None:
+    text = page(values(), {"preference_model": judge()})
+    assert "preference model harm 70.0% 65.0%–75.0% 400 40 0.190 0.030" in text
+    assert "does not know 2.0% of the words it judged" in text
+    assert text.index("does not know 2.0%") < text.index("Where the policy stands")
+
+
+def test_a_doubtful_judge_is_named_wherever_it_says_held() -> None:
+    wrong = {"preference_model": judge(comparisons=8, accuracy=0.17, accuracy_low=0.0)}
+    text = page(values(), wrong)
+    assert "was held" not in text
+    doubt = "(judge right in 17% of 8 comparisons)"
+    assert text.count(f"held {doubt}") == 3
+    assert text.count(f"within noise {doubt}") == 3
+
+
+def test_the_share_of_cut_answers_is_shown_where_it_is_known() -> None:
+    shares = {"reference": 0.125, "policy": 0.25}
+    assert "greatest length 12.5% 25.0%" in page(values(), {}, cut_share=shares)
+    assert "greatest length – –" in page(values(), {})
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([0.6, 0.52, 0.47], "; every threshold was held."),
+        ([0.6, 0.505, 0.47], "; harm held, within noise; short held."),
+        ([0.6, 0.48, 0.445], "; harm missed; short missed, within noise."),
+    ],
+)
+def test_the_headline_calls_held_only_what_is_held(given: list[float], expected: str) -> None:
+    checks = checked(estimate("preference_model", given))
+    said = headline(summary(checks))
+    assert said == f"Help reached a win rate of 0.600{expected}"
+
+
+def test_without_an_estimator_the_headline_says_so() -> None:
+    checks = checked(estimate("doubly_robust", [0.6, 0.52, 0.47], effective=3.0))
+    assert headline(summary(checks, estimator=None)).startswith("Nothing could judge the policy")
