@@ -34,21 +34,30 @@ def barrier_optimum(
 ) -> tuple[float, Array]:
     """Objective of the log-barrier variant on one uniform prompt and the ratio, by direct search."""
 
-    def loss(logits: Array) -> float:
+    def loss(logits: Array) -> tuple[float, Array]:
         policy = np.exp(logits - logits.max())
         policy /= policy.sum()
         slack = policy @ win_rates[:, 1:] - thresholds
         near = (slack - small) / small
         low = np.log(small) + near - near**2 / 2
         utility = np.where(slack >= small, np.log(np.maximum(slack, small)), low)
-        divergence = policy @ np.log(np.maximum(policy, 1e-300) * len(policy))
-        return float(-(policy @ win_rates[:, 0] - tau * divergence + strength * utility.sum()))
+        steepness = np.where(slack >= small, 1 / np.maximum(slack, small), (1 - near) / small)
+        logs = np.log(np.maximum(policy, 1e-300) * len(policy))
+        value = policy @ win_rates[:, 0] - tau * policy @ logs + strength * utility.sum()
+        pull = win_rates[:, 0] - tau * logs + strength * win_rates[:, 1:] @ steepness
+        return -float(value), -policy * (pull - policy @ pull)
 
-    start = np.zeros(len(win_rates))
-    for _ in range(4):
-        start = minimize(loss, start, method="BFGS", options={"gtol": 1e-9, "maxiter": 2000}).x
-    policy = np.exp(start - start.max())
-    return -loss(start), policy / policy.sum() * len(policy)
+    best = np.zeros(len(win_rates))
+    for share in (0.0, 0.5, 0.1, 0.01, 0.001):
+        # A step too long leaves an answer without mass and so without gradient: it is lent some again.
+        policy = np.exp(best - best.max())
+        start = np.log(np.maximum((1 - share) * policy / policy.sum() + share / len(policy), 1e-30))
+        found = minimize(
+            loss, start, jac=True, method="BFGS", options={"gtol": 1e-11, "maxiter": 5000}
+        ).x
+        best = min(best, found, key=lambda logits: loss(logits)[0])
+    policy = np.exp(best - best.max())
+    return -loss(best)[0], policy / policy.sum() * len(policy)
 
 
 def regularised_optimum(

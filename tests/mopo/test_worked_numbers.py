@@ -41,11 +41,16 @@ def test_two_points_in_the_ball() -> None:
     ("pooling", "expected"),
     [
         (0.0, [1.462, 0.538, 1.0, 1.0]),
-        (2.0, [1.799, 0.662, 0.769, 0.769]),
+        (2.0, [2.010, 0.512, 0.739, 0.739]),
         (np.inf, [1.901, 0.699, 0.699, 0.699]),
     ],
 )
 def test_two_prompts_and_a_pool(pooling: float, expected: list[float]) -> None:
+    """With kappa 2 a row's normaliser is (the other row + 2 Z_pool) / 3, then all have mean 1.
+
+    Z_pool = (e + 3) / 4 = 1.4296; e / ((1 + 2.8591) / 3), 1 / ((e + 2.8591) / 3) and twice
+    1 / ((1 + 2.8591) / 3) are 2.1132, .5379, .7774, .7774, of mean 1.0515.
+    """
     win_rates = [[1.0], [0.0], [0.0], [0.0]]
     found = solve_dual(win_rates, [], tau=1.0, groups=[0, 0, 1, 1], pooling=pooling)
     np.testing.assert_allclose(found.ratio, expected, atol=6e-4)

@@ -131,11 +131,11 @@ def solve_dual(
         raise InputError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
     logarithmic = variant == "log_barrier"
     sampled = kappa != 0 and len(rows.starts) > 1
+    if confidence is not None and comparisons is None:
+        raise InputError(
+            "confidence needs comparisons: without labels nothing says how sure a value is"
+        )
     if comparisons is None and (not sampled or radius.any()):
-        if confidence is not None:
-            raise InputError(
-                "confidence needs comparisons: without labels nothing says how sure a value is"
-            )
         if radius.any():
             from mopo_pipeline.mopo.robust import solve_over_rows
 

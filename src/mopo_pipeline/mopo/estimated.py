@@ -64,8 +64,8 @@ def _describe(
     return DualSolution(
         multipliers=point,
         ratio=rows.restore(ratio),
-        values=found.values,
-        bounds=found.levels,
+        values=found.values.clip(0.0, 1.0),
+        bounds=found.levels.clip(0.0, 1.0),
         chi=np.array([bound.chi for bound in found.bounds]),
         duality_gap=float(point @ excess),
         ess=effective_share(rows, ratio),
