@@ -41,10 +41,12 @@ def sample_completions(
     """Draw completions from both models and score each under both.
 
     Returns:
-        prompt_id, completion_id, policy (reference or policy), prompt, completion, n_tokens,
-        logprob_policy, logprob_reference (nats, summed over the completion's tokens).
+        prompt_id, completion_id, policy (reference or policy), prompt, completion, ended (whether the
+        model ended it, else it was cut), n_tokens, logprob_policy, logprob_reference (nats, summed over
+        the completion's tokens; the end token counts where there is one).
     """
     from mopo_pipeline.language.generation import sample_responses
+    from mopo_pipeline.language.lengths import ENDED, encode_all, typical_longest
     from mopo_pipeline.language.loading import load_model
     from mopo_pipeline.language.logprobs import sequence_logprobs
 
@@ -52,13 +54,17 @@ def sample_completions(
     size = params.sampling
     prompts = asked["prompt"].tolist()
     models = {"reference": load_model(reference_policy), "policy": load_model(policy)}
+    longest = size.max_new_tokens
+    if longest is None:
+        data = encode_all(models["reference"][1], responses)
+        longest = typical_longest(data.response_lengths)
     parts = []
     for number, name in enumerate(POLICIES):
         drawn = sample_responses(
             *models[name],
             prompts,
             n=size.samples,
-            max_new_tokens=size.max_new_tokens,
+            max_new_tokens=longest,
             temperature=size.temperature,
             top_p=size.top_p,
             seed=2 * seed + number,
@@ -70,14 +76,17 @@ def sample_completions(
         part["completion_id"] = [
             f"{name}-{p}-{n:02d}" for p, n in zip(part["prompt_id"], numbers, strict=True)
         ]
-        parts.append(part.assign(policy=name, completion=[t for texts in drawn for t in texts]))
+        answers = [answer for answers in drawn for answer in answers]
+        part["completion"] = [answer.text for answer in answers]
+        part[ENDED] = [answer.ended for answer in answers]
+        parts.append(part.assign(policy=name))
     table = pd.concat(parts, ignore_index=True)
     for name in reversed(POLICIES):
         scored = sequence_logprobs(
             *models[name],
             table["prompt"].tolist(),
             table["completion"].tolist(),
-            max_length=params.max_length,
+            ended=table[ENDED].tolist(),
             batch_tokens=params.batch_tokens,
             description=f"log-probabilities, {name}",
         )
@@ -85,7 +94,7 @@ def sample_completions(
         table[f"logprob_{name}"] = scored.logprob
     return table[
         [
-            "prompt_id", "completion_id", "policy", "prompt", "completion", "n_tokens",
+            "prompt_id", "completion_id", "policy", "prompt", "completion", ENDED, "n_tokens",
             "logprob_policy", "logprob_reference",
         ]
     ]  # fmt: skip
@@ -99,12 +108,15 @@ def held_out_logprobs(
 ) -> pd.DataFrame:
     """Log pi of the data's own test responses under policy and reference, for re-weighting them.
 
+    Both are of the same tokens: the context is the one the reference was scored in.
+
     Returns:
         prompt_id, response_id, logprob_policy, logprob_reference, truncated.
 
     Raises:
         InputError: ``reference_logprobs`` misses a test response.
     """
+    from mopo_pipeline.language.lengths import ended_column
     from mopo_pipeline.language.loading import load_model
     from mopo_pipeline.language.logprobs import sequence_logprobs
 
@@ -120,7 +132,8 @@ def held_out_logprobs(
         *load_model(policy),
         test["prompt"].tolist(),
         test["response"].tolist(),
-        max_length=params.max_length,
+        max_length=int(known["context"].iloc[0]),
+        ended=ended_column(test),
         batch_tokens=params.batch_tokens,
         description="log-probabilities of held-out responses",
     )

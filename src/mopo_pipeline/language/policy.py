@@ -1,23 +1,24 @@
 """From the plan to the policy: rows, weights and thresholds handed to the trainer, the result exported."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mopo_pipeline.language.export import export_policy, fingerprint
 from mopo_pipeline.language.lag import DualProblem
+from mopo_pipeline.language.lengths import ENDED, cut_finding, ended_column, tell
 from mopo_pipeline.language.loading import model_digest
-from mopo_pipeline.language.reference import check_logprobs
+from mopo_pipeline.language.reference import CUT_BY_CONTEXT, check_logprobs
 from mopo_pipeline.language.resample import try_judge
 from mopo_pipeline.language.run import TrainingRun, train
 from mopo_pipeline.mopo import Comparisons, Finding
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.train import TrainParams
 
-log = logging.getLogger(__name__)
+CUT_WHEN_DRAWN = "they end nowhere: raise ingest.sampled.max_new_tokens, or drop them"
 
 MAX_REPEATS = 8.0
 """Draws of a row between two refreshes. A guess between what was measured: 2.5 was harmless on the pocket task, 22 was not."""
@@ -47,32 +48,30 @@ def extract_policy(
             responses that cannot judge.
         TrainingStoppedError: training could not usefully go on; checkpoints are kept.
     """
-    check_logprobs(
-        reference_logprobs,
-        responses.loc[responses["response_id"].isin(row_weights["response_id"])],
-        reference_policy,
-        params.fit.max_length,
-    )
+    trained = responses.loc[responses["response_id"].isin(row_weights["response_id"])]
+    context = check_logprobs(reference_logprobs, trained, reference_policy)
     rows = row_weights.merge(
-        responses[["response_id", "prompt", "response"]],
+        responses[["response_id", "prompt", "response"]].assign(ended=ended_column(responses)),
         on="response_id",
         how="left",
         validate="one_to_one",
     ).merge(
-        reference_logprobs[["response_id", "logprob"]],
+        reference_logprobs[["response_id", "logprob", "truncated"]],
         on="response_id",
         how="left",
         validate="one_to_one",
     )
     problem = dual_problem(rows, win_rates, comparisons, predictions, plan)
-    table = rows[["prompt", "response", "weight"]].assign(reference_logprob=rows["logprob"])
+    table = rows[["prompt", "response", ENDED, "weight"]].assign(reference_logprob=rows["logprob"])
     scorer = None
     if params.lag.on_policy:
         scorer = preference_model if params.lag.judge == "preference_model" else None
         try_judge(params.lag, problem.objectives, scorer, table)
-    early = repetition(params, len(table), table["prompt"].nunique())
-    for finding in early:
-        log.warning("%s", finding)
+    early = [
+        *repetition(params, len(table), table["prompt"].nunique()),
+        *cut_rows(rows["truncated"].to_numpy(dtype=bool), rows[ENDED].to_numpy(dtype=bool)),
+    ]
+    tell(early)
     unseen = (responses["split"] == "validation") & params.lag.on_policy
     run = TrainingRun(
         "policy",
@@ -85,6 +84,7 @@ def extract_policy(
         problem,
         scorer,
         responses.loc[unseen, ["prompt", "response"]],
+        context,
     )
     result = train(run, params.work_dir)
     facts = {
@@ -127,6 +127,18 @@ def repetition(params: TrainParams, rows: int, prompts: int) -> list[Finding]:
         remedy = "raise train.lag.rows or lower train.lag.every"
     times = drawn / available
     return [Finding("rows repeat", times, MAX_REPEATS, remedy)] if times > MAX_REPEATS else []
+
+
+def cut_rows(truncated: NDArray[np.bool_], ended: NDArray[np.bool_]) -> list[Finding]:
+    """What to say of training rows without an end.
+
+    Args:
+        truncated: (n,) rows longer than the context.
+        ended: (n,) rows whose writer ended them.
+    """
+    by_context = truncated.sum() >= (~ended).sum()
+    remedy = CUT_BY_CONTEXT if by_context else CUT_WHEN_DRAWN
+    return cut_finding(truncated | ~ended, "training answers", remedy)
 
 
 def dual_problem(

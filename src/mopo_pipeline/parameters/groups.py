@@ -28,6 +28,12 @@ GROUPS: dict[str, type[StrictModel]] = {
     "synthetic": SyntheticParams,
 }
 
+MOVED = dict.fromkeys(
+    ("reference.fit.max_length", "train.fit.max_length", "evaluate.max_length"),
+    "reference.context, one context for reference, training and evaluation (null takes what the data needs)",
+)
+"""Parameters of old, and what took their place."""
+
 
 def validate_parameters(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Validate every group and return it resolved, defaults included, as plain JSON values.
@@ -67,6 +73,8 @@ def _contradictions(resolved: Mapping[str, Any]) -> list[str]:
 def _describe(group: str, model: type[StrictModel], fault: Any) -> str:
     path = [str(part) for part in fault["loc"]]
     where = ".".join([group, *path])
+    if where in MOVED:
+        return f"{where} is now {MOVED[where]}"
     if fault["type"] == "extra_forbidden":
         return _unknown(where, _siblings(group, model, path[:-1]))
     reason = fault["msg"].removeprefix("Value error, ")
