@@ -71,7 +71,7 @@ class Chat:
         """
         text = self._masked(prompt)
         if not _PLACEHOLDER.search(text):
-            return self._ids(text), text
+            return self._begin + self._ids(text), text
         bare = _PLACEHOLDER.sub("", text)
         ids = self._pieces(text)
         own = sum(piece in self.control for piece in self._pattern.split(text))
@@ -80,7 +80,7 @@ class Chat:
                 f"the prompt {prompt_text(prompt)[:40]!r}... holds {self._first_token(text)!r}, a control token of the "
                 "model, which its tokenizer cannot write as text: take it out of the prompt"
             )
-        return ids, text
+        return self._begin + ids, text
 
     def answers(self, heads: Sequence[str], responses: Sequence[str]) -> list[list[int]]:
         """Ids of answers as they follow their prompts, no end token.
@@ -115,6 +115,14 @@ class Chat:
     def without_control(self, ids: Sequence[int]) -> list[int]:
         """Generated ids as text may hold them."""
         return [i for i in ids if not self._is_control(i)]
+
+    @cached_property
+    def _begin(self) -> list[int]:
+        """The begin token where the tokenizer puts one before a text and no template of its own says where."""
+        if self.tokenizer.chat_template != PLAIN_TEMPLATE:
+            return []
+        first = list(self.tokenizer("a")["input_ids"])[:1]
+        return first if first == [self.tokenizer.bos_token_id] else []
 
     @cached_property
     def _surroundings(self) -> tuple[str, str]:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+HALF_CHARACTER = "\ufffd"
+"""What is decoded where a cut went through a character of several tokens."""
+
+
 class Answer(NamedTuple):
     """A generated text, and whether the model ended it before it was cut."""
 
@@ -129,5 +133,5 @@ def _answer(chat: Chat, ids: list[int], ends: list[int]) -> Answer:
     """The text before the first end token."""
     stop = next((k for k, token in enumerate(ids) if token in ends), len(ids))
     kept = chat.without_control(ids[:stop])
-    text = chat.tokenizer.decode(kept, skip_special_tokens=True)
-    return Answer(str(text).strip(), stop < len(ids))
+    text, ended = str(chat.tokenizer.decode(kept, skip_special_tokens=True)), stop < len(ids)
+    return Answer((text if ended else text.rstrip(HALF_CHARACTER)).strip(), ended)

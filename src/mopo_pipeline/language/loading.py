@@ -85,15 +85,9 @@ def load_tokenizer(path: str | Path) -> "PreTrainedTokenizerBase":
             "the tokenizer of %s has no pad token; padding with %r", path, tokenizer.eos_token
         )
     if tokenizer.chat_template is None:
-        tokenizer.chat_template = _begin(tokenizer) + PLAIN_TEMPLATE
+        tokenizer.chat_template = PLAIN_TEMPLATE
         log.warning("the tokenizer of %s has no chat template; using 'role: content' lines", path)
     return tokenizer
-
-
-def _begin(tokenizer: "PreTrainedTokenizerBase") -> str:
-    """The begin token as a template writes it, where the tokenizer puts one before a text."""
-    begins = tokenizer.bos_token and tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
-    return "{{ bos_token }}" if begins else ""
 
 
 def materialise(spec: str | Path) -> str | Path:
