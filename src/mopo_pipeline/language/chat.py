@@ -47,7 +47,7 @@ class Chat:
         found = dict(zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True))
         turns = self._probe(_QUESTION, _ANSWER, _QUESTION, asks=True)
         found |= {t.content: i for i, t in added.items() if t.special or t.content in turns}
-        return {text: int(i) for text, i in found.items() if text != tokenizer.unk_token}
+        return {text: int(i) for text, i in found.items()}
 
     @cached_property
     def end_id(self) -> int:
@@ -74,7 +74,7 @@ class Chat:
             return self._begin + self._ids(text), text
         bare = _PLACEHOLDER.sub("", text)
         ids = self._pieces(text)
-        own = sum(piece in self.control for piece in self._pattern.split(text))
+        own = sum(self._is_control(self.control.get(p, -1)) for p in self._pattern.split(text))
         if self._pieces(bare) != self._ids(bare) or own != sum(map(self._is_control, ids)):
             raise InputError(
                 f"the prompt {prompt_text(prompt)[:40]!r}... holds {self._first_token(text)!r}, a control token of the "
@@ -140,7 +140,8 @@ class Chat:
 
     @cached_property
     def _control_ids(self) -> frozenset[int]:
-        return frozenset(self.control.values())
+        """Ids no text may hold; the unknown token stands for any word."""
+        return frozenset(self.control.values()) - {self.tokenizer.unk_token_id}
 
     def _is_control(self, token: int) -> bool:
         return token in self._control_ids
