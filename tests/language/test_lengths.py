@@ -116,6 +116,29 @@ def test_the_models_own_end_tokens_stop_an_answer(model: Path) -> None:
     assert not all(answer.ended for answer in plain), "negative control"
 
 
+@pytest.mark.parametrize("adapted", [False, True], ids=["plain", "adapter"])
+def test_the_models_own_generation_settings_do_not_change_what_is_sampled(
+    model: Path, adapted: bool
+) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import GenerationConfig
+
+    loaded, tokenizer = load_model(model)
+    ends = {"eos_token_id": tokenizer.eos_token_id}
+    asked: Any = get_peft_model(loaded, LoraConfig(task_type="CAUSAL_LM")) if adapted else loaded
+    plain, penalised = (
+        _sampled(loaded, GenerationConfig(**ends, **given), asked, tokenizer)
+        for given in ({}, {"repetition_penalty": 5.0, "min_p": 0.5})
+    )
+    assert plain == penalised
+    assert loaded.generation_config.repetition_penalty == 5.0, "only while it samples"
+
+
+def _sampled(loaded: Any, settings: Any, asked: Any, tokenizer: Any) -> Any:
+    loaded.generation_config = settings
+    return sample_responses(asked, tokenizer, [chat_prompt("why")], n=8, max_new_tokens=12)
+
+
 def test_answers_stop_where_the_models_positions_do(model: Path) -> None:
     loaded, tokenizer = load_model(model)
     loaded.config.max_position_embeddings = 40

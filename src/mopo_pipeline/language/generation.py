@@ -1,6 +1,8 @@
 """Sampling responses: batched, left-padded, deterministic in the seed."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -75,7 +77,7 @@ def sample_responses(
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    with progress_bar() as progress, torch.random.fork_rng(devices=[]):
+    with progress_bar() as progress, torch.random.fork_rng(devices=[]), _unaltered(model):
         starts = list(enumerate(range(0, len(tasks), batch_size)))[share[0] :: share[1]]
         bar = progress.add_task(
             description, total=sum(len(tasks[s:][:batch_size]) for _, s in starts)
@@ -114,6 +116,20 @@ def sample_responses(
     for k, i in enumerate(tasks):
         answers[i].append(known[k])
     return answers
+
+
+@contextmanager
+def _unaltered(model: Any) -> Iterator[None]:
+    """Leave out the model's own generation settings: a repetition penalty samples from another policy."""
+    from transformers import GenerationConfig
+
+    owner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    own = owner.generation_config
+    owner.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        owner.generation_config = own
 
 
 def _room(model: "PreTrainedModel", prompts: list[list[int]], wanted: int) -> int:
