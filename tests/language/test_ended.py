@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from test_lengths import responses
 
+from conftest import kedro
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language import resample
 from mopo_pipeline.language.lengths import typical_longest
@@ -172,3 +173,18 @@ def test_judges_of_the_evaluation_are_tried_before_the_first_fit(
             EvaluateParams.model_validate({"judges": judges}),
         )  # fmt: skip
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_run_that_cuts_its_answers_says_so_before_training_and_leaves_an_error(
+    tmp_path: Path,
+) -> None:
+    short = "reference.context=20,evaluate.sampling.max_new_tokens=4"
+    done = kedro("--to-nodes=train_policy", f"--params={short}", data_root=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "answers of the data cut short: 0.9" in said
+    found = json.loads((tmp_path / "06_models/training_findings.json").read_text())
+    cut = [f for f in found if f["name"] == "training answers cut short"]
+    assert [f["severity"] for f in cut] == ["error"]
+    assert cut[0]["value"] > 0.9

@@ -1,12 +1,16 @@
 """Answers of the reference and of the policy to held-out prompts, with both log-probabilities."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.parameters.evaluate import EvaluateParams, SamplingParams
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 POLICIES = ("reference", "policy")
 
@@ -45,41 +49,17 @@ def sample_completions(
         model ended it, else it was cut), n_tokens, logprob_policy, logprob_reference (nats, summed over
         the completion's tokens; the end token counts where there is one).
     """
-    from mopo_pipeline.language.generation import sample_responses
-    from mopo_pipeline.language.lengths import ENDED, encode_all, typical_longest
+    from mopo_pipeline.language.lengths import ENDED
     from mopo_pipeline.language.loading import load_model
     from mopo_pipeline.language.logprobs import sequence_logprobs
 
     asked = held_out_prompts(responses, params.sampling.prompts, seed)
-    size = params.sampling
-    prompts = asked["prompt"].tolist()
     models = {"reference": load_model(reference_policy), "policy": load_model(policy)}
-    longest = size.max_new_tokens
-    if longest is None:
-        data = encode_all(models["reference"][1], responses)
-        longest = typical_longest(data.response_lengths)
-    parts = []
-    for number, name in enumerate(POLICIES):
-        drawn = sample_responses(
-            *models[name],
-            prompts,
-            n=size.samples,
-            max_new_tokens=longest,
-            temperature=size.temperature,
-            top_p=size.top_p,
-            seed=2 * seed + number,
-            batch_size=size.batch_size,
-            description=f"answers of the {name}",
-        )
-        part = asked.loc[asked.index.repeat(size.samples)].reset_index(drop=True)
-        numbers = np.tile(np.arange(size.samples), len(asked))
-        part["completion_id"] = [
-            f"{name}-{p}-{n:02d}" for p, n in zip(part["prompt_id"], numbers, strict=True)
-        ]
-        answers = [answer for answers in drawn for answer in answers]
-        part["completion"] = [answer.text for answer in answers]
-        part[ENDED] = [answer.ended for answer in answers]
-        parts.append(part.assign(policy=name))
+    longest = params.sampling.max_new_tokens or _longest(models["reference"][1], responses)
+    parts = [
+        _drawn(models[name], name, asked, params.sampling, longest, 2 * seed + number)
+        for number, name in enumerate(POLICIES)
+    ]
     table = pd.concat(parts, ignore_index=True)
     for name in reversed(POLICIES):
         scored = sequence_logprobs(
@@ -98,6 +78,46 @@ def sample_completions(
             "logprob_policy", "logprob_reference",
         ]
     ]  # fmt: skip
+
+
+def _longest(tokenizer: "PreTrainedTokenizerBase", responses: pd.DataFrame) -> int:
+    """Tokens of the longest answer of the data."""
+    from mopo_pipeline.language.lengths import encode_all, typical_longest
+
+    return typical_longest(encode_all(tokenizer, responses).response_lengths)
+
+
+def _drawn(
+    model: tuple["PreTrainedModel", "PreTrainedTokenizerBase"],
+    name: str,
+    asked: pd.DataFrame,
+    size: SamplingParams,
+    longest: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Answers of one model: prompt_id, prompt, completion_id, completion, ended, policy."""
+    from mopo_pipeline.language.generation import sample_responses
+    from mopo_pipeline.language.lengths import ENDED
+
+    drawn = sample_responses(
+        *model,
+        asked["prompt"].tolist(),
+        n=size.samples,
+        max_new_tokens=longest,
+        temperature=size.temperature,
+        top_p=size.top_p,
+        seed=seed,
+        batch_size=size.batch_size,
+        description=f"answers of the {name}",
+    )
+    part = asked.loc[asked.index.repeat(size.samples)].reset_index(drop=True)
+    numbers = np.tile(np.arange(size.samples), len(asked))
+    identity = zip(part["prompt_id"], numbers, strict=True)
+    answers = [answer for answers in drawn for answer in answers]
+    part["completion_id"] = [f"{name}-{p}-{n:02d}" for p, n in identity]
+    part["completion"] = [answer.text for answer in answers]
+    part[ENDED] = [answer.ended for answer in answers]
+    return part.assign(policy=name)
 
 
 def held_out_logprobs(

@@ -13,6 +13,7 @@ from mopo_pipeline.language.processes import from_all, shared_out
 from mopo_pipeline.progress import progress_bar
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -84,12 +85,7 @@ def sample_responses(
         )
         for number, start in starts:
             chunk = tasks[start : start + batch_size]
-            width = max(len(encoded[i]) for i in chunk)
-            ids = torch.full((len(chunk), width), int(tokenizer.pad_token_id), dtype=torch.long)
-            mask = torch.zeros_like(ids)
-            for row, i in enumerate(chunk):
-                ids[row, width - len(encoded[i]) :] = torch.tensor(encoded[i])
-                mask[row, width - len(encoded[i]) :] = 1
+            ids, mask = _left_padded([encoded[i] for i in chunk], int(tokenizer.pad_token_id))
             torch.manual_seed(seed * 1_000_003 + number)
             out = model.generate(
                 input_ids=ids.to(device),
@@ -103,8 +99,8 @@ def sample_responses(
                 eos_token_id=ends,
                 synced_gpus=shared_out(model),
             )
-            drawn = out[:, width:].tolist()
-            own |= {start + k: _answer(chat, ids, ends) for k, ids in enumerate(drawn)}
+            drawn = out[:, ids.shape[1] :].tolist()
+            own |= {start + k: _answer(chat, new, ends) for k, new in enumerate(drawn)}
             progress.advance(bar, len(chunk))
     model.train(was_training)
     known = {
@@ -130,6 +126,19 @@ def _unaltered(model: Any) -> Iterator[None]:
         yield
     finally:
         owner.generation_config = own
+
+
+def _left_padded(prompts: list[list[int]], pad_id: int) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Ids and attention mask of prompts that end together."""
+    import torch
+
+    width = max(map(len, prompts))
+    ids = torch.full((len(prompts), width), pad_id, dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+    lengths = torch.tensor([len(prompt) for prompt in prompts])
+    mask = torch.arange(width) >= width - lengths[:, None]
+    return ids, mask.long()
 
 
 def _room(model: "PreTrainedModel", prompts: list[list[int]], wanted: int) -> int:

@@ -50,17 +50,7 @@ def extract_policy(
     """
     trained = responses.loc[responses["response_id"].isin(row_weights["response_id"])]
     context = check_logprobs(reference_logprobs, trained, reference_policy)
-    rows = row_weights.merge(
-        responses[["response_id", "prompt", "response"]].assign(ended=ended_column(responses)),
-        on="response_id",
-        how="left",
-        validate="one_to_one",
-    ).merge(
-        reference_logprobs[["response_id", "logprob", "truncated"]],
-        on="response_id",
-        how="left",
-        validate="one_to_one",
-    )
+    rows = training_rows(responses, row_weights, reference_logprobs)
     problem = dual_problem(rows, win_rates, comparisons, predictions, plan)
     table = rows[["prompt", "response", ENDED, "weight"]].assign(reference_logprob=rows["logprob"])
     scorer = None
@@ -101,6 +91,18 @@ def extract_policy(
         result.log.assign(truncated_rows=result.truncated),
         [*(finding.as_dict() for finding in early), *result.findings],
     )
+
+
+def training_rows(
+    responses: pd.DataFrame, row_weights: pd.DataFrame, reference_logprobs: pd.DataFrame
+) -> pd.DataFrame:
+    """Weighted rows with their texts, whether they have an end, and log pi_ref."""
+    texts = responses[["response_id", "prompt", "response"]].assign(
+        **{ENDED: ended_column(responses)}
+    )
+    scored = reference_logprobs[["response_id", "logprob", "truncated"]]
+    once: dict[str, Any] = {"on": "response_id", "how": "left", "validate": "one_to_one"}
+    return row_weights.merge(texts, **once).merge(scored, **once)
 
 
 def repetition(params: TrainParams, rows: int, prompts: int) -> list[Finding]:
