@@ -151,7 +151,7 @@ def train_once(name: str, load: Load, steps: int, directory: Path) -> dict[str, 
         "reference_logprob": float("nan"),
     })  # fmt: skip
     fit = FitParams(
-        steps=steps, batch_size=load.rows, learning_rate=1e-4, max_length=2 * load.length, log_every=2,
+        steps=steps, batch_size=load.rows, learning_rate=1e-4, log_every=2,
         save_every=10**6, device="cpu",
     )  # fmt: skip
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -177,7 +177,7 @@ def train_ours(kind: str, case: Case, rows: list[Any], directory: Path) -> tuple
     table = pd.DataFrame(rows, columns=["prompt", "response"])
     quarter = case.steps // 4
     fit = FitParams(
-        steps=case.steps, batch_size=case.batch, max_length=case.max_length, learning_rate=1e-4,
+        steps=case.steps, batch_size=case.batch, learning_rate=1e-4,
         log_every=quarter, save_every=case.steps, device="cpu", weight_decay=0.0,
     )  # fmt: skip
     run = TrainingRun(
@@ -187,6 +187,7 @@ def train_ours(kind: str, case: Case, rows: list[Any], directory: Path) -> tuple
         fit,
         seed=0,
         lora=None if case.model == "scratch" else LoraParams(),
+        context=case.max_length,
     )
     with tempfile.TemporaryDirectory(dir=directory) as work:
         log = train(run, Path(work)).log

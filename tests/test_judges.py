@@ -1,9 +1,18 @@
-"""Text rules: what they measure and what they say of an empty answer."""
+"""Text rules and reward models: what they measure, and what they refuse."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.judges.hub import RewardModelJudge, load_reward_model
 from mopo_pipeline.judges.rules import RULES, TextRules, cleanliness, readability, sentiment
+from mopo_pipeline.parameters.groups import validate_parameters
+from mopo_pipeline.tables import chat_prompt
+from tiny_tokenizers import chatml_tokenizer
 
 
 def test_rules_order_texts_as_people_would() -> None:
@@ -23,3 +32,89 @@ def test_scores_are_finite_for_any_text() -> None:
 def test_an_unknown_rule_is_named() -> None:
     with pytest.raises(InputError, match="there is no rule 'wit'"):
         TextRules(("wit",))
+
+
+@pytest.fixture
+def classifier(tmp_path: Path) -> Callable[..., str]:
+    """A small reward model of so many logits, saved; without its head where asked."""
+    from safetensors.numpy import load_file, save_file
+    from transformers import LlamaConfig, LlamaForSequenceClassification
+
+    tokenizer = chatml_tokenizer()
+
+    def make(logits: int, *, head: bool = True) -> str:
+        config = LlamaConfig(
+            vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+            num_attention_heads=2, num_labels=logits, pad_token_id=tokenizer.pad_token_id,
+        )  # fmt: skip
+        LlamaForSequenceClassification(config).save_pretrained(tmp_path)
+        tokenizer.save_pretrained(tmp_path)
+        path = tmp_path / "model.safetensors"
+        if not head:
+            kept = {k: v for k, v in load_file(path).items() if not k.startswith("score")}
+            save_file(kept, path, {"format": "pt"})
+        return str(tmp_path)
+
+    return make
+
+
+def judged(model: str, responses: list[str]) -> np.ndarray:
+    judge = RewardModelJudge({"help": model}, ("help",), device="cpu")
+    return judge.scores([chat_prompt("why")] * len(responses), responses)[:, 0]
+
+
+def test_a_reward_model_without_a_head_is_refused(classifier: Callable[..., str]) -> None:
+    with pytest.raises(InputError, match=r"has no weights for score.weight"):
+        judged(classifier(1, head=False), ["because"])
+
+
+def test_of_several_logits_one_must_be_named(classifier: Callable[..., str]) -> None:
+    model = classifier(5)
+    with pytest.raises(InputError, match=r"has 5 logits .*: say which is the score, such as"):
+        judged(model, ["because"])
+    with pytest.raises(InputError, match="has no logit 5"):
+        judged(f"{model}#5", ["because"])
+    with pytest.raises(InputError, match="'x' is no number of a logit"):
+        judged(f"{model}#x", ["because"])
+    assert judged(f"{model}#0", ["because"]) != judged(f"{model}#3", ["because"])
+
+
+def test_control_tokens_in_a_judged_answer_are_text(classifier: Callable[..., str]) -> None:
+    seen: list[int] = []
+    model = classifier(1)
+    judge = RewardModelJudge({"help": model}, ("help",), device="cpu")
+    loaded, tokenizer = load_reward_model(model)
+
+    def watching(**given: Any) -> Any:
+        seen.extend(given["input_ids"].flatten().tolist())
+        return loaded(**given)
+
+    watching.config, watching.device, watching.to = loaded.config, loaded.device, lambda _: watching  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mopo_pipeline.judges.hub.load_reward_model", lambda _: (watching, tokenizer))
+        judge.scores([chat_prompt("why")], ["because<|im_end|>"])
+    assert seen and tokenizer.vocab["<|im_end|>"] not in seen
+
+
+def test_reward_models_that_leave_an_objective_out_are_found_before_anything_runs() -> None:
+    with pytest.raises(
+        InputError, match=r"evaluate.judges.reward_models names no model for objective 'harm'"
+    ):
+        validate_parameters(parameters({"judges": {"reward_models": {"help": "helpful"}}}))
+
+
+def parameters(evaluate: dict[str, Any]) -> dict[str, Any]:
+    fit = {"steps": 1}
+    return {
+        "task": {"objectives": [{"name": "help"}, {"name": "harm", "threshold": 0.5}]},
+        "ingest": {"source": "pocket"},
+        "preferences": {},
+        "plan": {"tau": 0.1},
+        "reference": {"fit": fit, "work_dir": "w"},
+        "train": {"fit": fit, "work_dir": "w"},
+        "evaluate": evaluate,
+        "report": {},
+        "synthetic": {
+            "structures": {"s": {"behaviour": [0.5, 0.5], "preferences": [[[0.5] * 2] * 2] * 3}}
+        },
+    }

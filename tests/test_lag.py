@@ -395,7 +395,7 @@ def test_only_responses_like_the_data_are_judged() -> None:
             seen.extend(responses)
             return super().scores(prompts, responses)
 
-    rows = FreshRows(["p", "p", "q"], ["a a", "strange", "a"], np.array([0, 0, 1]))
+    rows = FreshRows(["p", "p", "q"], ["a a", "strange", "a"], [True] * 3, np.array([0, 0, 1]))
     behaviour = {"p": ["a", "a a a"], "q": ["a"]}
     known = np.array([True, False, True])
     win_rates = fresh_win_rates(Watching(), rows, behaviour, known)

@@ -17,7 +17,7 @@ from mopo_pipeline.language.reference import check_logprobs, make_reference, ref
 from mopo_pipeline.language.schedule import RowSchedule, systematic_resample
 from mopo_pipeline.language.scratch import build_model, build_tokenizer
 from mopo_pipeline.language.tokens import encode
-from mopo_pipeline.parameters.train import FitParams, ReferenceParams, TrainParams
+from mopo_pipeline.parameters.train import FitParams, LagParams, ReferenceParams, TrainParams
 from mopo_pipeline.tables import chat_prompt
 
 PROMPTS = [chat_prompt("how do you do"), chat_prompt("why")]
@@ -104,13 +104,24 @@ def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**settings, **changes}))
 
 
-def stopped(model: Path | str, tmp_path: Path, **fit: Any) -> str:
+def stopped(
+    model: Path | str,
+    tmp_path: Path,
+    *,
+    context: int | None = None,
+    fresh: int | None = None,
+    sampled: int | None = None,
+    **fit: Any,
+) -> str:
     """The message a reference and policy of these parameters stop with, nothing trained."""
-    given: dict[str, Any] = {"steps": 1, "batch_size": 2, "max_length": 32, "device": "cpu"}
-    policy = TrainParams(fit=FitParams(**given | fit), work_dir=tmp_path)
-    params = ReferenceParams(model=str(model), fit=FitParams(**given), work_dir=tmp_path)
+    given: dict[str, Any] = {"steps": 1, "batch_size": 2, "device": "cpu"}
+    lag = LagParams(every=1, on_policy=True, max_new_tokens=fresh) if fresh else LagParams()
+    policy = TrainParams(fit=FitParams(**given | fit), lag=lag, work_dir=tmp_path)
+    params = ReferenceParams(
+        model=str(model), fit=FitParams(**given), context=context, work_dir=tmp_path
+    )
     with pytest.raises(InputError) as caught:
-        make_reference(table(), 0, params, policy, ("help", "harm"))
+        make_reference(table(), 0, params, policy, ("help", "harm"), sampled)
     assert not list(tmp_path.glob("reference-*"))
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -122,11 +133,18 @@ def test_what_would_stop_the_policy_is_found_before_the_reference_trains(
     assert "train.fit.batch_size is 3, but there are 2 rows" in stopped(
         model_dir, tmp_path, batch_size=3
     )
-    assert "leaves no room for a response in train.fit.max_length=4 (1 of 2 prompts)" in stopped(
-        model_dir, tmp_path, max_length=4
+    assert "leaves no room for a response in a context of 4 (1 of 2 prompts)" in stopped(
+        model_dir, tmp_path, context=4
     )
-    assert "train.fit.max_length is 64, but the model's context is 32" in stopped(
-        model_dir, tmp_path, max_length=64
+    assert "reference.context is 64, but the model's context is 32" in stopped(
+        model_dir, tmp_path, context=64
+    )
+    assert "train.lag.max_new_tokens is 12, but the longest prompt takes 5 of 16" in stopped(
+        model_dir, tmp_path, context=16, fresh=12
+    )
+    assert (
+        "evaluate.sampling.max_new_tokens is 28, but the longest prompt takes 5 of 32"
+        in stopped(model_dir, tmp_path, sampled=28)
     )
     assert "train.fit.dtype is bfloat16" in stopped(model_dir, tmp_path, dtype="bfloat16")
     assert "train.fit starts 999 processes" in stopped(model_dir, tmp_path, processes=999)
@@ -192,13 +210,13 @@ def test_reference_logprobs_are_kept_until_model_tokenizer_context_or_text_chang
     model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[int] = []
-    original = reference.sequence_logprobs
+    original = reference.row_logprobs
 
-    def counting(*args: Any, **given: Any) -> Any:
-        computed.append(len(args[2]))
-        return original(*args, **given)
+    def counting(model: Any, rows: Any, **given: Any) -> Any:
+        computed.append(len(rows.ids))
+        return original(model, rows, **given)
 
-    monkeypatch.setattr(reference, "sequence_logprobs", counting)
+    monkeypatch.setattr(reference, "row_logprobs", counting)
     first = scored(model_dir, table(), tmp_path)
     pd.testing.assert_frame_equal(scored(model_dir, table(), tmp_path), first)
     assert computed == [2]
@@ -211,8 +229,9 @@ def test_reference_logprobs_are_kept_until_model_tokenizer_context_or_text_chang
     other = Path(shutil.copytree(model_dir, tmp_path / "other"))
     edit(other / "tokenizer_config.json", model_max_length=31)
     scored(other, table(), tmp_path)
-    reference_logprobs(table(), model_dir, 31, tmp_path)
-    assert computed == [2, 2, 2, 2]
+    assert computed == [2, 2, 2]
+    reference_logprobs(table(), model_dir, 8, tmp_path)
+    assert computed == [2, 2, 2, 1], "one of two rows is longer than eight tokens"
 
 
 @pytest.mark.parametrize("changed", ["weights", "tokenizer.json", "chat_template.jinja"])
@@ -221,7 +240,7 @@ def test_logprobs_of_another_model_are_refused(
 ) -> None:
     rows = table()
     found = scored(model_dir, rows, tmp_path)
-    check_logprobs(found, rows, model_dir, 32)
+    assert check_logprobs(found, rows, model_dir) == 32
     other = Path(shutil.copytree(model_dir, tmp_path / "other"))
     if changed == "weights":
         build_model(
@@ -230,21 +249,17 @@ def test_logprobs_of_another_model_are_refused(
     else:
         (other / changed).write_text((other / changed).read_text() + " ")
     with pytest.raises(InputError, match="reference_logprobs were computed with model"):
-        check_logprobs(found, rows, other, 32)
+        check_logprobs(found, rows, other)
 
 
-def test_logprobs_of_other_data_or_another_context_are_refused(
-    model_dir: Path, tmp_path: Path
-) -> None:
+def test_logprobs_of_other_data_are_refused(model_dir: Path, tmp_path: Path) -> None:
     rows = table()
     found = scored(model_dir, rows, tmp_path)
     edited = rows.assign(response=["very well", "because"])
     with pytest.raises(
         InputError, match=r"of other texts than the data for 1 of 2 responses.*'r0'"
     ):
-        check_logprobs(found, edited, model_dir, 32)
-    with pytest.raises(InputError, match=r"cut to 32 tokens, but train.fit.max_length is 16"):
-        check_logprobs(found, rows, model_dir, 16)
+        check_logprobs(found, edited, model_dir)
     unknown = rows.assign(response_id=["r0", "new"])
     with pytest.raises(InputError, match="first 'new'"):
-        check_logprobs(found, unknown, model_dir, 32)
+        check_logprobs(found, unknown, model_dir)

@@ -18,7 +18,7 @@ from mopo_pipeline.tables import chat_prompt
 
 WORDS = ["red", "green", "blue", "small", "large", "round", "flat", "old", "new", "warm"]
 FIT: dict[str, Any] = {
-    "steps": 8, "batch_size": 8, "learning_rate": 0.01, "max_length": 32, "log_every": 1,
+    "steps": 8, "batch_size": 8, "learning_rate": 0.01, "log_every": 1,
     "save_every": 2, "device": "cpu",
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ from kedro_datasets._typing import JSONPreview
 
 from mopo_pipeline.datasets.files import write_atomically
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.checkpoints import apply_umask
 
 
 class ModelDirectoryDataset(AbstractVersionedDataset[Path, Path]):
@@ -44,6 +45,7 @@ class ModelDirectoryDataset(AbstractVersionedDataset[Path, Path]):
         staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
             shutil.move(str(data), staging / "new")
+            apply_umask(staging / "new")
             _put_in_place(staging / "new", target, staging / "old")
         finally:
             shutil.rmtree(staging, ignore_errors=True)

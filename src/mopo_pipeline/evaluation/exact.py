@@ -102,7 +102,6 @@ def answer_mass(
         *load_model(directory),
         prompts,
         texts,
-        max_length=params.max_length,
         batch_tokens=params.batch_tokens,
         description=f"every answer, {name}",
     )

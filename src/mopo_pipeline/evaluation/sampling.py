@@ -1,12 +1,16 @@
 """Answers of the reference and of the policy to held-out prompts, with both log-probabilities."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.parameters.evaluate import EvaluateParams, SamplingParams
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 POLICIES = ("reference", "policy")
 
@@ -41,43 +45,28 @@ def sample_completions(
     """Draw completions from both models and score each under both.
 
     Returns:
-        prompt_id, completion_id, policy (reference or policy), prompt, completion, n_tokens,
-        logprob_policy, logprob_reference (nats, summed over the completion's tokens).
+        prompt_id, completion_id, policy (reference or policy), prompt, completion, ended (whether the
+        model ended it, else it was cut), n_tokens, logprob_policy, logprob_reference (nats, summed over
+        the completion's tokens; the end token counts where there is one).
     """
-    from mopo_pipeline.language.generation import sample_responses
+    from mopo_pipeline.language.lengths import ENDED
     from mopo_pipeline.language.loading import load_model
     from mopo_pipeline.language.logprobs import sequence_logprobs
 
     asked = held_out_prompts(responses, params.sampling.prompts, seed)
-    size = params.sampling
-    prompts = asked["prompt"].tolist()
     models = {"reference": load_model(reference_policy), "policy": load_model(policy)}
-    parts = []
-    for number, name in enumerate(POLICIES):
-        drawn = sample_responses(
-            *models[name],
-            prompts,
-            n=size.samples,
-            max_new_tokens=size.max_new_tokens,
-            temperature=size.temperature,
-            top_p=size.top_p,
-            seed=2 * seed + number,
-            batch_size=size.batch_size,
-            description=f"answers of the {name}",
-        )
-        part = asked.loc[asked.index.repeat(size.samples)].reset_index(drop=True)
-        numbers = np.tile(np.arange(size.samples), len(asked))
-        part["completion_id"] = [
-            f"{name}-{p}-{n:02d}" for p, n in zip(part["prompt_id"], numbers, strict=True)
-        ]
-        parts.append(part.assign(policy=name, completion=[t for texts in drawn for t in texts]))
+    longest = params.sampling.max_new_tokens or _longest(models["reference"][1], responses)
+    parts = [
+        _drawn(models[name], name, asked, params.sampling, longest, 2 * seed + number)
+        for number, name in enumerate(POLICIES)
+    ]
     table = pd.concat(parts, ignore_index=True)
     for name in reversed(POLICIES):
         scored = sequence_logprobs(
             *models[name],
             table["prompt"].tolist(),
             table["completion"].tolist(),
-            max_length=params.max_length,
+            ended=table[ENDED].tolist(),
             batch_tokens=params.batch_tokens,
             description=f"log-probabilities, {name}",
         )
@@ -85,10 +74,50 @@ def sample_completions(
         table[f"logprob_{name}"] = scored.logprob
     return table[
         [
-            "prompt_id", "completion_id", "policy", "prompt", "completion", "n_tokens",
+            "prompt_id", "completion_id", "policy", "prompt", "completion", ENDED, "n_tokens",
             "logprob_policy", "logprob_reference",
         ]
     ]  # fmt: skip
+
+
+def _longest(tokenizer: "PreTrainedTokenizerBase", responses: pd.DataFrame) -> int:
+    """Tokens of the longest answer of the data."""
+    from mopo_pipeline.language.lengths import encode_all, typical_longest
+
+    return typical_longest(encode_all(tokenizer, responses).response_lengths)
+
+
+def _drawn(
+    model: tuple["PreTrainedModel", "PreTrainedTokenizerBase"],
+    name: str,
+    asked: pd.DataFrame,
+    size: SamplingParams,
+    longest: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Answers of one model: prompt_id, prompt, completion_id, completion, ended, policy."""
+    from mopo_pipeline.language.generation import sample_responses
+    from mopo_pipeline.language.lengths import ENDED
+
+    drawn = sample_responses(
+        *model,
+        asked["prompt"].tolist(),
+        n=size.samples,
+        max_new_tokens=longest,
+        temperature=size.temperature,
+        top_p=size.top_p,
+        seed=seed,
+        batch_size=size.batch_size,
+        description=f"answers of the {name}",
+    )
+    part = asked.loc[asked.index.repeat(size.samples)].reset_index(drop=True)
+    numbers = np.tile(np.arange(size.samples), len(asked))
+    identity = zip(part["prompt_id"], numbers, strict=True)
+    answers = [answer for answers in drawn for answer in answers]
+    part["completion_id"] = [f"{name}-{p}-{n:02d}" for p, n in identity]
+    part["completion"] = [answer.text for answer in answers]
+    part[ENDED] = [answer.ended for answer in answers]
+    return part.assign(policy=name)
 
 
 def held_out_logprobs(
@@ -99,12 +128,15 @@ def held_out_logprobs(
 ) -> pd.DataFrame:
     """Log pi of the data's own test responses under policy and reference, for re-weighting them.
 
+    Both are of the same tokens: the context is the one the reference was scored in.
+
     Returns:
         prompt_id, response_id, logprob_policy, logprob_reference, truncated.
 
     Raises:
         InputError: ``reference_logprobs`` misses a test response.
     """
+    from mopo_pipeline.language.lengths import ended_column
     from mopo_pipeline.language.loading import load_model
     from mopo_pipeline.language.logprobs import sequence_logprobs
 
@@ -120,7 +152,8 @@ def held_out_logprobs(
         *load_model(policy),
         test["prompt"].tolist(),
         test["response"].tolist(),
-        max_length=params.max_length,
+        max_length=int(known["context"].iloc[0]),
+        ended=ended_column(test),
         batch_tokens=params.batch_tokens,
         description="log-probabilities of held-out responses",
     )

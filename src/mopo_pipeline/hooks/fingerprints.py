@@ -18,9 +18,11 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks.guard import one_line
 from mopo_pipeline.parameters.groups import GROUPS, validate_parameters
 
-ORDER_ONLY = {("train_reference", "training_plan"), ("train_reference", "params:train")}
+ORDER_ONLY = {
+    ("train_reference", name) for name in ("training_plan", "params:train", "params:evaluate")
+}
 """Inputs without effect on the result: the reference is trained after the plan, not from it, and once
-the policy's parameters are known to be usable."""
+the policy's and the evaluation's parameters are known to be usable."""
 
 READS_THRESHOLDS = "plan_training"
 """The node at which thresholds enter; nodes before it depend on objective names and seed alone."""

@@ -2,7 +2,7 @@
 
 The table holds the six reward models of the RiC evaluation protocol (Yang et al., 2024; used by MOD
 and by the MOPO paper), with the way each wants its input. Any other sequence-classification model
-is judged on (prompt, response) pairs by its only logit.
+is judged on (prompt, response) pairs by its only logit, or by the one named: ``org/model#1``.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.judges.base import Link
+from mopo_pipeline.language.intact import load_intact
 from mopo_pipeline.progress import show_hub_progress, track
 from mopo_pipeline.tables import chat_messages
 
@@ -48,19 +49,21 @@ class RewardModel:
     Attributes:
         model: hub id or directory.
         arrange: (prompt, response, bos token) to the text and its pair.
-        logit: index of the logit that is the score.
+        logit: index of the logit that is the score; None is the only one.
+        special: whether control tokens in the arranged text are the model's own.
     """
 
     model: str
     arrange: Callable[[str, str, str], Texts] = _pair
-    logit: int = 0
+    logit: int | None = None
+    special: bool = False
 
 
 REWARD_MODELS = {
     "harmless": RewardModel("Ray2333/gpt2-large-harmless-reward_model"),
     "helpful": RewardModel("Ray2333/gpt2-large-helpful-reward_model"),
     "humor": RewardModel("mohameddhiab/humor-no-humor", _response_only, 1),
-    "summary": RewardModel("Tristan/gpt2_reward_summarization", _one_text),
+    "summary": RewardModel("Tristan/gpt2_reward_summarization", _one_text, special=True),
     "deberta": RewardModel("OpenAssistant/reward-model-deberta-v3-large-v2"),
     "faithful": RewardModel("CogComp/bart-faithful-summary-detector", _response_first, 1),
 }
@@ -94,7 +97,7 @@ class RewardModelJudge:
             )
         self.objectives = objectives
         self.link = link
-        self._models = [REWARD_MODELS.get(models[o], RewardModel(models[o])) for o in objectives]
+        self._models = [named_model(models[o]) for o in objectives]
         self._max_length, self._batch_size, self._device = max_length, batch_size, device
 
     def scores(self, prompts: list[str], responses: list[str]) -> Array:
@@ -106,10 +109,7 @@ class RewardModelJudge:
         import torch
 
         model, tokenizer = load_reward_model(spec.model)
-        if not 0 <= spec.logit < model.config.num_labels:
-            raise InputError(
-                f"{spec.model} has {model.config.num_labels} logits, not {spec.logit + 1}"
-            )
+        logit = chosen_logit(spec, int(model.config.num_labels), model.config.id2label)
         cuda = self._device == "auto" and torch.cuda.is_available()
         model = model.to("cuda" if cuda else "cpu")
         bos = tokenizer.bos_token or ""
@@ -126,27 +126,66 @@ class RewardModelJudge:
                     [texts[i][1] for i in batch] if paired else None,
                     truncation=True,
                     max_length=limit,
+                    split_special_tokens=not spec.special,
                     padding=True,
                     return_tensors="pt",
                 ).to(model.device)
                 logits = model(**encoded).logits.float().cpu().numpy()
-                values[batch] = logits[:, spec.logit]
+                values[batch] = logits[:, logit]
         return values
+
+
+def named_model(name: str) -> RewardModel:
+    """A model by short name, hub id or directory, its logit after ``#``.
+
+    Raises:
+        InputError: what follows ``#`` is no number.
+
+    >>> named_model("org/model#1").logit
+    1
+    """
+    known = REWARD_MODELS.get(name)
+    if known is not None:
+        return known
+    model, mark, logit = name.partition("#")
+    if mark and not logit.isdigit():
+        raise InputError(
+            f"reward model {name!r}: {logit!r} is no number of a logit; write org/model#1"
+        )
+    return RewardModel(model, logit=int(logit) if mark else None)
+
+
+def chosen_logit(spec: RewardModel, count: int, labels: dict[int, str]) -> int:
+    """Index of the logit that is the score.
+
+    Raises:
+        InputError: a model of several logits without one named, or no such logit.
+    """
+    named = ", ".join(f"{i} {labels.get(i, '')}".strip() for i in range(count))
+    if spec.logit is None and count != 1:
+        raise InputError(
+            f"{spec.model} has {count} logits ({named}): say which is the score, such as {spec.model}#0"
+        )
+    logit = spec.logit or 0
+    if logit >= count:
+        raise InputError(f"{spec.model} has no logit {logit}; it has {named}")
+    return logit
 
 
 def load_reward_model(spec: str) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """Load a sequence-classification model: safetensors weights only, no remote code.
 
     Raises:
-        InputError: no such model, or none with safetensors weights.
+        InputError: no such model, or none with safetensors weights for every part of it, its head above
+            all.
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     show_hub_progress(not Path(spec).is_dir())
     options: dict[str, Any] = {"trust_remote_code": False}
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            spec, use_safetensors=True, **options
+        model = load_intact(
+            AutoModelForSequenceClassification, spec, spec, use_safetensors=True, **options
         )
         tokenizer = AutoTokenizer.from_pretrained(spec, **options)
     except (OSError, ValueError, KeyError) as error:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -17,8 +18,17 @@ class WriteError(MopoError, OSError):
     """A file could not be written, most often because the disk is full."""
 
 
+def apply_umask(directory: Path) -> None:
+    """Give a directory the permissions the user's umask says; libraries write theirs for the owner alone."""
+    mask = os.umask(0)
+    os.umask(mask)
+    for path in (directory, *directory.rglob("*")):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
+
+
 def seal(directory: Path) -> None:
-    """Write the manifest of a directory that is complete."""
+    """Write the manifest of a directory that is complete, readable for whom the user lets read."""
+    apply_umask(directory)
     sizes = {
         str(p.relative_to(directory)): p.stat().st_size
         for p in sorted(directory.rglob("*"))

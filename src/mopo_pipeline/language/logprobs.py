@@ -1,5 +1,6 @@
 """log pi(y | x): summed over the response's tokens, in length-sorted batches."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -33,7 +34,8 @@ def sequence_logprobs(
     prompts: list[str],
     responses: list[str],
     *,
-    max_length: int,
+    max_length: int | None = None,
+    ended: Sequence[bool] | None = None,
     batch_tokens: int = 8192,
     description: str = "log-probabilities",
 ) -> SequenceLogprobs:
@@ -44,11 +46,12 @@ def sequence_logprobs(
         tokenizer: its tokenizer.
         prompts: stored prompts, one per response.
         responses: texts.
-        max_length: context in tokens; longer responses are cut and flagged.
+        max_length: context in tokens; longer responses are cut and flagged; None cuts nothing.
+        ended: per response whether it was ended, and so scored with its end token; None says all were.
         batch_tokens: padded tokens per batch.
         description: what the progress bar says.
     """
-    rows = encode(tokenizer, prompts, responses, max_length)
+    rows = encode(tokenizer, prompts, responses, max_length, ended)
     return SequenceLogprobs(
         row_logprobs(model, rows, batch_tokens=batch_tokens, description=description),
         rows.response_lengths,

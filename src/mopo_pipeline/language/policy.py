@@ -1,16 +1,17 @@
 """From the plan to the policy: rows, weights and thresholds handed to the trainer, the result exported."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mopo_pipeline.language.export import export_policy, fingerprint
 from mopo_pipeline.language.lag import DualProblem
+from mopo_pipeline.language.lengths import ENDED, cut_finding, ended_column, tell
 from mopo_pipeline.language.loading import model_digest
-from mopo_pipeline.language.reference import check_logprobs
+from mopo_pipeline.language.reference import CUT_BY_CONTEXT, check_logprobs
 from mopo_pipeline.language.resample import try_judge
 from mopo_pipeline.language.run import TrainingRun, train
 from mopo_pipeline.mopo import Comparisons, Finding
@@ -18,7 +19,7 @@ from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.train import TrainParams
 from mopo_pipeline.tables import comparison_weights
 
-log = logging.getLogger(__name__)
+CUT_WHEN_DRAWN = "they end nowhere: raise ingest.sampled.max_new_tokens, or drop them"
 
 MAX_REPEATS = 8.0
 """Draws of a row between two refreshes. A guess between what was measured: 2.5 was harmless on the pocket task, 22 was not."""
@@ -48,32 +49,20 @@ def extract_policy(
             responses that cannot judge.
         TrainingStoppedError: training could not usefully go on; checkpoints are kept.
     """
-    check_logprobs(
-        reference_logprobs,
-        responses.loc[responses["response_id"].isin(row_weights["response_id"])],
-        reference_policy,
-        params.fit.max_length,
-    )
-    rows = row_weights.merge(
-        responses[["response_id", "prompt", "response"]],
-        on="response_id",
-        how="left",
-        validate="one_to_one",
-    ).merge(
-        reference_logprobs[["response_id", "logprob"]],
-        on="response_id",
-        how="left",
-        validate="one_to_one",
-    )
+    trained = responses.loc[responses["response_id"].isin(row_weights["response_id"])]
+    context = check_logprobs(reference_logprobs, trained, reference_policy)
+    rows = training_rows(responses, row_weights, reference_logprobs)
     problem = dual_problem(rows, win_rates, comparisons, predictions, plan)
-    table = rows[["prompt", "response", "weight"]].assign(reference_logprob=rows["logprob"])
+    table = rows[["prompt", "response", ENDED, "weight"]].assign(reference_logprob=rows["logprob"])
     scorer = None
     if params.lag.on_policy:
         scorer = preference_model if params.lag.judge == "preference_model" else None
         try_judge(params.lag, problem.objectives, scorer, table)
-    early = repetition(params, len(table), table["prompt"].nunique())
-    for finding in early:
-        log.warning("%s", finding)
+    early = [
+        *repetition(params, len(table), table["prompt"].nunique()),
+        *cut_rows(rows["truncated"].to_numpy(dtype=bool), rows[ENDED].to_numpy(dtype=bool)),
+    ]
+    tell(early)
     unseen = (responses["split"] == "validation") & params.lag.on_policy
     run = TrainingRun(
         "policy",
@@ -86,6 +75,7 @@ def extract_policy(
         problem,
         scorer,
         responses.loc[unseen, ["prompt", "response"]],
+        context,
     )
     result = train(run, params.work_dir)
     facts = {
@@ -102,6 +92,18 @@ def extract_policy(
         result.log.assign(truncated_rows=result.truncated),
         [*(finding.as_dict() for finding in early), *result.findings],
     )
+
+
+def training_rows(
+    responses: pd.DataFrame, row_weights: pd.DataFrame, reference_logprobs: pd.DataFrame
+) -> pd.DataFrame:
+    """Weighted rows with their texts, whether they have an end, and log pi_ref."""
+    texts = responses[["response_id", "prompt", "response"]].assign(
+        **{ENDED: ended_column(responses)}
+    )
+    scored = reference_logprobs[["response_id", "logprob", "truncated"]]
+    once: dict[str, Any] = {"on": "response_id", "how": "left", "validate": "one_to_one"}
+    return row_weights.merge(texts, **once).merge(scored, **once)
 
 
 def repetition(params: TrainParams, rows: int, prompts: int) -> list[Finding]:
@@ -128,6 +130,18 @@ def repetition(params: TrainParams, rows: int, prompts: int) -> list[Finding]:
         remedy = "raise train.lag.rows or lower train.lag.every"
     times = drawn / available
     return [Finding("rows repeat", times, MAX_REPEATS, remedy)] if times > MAX_REPEATS else []
+
+
+def cut_rows(truncated: NDArray[np.bool_], ended: NDArray[np.bool_]) -> list[Finding]:
+    """What to say of training rows without an end.
+
+    Args:
+        truncated: (n,) rows longer than the context.
+        ended: (n,) rows whose writer ended them.
+    """
+    by_context = truncated.sum() >= (~ended).sum()
+    remedy = CUT_BY_CONTEXT if by_context else CUT_WHEN_DRAWN
+    return cut_finding(truncated | ~ended, "training answers", remedy)
 
 
 def dual_problem(

@@ -13,6 +13,7 @@ from mopo_pipeline.judges.base import Judge, score
 from mopo_pipeline.judges.named import judge_named
 from mopo_pipeline.language.fresh import FreshRows, draw_fresh_rows, fresh_win_rates
 from mopo_pipeline.language.lag import DualProblem, LagState, TrainingStoppedError, period_rows
+from mopo_pipeline.language.lengths import cut_finding, tell, typical_longest
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.processes import from_first, rank_and_world, shared_out
 from mopo_pipeline.language.tokens import EncodedRows, encode
@@ -32,6 +33,8 @@ from mopo_pipeline.parameters.train import LagParams
 log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
+
+CUT_FRESH = "the policy did not end them: raise train.lag.max_new_tokens and reference.context"
 
 
 def fresh_judge(
@@ -87,11 +90,10 @@ class Resampler:
         problem: thresholds to hold.
         lag: parameters.
         spec: of the run: model, lora, seed, scorer.
-        table: training rows: prompt, response, reference_logprob.
+        table: training rows: prompt, response.
         data: their tokens.
         held_out: prompt and response of prompts nothing is trained on; may be empty.
         tokenizer: of the model.
-        max_length: context in tokens.
     """
 
     def __init__(
@@ -104,11 +106,10 @@ class Resampler:
         data: EncodedRows,
         held_out: pd.DataFrame,
         tokenizer: Any,
-        max_length: int,
     ) -> None:
         self.trainer, self.problem, self.lag, self.spec = trainer, problem, lag, spec
-        self.data, self.tokenizer, self.max_length = data, tokenizer, max_length
-        self.reference_logprob = table["reference_logprob"].to_numpy(dtype=np.float64)
+        self.data, self.tokenizer, self.context = data, tokenizer, spec["context"]
+        self.longest = lag.max_new_tokens or typical_longest(data.response_lengths)
         self.behaviour, self.held_out = (
             rows.groupby("prompt", sort=False)["response"].apply(list).to_dict()
             for rows in (table, held_out)
@@ -133,7 +134,10 @@ class Resampler:
         )
         solved = solve_fresh(state, self.problem, drawn.win_rates, drawn.fresh.groups, margins, lag)
         state = from_first(replace(solved, support=float(drawn.known.mean())))
-        trainer.fresh = {"prompts": drawn.fresh.prompts, "responses": drawn.fresh.responses}
+        fresh = drawn.fresh
+        trainer.fresh = {
+            "prompts": fresh.prompts, "responses": fresh.responses, "ended": fresh.ended,
+        }  # fmt: skip
         trainer.take_rows(drawn.rows, state)
         logprob = trainer.logprobs_now()
         trainer.lag_state = replace(
@@ -159,13 +163,15 @@ class Resampler:
                 list(behaviour),
                 n_prompts=n_prompts,
                 n_responses=lag.fresh_responses,
-                max_new_tokens=lag.max_new_tokens,
+                max_new_tokens=self.longest,
                 top_p=lag.top_p,
                 seed=self.spec["seed"] * 1009 + count,
                 share=share,
             )
         )
-        rows = encode(self.tokenizer, fresh.prompts, fresh.responses, self.max_length)
+        rows = encode(self.tokenizer, fresh.prompts, fresh.responses, self.context, fresh.ended)
+        cut = rows.truncated | ~np.array(fresh.ended, dtype=bool)
+        tell(cut_finding(cut, "fresh responses", CUT_FRESH))
         known = self.like_the_data(rows)
         win_rates = fresh_win_rates(self.judge, fresh, behaviour, known, rank_and_world())
         return Drawn(fresh, rows, known, win_rates)
@@ -176,7 +182,7 @@ class Resampler:
         The rest is unlike anything the win rates were learned from. It counts as losing every
         comparison, the least a win rate can be, so that a policy cannot gain by leaving the data.
         """
-        own, model = self.reference_logprob, self._model()
+        own, model = self.trainer.first_logprob, self._model()
         if self.lag.support_quantile is None or not np.isfinite(own).all():
             return np.ones(len(rows.ids), dtype=bool)
         description = "fresh responses under the first reference"
@@ -187,7 +193,8 @@ class Resampler:
             if self._first is None:
                 first, _ = load_model(self.spec["model"], device="cpu")
                 self._first = first.to(self.trainer.args.device)
-            logprob = self.trainer.score(self._first, rows, description)
+            with self.trainer.accelerator.autocast():
+                logprob = self.trainer.score(self._first, rows, description)
         known: NDArray[np.bool_] = logprob >= np.quantile(own, self.lag.support_quantile)
         return known
 
@@ -205,7 +212,7 @@ class Resampler:
             return nothing
         labelled = self.data.subset(np.flatnonzero(chosen))
         logprob = self.trainer.score(self._model(), labelled, "labelled responses under the policy")
-        ratio = np.minimum(np.exp(logprob - self.reference_logprob[chosen]), lag.max_ratio)
+        ratio = np.minimum(np.exp(logprob - self.trainer.first_logprob[chosen]), lag.max_ratio)
         found = judge_error(part.comparisons, ratio, part.groups, problem.level)
         return JudgeError(found.bias[1:], found.noise[1:])
 

@@ -12,13 +12,14 @@ import pandas as pd
 from mopo_pipeline.language.checkpoints import damage
 from mopo_pipeline.language.lag import DualProblem
 from mopo_pipeline.language.launch import check_fit, run_processes
-from mopo_pipeline.language.loading import model_digest
+from mopo_pipeline.language.loading import load_tokenizer, model_digest
 from mopo_pipeline.language.problem_files import problem_digest, write_problem
+from mopo_pipeline.language.tokens import prompt_ids
 from mopo_pipeline.parameters.train import FitParams, LagParams, LoraParams
 
 log = logging.getLogger(__name__)
 
-METHOD_VERSION = 3
+METHOD_VERSION = 4
 """Raised when the same inputs would train another model."""
 
 
@@ -29,12 +30,14 @@ class TrainingRun:
     Attributes:
         name: what the progress bar and the directory say.
         model: directory of the initial model.
-        rows: prompt, response, weight, reference_logprob (NaN where unknown), one row per response.
+        rows: prompt, response, weight, reference_logprob (NaN where unknown), one row per response; ended where some
+            answers were not ended by who wrote them.
         fit, lag, lora: parameters.
         seed: of initial adapters, row order and dropout.
         problem: thresholds to hold; None trains on the given weights alone.
         scorer: preference-model directory, for fresh responses.
         held_out: prompt and response of prompts that aren't trained on, for fresh responses.
+        context: tokens of prompt and response; longer responses are cut; None cuts nothing.
     """
 
     name: str
@@ -49,6 +52,7 @@ class TrainingRun:
     held_out: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=["prompt", "response"])
     )
+    context: int | None = None
 
     @property
     def where(self) -> str:
@@ -89,7 +93,10 @@ def train(run: TrainingRun, work_dir: Path) -> TrainingResult:
 
 
 def prepare(run: TrainingRun, work_dir: Path) -> Path:
-    """Write a run's inputs; the directory's name ends in their fingerprint."""
+    """Write a run's inputs; the directory's name ends in their fingerprint.
+
+    A prompt's tokens are part of it: a chat template may print the date.
+    """
     spec = {
         "name": run.name,
         "model": str(Path(run.model).resolve()),
@@ -97,10 +104,13 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
         "lag": run.lag.model_dump(mode="json"),
         "lora": None if run.lora is None else run.lora.model_dump(mode="json"),
         "seed": run.seed,
+        "context": run.context,
         "scorer": None if run.scorer is None else str(Path(run.scorer).resolve()),
     }
     digest = hashlib.sha256(json.dumps([METHOD_VERSION, _deciding(spec)], sort_keys=True).encode())
     digest.update(model_digest(Path(run.model)).encode())
+    tokenizer = load_tokenizer(run.model)
+    digest.update(repr(prompt_ids(tokenizer, run.rows["prompt"].head(1).tolist())).encode())
     digest.update(pd.util.hash_pandas_object(run.rows, index=False).to_numpy().tobytes())
     digest.update(pd.util.hash_pandas_object(run.held_out, index=False).to_numpy().tobytes())
     if run.problem is not None:

@@ -1,14 +1,17 @@
 """Prompts and responses as token ids, the prompt masked, truncation counted."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.tables import chat_messages, prompt_text
+from mopo_pipeline.language.chat import Chat
+from mopo_pipeline.tables import prompt_text
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +23,7 @@ class EncodedRows:
     """Token ids of every row.
 
     Attributes:
-        ids: per row prompt and response token ids, the response closed by the end token.
+        ids: per row prompt and response token ids, the response closed by the end token where it was ended.
         prompt_lengths: (n,) tokens of the prompt, never scored.
         truncated: (n,) whether the response was cut to fit.
         pad_id: token that fills a batch.
@@ -52,6 +55,19 @@ class EncodedRows:
             [first.setdefault((p, *ids), i) for i, (p, ids) in enumerate(keys)], dtype=np.int64
         )
 
+    def cut(self, context: int) -> "EncodedRows":
+        """The same rows in a context of so many tokens."""
+        return replace(
+            self,
+            ids=[ids[:context] for ids in self.ids],
+            truncated=self.truncated | (self.lengths > context),
+        )
+
+    def fingerprints(self) -> list[str]:
+        """A hash of each row's tokens, prompt and response apart."""
+        pairs = zip(self.prompt_lengths.tolist(), self.ids, strict=True)
+        return [hashlib.sha256(repr((head, ids)).encode()).hexdigest()[:24] for head, ids in pairs]
+
     def subset(self, rows: NDArray[np.int64]) -> "EncodedRows":
         """Some of the rows, in the order given."""
         return replace(
@@ -78,43 +94,58 @@ class EncodedRows:
         return {"input_ids": ids, "attention_mask": mask, "scored": scored}
 
 
-def prompt_ids(tokenizer: "PreTrainedTokenizerBase", prompt: str) -> list[int]:
-    """Token ids of a stored prompt up to where the answer begins."""
-    text: Any = tokenizer.apply_chat_template(
-        chat_messages(prompt), add_generation_prompt=True, tokenize=False
-    )
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+def prompt_ids(tokenizer: "PreTrainedTokenizerBase", prompts: list[str]) -> list[list[int]]:
+    """Token ids of stored prompts up to where the answers begin."""
+    chat = Chat(tokenizer)
+    return [chat.prompt(prompt)[0] for prompt in prompts]
 
 
 def encode(
-    tokenizer: "PreTrainedTokenizerBase", prompts: list[str], responses: list[str], max_length: int
+    tokenizer: "PreTrainedTokenizerBase",
+    prompts: list[str],
+    responses: list[str],
+    max_length: int | None,
+    ended: Sequence[bool] | None = None,
 ) -> EncodedRows:
     """Tokenise rows, cutting responses that do not fit into ``max_length`` tokens.
 
+    A response that was cut, here or where it was generated, has no end token: nobody ended it. An
+    empty one is its end token.
+
+    Args:
+        tokenizer: with a chat template.
+        prompts: stored prompts, one per response.
+        responses: texts.
+        max_length: context in tokens; None cuts nothing.
+        ended: per response whether it was ended by who wrote it; None says all were.
+
     Raises:
-        InputError: a prompt that alone fills the context, with its row and length.
+        InputError: a prompt that alone fills the context, with its row and length; a control token
+            that cannot be written as text.
     """
-    cache: dict[str, tuple[int, list[int]]] = {}
-    ids, lengths, truncated, numbers = [], [], [], []
-    answers = tokenizer(responses, add_special_tokens=False)["input_ids"] if responses else []
-    for row, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
-        if prompt not in cache:
-            cache[prompt] = len(cache), prompt_ids(tokenizer, prompt)
-        number, head = cache[prompt]
-        if len(head) >= max_length:
-            raise InputError(
-                f"row {row}: the prompt {prompt_text(prompt)[:40]!r}... takes {len(head)} tokens and leaves no room "
-                f"in a context of {max_length}; raise max_length or drop the prompt"
-            )
-        whole = [*head, *answer, tokenizer.eos_token_id]
-        ids.append(whole[:max_length])
-        truncated.append(len(whole) > max_length)
-        lengths.append(len(head))
-        numbers.append(number)
-    return EncodedRows(
+    chat = Chat(tokenizer)
+    known: dict[str, tuple[int, list[int], str]] = {}
+    for row, prompt in enumerate(prompts):
+        if prompt not in known:
+            head, text = chat.prompt(prompt)
+            if max_length is not None and len(head) >= max_length:
+                raise InputError(
+                    f"row {row}: the prompt {prompt_text(prompt)[:40]!r}... takes {len(head)} tokens and leaves no room "
+                    f"in a context of {max_length}; raise reference.context or drop the prompt"
+                )
+            known[prompt] = len(known), head, text
+    answers = chat.answers([known[prompt][2] for prompt in prompts], responses)
+    ids = []
+    for prompt, answer, closed in zip(
+        prompts, answers, [True] * len(prompts) if ended is None else ended, strict=True
+    ):
+        close = [chat.end_id] if closed or not answer else []
+        ids.append([*known[prompt][1], *answer, *close])
+    rows = EncodedRows(
         ids,
-        np.array(lengths, dtype=np.int64),
-        np.array(truncated, dtype=bool),
+        np.array([len(known[prompt][1]) for prompt in prompts], dtype=np.int64),
+        np.zeros(len(ids), dtype=bool),
         int(tokenizer.pad_token_id),
-        np.array(numbers, dtype=np.int64),
+        np.array([known[prompt][0] for prompt in prompts], dtype=np.int64),
     )
+    return rows if max_length is None else rows.cut(max_length)

@@ -5,6 +5,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from mopo_pipeline.language.tokens import EncodedRows
 from mopo_pipeline.mopo import effective_share
 
 STATE_FILE, FRESH_FILE = "mopo_state.safetensors", "fresh_rows.json"
+FIRST = "first_logprob"
 NEGLIGIBLE = 1e-6
 """A row's weight beside the batch's largest, below which single precision would not see it."""
 
@@ -54,6 +56,10 @@ class WeightedTrainer(Trainer):
     alike; with ``loss`` rows are drawn uniformly and the weight multiplies. Both have the same
     expected gradient; the loss is divided by the mean response length, so that its size does not
     depend on the task.
+
+    Attributes:
+        first_logprob: (N,) log pi of the data's rows under the model before its first step, in the
+            precision it is trained in.
     """
 
     loss_is_scaled_for_ga = False
@@ -79,6 +85,7 @@ class WeightedTrainer(Trainer):
             processing_class=tokenizer,
         )
         self.rows, self.lag_state, self.schedule = rows, state, schedule
+        self.first_logprob = state.initial_logprob
         self.sharing = sharing_allowed(model, rows)
         self.weighting, self.objectives = weighting, objectives
         self.fresh: dict[str, Any] | None = None
@@ -223,7 +230,8 @@ class WeightedTrainer(Trainer):
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)
         if self.args.should_save:
-            save_file(self.lag_state.arrays(), str(Path(output_dir) / STATE_FILE))
+            arrays = self.lag_state.arrays() | {FIRST: self.first_logprob}
+            save_file(arrays, str(Path(output_dir) / STATE_FILE))
             if self.fresh is not None:
                 (Path(output_dir) / FRESH_FILE).write_text(json.dumps(self.fresh))
 
@@ -231,7 +239,9 @@ class WeightedTrainer(Trainer):
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is None:
             return
-        state = LagState.from_arrays(load_file(str(Path(checkpoint) / STATE_FILE)))
+        arrays = load_file(str(Path(checkpoint) / STATE_FILE))
+        self.first_logprob = arrays.pop(FIRST)
+        state = LagState.from_arrays(arrays)
         rows = self.rows
         fresh = Path(checkpoint) / FRESH_FILE
         if fresh.is_file():
@@ -266,6 +276,32 @@ class RefreshCallback(TrainerCallback):
         """Refresh unless the run ends here."""
         if state.global_step % self.every == 0 and state.global_step < state.max_steps:
             self.refresh()
+
+
+class FirstLogprobs(TrainerCallback):
+    """Take the first log-probabilities from the trained model itself, before its first step.
+
+    Those of the reference were computed in single precision; in another the same weights give others,
+    and their difference would pass for a move of the policy.
+    """
+
+    def __init__(self, trainer: WeightedTrainer) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(
+        self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Score the rows, unless the run goes on from a checkpoint."""
+        if state.global_step:
+            return
+        trainer, logprob = self.trainer, self.trainer.logprobs_now()
+        trainer.first_logprob = logprob
+        trainer.lag_state = replace(
+            trainer.lag_state,
+            initial_logprob=logprob,
+            lagged_logprob=logprob,
+            pending_logprob=logprob,
+        )
 
 
 class ProgressCallback(TrainerCallback):

@@ -19,13 +19,20 @@ from mopo_pipeline.errors import InputError, MopoError
 from mopo_pipeline.language.checkpoints import last_complete_checkpoint, seal, write_error
 from mopo_pipeline.language.lag import DualProblem, LagState, period_rows, refresh
 from mopo_pipeline.language.launch import record_failure
+from mopo_pipeline.language.lengths import ended_column
 from mopo_pipeline.language.loading import load_model
+from mopo_pipeline.language.merging import check_mergeable
 from mopo_pipeline.language.problem_files import read_problem
 from mopo_pipeline.language.processes import from_first, rank_and_world, sole_run
 from mopo_pipeline.language.resample import Resampler
 from mopo_pipeline.language.schedule import RowSchedule
 from mopo_pipeline.language.tokens import EncodedRows, encode
-from mopo_pipeline.language.trainer import ProgressCallback, RefreshCallback, WeightedTrainer
+from mopo_pipeline.language.trainer import (
+    FirstLogprobs,
+    ProgressCallback,
+    RefreshCallback,
+    WeightedTrainer,
+)
 from mopo_pipeline.language.watch import DiagnosisCallback, training_findings
 from mopo_pipeline.mopo import Limits, learned_values, tempered
 from mopo_pipeline.parameters.train import FitParams, LagParams, LoraParams
@@ -60,8 +67,12 @@ def prepare_trainer(
     )
     if adapter:
         model = add_adapter(model, LoraParams(**spec["lora"]), spec["seed"])
+        if spec["name"] == "reference":
+            check_mergeable(model)
     table = pd.read_parquet(directory / "rows.parquet")
-    rows = encode(tokenizer, table["prompt"].tolist(), table["response"].tolist(), fit.max_length)
+    context = spec["context"]
+    prompts, responses = table["prompt"].tolist(), table["response"].tolist()
+    rows = encode(tokenizer, prompts, responses, context, ended_column(table))
     problem = read_problem(directory)
     state = initial_state(table, problem)
     if lag.on_policy and problem is not None:
@@ -69,18 +80,18 @@ def prepare_trainer(
         targets = learned_values(weights, problem.win_rates[:, 1:], problem.groups)
         state = replace(state, weights=weights, targets=targets)
     trainer = build_trainer(directory, spec, fit, model, tokenizer, rows, state, problem)
+    if fit.dtype != "float32" and np.isfinite(state.initial_logprob).all():
+        trainer.add_callback(FirstLogprobs(trainer))
     if problem is not None:
         limits = Limits(min_ess=lag.min_ess, max_multiplier=lag.max_multiplier)
         trainer.add_callback(DiagnosisCallback(problem.objectives, lag.every, limits))
     if lag.every is not None and problem is not None:
         trainer.rebuild = lambda fresh: encode(
-            tokenizer, fresh["prompts"], fresh["responses"], fit.max_length
+            tokenizer, fresh["prompts"], fresh["responses"], context, fresh["ended"]
         )
         if lag.on_policy:
             held_out = pd.read_parquet(directory / "held_out.parquet")
-            act = Resampler(
-                trainer, problem, lag, spec, table, rows, held_out, tokenizer, fit.max_length
-            ).refresh
+            act = Resampler(trainer, problem, lag, spec, table, rows, held_out, tokenizer).refresh
         else:
             act = partial(offline_refresh, trainer, problem, lag, spec)
         trainer.add_callback(RefreshCallback(lag.every, partial(trainer.refreshing, act)))

@@ -12,7 +12,7 @@ class SamplingParams(StrictModel):
 
     prompts: PositiveInt | None = None
     samples: PositiveInt = 8
-    max_new_tokens: PositiveInt = 64
+    max_new_tokens: PositiveInt | None = None
     temperature: PositiveFloat = 1.0
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     batch_size: PositiveInt = 64
@@ -34,6 +34,5 @@ class EvaluateParams(StrictModel):
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
     bootstrap: PositiveInt = 2000
     max_ratio: PositiveFloat = 20.0
-    max_length: PositiveInt = 256
     batch_tokens: PositiveInt = 8192
     front_points: NonNegativeInt = 15

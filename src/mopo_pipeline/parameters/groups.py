@@ -28,6 +28,12 @@ GROUPS: dict[str, type[StrictModel]] = {
     "synthetic": SyntheticParams,
 }
 
+MOVED = dict.fromkeys(
+    ("reference.fit.max_length", "train.fit.max_length", "evaluate.max_length"),
+    "reference.context, one context for reference, training and evaluation (null takes what the data needs)",
+)
+"""Parameters of old, and what took their place."""
+
 
 def validate_parameters(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Validate every group and return it resolved, defaults included, as plain JSON values.
@@ -56,17 +62,29 @@ def validate_parameters(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _contradictions(resolved: Mapping[str, Any]) -> list[str]:
     """What no group can see alone."""
     lag, method = resolved["train"]["lag"], resolved["preferences"]["win_rates"]["method"]
+    names = [objective["name"] for objective in resolved["task"]["objectives"]]
+    judges = resolved["evaluate"]["judges"]["reward_models"]
+    found = _without_judge("evaluate.judges", judges, names) if judges else []
+    if lag["on_policy"] and lag["judge"] == "reward_models":
+        found += _without_judge("train.lag", lag["reward_models"], names)
     if lag["on_policy"] and lag["judge"] == "preference_model" and method != "preference_model":
-        return [
+        found.append(
             f"train.lag.judge is 'preference_model', but preferences.win_rates.method {method!r} fits none: "
             "set the method to preference_model or choose another judge"
-        ]
-    return []
+        )
+    return found
+
+
+def _without_judge(where: str, judges: Mapping[str, str], names: list[str]) -> list[str]:
+    absent = [name for name in names if name not in judges]
+    return [f"{where}.reward_models names no model for objective {absent[0]!r}"] if absent else []
 
 
 def _describe(group: str, model: type[StrictModel], fault: Any) -> str:
     path = [str(part) for part in fault["loc"]]
     where = ".".join([group, *path])
+    if where in MOVED:
+        return f"{where} is now {MOVED[where]}"
     if fault["type"] == "extra_forbidden":
         return _unknown(where, _siblings(group, model, path[:-1]))
     reason = fault["msg"].removeprefix("Value error, ")

@@ -45,7 +45,6 @@ class FitParams(StrictModel):
     warmup_share: float = Field(default=0.05, ge=0.0, lt=1.0)
     weight_decay: NonNegativeFloat = 0.01
     max_gradient_norm: PositiveFloat = 1.0
-    max_length: PositiveInt = 128
     weighting: Literal["resampling", "loss"] = "resampling"
     log_every: PositiveInt = 20
     save_every: PositiveInt = 200
@@ -77,7 +76,7 @@ class LagParams(StrictModel):
     fresh_prompts: PositiveInt = 128
     fresh_responses: PositiveInt = 8
     held_out_prompts: NonNegativeInt = 64
-    max_new_tokens: PositiveInt = 64
+    max_new_tokens: PositiveInt | None = None
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     support_quantile: float | None = Field(default=0.001, ge=0.0, lt=1.0)
     target_ess: float = Field(default=0.5, ge=0.0, lt=1.0)
@@ -98,6 +97,7 @@ class ReferenceParams(StrictModel):
     train: bool = True
     scratch: ScratchParams = ScratchParams()
     lora: LoraParams | None = None
+    context: PositiveInt | None = None
     fit: FitParams
     work_dir: Path
 

@@ -104,7 +104,7 @@ def _shared_columns(
     if "annotator" not in judgements:
         judgements = judgements.assign(annotator="")
     annotators = judgements["annotator"].map(str, na_action="ignore").fillna("")
-    kept = ["group", *(SCORE_PREFIX + name for name in names)]
+    kept = ["group", "ended", *(SCORE_PREFIX + name for name in names)]
     shared = [*RESPONSE_COLUMNS, *(column for column in kept if column in responses)]
     return (
         responses[shared].reset_index(drop=True),

@@ -19,13 +19,15 @@ def read_sampled(params: IngestParams, task: TaskParams) -> RawTables:
     """Sample responses to prompts and rate each by the text rules named as objectives.
 
     The prompts are those shipped with the project, or ``ingest.path``: a table with a column
-    ``prompt``. Returns responses with ``score_`` columns and no judgements.
+    ``prompt``. Returns responses with ``score_`` columns and ``ended`` (whether the model ended the answer before it
+    was cut), and no judgements.
 
     Raises:
         InputError: no model named, no such prompts, an objective that is no rule.
     """
     from mopo_pipeline.judges.rules import TextRules
     from mopo_pipeline.language.generation import sample_responses
+    from mopo_pipeline.language.lengths import ENDED, cut_finding, tell
     from mopo_pipeline.language.loading import load_model
 
     rules = TextRules(task.names)
@@ -42,15 +44,20 @@ def read_sampled(params: IngestParams, task: TaskParams) -> RawTables:
         description="sampling candidates",
     )  # fmt: skip
     rows = [
-        (f"prompt{i:03d}", f"prompt{i:03d}-{j}", prompts[i], text.strip())
-        for i, texts in enumerate(drawn)
-        for j, text in enumerate(texts)
+        (f"prompt{i:03d}", f"prompt{i:03d}-{j}", prompts[i], answer.text, answer.ended)
+        for i, answers in enumerate(drawn)
+        for j, answer in enumerate(answers)
     ]
-    responses = pd.DataFrame(rows, columns=["prompt_id", "response_id", "prompt", "response"])
+    columns = ["prompt_id", "response_id", "prompt", "response", ENDED]
+    responses = pd.DataFrame(rows, columns=columns)
+    cut = ~responses[ENDED].to_numpy(dtype=bool)
+    tell(cut_finding(cut, "sampled answers", "raise ingest.sampled.max_new_tokens"))
     scores = rules.scores(responses["prompt"].tolist(), responses["response"].tolist())
     for column, name in enumerate(task.names):
         responses[f"{SCORE_PREFIX}{name}"] = scores[:, column]
     where = f"{size.model}, sampled"
+    if cut.any():
+        where += f", {int(cut.sum())} of {len(cut)} answers cut at {size.max_new_tokens} tokens"
     return RawTables(
         responses, no_judgements(task.names), where, where, merged={"repeated prompts": repeated}
     )

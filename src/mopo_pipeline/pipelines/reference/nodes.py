@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.train import ReferenceParams, TrainParams
 
 
@@ -15,15 +16,24 @@ def train_reference(
     task: TaskParams,
     params: ReferenceParams,
     policy: TrainParams,
+    evaluation: EvaluateParams,
 ) -> tuple[Path, pd.DataFrame]:
     """Train or load the reference policy.
 
     ``training_plan`` only orders: nothing trains before the thresholds are known to be attainable.
-    ``policy`` is only checked: nothing trains that the policy's training would stop after.
+    ``policy`` and ``evaluation`` are only checked: nothing trains that the policy's training or its evaluation would
+    stop after.
     """
+    from mopo_pipeline.evaluation.judging import choose_judges
+    from mopo_pipeline.judges.base import score
     from mopo_pipeline.language.reference import make_reference
 
-    return make_reference(responses, task.seed, params, policy, task.names)
+    first = responses.iloc[:1]
+    source = str(first["source"].iloc[0])
+    for judge in choose_judges(source, None, task.names, evaluation.judges):
+        score(judge, first["prompt"].tolist(), first["response"].tolist())
+    longest = evaluation.sampling.max_new_tokens
+    return make_reference(responses, task.seed, params, policy, task.names, longest)
 
 
 def score_reference(
@@ -32,4 +42,4 @@ def score_reference(
     """Log pi_ref(y|x) of every response."""
     from mopo_pipeline.language.reference import reference_logprobs
 
-    return reference_logprobs(responses, reference_policy, params.fit.max_length, params.work_dir)
+    return reference_logprobs(responses, reference_policy, params.context, params.work_dir)

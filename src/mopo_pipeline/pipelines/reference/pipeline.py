@@ -13,7 +13,14 @@ def create_pipeline(**_: Any) -> Pipeline:
         [
             Node(
                 train_reference,
-                ["responses", "training_plan", "params:task", "params:reference", "params:train"],
+                [
+                    "responses",
+                    "training_plan",
+                    "params:task",
+                    "params:reference",
+                    "params:train",
+                    "params:evaluate",
+                ],
                 ["reference_policy", "reference_log"],
                 name="train_reference",
             ),
