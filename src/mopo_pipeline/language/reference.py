@@ -20,6 +20,7 @@ from mopo_pipeline.language.scratch import build_model, build_tokenizer
 from mopo_pipeline.language.tokens import prompt_ids
 from mopo_pipeline.parameters.train import ReferenceParams, TrainParams
 from mopo_pipeline.progress import show_hub_progress
+from mopo_pipeline.source import code_of_module
 from mopo_pipeline.tables import prompt_text
 
 log = logging.getLogger(__name__)
@@ -98,12 +99,13 @@ def reference_logprobs(
 ) -> pd.DataFrame:
     """Log pi_ref of every response, one row per response, with what it was computed from.
 
-    Kept in ``work_dir`` by model (weights, configuration, tokenizer, template), context and precision, per row by
+    Kept in ``work_dir`` by model (weights, configuration, tokenizer, template), context, precision and code, per row by
     its text: a row is computed again only where one of them changed.
     """
     fingerprint = model_digest(model_dir)
     keys = row_fingerprints(responses)
-    path = work_dir / f"logprobs-{fingerprint[:12]}-{max_length}-{dtype}.parquet"
+    code = code_of_module(sequence_logprobs.__module__).digest
+    path = work_dir / f"logprobs-{fingerprint[:12]}-{max_length}-{dtype}-{code}.parquet"
     known = pd.read_parquet(path) if path.is_file() else pd.DataFrame(columns=[KEY, *SCORED])
     missing = ~keys.isin(known[KEY]) & ~keys.duplicated()
     log.info(

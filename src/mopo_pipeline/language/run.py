@@ -14,12 +14,13 @@ from mopo_pipeline.language.lag import DualProblem
 from mopo_pipeline.language.launch import check_fit, run_processes
 from mopo_pipeline.language.loading import model_digest
 from mopo_pipeline.language.problem_files import problem_digest, write_problem
-from mopo_pipeline.parameters.train import FitParams, LagParams, LoraParams
+from mopo_pipeline.parameters.train import FIT_WITHOUT_EFFECT, FitParams, LagParams, LoraParams
+from mopo_pipeline.source import code_of_module
 
 log = logging.getLogger(__name__)
 
-METHOD_VERSION = 3
-"""Raised when the same inputs would train another model."""
+TRAINING_CODE = "mopo_pipeline.language.worker"
+"""What a training process runs: a run whose code has changed is another run."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def train(run: TrainingRun, work_dir: Path) -> TrainingResult:
 
 
 def prepare(run: TrainingRun, work_dir: Path) -> Path:
-    """Write a run's inputs; the directory's name ends in their fingerprint."""
+    """Write a run's inputs; the directory's name ends in their and the training code's fingerprint."""
     spec = {
         "name": run.name,
         "model": str(Path(run.model).resolve()),
@@ -99,14 +100,17 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
         "seed": run.seed,
         "scorer": None if run.scorer is None else str(Path(run.scorer).resolve()),
     }
-    digest = hashlib.sha256(json.dumps([METHOD_VERSION, _deciding(spec)], sort_keys=True).encode())
+    code = code_of_module(TRAINING_CODE).digest
+    digest = hashlib.sha256(json.dumps([code, _deciding(spec)], sort_keys=True).encode())
     digest.update(model_digest(Path(run.model)).encode())
     digest.update(pd.util.hash_pandas_object(run.rows, index=False).to_numpy().tobytes())
     digest.update(pd.util.hash_pandas_object(run.held_out, index=False).to_numpy().tobytes())
     if run.problem is not None:
         digest.update(problem_digest(run.problem).encode())
-    if run.scorer is not None:
-        digest.update(model_digest(Path(run.scorer)).encode())
+    judges = sorted(run.lag.reward_models.items())
+    for model in [run.scorer, *(Path(named) for _, named in judges)]:
+        if model is not None and model.is_dir():
+            digest.update(model_digest(model).encode())
     directory = Path(work_dir) / f"{run.name}-{digest.hexdigest()[:12]}"
     directory.mkdir(parents=True, exist_ok=True)
     run.rows.to_parquet(directory / "rows.parquet")
@@ -119,6 +123,5 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
 
 def _deciding(spec: dict[str, Any]) -> dict[str, Any]:
     """The part of a spec that changes the result: not where files lie, nor how often it saves or logs."""
-    without = {"save_every", "log_every", "processes", "accelerate"}
-    fit = {k: v for k, v in spec["fit"].items() if k not in without}
+    fit = {k: v for k, v in spec["fit"].items() if k not in FIT_WITHOUT_EFFECT}
     return {k: v for k, v in spec.items() if k not in {"model", "scorer", "fit"}} | {"fit": fit}
