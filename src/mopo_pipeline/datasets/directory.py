@@ -55,7 +55,7 @@ class ModelDirectoryDataset(AbstractVersionedDataset[Path, Path]):
         path = Path(self._get_load_path())
         for name in ("config.json", "adapter_config.json", "preference_model.json"):
             if (path / name).is_file():
-                return JSONPreview((path / name).read_text())
+                return JSONPreview((path / name).read_text(encoding="utf-8"))
         return JSONPreview("{}")
 
     def _exists(self) -> bool:

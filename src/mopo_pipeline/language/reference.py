@@ -73,7 +73,9 @@ def check_contexts(initial: Path, prompts: pd.Series, contexts: dict[str, int]) 
     Raises:
         InputError: names the context, or the longest prompt.
     """
-    limit = json.loads((initial / "config.json").read_text()).get("max_position_embeddings")
+    limit = json.loads((initial / "config.json").read_text(encoding="utf-8")).get(
+        "max_position_embeddings"
+    )
     tokenizer = load_tokenizer(initial)
     lengths = {prompt: len(prompt_ids(tokenizer, prompt)) for prompt in prompts.unique()}
     longest = max(lengths, key=lambda prompt: lengths[prompt])

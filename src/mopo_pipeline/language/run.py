@@ -83,7 +83,7 @@ def train(run: TrainingRun, work_dir: Path) -> TrainingResult:
         log.info("%s is up to date, reusing %s", run.name, staging)
     else:
         run_processes(staging, run.fit, launch)
-    facts = json.loads((staging / "log.json").read_text())
+    facts = json.loads((staging / "log.json").read_text(encoding="utf-8"))
     return TrainingResult(
         staging / "final", pd.DataFrame(facts["history"]), facts["truncated"], facts["findings"]
     )
@@ -117,7 +117,7 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
     run.held_out.to_parquet(directory / "held_out.parquet")
     if run.problem is not None:
         write_problem(run.problem, directory)
-    (directory / "spec.json").write_text(json.dumps(spec, indent=1))
+    (directory / "spec.json").write_text(json.dumps(spec, indent=1), encoding="utf-8")
     return directory
 
 
