@@ -36,6 +36,14 @@ def wait_for(root: Path, pattern: str, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
+def copy_project(target: Path) -> Path:
+    """A project of its own, code included."""
+    for part in ("conf", "src", "notebooks"):
+        shutil.copytree(PROJECT / part, target / part, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "pyproject.toml", target)
+    return target
+
+
 def records(root: Path) -> list[dict[str, object]]:
     files = sorted((root / "08_reporting/runs").glob("*.json"))
     return [json.loads(file.read_text(encoding="utf-8")) for file in files]
@@ -180,22 +188,21 @@ def test_what_was_changed_in_place_is_refused(tiny_run: Path, tmp_path: Path, na
 def test_a_loss_turned_round_is_trained_again_and_never_up_to_date(
     tiny_run: Path, tmp_path: Path
 ) -> None:
-    root, copy = shutil.copytree(tiny_run, tmp_path / "data"), tmp_path / "src"
-    shutil.copytree(PROJECT / "src", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    file = copy / "mopo_pipeline/language/trainer.py"
+    root, project = shutil.copytree(tiny_run, tmp_path / "data"), copy_project(tmp_path / "project")
+    file = project / "src/mopo_pipeline/language/trainer.py"
     text = file.read_text(encoding="utf-8")
     turned = text.replace("loss = -(weight * logprob)", "loss = (weight * logprob)")
     assert turned != text
     file.write_text(turned, encoding="utf-8")
-    process = started(root, "--only-missing-outputs", PYTHONPATH=str(copy))
+    source = str(project / "src")
+    process = started(root, "--only-missing-outputs", cwd=project, PYTHONPATH=source)
     said, _ = process.communicate(timeout=300)
     assert process.returncode != 0
     assert "other code (mopo_pipeline.language.trainer)" in said
     assert "--from-nodes=train_reference" in said
     old = (root / "06_models/reference_policy/model.safetensors").read_bytes()
-    process = started(
-        root, "--from-nodes=train_reference", "--to-nodes=train_reference", PYTHONPATH=str(copy)
-    )
+    only = ("--from-nodes=train_reference", "--to-nodes=train_reference")
+    process = started(root, *only, cwd=project, PYTHONPATH=source)
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
     assert "up to date" not in said

@@ -45,6 +45,7 @@ class RunLogHook:
         self._parameters: dict[str, Any] = {}
         self._record: dict[str, Any] = {}
         self._started: dict[str, float] = {}
+        self._saved: set[str] = set()
         self._began = 0.0
         self._pipeline: Any = None
         self._interruption = Interruption(self._interrupted)
@@ -59,7 +60,7 @@ class RunLogHook:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Any) -> None:
         """Open the record; the data root is this run's alone, so that no other one is running."""
-        self._began, self._pipeline = time.monotonic(), pipeline
+        self._began, self._pipeline, self._saved = time.monotonic(), pipeline, set()
         close_abandoned(self._folder)
         self._record = {
             "run_id": run_params["run_id"],
@@ -97,6 +98,11 @@ class RunLogHook:
         log.info("%s (%d of %d)", node.name, done, total)
 
     @hook_impl
+    def after_dataset_saved(self, dataset_name: str) -> None:
+        """Remember what would be there if the run ended now: a node ends before its outputs are saved."""
+        self._saved.add(dataset_name)
+
+    @hook_impl
     def after_pipeline_run(self) -> None:
         """Close the record of a run that succeeded."""
         self._interruption.forget()
@@ -118,7 +124,11 @@ class RunLogHook:
         self._record |= {"status": "interrupted", "finished": _now(), "signal": signal}
         with contextlib.suppress(OSError):
             self._write()
-        left = set(self._record["nodes"]) - set(self._record["finished_nodes"])
+        left = [
+            node.name
+            for node in self._pipeline.nodes
+            if node.name not in self._record["finished_nodes"] or set(node.outputs) - self._saved
+        ]
         if not left:
             return
         begin = ",".join(sorted(n.name for n in self._pipeline.only_nodes(*left).grouped_nodes[0]))
