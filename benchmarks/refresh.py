@@ -36,7 +36,9 @@ def main() -> None:
                 print(f"{name}: {done.stderr[-300:]}")
                 continue
             log = pd.read_parquet(next(root.rglob("training_log.parquet")))
-            exact = json.loads(next(root.rglob("exact_reference.json")).read_text())["policy"]
+            exact = json.loads(
+                next(root.rglob("exact_reference.json")).read_text(encoding="utf-8")
+            )["policy"]
             refresh, whole = log["refresh_seconds"].sum(), log["seconds"].sum()
             values = ", ".join(f"{k} {v['value']:.3f}" for k, v in exact.items())
             print(

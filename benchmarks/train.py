@@ -112,13 +112,18 @@ def run_child(kind: str, name: str, directory: Path) -> dict[str, float]:
     out.unlink(missing_ok=True)
     command = [sys.executable, __file__, "--child", kind, name, str(directory)]
     start = time.perf_counter()
-    with (directory / "child.log").open("w") as log:
+    with (directory / "child.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         _, status, usage = os.wait4(process.pid, 0)
     whole = time.perf_counter() - start
     if status or not out.is_file():
-        sys.exit(f"{kind} on {name} failed:\n{(directory / 'child.log').read_text()[-3000:]}")
-    return json.loads(out.read_text()) | {"memory": usage.ru_maxrss / 1024, "whole": whole}
+        sys.exit(
+            f"{kind} on {name} failed:\n{(directory / 'child.log').read_text(encoding='utf-8')[-3000:]}"
+        )
+    return json.loads(out.read_text(encoding="utf-8")) | {
+        "memory": usage.ru_maxrss / 1024,
+        "whole": whole,
+    }
 
 
 def prepare_case(case: Case, directory: Path) -> Path:
@@ -128,7 +133,9 @@ def prepare_case(case: Case, directory: Path) -> Path:
     from mopo_pipeline.tables import chat_prompt
 
     rng = np.random.default_rng(0)
-    found = "".join(c if c.isalpha() else " " for c in Path(text).read_text().lower()).split()
+    found = "".join(
+        c if c.isalpha() else " " for c in Path(text).read_text(encoding="utf-8").lower()
+    ).split()
     words = sorted(set(found))
     frequency = 1 / np.arange(2, len(words) + 2)
 
@@ -139,7 +146,7 @@ def prepare_case(case: Case, directory: Path) -> Path:
     prompts = [chat_prompt(say(case.prompt_words)) for _ in range(case.prompts)]
     rows = [(p, say(case.response_words)) for p in prompts for _ in range(case.responses)]
     directory.mkdir(parents=True)
-    (directory / "rows.json").write_text(json.dumps(rows))
+    (directory / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
     if case.model == "scratch":
         tokenizer = build_tokenizer(prompts, [r for _, r in rows])
         tokenizer.add_tokens([f"word{i}" for i in range(2048 - len(tokenizer))])
@@ -151,10 +158,12 @@ def prepare_case(case: Case, directory: Path) -> Path:
 
 def child(kind: str, case: Case, directory: Path) -> None:
     """One run; leaves its speed in ``result.json``."""
-    rows = json.loads((directory / "rows.json").read_text())
+    rows = json.loads((directory / "rows.json").read_text(encoding="utf-8"))
     run = train_dpo if kind in DPO else train_ours
     seconds, steps = run(kind, case, rows, directory)
-    (directory / "result.json").write_text(json.dumps({"speed": steps * case.batch / seconds}))
+    (directory / "result.json").write_text(
+        json.dumps({"speed": steps * case.batch / seconds}), encoding="utf-8"
+    )
 
 
 def model_path(case: Case, directory: Path) -> Path:
@@ -261,7 +270,7 @@ def score_both_ways(directory: Path, case: Case) -> tuple[float, float]:
     from mopo_pipeline.language.logprobs import row_logprobs
     from mopo_pipeline.language.tokens import encode
 
-    rows = json.loads((directory / "rows.json").read_text())[:240]
+    rows = json.loads((directory / "rows.json").read_text(encoding="utf-8"))[:240]
     model, tokenizer = load_model(model_path(case, directory))
     coded = encode(tokenizer, [p for p, _ in rows], [r for _, r in rows], case.max_length)
     ratios, gap = [], 0.0

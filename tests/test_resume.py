@@ -281,7 +281,7 @@ def test_two_runs_do_not_share_a_directory(
     directory = runs()
     with (
         worker.sole_run(directory),
-        pytest.raises(MopoError, match=f"process {os.getpid()} is training in"),
+        pytest.raises(MopoError, match=f"process {os.getpid()} on .* is training in"),
     ):
         worker.main(directory)
 

@@ -55,7 +55,7 @@ class ModelDirectoryDataset(AbstractVersionedDataset[Path, Path]):
         path = Path(self._get_load_path())
         for name in ("config.json", "adapter_config.json", "preference_model.json"):
             if (path / name).is_file():
-                return JSONPreview((path / name).read_text())
+                return JSONPreview((path / name).read_text(encoding="utf-8"))
         return JSONPreview("{}")
 
     def _exists(self) -> bool:
@@ -74,9 +74,9 @@ class ModelCardDataset(AbstractDataset[str, str]):
 
     DONE = "attained values are those of"
 
-    def __init__(self, *, directory: str, metadata: dict[str, Any] | None = None) -> None:
-        """Bind the model directory; ``metadata`` is for Kedro-Viz."""
-        self._path = Path(directory) / "README.md"
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        """Bind the card in its model's directory; ``metadata`` is for Kedro-Viz."""
+        self._path = Path(filepath)
         self.metadata = metadata
 
     def load(self) -> str:

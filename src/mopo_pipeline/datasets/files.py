@@ -29,11 +29,17 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 class AtomicJSONDataset(JSONDataset):
     """JSON that takes NumPy values, refuses what is not a number, and is never half-written."""
 
+    def load(self) -> Any:
+        """Read UTF-8, whatever the machine's own encoding is."""
+        return json.loads(Path(self._get_load_path()).read_text(encoding="utf-8"))
+
     def save(self, data: Any) -> None:
         """Write ``data``; NaN and infinity are errors, since JSON has neither."""
         path = Path(self._get_save_path())
         text = json.dumps(plain(data, path.name), indent=1, ensure_ascii=False, allow_nan=False)
-        write_atomically(path, lambda target: target.write_text(text + "\n") and None)
+        write_atomically(
+            path, lambda target: target.write_text(text + "\n", encoding="utf-8") and None
+        )
         self._invalidate_cache()
 
 
@@ -49,6 +55,10 @@ class AtomicParquetDataset(ParquetDataset):
 
 class AtomicTextDataset(TextDataset):
     """Text that is never half-written."""
+
+    def load(self) -> str:
+        """Read UTF-8, whatever the machine's own encoding is."""
+        return Path(self._get_load_path()).read_text(encoding="utf-8")
 
     def save(self, data: str) -> None:
         """Write ``data``."""

@@ -2,6 +2,7 @@
 
 from mopo_pipeline.hooks.fingerprints import FingerprintHook
 from mopo_pipeline.hooks.guard import ParameterGuardHook
+from mopo_pipeline.hooks.lock import RunLockHook
 from mopo_pipeline.hooks.runs import RunLogHook
 
-__all__ = ["FingerprintHook", "ParameterGuardHook", "RunLogHook"]
+__all__ = ["FingerprintHook", "ParameterGuardHook", "RunLockHook", "RunLogHook"]

@@ -1,22 +1,27 @@
 """Artifacts carry the fingerprint of what made them, so that old and new are never mixed.
 
-An artifact's fingerprint is a hash of the node that makes it, the parameters the node reads and the
-fingerprints of its inputs, over the whole pipeline. It lies beside the artifact in
-``.<name>.fingerprint.json``. A run that loads an artifact it doesn't make compares the two.
+An artifact's fingerprint is a hash of the node that makes it, the code and package versions the node rests
+on, the parameters it reads, what lies in the files and models they name, and the fingerprints of its inputs,
+over the whole pipeline. It lies beside the artifact in ``.<name>.fingerprint.json``, with a hash of the
+artifact itself. A run that loads an artifact it doesn't make compares both.
 """
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
-from hashlib import file_digest, sha256
+from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.hooks.guard import one_line
+from mopo_pipeline.hooks.contents import Contents
+from mopo_pipeline.hooks.guard import data_root, one_line
+from mopo_pipeline.hooks.paths import content
 from mopo_pipeline.parameters.groups import GROUPS, validate_parameters
+from mopo_pipeline.parameters.train import FIT_WITHOUT_EFFECT
+from mopo_pipeline.source import code_of
 
 ORDER_ONLY = {
     ("train_reference", name) for name in ("training_plan", "params:train", "params:evaluate")
@@ -27,19 +32,32 @@ the policy's and the evaluation's parameters are known to be usable."""
 READS_THRESHOLDS = "plan_training"
 """The node at which thresholds enter; nodes before it depend on objective names and seed alone."""
 
-WITHOUT_EFFECT = ("path", "work_dir")
-"""Keys of what a stage writes: where it lies, not what it is."""
+WITHOUT_EFFECT = FIT_WITHOUT_EFFECT | {"work_dir", "batch_tokens"}
+"""Last keys of parameters that say where, how fast or how often, not what."""
 
+WITHOUT_EFFECT_ON_REPORT = frozenset({"report.path", "report.environment", "report.seconds"})
+
+MEMO = ".contents.json"
 SHOWN_CHANGES = 3
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where an artifact comes from: its fingerprint and every parameter that went into it."""
+    """Where an artifact comes from, itself and all its inputs.
+
+    Attributes:
+        node: that makes it.
+        fingerprint: of everything below, of the node and of its inputs.
+        parameters: that went into it.
+        code: digests by module.
+        versions: of packages.
+    """
 
     node: str
     fingerprint: str
     parameters: dict[str, Any]
+    code: dict[str, str]
+    versions: dict[str, str]
 
 
 class FingerprintHook:
@@ -48,11 +66,13 @@ class FingerprintHook:
     def __init__(self) -> None:
         self._parameters: dict[str, Any] = {}
         self._expected: dict[str, Provenance] = {}
+        self._contents = Contents(Path(MEMO))
         self._catalog: Any = None
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
-        """Remember the resolved parameters."""
+        """Remember the resolved parameters and where contents are kept in mind."""
+        self._contents = Contents(data_root(context) / MEMO)
         given = {name: value for name, value in context.params.items() if name in GROUPS}
         self._parameters = validate_parameters(given)
 
@@ -61,14 +81,15 @@ class FingerprintHook:
         """Compare every artifact this run would take as it is with what would be made now.
 
         Raises:
-            InputError: an artifact was made otherwise than this run would make it, or carries no
-                fingerprint; the message names it, what changed and the command that remakes it.
+            InputError: an artifact was made otherwise than this run would make it, was changed since,
+                or carries no fingerprint; the message names it, what changed and the command that
+                remakes it.
         """
         from kedro.framework.project import pipelines
 
         whole = pipelines["__default__"] + pipeline
         self._catalog = catalog
-        self._expected = trace(whole.nodes, self._parameters)
+        self._expected = trace(whole.nodes, self._parameters, self._contents)
         taken = pipeline.datasets() if run_params["only_missing_outputs"] else pipeline.inputs()
         stale = [name for name in self._expected if name in taken and self._differs(name)]
         if stale:
@@ -84,17 +105,24 @@ class FingerprintHook:
     def after_dataset_saved(self, dataset_name: str) -> None:
         """Write the fingerprint of an artifact that is complete."""
         if path := self._sidecar(dataset_name):
-            made = self._expected[dataset_name]
+            made = asdict(self._expected[dataset_name])
+            made["content"] = self._content(dataset_name)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(made.__dict__, indent=2) + "\n", encoding="utf-8")
+            path.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
 
     def _sidecar(self, name: str) -> Path | None:
+        place = self._place(name)
+        return None if place is None else place.parent / f".{name}.fingerprint.json"
+
+    def _place(self, name: str) -> Path | None:
         if name not in self._expected:
             return None
         filepath = getattr(self._catalog.get(name), "_filepath", None)
-        if filepath is None:
-            return None
-        return Path(filepath).parent / f".{name}.fingerprint.json"
+        return None if filepath is None else Path(filepath)
+
+    def _content(self, name: str) -> str | None:
+        place = self._place(name)
+        return None if place is None else self._contents.digest(place)
 
     def _stored(self, name: str) -> dict[str, Any]:
         path = self._sidecar(name)
@@ -109,33 +137,62 @@ class FingerprintHook:
     def _differs(self, name: str) -> bool:
         if self._sidecar(name) is None or not self._catalog.exists(name):
             return False
-        return self._stored(name).get("fingerprint") != self._expected[name].fingerprint
+        stored = self._stored(name)
+        if stored.get("fingerprint") != self._expected[name].fingerprint:
+            return True
+        return stored.get("content") != self._content(name)
 
     def _explain(self, name: str, nodes: Iterable[Any]) -> str:
-        before, now = self._stored(name), self._expected[name]
-        old = before.get("parameters", {})
-        changes = [
-            f"{key}={old.get(key)} and now is {now.parameters.get(key)}"
-            for key in sorted(old.keys() | now.parameters.keys())
-            if old.get(key) != now.parameters.get(key)
-        ]
-        reason = (
-            f"was made with {'; '.join(changes[:SHOWN_CHANGES])}"
-            if old and changes
-            else "carries no fingerprint of what made it"
-        )
-        if (more := len(changes) - SHOWN_CHANGES) > 0 and old:
-            reason += f"; and {more} more"
         first = next(
             node.name for node in nodes if any(self._differs(output) for output in node.outputs)
         )
+        reason = difference(self._stored(name), self._expected[name])
+        if reason is None:
+            place = self._place(name)
+            reason, back = f"is not what {first} left in {place}", "put back what lay there"
+        else:
+            back = "go back to the old value"
         return (
             f"{name} {reason}: run `kedro run --from-nodes={first}` to remake it and what follows "
-            "(with the same --env and --params), or go back to the old value"
+            f"(with the same --env and --params), or {back}"
         )
 
 
-def trace(nodes: Iterable[Any], parameters: dict[str, Any]) -> dict[str, Provenance]:
+def difference(before: dict[str, Any], now: Provenance) -> str | None:
+    """How an artifact's record differs from what would be made now; None where it doesn't."""
+    if not before.get("fingerprint"):
+        return "carries no fingerprint of what made it"
+    if before["fingerprint"] == now.fingerprint:
+        return None
+    changes = []
+    for old, new in (
+        (before.get("parameters", {}), now.parameters),
+        (before.get("versions", {}), now.versions),
+    ):
+        changes += [
+            f"{key}={old.get(key)} and now is {new.get(key)}"
+            for key in sorted(old.keys() | new.keys())
+            if old.get(key) != new.get(key)
+        ]
+    old_code = before.get("code", {})
+    code = old_code.keys() | now.code.keys()
+    changed = sorted(key for key in code if old_code.get(key) != now.code.get(key))
+    if changed:
+        changes.append(f"other code ({_first(changed, ', ')})")
+    if not changes:
+        return "was made from other inputs"
+    return f"was made with {_first(changes, '; ')}"
+
+
+def _first(items: list[str], separator: str) -> str:
+    more = len(items) - SHOWN_CHANGES
+    shown = separator.join(items[:SHOWN_CHANGES])
+    return f"{shown}{separator}and {more} more" if more > 0 else shown
+
+
+def trace(
+    nodes: Iterable[Any], parameters: dict[str, Any], contents: Contents
+) -> dict[str, Provenance]:
     """Return the provenance of every output of ``nodes``, which come in topological order."""
     made: dict[str, Provenance] = {}
     for node in nodes:
@@ -144,36 +201,42 @@ def trace(nodes: Iterable[Any], parameters: dict[str, Any]) -> dict[str, Provena
         for name in inputs:
             if name.startswith("params:"):
                 group = name.removeprefix("params:")
-                read |= _flatten(group, _as_read(node.name, group, parameters[group]))
-        sources = {name: made[name].fingerprint for name in inputs if name in made}
-        content = json.dumps([node.name, read, sources], sort_keys=True)
-        fingerprint = sha256(content.encode()).hexdigest()[:16]
-        inherited: dict[str, Any] = {}
-        for name in sources:
-            inherited |= made[name].parameters
-        for output in node.outputs:
-            made[output] = Provenance(node.name, fingerprint, inherited | read)
+                read |= _as_read(node.name, group, parameters[group], contents)
+        code = code_of(node.func)
+        sources = {name: made[name] for name in inputs if name in made}
+        prints = {name: source.fingerprint for name, source in sources.items()}
+        told = json.dumps([node.name, code.digest, read, prints], sort_keys=True)
+        provenance = Provenance(
+            node.name,
+            sha256(told.encode()).hexdigest()[:16],
+            _union(*(source.parameters for source in sources.values()), read),
+            _union(*(source.code for source in sources.values()), code.modules),
+            _union(*(source.versions for source in sources.values()), code.versions),
+        )
+        made |= dict.fromkeys(node.outputs, provenance)
     return made
 
 
-def _as_read(node: str, group: str, values: dict[str, Any]) -> dict[str, Any]:
+def _union(*tables: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for table in tables for key, value in table.items()}
+
+
+def _as_read(node: str, group: str, values: dict[str, Any], contents: Contents) -> dict[str, Any]:
+    """What a node reads of a group, by full name, without what has no effect on a result.
+
+    A file or model that lies on this machine counts by its content, not by its place.
+    """
     if group == "task" and node != READS_THRESHOLDS:
         names = [objective["name"] for objective in values["objectives"]]
-        return {"seed": values["seed"], "objective_names": names}
-    if group == "ingest":
-        return values | {
-            f"{key} content": _digest(Path(value))
-            for key, value in values.items()
-            if key.endswith("path") and value is not None
-        }
-    return {key: value for key, value in values.items() if key not in WITHOUT_EFFECT}
-
-
-def _digest(path: Path) -> str | None:
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()[:16]
+        values = {"seed": values["seed"], "objective_names": names}
+    read: dict[str, Any] = {}
+    for key, value in _flatten(group, values).items():
+        parts = tuple(key.split("."))
+        if parts[-1] in WITHOUT_EFFECT or key in WITHOUT_EFFECT_ON_REPORT:
+            continue
+        found = content(parts, value, contents)
+        read |= {key: value} if found is None else {f"{key} content": found}
+    return read
 
 
 def _flatten(prefix: str, value: Any) -> dict[str, Any]:

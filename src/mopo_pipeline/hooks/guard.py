@@ -1,5 +1,8 @@
-"""Parameters are validated before any node runs."""
+"""Parameters are validated before any node runs, and their paths become the project's."""
 
+import io
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -7,6 +10,7 @@ from kedro.framework.hooks import hook_impl
 from yaml import YAMLError
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.hooks.paths import within
 from mopo_pipeline.parameters.groups import validate_parameters
 
 NOT_PARAMETERS = ("data_root",)
@@ -21,12 +25,28 @@ class ParameterGuardHook:
         """Validate the merged parameters of this environment and command line.
 
         The configuration is read raw: ``context.params`` would validate it first, less readably.
+        Relative paths are taken from the project's folder, wherever the run is started from.
         """
+        write_what_can_be_written()
         try:
             merged = context.config_loader["parameters"]
             validate_parameters({k: v for k, v in merged.items() if k not in NOT_PARAMETERS})
         except (InputError, YAMLError) as error:
             raise one_line(error) from None
+        context.config_loader["parameters"] = within(Path(context.project_path), merged)
+
+
+def write_what_can_be_written() -> None:
+    """Replace characters the terminal's encoding lacks: a dash is no reason to lose a run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def data_root(context: Any) -> Path:
+    """The folder of all artifacts of a run."""
+    given = context.params.get("data_root", context.config_loader["globals"]["data_root"])
+    return Path(context.project_path) / str(given)
 
 
 def one_line(error: Exception) -> Exception:

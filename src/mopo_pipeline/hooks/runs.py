@@ -14,7 +14,8 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DatasetError
 
 from mopo_pipeline.errors import MopoError
-from mopo_pipeline.hooks.guard import one_line
+from mopo_pipeline.hooks.guard import data_root, one_line
+from mopo_pipeline.hooks.signals import Interruption
 from mopo_pipeline.parameters.groups import GROUPS, validate_parameters
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,12 @@ RECORDED_PACKAGES = (
 )
 
 
+BASE = "base"
+"""The environment of a run that names none."""
+
+REPORT = "params:report"
+
+
 class RunLogHook:
     """Writes ``08_reporting/runs/<run id>.json`` at the start of a run and again at its end."""
 
@@ -38,23 +45,28 @@ class RunLogHook:
         self._parameters: dict[str, Any] = {}
         self._record: dict[str, Any] = {}
         self._started: dict[str, float] = {}
+        self._saved: set[str] = set()
+        self._began = 0.0
+        self._pipeline: Any = None
+        self._interruption = Interruption(self._interrupted)
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
         """Remember the resolved parameters and where the run's artifacts lie."""
         given = context.params
-        root = given.get("data_root", context.config_loader["globals"]["data_root"])
-        self._folder = Path(context.project_path) / root / "08_reporting" / "runs"
+        self._folder = data_root(context) / "08_reporting" / "runs"
         self._parameters = validate_parameters({k: v for k, v in given.items() if k in GROUPS})
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Any) -> None:
-        """Open the record."""
+        """Open the record; the data root is this run's alone, so that no other one is running."""
+        self._began, self._pipeline, self._saved = time.monotonic(), pipeline, set()
+        close_abandoned(self._folder)
         self._record = {
             "run_id": run_params["run_id"],
             "status": "running",
             "started": _now(),
-            "environment": run_params["env"],
+            "environment": run_params["env"] or BASE,
             "pipelines": run_params["pipeline_names"],
             "nodes": [node.name for node in pipeline.nodes],
             "finished_nodes": [],
@@ -65,11 +77,16 @@ class RunLogHook:
             "packages": {name: _version(name) for name in RECORDED_PACKAGES},
         }
         self._write()
+        self._interruption.expect()
 
     @hook_impl
-    def before_node_run(self, node: Any) -> None:
-        """Start a node's clock, its inputs loaded."""
+    def before_node_run(self, node: Any, inputs: dict[str, Any]) -> dict[str, Any] | None:
+        """Start a node's clock, its inputs loaded; tell the report which run it is of."""
         self._started[node.name] = time.perf_counter()
+        if (report := inputs.get(REPORT)) is None:
+            return None
+        run = {"environment": self._record["environment"], "seconds": self._seconds()}
+        return {REPORT: report.model_copy(update=run)}
 
     @hook_impl
     def after_node_run(self, node: Any) -> None:
@@ -81,24 +98,65 @@ class RunLogHook:
         log.info("%s (%d of %d)", node.name, done, total)
 
     @hook_impl
+    def after_dataset_saved(self, dataset_name: str) -> None:
+        """Remember what would be there if the run ended now: a node ends before its outputs are saved."""
+        self._saved.add(dataset_name)
+
+    @hook_impl
     def after_pipeline_run(self) -> None:
         """Close the record of a run that succeeded."""
+        self._interruption.forget()
         self._record |= {"status": "succeeded", "finished": _now()}
         self._write()
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
         """Close the record of a run that failed; what a user can act on is printed as one line."""
+        self._interruption.forget()
         self._record |= {"status": "failed", "finished": _now(), "error": str(error)}
         with contextlib.suppress(OSError):  # a full disk: the error that stopped the run is shown
             self._write()
         if isinstance(error, MopoError | DatasetError | OSError):
             raise one_line(error) from error
 
+    def _interrupted(self, signal: str) -> None:
+        """Close the record of a run that is being stopped, and say how to go on."""
+        self._record |= {"status": "interrupted", "finished": _now(), "signal": signal}
+        with contextlib.suppress(OSError):
+            self._write()
+        left = [
+            node.name
+            for node in self._pipeline.nodes
+            if node.name not in self._record["finished_nodes"] or set(node.outputs) - self._saved
+        ]
+        if not left:
+            return
+        begin = ",".join(sorted(n.name for n in self._pipeline.only_nodes(*left).grouped_nodes[0]))
+        log.warning(
+            "interrupted (%s): go on with `kedro run --from-nodes=%s` (with the same --env, --pipelines "
+            "and --params); training goes on from its last complete checkpoint",
+            signal, begin,
+        )  # fmt: skip
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self._began, 1)
+
     def _write(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{self._record['run_id'].replace(':', '.')}.json"
         path.write_text(json.dumps(self._record, indent=2) + "\n", encoding="utf-8")
+
+
+def close_abandoned(folder: Path) -> None:
+    """Mark runs as interrupted that ended without a word, such as by SIGKILL."""
+    for path in sorted(folder.glob("*.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            continue
+        if record.get("status") == "running":
+            record["status"] = "interrupted"
+            path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def _now() -> str:

@@ -34,7 +34,7 @@ def seal(directory: Path) -> None:
         for p in sorted(directory.rglob("*"))
         if p.is_file() and p.name != MANIFEST
     }
-    (directory / MANIFEST).write_text(json.dumps(sizes, indent=1))
+    (directory / MANIFEST).write_text(json.dumps(sizes, indent=1), encoding="utf-8")
 
 
 def damage(directory: Path) -> str | None:
@@ -44,7 +44,7 @@ def damage(directory: Path) -> str | None:
     than the manifest says.
     """
     try:
-        sizes = json.loads((directory / MANIFEST).read_text())
+        sizes = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return "it was not written to its end"
     for name, size in sizes.items():

@@ -65,10 +65,13 @@ def export_policy(source: Path, work_dir: Path, facts: dict[str, Any]) -> Path:
         raise write_error(target, error) from error
     adapter = target / "adapter_config.json"
     if adapter.is_file():
-        settings = json.loads(adapter.read_text())
-        adapter.write_text(json.dumps(settings | {"base_model_name_or_path": BASE_NAME}, indent=2))
-    (target / FACTS).write_text(json.dumps(facts, indent=1))
-    (target / "README.md").write_text(model_card(target))
+        settings = json.loads(adapter.read_text(encoding="utf-8"))
+        adapter.write_text(
+            json.dumps(settings | {"base_model_name_or_path": BASE_NAME}, indent=2),
+            encoding="utf-8",
+        )
+    (target / FACTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
+    (target / "README.md").write_text(model_card(target), encoding="utf-8")
     return target
 
 
@@ -92,7 +95,7 @@ def model_card(policy: Path, checks: pd.DataFrame | None = None, estimator: str 
             ``_verdict``, ``_doubt``; None before evaluation.
         estimator: whose values the card shows.
     """
-    facts = json.loads((policy / FACTS).read_text())
+    facts = json.loads((policy / FACTS).read_text(encoding="utf-8"))
     plan = facts["plan"]
     adapter = (policy / "adapter_config.json").is_file()
     return CARD.format(

@@ -185,7 +185,9 @@ def start_machine(directory: Path, rank: int) -> None:
     path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
     threads = os.environ.get("OMP_NUM_THREADS", "1")
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": threads}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
+    )
     tail = ""
     assert process.stderr is not None
     for line in process.stderr:
@@ -204,7 +206,7 @@ def record_failure(directory: Path, rank: int, error: BaseException) -> None:
     text = kind + first_line(error)
     (directory / ERRORS).mkdir(exist_ok=True)
     (directory / ERRORS / f"rank-{rank}.json").write_text(
-        json.dumps({"rank": rank, "time": time.time(), "error": text})
+        json.dumps({"rank": rank, "time": time.time(), "error": text}), encoding="utf-8"
     )
 
 
@@ -216,7 +218,7 @@ def first_line(error: BaseException) -> str:
 
 def _first_failure(errors: Path, tail: str) -> str:
     """Rank and error of what failed first: others fail because it did."""
-    found = [json.loads(path.read_text()) for path in errors.glob("rank-*.json")]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in errors.glob("rank-*.json")]
     if found:
         first = min(found, key=lambda failure: failure["time"])
         return f"rank {first['rank']}: {first['error']}"
@@ -232,7 +234,7 @@ def _first_failure(errors: Path, tail: str) -> str:
 def _write_launch_file(directory: Path, fit: FitParams, launch: Launch) -> None:
     """The launch as a file of the run directory, so that other machines need only that."""
     if fit.accelerate is not None:
-        text = fit.accelerate.read_text()
+        text = fit.accelerate.read_text(encoding="utf-8")
     else:
         text = yaml.safe_dump(
             {
@@ -244,7 +246,7 @@ def _write_launch_file(directory: Path, fit: FitParams, launch: Launch) -> None:
                 "mixed_precision": "bf16" if fit.dtype == "bfloat16" else "no",
             }
         )
-    (directory / LAUNCH_FILE).write_text(text)
+    (directory / LAUNCH_FILE).write_text(text, encoding="utf-8")
 
 
 def _join() -> None:

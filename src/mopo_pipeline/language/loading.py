@@ -174,7 +174,11 @@ def _load_adapter(path: Path, dtype: str, base: Path | None) -> "PreTrainedModel
 
 def adapter_base(path: Path) -> str | Path:
     """The base an adapter names: a directory beside the adapter, or whatever ``load_model`` takes."""
-    named = str(json.loads((path / "adapter_config.json").read_text())["base_model_name_or_path"])
+    named = str(
+        json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))[
+            "base_model_name_or_path"
+        ]
+    )
     beside = path.resolve().parent / named
     return beside if beside.is_dir() else named
 
@@ -188,7 +192,10 @@ def check_base(path: Path, base: str | Path) -> None:
     facts = path / FACTS
     if not facts.is_file() or not Path(base).is_dir():
         return
-    trained, found = json.loads(facts.read_text()).get("base_fingerprint"), model_digest(Path(base))
+    trained, found = (
+        json.loads(facts.read_text(encoding="utf-8")).get("base_fingerprint"),
+        model_digest(Path(base)),
+    )
     if trained is not None and trained != found:
         raise InputError(
             f"{path} is an adapter for another base: it was trained on model {trained[:12]}, but {base} is {found[:12]}"

@@ -28,14 +28,14 @@ def problem_digest(problem: DualProblem) -> str:
 def write_problem(problem: DualProblem, directory: Path) -> None:
     """Arrays as safetensors, the rest as JSON."""
     save_file(_arrays(problem), str(directory / _ARRAYS))
-    (directory / _FACTS).write_text(json.dumps(_facts(problem)))
+    (directory / _FACTS).write_text(json.dumps(_facts(problem)), encoding="utf-8")
 
 
 def read_problem(directory: Path) -> DualProblem | None:
     """What ``write_problem`` wrote; None where a run has no thresholds to hold."""
     if not (directory / _FACTS).is_file():
         return None
-    facts = json.loads((directory / _FACTS).read_text())
+    facts = json.loads((directory / _FACTS).read_text(encoding="utf-8"))
     arrays = load_file(str(directory / _ARRAYS))
     pairs = {n: arrays.pop(f"comparisons.{n}", None) for n in _PAIRS}
     comparisons = None if pairs["first"] is None else Comparisons(**pairs)

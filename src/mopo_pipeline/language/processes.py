@@ -1,17 +1,13 @@
 """What the processes of one run say to each other, and that a directory has one run at a time."""
 
-import fcntl
-import logging
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mopo_pipeline.errors import InputError
-
-log = logging.getLogger(__name__)
+from mopo_pipeline.locks import HeldError, held
 
 T = TypeVar("T")
 
@@ -77,24 +73,8 @@ def sole_run(directory: Path) -> Iterator[None]:
     if rank_and_world()[0] != 0:
         yield
         return
-    with (directory / "lock").open("a+") as file:
-        deadline = time.monotonic() + PATIENCE
-        while not _locked(file.fileno()):
-            if time.monotonic() > deadline:
-                file.seek(0)
-                raise InputError(
-                    f"process {file.read() or 'unknown'} is training in {directory}: wait for it or end it"
-                )
-            time.sleep(0.2)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
-
-
-def _locked(descriptor: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        with held(directory, PATIENCE):
+            yield
+    except HeldError as error:
+        raise InputError(f"{error} is training in {directory}: wait for it or end it") from None

@@ -31,6 +31,7 @@ from mopo_pipeline.language.scratch import build_model, build_tokenizer
 from mopo_pipeline.language.tokens import EncodedRows
 from mopo_pipeline.parameters.train import ReferenceParams, TrainParams
 from mopo_pipeline.progress import show_hub_progress
+from mopo_pipeline.source import code_of_module
 
 log = logging.getLogger(__name__)
 
@@ -121,14 +122,15 @@ def reference_logprobs(
 ) -> pd.DataFrame:
     """Log pi_ref of every response, one row per response, with what it was computed from.
 
-    Kept in ``work_dir`` by model (weights, configuration, tokenizer, template) and precision, per row by its tokens: a
-    row is computed again only where one of them changed. The column ``context`` holds for the whole run.
+    Kept in ``work_dir`` by model (weights, configuration, tokenizer, template), precision and code, per row by its
+    tokens: a row is computed again only where one of them changed. The column ``context`` holds for the whole run.
     """
     fingerprint = model_digest(model_dir)
     whole, lengths, _ = measured(model_dir, responses, context)
     rows = whole.cut(lengths.context)
     keys = pd.Series(rows.fingerprints(), index=responses.index, dtype=object)
-    path = work_dir / f"logprobs-{fingerprint[:12]}-{dtype}.parquet"
+    code = code_of_module(row_logprobs.__module__).digest
+    path = work_dir / f"logprobs-{fingerprint[:12]}-{dtype}-{code}.parquet"
     known = pd.read_parquet(path) if path.is_file() else pd.DataFrame(columns=[KEY, "logprob"])
     missing = ~keys.isin(known[KEY]) & ~keys.duplicated()
     log.info(

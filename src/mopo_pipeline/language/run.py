@@ -15,12 +15,13 @@ from mopo_pipeline.language.launch import check_fit, run_processes
 from mopo_pipeline.language.loading import load_tokenizer, model_digest
 from mopo_pipeline.language.problem_files import problem_digest, write_problem
 from mopo_pipeline.language.tokens import prompt_ids
-from mopo_pipeline.parameters.train import FitParams, LagParams, LoraParams
+from mopo_pipeline.parameters.train import FIT_WITHOUT_EFFECT, FitParams, LagParams, LoraParams
+from mopo_pipeline.source import code_of_module
 
 log = logging.getLogger(__name__)
 
-METHOD_VERSION = 4
-"""Raised when the same inputs would train another model."""
+TRAINING_CODE = "mopo_pipeline.language.worker"
+"""What a training process runs: a run whose code has changed is another run."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,14 @@ def train(run: TrainingRun, work_dir: Path) -> TrainingResult:
         log.info("%s is up to date, reusing %s", run.name, staging)
     else:
         run_processes(staging, run.fit, launch)
-    facts = json.loads((staging / "log.json").read_text())
+    facts = json.loads((staging / "log.json").read_text(encoding="utf-8"))
     return TrainingResult(
         staging / "final", pd.DataFrame(facts["history"]), facts["truncated"], facts["findings"]
     )
 
 
 def prepare(run: TrainingRun, work_dir: Path) -> Path:
-    """Write a run's inputs; the directory's name ends in their fingerprint.
+    """Write a run's inputs; the directory's name ends in their and the training code's fingerprint.
 
     A prompt's tokens are part of it: a chat template may print the date.
     """
@@ -107,7 +108,8 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
         "context": run.context,
         "scorer": None if run.scorer is None else str(Path(run.scorer).resolve()),
     }
-    digest = hashlib.sha256(json.dumps([METHOD_VERSION, _deciding(spec)], sort_keys=True).encode())
+    code = code_of_module(TRAINING_CODE).digest
+    digest = hashlib.sha256(json.dumps([code, _deciding(spec)], sort_keys=True).encode())
     digest.update(model_digest(Path(run.model)).encode())
     tokenizer = load_tokenizer(run.model)
     digest.update(repr(prompt_ids(tokenizer, run.rows["prompt"].head(1).tolist())).encode())
@@ -115,20 +117,21 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
     digest.update(pd.util.hash_pandas_object(run.held_out, index=False).to_numpy().tobytes())
     if run.problem is not None:
         digest.update(problem_digest(run.problem).encode())
-    if run.scorer is not None:
-        digest.update(model_digest(Path(run.scorer)).encode())
+    judges = sorted(run.lag.reward_models.items())
+    for model in [run.scorer, *(Path(named) for _, named in judges)]:
+        if model is not None and model.is_dir():
+            digest.update(model_digest(model).encode())
     directory = Path(work_dir) / f"{run.name}-{digest.hexdigest()[:12]}"
     directory.mkdir(parents=True, exist_ok=True)
     run.rows.to_parquet(directory / "rows.parquet")
     run.held_out.to_parquet(directory / "held_out.parquet")
     if run.problem is not None:
         write_problem(run.problem, directory)
-    (directory / "spec.json").write_text(json.dumps(spec, indent=1))
+    (directory / "spec.json").write_text(json.dumps(spec, indent=1), encoding="utf-8")
     return directory
 
 
 def _deciding(spec: dict[str, Any]) -> dict[str, Any]:
     """The part of a spec that changes the result: not where files lie, nor how often it saves or logs."""
-    without = {"save_every", "log_every", "processes", "accelerate"}
-    fit = {k: v for k, v in spec["fit"].items() if k not in without}
+    fit = {k: v for k, v in spec["fit"].items() if k not in FIT_WITHOUT_EFFECT}
     return {k: v for k, v in spec.items() if k not in {"model", "scorer", "fit"}} | {"fit": fit}

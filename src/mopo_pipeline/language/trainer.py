@@ -233,7 +233,7 @@ class WeightedTrainer(Trainer):
             arrays = self.lag_state.arrays() | {FIRST: self.first_logprob}
             save_file(arrays, str(Path(output_dir) / STATE_FILE))
             if self.fresh is not None:
-                (Path(output_dir) / FRESH_FILE).write_text(json.dumps(self.fresh))
+                (Path(output_dir) / FRESH_FILE).write_text(json.dumps(self.fresh), encoding="utf-8")
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
@@ -245,7 +245,7 @@ class WeightedTrainer(Trainer):
         rows = self.rows
         fresh = Path(checkpoint) / FRESH_FILE
         if fresh.is_file():
-            self.fresh = json.loads(fresh.read_text())
+            self.fresh = json.loads(fresh.read_text(encoding="utf-8"))
             rows = self.rebuild(self.fresh)
         self.take_rows(rows, state)
 

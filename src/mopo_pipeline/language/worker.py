@@ -44,7 +44,7 @@ FINAL, LOG = "final", "log.json"
 def main(directory: Path) -> None:
     """Train as ``spec.json`` in ``directory`` says; resume where a killed run stopped."""
     with sole_run(directory), progress_bar() as progress:
-        spec: dict[str, Any] = json.loads((directory / "spec.json").read_text())
+        spec: dict[str, Any] = json.loads((directory / "spec.json").read_text(encoding="utf-8"))
         fit = FitParams(**spec["fit"])
         check_precision(fit)
         trainer, tokenizer = prepare_trainer(directory, spec, fit)
@@ -245,7 +245,7 @@ def finish(
     }
     try:
         shutil.rmtree(final, ignore_errors=True)
-        (directory / LOG).write_text(json.dumps(facts))
+        (directory / LOG).write_text(json.dumps(facts), encoding="utf-8")
         model.save_pretrained(final, state_dict=state)
         model.generation_config.save_pretrained(final)
         tokenizer.save_pretrained(final)

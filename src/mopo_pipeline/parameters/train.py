@@ -14,6 +14,11 @@ from pydantic import (
 
 from mopo_pipeline.parameters.base import StrictModel
 
+FIT_WITHOUT_EFFECT = frozenset(
+    {"save_every", "log_every", "processes", "accelerate", "device", "gradient_checkpointing"}
+)
+"""Keys of ``FitParams`` that say where and how a run is computed; results agree up to rounding."""
+
 JudgeName = Literal["preference_model", "reward_models", "pocket", "text"]
 
 

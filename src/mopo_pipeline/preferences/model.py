@@ -68,7 +68,7 @@ class PreferenceModel:
             "hidden": self.hidden,
             "temperature": self.temperature.tolist(),
         }
-        (directory / _CONFIG).write_text(json.dumps(config, ensure_ascii=False))
+        (directory / _CONFIG).write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
     def load(cls, directory: Path) -> "PreferenceModel":
@@ -85,7 +85,7 @@ class PreferenceModel:
         import torch
         from safetensors.numpy import load_file
 
-        config: dict[str, Any] = json.loads((directory / _CONFIG).read_text())
+        config: dict[str, Any] = json.loads((directory / _CONFIG).read_text(encoding="utf-8"))
         tensors = load_file(str(directory / _WEIGHTS))
         scale = (tensors.pop("mean"), tensors.pop("deviation"))
         members = []

@@ -46,5 +46,7 @@ def estimate_win_rates(
     if estimated.model is not None:
         estimated.model.save(directory)
     else:
-        (directory / "none.json").write_text(f'{{"method": "{params.win_rates.method}"}}')
+        (directory / "none.json").write_text(
+            f'{{"method": "{params.win_rates.method}"}}', encoding="utf-8"
+        )
     return estimated.win_rates, estimated.predictions, directory, estimated.metrics

@@ -7,7 +7,6 @@ import pandas as pd
 
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.report import ReportParams
-from mopo_pipeline.reporting import clock
 
 
 def tabulate_pareto(
@@ -59,7 +58,7 @@ def summarise_run(
 
     return run_summary(
         threshold_checks, training_plan, evaluation_summary, exact_reference,
-        environment=params.environment, seed=task.seed, seconds=round(clock.seconds(), 1),
+        environment=params.environment, seed=task.seed, seconds=params.seconds,
     )  # fmt: skip
 
 

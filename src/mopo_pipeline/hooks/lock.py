@@ -1,0 +1,52 @@
+"""A data root has one run at a time."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.hooks.guard import data_root, one_line
+from mopo_pipeline.locks import HeldError, held
+
+
+class RunLockHook:
+    """Holds the data root from before a run compares anything until its end."""
+
+    def __init__(self) -> None:
+        self._root = Path()
+        self._held = ExitStack()
+
+    @hook_impl
+    def after_context_created(self, context: Any) -> None:
+        """Remember where the run's artifacts lie."""
+        self._root = data_root(context)
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Take the lock.
+
+        Raises:
+            InputError: another run has it; names the run, its process and its start.
+        """
+        self._held.close()
+        try:
+            self._held.enter_context(held(self._root, run_id=run_params["run_id"]))
+        except HeldError as error:
+            run = error.holder.get("run_id", "unknown")
+            message = (
+                f"run {run} ({error}) is going on in {self._root}: wait for it, end it, or give this one "
+                "another place with --params=data_root=..."
+            )
+            raise one_line(InputError(message)) from None
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Let go."""
+        self._held.close()
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Let go."""
+        self._held.close()

@@ -1,0 +1,50 @@
+"""Which parameters name files and models, and what becomes of them: places of the project, contents."""
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from mopo_pipeline.hooks.contents import Contents
+from mopo_pipeline.language.loading import PACKAGE_PREFIX
+
+FILES = frozenset({"path", "judgements_path", "accelerate", "work_dir"})
+"""Last keys of parameters that name a file or folder."""
+
+MODELS, BY_OBJECTIVE = frozenset({"model", "encoder"}), "reward_models"
+"""Last keys of parameters that name a model: a directory, a hub id or a package; and a table of them."""
+
+NO_MODEL = "scratch"
+"""What ``reference.model`` says where there is none yet."""
+
+
+def names_model(parts: tuple[str, ...]) -> bool:
+    """Whether a parameter names a model."""
+    return parts[-1] in MODELS or BY_OBJECTIVE in parts[:-1]
+
+
+def within(project: Path, value: Any, parts: tuple[str, ...] = ()) -> Any:
+    """Parameters with relative paths made absolute: they are the project's, as the catalog's are.
+
+    A hub id is no path; the name of a model is taken for one where the project has such a directory.
+    """
+    if isinstance(value, Mapping):
+        return {key: within(project, inner, (*parts, str(key))) for key, inner in value.items()}
+    if not isinstance(value, str) or not parts:
+        return value
+    place = project / value
+    is_model = names_model(parts) and value != NO_MODEL and place.is_dir()
+    return str(place) if parts[-1] in FILES or is_model else value
+
+
+def content(parts: tuple[str, ...], value: Any, contents: Contents) -> str | None:
+    """What lies where a parameter points: a hash, a package's version; None where that is unknown."""
+    named = parts[-1] in FILES or names_model(parts)
+    if not isinstance(value, str) or not named or value == NO_MODEL:
+        return None
+    if value.startswith(PACKAGE_PREFIX):
+        try:
+            return version(value.removeprefix(PACKAGE_PREFIX))
+        except PackageNotFoundError:
+            return None
+    return contents.digest(Path(value))
