@@ -27,7 +27,9 @@ from mopo_pipeline.language.trainer import WeightedTrainer
 from mopo_pipeline.mopo import (
     Comparisons,
     JudgeError,
+    attainable_bounds,
     effective_share,
+    learned_values,
     prompt_margins,
     solve_dual,
 )
@@ -311,22 +313,23 @@ def test_without_confidence_or_limit_fresh_weights_are_the_dual_s_ratio() -> Non
     win_rates, groups = fresh_sample()
     lag = LagParams(every=1, on_policy=True, target_ess=0.0)
     state = resolved(fresh_problem([0.6, 0.55]), win_rates, groups, lag)
-    exact = solve_dual(win_rates, np.array([0.6, 0.55]), tau=0.1, groups=groups)
+    exact = solve_dual(win_rates, np.array([0.6, 0.55]), tau=0.1, groups=groups, pooling=None)
     np.testing.assert_allclose(state.weights, exact.ratio / exact.ratio.mean(), rtol=1e-9)
     np.testing.assert_allclose(state.bounds, exact.values[1:], rtol=1e-9)
 
 
-def reached(state: LagState, win_rates: np.ndarray) -> np.ndarray:
-    return state.weights @ win_rates[:, 1:] / state.weights.sum()
+def reached(state: LagState, win_rates: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    exponent = win_rates @ np.append(1.0, state.multipliers) / 0.1
+    return learned_values(exponent, win_rates[:, 1:], groups)
 
 
 def test_fresh_thresholds_are_raised_by_the_margins() -> None:
     win_rates, groups = fresh_sample()
     lag = LagParams(every=1, on_policy=True, target_ess=0.0)
-    state = resolved(fresh_problem([0.6, 0.55]), win_rates, groups, lag, np.array([0.04, -0.02]))
-    np.testing.assert_allclose(reached(state, win_rates), [0.64, 0.53], atol=1e-6)
-    np.testing.assert_allclose(state.bounds, [0.6, 0.55], atol=1e-6)
-    np.testing.assert_allclose(state.targets, reached(state, win_rates))
+    state = resolved(fresh_problem([0.6, 0.62]), win_rates, groups, lag, np.array([0.04, -0.02]))
+    np.testing.assert_allclose(reached(state, win_rates, groups), [0.64, 0.60], atol=1e-6)
+    np.testing.assert_allclose(state.bounds, [0.6, 0.62], atol=1e-6)
+    np.testing.assert_allclose(state.targets, reached(state, win_rates, groups))
 
 
 def test_margins_add_bias_shortfall_and_noise() -> None:
@@ -346,11 +349,11 @@ def test_margins_give_way_where_fresh_rows_leave_no_room_for_them(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     win_rates, groups = fresh_sample()
-    most = win_rates[:, 1].reshape(40, 8).max(axis=1).mean()
+    most = attainable_bounds(win_rates, tau=0.1, groups=groups)[1, 1]
     lag = LagParams(every=1, on_policy=True, target_ess=0.0)
     near = fresh_problem([most - 0.01, 0.0])
     state = resolved(near, win_rates, groups, lag, np.array([0.015, 0.0]))
-    assert reached(state, win_rates)[0] == pytest.approx(most - 0.01 + 0.0075, abs=1e-5)
+    assert reached(state, win_rates, groups)[0] == pytest.approx(most - 0.01 + 0.0075, abs=1e-5)
     assert "leave room for 50% of the margins above the thresholds (harm 0.015" in caplog.text
     with pytest.raises(TrainingStoppedError, match="can no longer meet the thresholds"):
         resolved(fresh_problem([most + 0.01, 0.0]), win_rates, groups, lag)

@@ -155,6 +155,22 @@ def _train_comparisons(
     )
 
 
+def _assured(solution: DualSolution, constrained: list[str], given: dict[str, Any]) -> str:
+    """One phrase that says how sure the thresholds of a plan are."""
+    if given["comparisons"] is None:
+        return "no confidence: planned values are estimates"
+    counts = ", ".join(
+        f"{name} {count:.0f}"
+        for name, count in zip(constrained, solution.effective_comparisons, strict=True)
+    )
+    sure = (
+        f"fixed radius {given['epsilon']:.2e}"
+        if given["confidence"] is None
+        else f"joint confidence {given['confidence']:.0%}"
+    )
+    return f"{sure}; effective comparisons: {counts}" if counts else sure
+
+
 def _pooling(params: PlanParams) -> float | None:
     """Pseudo-responses of the pooled normaliser: 0 per prompt, inf one pool, None chosen."""
     return {"per_prompt": 0.0, "pooled": float("inf"), "shrunk": params.kappa}[params.normalisation]
@@ -223,6 +239,7 @@ def _describe(
         "objectives": names,
         "tau": params.tau,
         "confidence": given["confidence"],
+        "assurance": _assured(solution, constrained, given),
         "fixed_epsilon": None if given["confidence"] is not None else given["epsilon"],
         "epsilon": named(solution.epsilon),
         "comparisons": 0 if compared is None else len(np.asarray(compared.first)),

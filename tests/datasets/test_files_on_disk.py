@@ -143,7 +143,7 @@ def test_a_directory_without_a_model_is_named(tmp_path: Path) -> None:
 
 def test_a_card_counts_once_it_says_what_was_attained(tmp_path: Path) -> None:
     policy = model(tmp_path / "policy", "weights")
-    dataset = ModelCardDataset(directory=str(policy))
+    dataset = ModelCardDataset(filepath=str(policy / "README.md"))
     assert not dataset.exists()
     dataset.save("What the policy attains is measured by the evaluate stage")
     assert not dataset.exists()

@@ -11,6 +11,7 @@ from kedro.pipeline import Node, Pipeline
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks import ParameterGuardHook
+from mopo_pipeline.hooks.contents import Contents
 from mopo_pipeline.hooks.fingerprints import trace
 from mopo_pipeline.hooks.guard import one_line
 
@@ -41,18 +42,23 @@ def chain() -> Pipeline:
     )
 
 
-def fingerprints(**changes: Any) -> dict[str, str]:
+def fingerprints(folder: Path, **changes: Any) -> dict[str, str]:
     parameters = {"evaluate": {"bootstrap": 50}, "report": {"title": "a"}} | changes
-    return {name: made.fingerprint for name, made in trace(chain().nodes, parameters).items()}
+    return {
+        name: made.fingerprint
+        for name, made in trace(chain().nodes, parameters, Contents(folder / "memo")).items()
+    }
 
 
-def test_a_parameter_changes_what_it_makes_and_what_follows_and_nothing_before() -> None:
-    plain = fingerprints()
-    assert plain == fingerprints()
-    early = fingerprints(evaluate={"bootstrap": 60})
+def test_a_parameter_changes_what_it_makes_and_what_follows_and_nothing_before(
+    tmp_path: Path,
+) -> None:
+    plain = fingerprints(tmp_path)
+    assert plain == fingerprints(tmp_path)
+    early = fingerprints(tmp_path, evaluate={"bootstrap": 60})
     assert early["made"] != plain["made"]
     assert early["shown"] != plain["shown"]
-    late = fingerprints(report={"title": "b"})
+    late = fingerprints(tmp_path, report={"title": "b"})
     assert late["made"] == plain["made"]
     assert late["shown"] != plain["shown"]
 
@@ -68,7 +74,7 @@ def test_a_run_is_recorded_while_it_runs_and_once_it_failed(tmp_path: Path) -> N
     )
     [file] = tmp_path.iterdir()
     assert json.loads(file.read_text())["status"] == "running"
-    hook.before_node_run(nodes[0])
+    hook.before_node_run(nodes[0], {})
     hook.after_node_run(nodes[0])
     hook.on_pipeline_error(ValueError("no room"))
     record = json.loads(file.read_text())

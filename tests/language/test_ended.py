@@ -143,7 +143,8 @@ def test_sampled_candidates_say_which_were_cut_and_the_terminal_too(
     task = TaskParams.model_validate({"objectives": [{"name": "brevity"}]})
     sampled = {"model": str(model), "n_responses": 4, "max_new_tokens": 6}
     params = IngestParams.model_validate({"source": "sampled", "limit": 6, "sampled": sampled})
-    table, _, where = read_sampled(params, task)
+    found = read_sampled(params, task)
+    table, where = found.responses, found.where
     cut = int((~table["ended"]).sum())
     assert 0 < cut <= 24
     assert where.endswith(f"{cut} of 24 answers cut at 6 tokens")

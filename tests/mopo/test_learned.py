@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mopo_pipeline.mopo import attainable_bounds, learned_values, solve_dual
 from mopo_pipeline.mopo.learned import SECOND_ORDER, SECOND_SHARE, jackknifed_shares
+from mopo_pipeline.mopo.pooling import pooled_ratio
 from mopo_pipeline.mopo.rows import build_rows
 
 
@@ -113,15 +114,32 @@ def test_planned_values_lie_within_what_is_attainable() -> None:
     assert high <= 1.0
 
 
-def test_values_of_weights_are_those_of_the_policy_they_teach() -> None:
+def test_values_of_exponents_are_those_a_plan_with_these_multipliers_has() -> None:
     world = World(2)
     win_rates, groups = world.draw(16, np.random.default_rng(3))
     found = solve_dual(win_rates, [0.55], tau=0.15, groups=groups, pooling=np.inf)
-    np.testing.assert_allclose(
-        learned_values(found.ratio, win_rates, groups), found.values, atol=1e-9
-    )
-    rescaled = found.ratio * np.repeat(np.random.default_rng(0).random(300) + 0.1, 16)
-    np.testing.assert_allclose(learned_values(rescaled, win_rates, groups), found.values, atol=1e-9)
-    assert learned_values(np.zeros(4), [[0.2], [0.4], [0.6], [0.8]], [0, 0, 1, 1])[0] == (
-        pytest.approx(0.5)
-    )
+    exponent = win_rates @ np.append(1.0, found.multipliers) / 0.15
+    shifted = exponent + np.repeat(np.random.default_rng(0).normal(size=300), 16)
+    for given_ in (exponent, shifted):
+        values = learned_values(given_, win_rates, groups)
+        np.testing.assert_allclose(values, found.values, atol=1e-9)
+
+
+def test_weights_teach_the_policy_of_the_multipliers_whatever_normalises_them() -> None:
+    """Per answer the mean weight over many draws is proportional to exp(u) within each prompt."""
+    world = World(4, prompts=30, answers=6)
+    multipliers, tau = np.array([0.5]), 0.3
+    exact = np.exp(world.win_rates @ np.append(1.0, multipliers) / tau)
+    for kappa in (1.0, 10.0, np.inf):
+        rng, total, counts = np.random.default_rng(0), np.zeros((30, 6)), np.zeros((30, 6))
+        for _ in range(600):
+            answer = rng.integers(6, size=(30, 4)).ravel()
+            groups = np.repeat(np.arange(30), 4)
+            rows = build_rows(world.win_rates[groups, answer], None, groups)
+            exponent = np.append(1.0, multipliers) @ rows.columns / tau
+            np.add.at(total, (groups, answer), pooled_ratio(rows, exponent, kappa))
+            np.add.at(counts, (groups, answer), 1.0)
+        taught = total / counts
+        taught /= taught.sum(axis=1, keepdims=True)
+        target = exact / exact.sum(axis=1, keepdims=True)
+        assert np.abs(taught - target).mean() < 0.01

@@ -31,7 +31,7 @@ behaviour policy of the data, which stands at 0.5.
 
 {attained}
 
-- temperature tau: {tau}; confidence: {confidence}; radius epsilon: {epsilon:.2e}
+- temperature tau: {tau}; {assurance}
 - KL of the planned policy to the reference: {kl:.3f} nats per response
 - effective share of training rows: {ess:.1%}
 - fingerprints: data `{data}`, configuration `{configuration}`, reference model `{base}`
@@ -104,8 +104,7 @@ def model_card(policy: Path, checks: pd.DataFrame | None = None, estimator: str 
         table=_table(plan, checks, estimator),
         attained=NOT_ATTAINED if checks is None else ATTAINED.format(estimator=estimator),
         tau=plan["tau"],
-        confidence=plan["confidence"],
-        epsilon=plan["epsilon"],
+        assurance=plan["assurance"],
         kl=plan["kl"],
         ess=plan["ess"],
         data=facts["data_fingerprint"],

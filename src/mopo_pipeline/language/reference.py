@@ -35,6 +35,9 @@ from mopo_pipeline.source import code_of_module
 
 log = logging.getLogger(__name__)
 
+SCORING_CODE = "mopo_pipeline.language.logprobs"
+"""What log-probabilities rest on: those of other code are not reused."""
+
 KEY, PROBES = "row_fingerprint", 16
 """Column of a row's tokens, hashed; rows on which a merged model is compared with the trained one."""
 
@@ -129,7 +132,7 @@ def reference_logprobs(
     whole, lengths, _ = measured(model_dir, responses, context)
     rows = whole.cut(lengths.context)
     keys = pd.Series(rows.fingerprints(), index=responses.index, dtype=object)
-    code = code_of_module(row_logprobs.__module__).digest
+    code = code_of_module(SCORING_CODE).digest
     path = work_dir / f"logprobs-{fingerprint[:12]}-{dtype}-{code}.parquet"
     known = pd.read_parquet(path) if path.is_file() else pd.DataFrame(columns=[KEY, "logprob"])
     missing = ~keys.isin(known[KEY]) & ~keys.duplicated()

@@ -27,6 +27,7 @@ from mopo_pipeline.mopo import (
     prompt_margins,
     solve_dual,
     tempered,
+    tempering_power,
 )
 from mopo_pipeline.parameters.train import LagParams
 
@@ -278,10 +279,26 @@ def solve_fresh(
         multipliers=solution.multipliers,
         thresholds=thresholds,
         bounds=solution.values[1:] - margins,
-        targets=learned_values(weights, win_rates[:, 1:], groups),
+        targets=stepped_values(
+            solution.ratio, lag.target_ess, solution.multipliers, problem.tau, win_rates, groups
+        ),
         ess=1.0,
         refreshes=state.refreshes + 1,
     )
+
+
+def stepped_values(
+    ratio: Array,
+    target_ess: float,
+    multipliers: Array,
+    tau: float,
+    win_rates: Array,
+    groups: NDArray[np.int64],
+) -> Array:
+    """Win rates (K-1,) of the policy that weights tempered to ``target_ess`` teach."""
+    power = tempering_power(ratio, target_ess)
+    exponent = power * (win_rates @ np.append(1.0, multipliers)) / tau
+    return learned_values(exponent, win_rates[:, 1:], groups)
 
 
 def _solve(
@@ -299,7 +316,7 @@ def _solve(
                 thresholds + share * margins,
                 tau=problem.tau,
                 groups=groups,
-                pooling=problem.pooling,
+                pooling=None,
                 variant=problem.variant,
             )
         except InfeasibleThresholdsError as error:

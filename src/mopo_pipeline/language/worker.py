@@ -24,7 +24,7 @@ from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.merging import check_mergeable
 from mopo_pipeline.language.problem_files import read_problem
 from mopo_pipeline.language.processes import from_first, rank_and_world, sole_run
-from mopo_pipeline.language.resample import Resampler
+from mopo_pipeline.language.resample import Resampler, stepped_values
 from mopo_pipeline.language.schedule import RowSchedule
 from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.language.trainer import (
@@ -34,7 +34,7 @@ from mopo_pipeline.language.trainer import (
     WeightedTrainer,
 )
 from mopo_pipeline.language.watch import DiagnosisCallback, training_findings
-from mopo_pipeline.mopo import Limits, learned_values, tempered
+from mopo_pipeline.mopo import Limits, tempered
 from mopo_pipeline.parameters.train import FitParams, LagParams, LoraParams
 from mopo_pipeline.progress import progress_bar
 
@@ -77,7 +77,10 @@ def prepare_trainer(
     state = initial_state(table, problem)
     if lag.on_policy and problem is not None:
         weights = tempered(state.weights, lag.target_ess)
-        targets = learned_values(weights, problem.win_rates[:, 1:], problem.groups)
+        targets = stepped_values(
+            state.weights, lag.target_ess, problem.multipliers, problem.tau, problem.win_rates,
+            problem.groups,
+        )  # fmt: skip
         state = replace(state, weights=weights, targets=targets)
     trainer = build_trainer(directory, spec, fit, model, tokenizer, rows, state, problem)
     if fit.dtype != "float32" and np.isfinite(state.initial_logprob).all():

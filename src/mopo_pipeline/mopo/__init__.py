@@ -14,7 +14,7 @@ from mopo_pipeline.mopo.pooling import choose_pooling
 from mopo_pipeline.mopo.statistical import each_level
 from mopo_pipeline.mopo.stochastic import StochasticRun, run_stochastic
 from mopo_pipeline.mopo.tabular import TabularRun, run_tabular
-from mopo_pipeline.mopo.tempering import effective_share, tempered
+from mopo_pipeline.mopo.tempering import effective_share, tempered, tempering_power
 
 __all__ = [
     "Comparisons",
@@ -45,4 +45,5 @@ __all__ = [
     "run_tabular",
     "solve_dual",
     "tempered",
+    "tempering_power",
 ]

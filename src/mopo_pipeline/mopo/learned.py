@@ -51,19 +51,16 @@ def jackknifed_shares(rows: Rows, exponent: Array) -> Array:
     return shares
 
 
-def learned_values(weights: ArrayLike, win_rates: ArrayLike, groups: ArrayLike) -> Array:
-    """Win rates (K,) of the policy that cloning rows with these weights teaches.
+def learned_values(exponent: ArrayLike, win_rates: ArrayLike, groups: ArrayLike) -> Array:
+    """Win rates (K,) of the policy proportional to ``exp(exponent)`` times the one that drew the rows.
 
     Args:
-        weights: (N,) >= 0; only their proportions within a prompt count.
+        exponent: (N,) log of the target over the behaviour policy, up to a constant per prompt.
         win_rates: (N, K) in [0, 1] of the rows, a sample of each prompt's responses.
-        groups: (N,) integer prompt ids; prompts count alike per row.
+        groups: (N,) integer prompt ids; a prompt counts by its rows.
     """
     rows = build_rows(win_rates, None, groups)
-    mass = rows.take(finite_array("weights", weights, 1))
-    peak = rows.spread(np.maximum.reduceat(mass, rows.starts))
-    exponent = np.log(np.maximum(mass, _LEAST * np.where(peak > 0, peak, 1.0)))
-    shares = jackknifed_shares(rows, exponent)
+    shares = jackknifed_shares(rows, rows.take(finite_array("exponent", exponent, 1)))
     return np.asarray(np.add.reduceat(rows.columns * shares, rows.starts, axis=1) @ rows.group_mass)
 
 

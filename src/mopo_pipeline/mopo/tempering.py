@@ -41,20 +41,24 @@ def tempered(weights: ArrayLike, share: float) -> Array:
     0.9
     """
     mass = check_mass("weights", weights, np.size(weights))
-    kept = check_number("share", share, at_least=0)
     positive = mass > 0
-    log_mass = np.log(mass[positive] / mass.max())
+    step = np.zeros_like(mass)
+    step[positive] = np.exp(tempering_power(mass, share) * np.log(mass[positive] / mass.max()))
+    return np.asarray(step / step.mean())
+
+
+def tempering_power(weights: ArrayLike, share: float) -> float:
+    """The largest a <= 1 at which ``weights ** a`` keep ``share`` of the rows effective, in [0, 1]."""
+    mass = check_mass("weights", weights, np.size(weights))
+    kept = check_number("share", share, at_least=0)
+    log_mass = np.log(mass[mass > 0] / mass.max())
 
     def excess(power: float) -> float:
         part = np.exp(power * log_mass)
         return float(part.sum() ** 2 / (part @ part) / mass.size) - kept
 
     if excess(1.0) >= 0:
-        power = 1.0
-    elif excess(0.0) <= 0:
-        power = 0.0
-    else:
-        power = brentq(excess, 0.0, 1.0, xtol=1e-12)
-    step = np.zeros_like(mass)
-    step[positive] = np.exp(power * log_mass)
-    return np.asarray(step / step.mean())
+        return 1.0
+    if excess(0.0) <= 0:
+        return 0.0
+    return float(brentq(excess, 0.0, 1.0, xtol=1e-12))
