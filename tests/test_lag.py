@@ -345,16 +345,15 @@ def test_margins_add_bias_shortfall_and_noise() -> None:
     np.testing.assert_allclose(noisy, [0.07 + np.hypot(0.02, own[0]), -0.01 + own[1]])
 
 
-def test_margins_give_way_where_fresh_rows_leave_no_room_for_them(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_margins_give_way_where_fresh_rows_leave_no_room_for_them() -> None:
     win_rates, groups = fresh_sample()
     most = attainable_bounds(win_rates, tau=0.1, groups=groups)[1, 1]
     lag = LagParams(every=1, on_policy=True, target_ess=0.0)
     near = fresh_problem([most - 0.01, 0.0])
     state = resolved(near, win_rates, groups, lag, np.array([0.015, 0.0]))
     assert reached(state, win_rates, groups)[0] == pytest.approx(most - 0.01 + 0.0075, abs=1e-5)
-    assert "leave room for 50% of the margins above the thresholds (harm 0.015" in caplog.text
+    assert state.margin_share == 0.5
+    assert LagState.from_arrays(state.arrays()).margin_share == 0.5
     with pytest.raises(TrainingStoppedError, match="can no longer meet the thresholds"):
         resolved(fresh_problem([most + 0.01, 0.0]), win_rates, groups, lag)
 

@@ -29,6 +29,7 @@ def history(**changes: np.ndarray) -> list[dict[str, float]]:
         "kl_to_reference": np.linspace(0, 0.4, 20),
         "reference_ess": np.ones(20),
         "support": np.ones(20),
+        "margin_share": np.ones(20),
         "refreshes": np.zeros(20),
         "multiplier_harm": np.ones(20),
     } | changes

@@ -115,6 +115,7 @@ HEALTHY: dict[str, Any] = {
     "entropy": np.linspace(3, 2, 20),
     "ess": np.full(20, 0.6),
     "support": np.full(20, 0.98),
+    "margin_share": np.ones(20),
     "refreshes": STEPS // 50,
     "multipliers": np.full((20, 1), 0.8),
     "chi": np.full((20, 1), 5.0),
@@ -138,6 +139,10 @@ def test_a_healthy_run_has_no_findings() -> None:
         ({"entropy": np.geomspace(3, 0.01, 20)}, "error policy collapsed"),
         ({"ess": np.full(20, 0.01)}, "error few effective rows"),
         ({"support": np.linspace(1.0, 0.5, 20)}, "warning policy leaves the data"),
+        (
+            {"margin_share": np.append(0.5, np.ones(19))},
+            "warning margins above the thresholds given up",
+        ),
         ({"refreshes": np.zeros(20)}, "warning reference not refreshing"),
         ({"multipliers": np.full((20, 1), 1e3)}, "error multiplier runs away: harmless"),
         ({"multipliers": np.full((20, 1), np.nan)}, "error multiplier runs away: harmless"),

@@ -105,6 +105,7 @@ class LagState:
         active: (N,) rows trained on until the next refresh.
         ess: effective share of rows left by the lagged reference's mass, 0 to 1.
         support: share of fresh responses like the data's own, 0 to 1; 1 offline.
+        margin_share: share of the margins that fresh rows had room for, 0 to 1; 1 offline.
         refreshes: how often the reference moved.
     """
 
@@ -119,6 +120,7 @@ class LagState:
     active: NDArray[np.bool_]
     ess: float = 1.0
     support: float = 1.0
+    margin_share: float = 1.0
     refreshes: int = 0
 
     def arrays(self) -> dict[str, Array]:
@@ -132,7 +134,7 @@ class LagState:
     def from_arrays(cls, arrays: dict[str, Array]) -> "LagState":
         """Rebuild from ``arrays``."""
         fields: dict[str, Any] = dict(arrays)
-        fields |= {name: float(arrays[name][0]) for name in ("ess", "support")}
+        fields |= {name: float(arrays[name][0]) for name in ("ess", "support", "margin_share")}
         fields["active"] = arrays["active"] > 0
         fields["refreshes"] = int(arrays["refreshes"][0])
         return cls(**fields)

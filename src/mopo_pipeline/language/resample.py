@@ -1,6 +1,5 @@
 """The reference moves by resampling: fresh responses of the policy, judged, weighted, trained on."""
 
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from mopo_pipeline.mopo import (
     DualSolution,
     InfeasibleThresholdsError,
     JudgeError,
+    NotConvergedError,
     judge_error,
     learned_values,
     prompt_margins,
@@ -30,8 +30,6 @@ from mopo_pipeline.mopo import (
     tempering_power,
 )
 from mopo_pipeline.parameters.train import LagParams
-
-log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
@@ -270,7 +268,7 @@ def solve_fresh(
         TrainingStoppedError: the thresholds themselves are out of reach of the fresh rows.
     """
     thresholds = state.thresholds if lag.beta is None else lag.beta * state.bounds
-    solution = _solve(problem, win_rates, groups, thresholds, margins)
+    solution, kept = _solve(problem, win_rates, groups, thresholds, margins)
     weights = tempered(solution.ratio, lag.target_ess)
     return replace(
         state,
@@ -279,6 +277,7 @@ def solve_fresh(
         multipliers=solution.multipliers,
         thresholds=thresholds,
         bounds=solution.values[1:] - margins,
+        margin_share=kept,
         targets=stepped_values(
             solution.ratio, lag.target_ess, solution.multipliers, problem.tau, win_rates, groups
         ),
@@ -307,8 +306,12 @@ def _solve(
     groups: NDArray[np.int64],
     thresholds: Array,
     margins: Array,
-) -> DualSolution:
-    """The duals with thresholds raised by margins, by half of them or not at all, as these rows allow."""
+) -> tuple[DualSolution, float]:
+    """The duals with thresholds raised by margins, by half of them or not at all, as these rows allow.
+
+    Returns:
+        The solution and the share of the margins kept.
+    """
     for share in (1.0, 0.5, 0.0):
         try:
             solution = solve_dual(
@@ -319,20 +322,10 @@ def _solve(
                 pooling=None,
                 variant=problem.variant,
             )
-        except InfeasibleThresholdsError as error:
+        except (InfeasibleThresholdsError, NotConvergedError) as error:
             failure = error
             continue
-        if share < 1:
-            log.warning(
-                "fresh responses leave room for %.0f%% of the margins above the thresholds (%s): they may be missed; "
-                "lower the thresholds or plan.confidence, or draw more with train.lag.fresh_responses",
-                100 * share,
-                ", ".join(
-                    f"{name} {margin:.3f}"
-                    for name, margin in zip(problem.objectives[1:], margins, strict=True)
-                ),
-            )
-        return solution
+        return solution, share
     raise TrainingStoppedError(
         f"fresh responses of the policy can no longer meet the thresholds: {failure}"
     ) from failure

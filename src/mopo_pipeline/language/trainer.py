@@ -163,7 +163,7 @@ class WeightedTrainer(Trainer):
                 logs["kl_to_reference"] = divergence
             logs["ess"] = effective_share(state.weights[state.active])
             logs["reference_ess"], logs["refreshes"] = state.ess, float(state.refreshes)
-            logs["support"] = state.support
+            logs["support"], logs["margin_share"] = state.support, state.margin_share
             for k, name in enumerate(constrained):
                 logs |= {
                     f"multiplier_{name}": float(state.multipliers[k]),

@@ -40,6 +40,7 @@ def training_signals(
         entropy=nll,
         ess=column("reference_ess"),
         support=column("support"),
+        margin_share=column("margin_share"),
         refreshes=column("refreshes"),
         multipliers=columns("multiplier"),
     )

@@ -89,6 +89,7 @@ class Signals:
         entropy: (T,) of the policy, nats; training may give its negative log-likelihood instead.
         ess: (T,) effective share of rows.
         support: (T,) share of fresh responses that are like the data's own.
+        margin_share: (T,) share of the margins above thresholds that fresh responses had room for.
         refreshes: (T,) how often the reference has moved.
         multipliers: (T, K-1).
         chi: (T, K-1) temperatures of the bounds.
@@ -100,6 +101,7 @@ class Signals:
     entropy: ArrayLike = ()
     ess: ArrayLike = ()
     support: ArrayLike = ()
+    margin_share: ArrayLike = ()
     refreshes: ArrayLike = ()
     multipliers: ArrayLike = ((),)
     chi: ArrayLike = ((),)
@@ -180,9 +182,9 @@ def diagnose_run(
     step = np.atleast_1d(np.asarray(signals.step, dtype=np.float64))
     if not step.size:
         return []
-    loss, kl, entropy, ess, support, refreshes = (
+    loss, kl, entropy, ess, support, margin_share, refreshes = (
         _series(name, getattr(signals, name), step.size)
-        for name in ("loss", "kl", "entropy", "ess", "support", "refreshes")
+        for name in ("loss", "kl", "entropy", "ess", "support", "margin_share", "refreshes")
     )
     width = len(objectives) - 1
     multipliers = _series("multipliers", signals.multipliers, step.size, width)
@@ -198,6 +200,14 @@ def diagnose_run(
                 "policy leaves the data", float(support[-1]), bar.min_support,
                 "many fresh responses are unlike any the win rates were learned from: raise tau, lower "
                 "the learning rate or refresh less often",
+            )
+        )  # fmt: skip
+    if margin_share.size and margin_share.min() < 1:
+        found.append(
+            Finding(
+                "margins above the thresholds given up", float(margin_share.min()), 1.0,
+                "fresh responses had room for this share of them, so thresholds may be missed: lower the "
+                "thresholds or plan.confidence, or draw more with train.lag.fresh_responses",
             )
         )  # fmt: skip
     late = steps is None or step[-1] >= steps / 2
