@@ -34,6 +34,7 @@ from mopo_pipeline.mopo import (
     solve_dual,
 )
 from mopo_pipeline.parameters.train import FitParams, LagParams, LoraParams
+from mopo_pipeline.pareto import true_front_at
 from tiny_training import tiny_model, tiny_run
 
 EVERY_ROW = np.ones(40, dtype=bool)
@@ -210,6 +211,38 @@ def test_an_untrained_adapter_leaves_the_planned_weights(run: TrainingRun, tmp_p
     state = trained(still, tmp_path, set()).lag_state
     assert state.refreshes == 2
     np.testing.assert_allclose(state.weights, planned(run).weights, rtol=1e-3)
+
+
+def test_what_a_refresh_believes_of_compared_rows_is_what_its_weights_teach() -> None:
+    """One prompt whose alternatives are all there, exact labels of pairs that the behaviour policy drew.
+
+    The reference moves to the target of the refresh before; the constraint stays where it is
+    believed to be, and the primary rises towards the vertex of the linear programme.
+    """
+    rng = np.random.default_rng(0)
+    utility = rng.normal(size=(2, 5))
+    chance = 1 / (1 + np.exp(utility[:, None, :] - utility[:, :, None]))
+    win_rates = chance.mean(axis=2).T
+    first, second = (axis.ravel() for axis in np.indices((5, 5)))
+    problem = replace(
+        fresh_problem([0.45]), objectives=("help", "harm"), win_rates=win_rates,
+        groups=np.zeros(5, dtype=np.int64), tau=0.3,
+        comparisons=Comparisons(first, second, chance[:, first, second].T),
+    )  # fmt: skip
+    zero, one = np.zeros(5), np.zeros(1)
+    state = LagState(np.ones(5), zero, zero, zero, one, problem.thresholds, one, one, EVERY_ROW[:5])
+    primaries = []
+    for _ in range(12):
+        state = refresh(state, problem, zero, EVERY_ROW[:5], beta=None, **LIMITS)
+        policy = state.weights / state.weights.sum()
+        assert state.bounds[0] == pytest.approx(policy @ win_rates[:, 1], abs=1e-7)
+        assert state.bounds[0] >= 0.45 - 1e-7
+        primaries.append(policy @ win_rates[:, 0])
+        state = replace(state, pending_logprob=np.log(policy * 5))
+    assert (np.diff(primaries) > -1e-6).all()
+    best, _ = true_front_at(win_rates, [0.45], reference=np.full(5, 0.2))
+    assert primaries[-1] == pytest.approx(best[0], abs=0.02)
+    assert primaries[0] < best[0] - 0.05
 
 
 class LengthJudge:

@@ -1,15 +1,18 @@
 """Thresholds as users give them: numbers, positions, overrides, and the ones nothing can meet."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from mopo_pipeline.datasets import AtomicJSONDataset
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import ObjectiveParams, Position, TaskParams
 from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.planning import UnreachableThresholdsError, make_plan, resolve_thresholds
+from mopo_pipeline.tables import weight_columns
 
 NAMES = ["good", "safe", "short"]
 ATTAINABLE = np.array([[0.2, 0.9], [0.3, 0.7], [0.1, 0.6]])
@@ -75,3 +78,71 @@ def test_thresholds_out_of_reach_are_refused_with_the_nearest_that_work() -> Non
 def test_a_training_split_without_responses_is_named() -> None:
     with pytest.raises(InputError, match="training split holds no responses"):
         planned(0.5, split="test")
+
+
+def labelled(seed: int = 0, prompts: int = 40, n: int = 6) -> tuple[pd.DataFrame, ...]:
+    """Rated answers, all their pairs with labels, and a model's predictions of them."""
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame(rng.uniform(0.2, 0.8, (prompts * n, 3)), columns=NAMES)
+    rows["safe"] = 1 - rows["good"] + rng.normal(0, 0.05, len(rows))
+    rows = rows.clip(0, 1).assign(split="train")
+    rows["prompt_id"] = np.repeat([f"p{i}" for i in range(prompts)], n)
+    rows["response_id"] = [f"r{i}" for i in range(len(rows))]
+    pairs = [(x * n + i, x * n + j) for x in range(prompts) for i in range(n) for j in range(i)]
+    first, second = np.array(pairs).T
+    values = rows[NAMES].to_numpy()
+    predicted = 0.5 + (values[first] - values[second]) / 2
+    labels = (rng.random(predicted.shape) < predicted).astype(float)
+    table = pd.DataFrame(
+        {"response_a": rows["response_id"].to_numpy()[first],
+         "response_b": rows["response_id"].to_numpy()[second]}
+    ).assign(**dict(zip(NAMES, labels.T, strict=True)), **dict.fromkeys(weight_columns(NAMES), 1.0))  # fmt: skip
+    return rows, table, pd.DataFrame(predicted, columns=NAMES)
+
+
+def plan_with(params: PlanParams, predictions: bool = True, **given: Any) -> dict[str, Any]:
+    rows, pairs, predicted = labelled()
+    task = TaskParams(objectives=objectives(safe=given.get("safe", 0.5), short=0.45))
+    known = predicted if predictions else predicted * np.nan
+    return make_plan(rows, pairs, known, task, params)[0]
+
+
+@pytest.mark.parametrize("given", [{"confidence": 0.5}, {"epsilon": 0.0}, {"confidence": 0.9}])
+def test_every_plan_can_be_saved(tmp_path: Path, given: dict[str, float]) -> None:
+    """A plain mean has a temperature of infinity, which JSON cannot hold."""
+    dataset = AtomicJSONDataset(filepath=str(tmp_path / "plan.json"))
+    plan = plan_with(PlanParams(tau=0.3, **given))
+    dataset.save(plan)
+    assert dataset.load()["values"] == plan["values"]
+
+
+def test_confidence_lowers_what_is_attainable_and_raises_what_is_planned() -> None:
+    plain, sure = (plan_with(PlanParams(tau=0.3, confidence=c)) for c in (0.5, 0.95))
+    assert sure["attainable"]["safe"][1] < plain["attainable"]["safe"][1]
+    assert sure["values"]["safe"] > plain["values"]["safe"] == pytest.approx(0.5, abs=1e-6)
+    assert sure["bounds"]["safe"] == pytest.approx(0.5, abs=1e-6)
+    for plan in (plain, sure):
+        for name in NAMES:
+            low, high = plan["attainable"][name]
+            assert 0 <= low <= high <= 1
+            held = plan["bounds"].get(name, plan["values"][name])
+            assert held <= high + 1e-9
+
+
+def test_labels_that_make_the_weights_assure_nothing_and_the_plan_says_so() -> None:
+    plan = plan_with(PlanParams(tau=0.3, confidence=0.95), predictions=False)
+    assert plan["confidence"] is None
+    assert plan["bounds"]["safe"] == plan["values"]["safe"]
+    assert plan["assurance"].startswith("no confidence")
+    assert plan["findings"][0]["name"].startswith("no confidence: the labels")
+    quiet = plan_with(PlanParams(tau=0.3, confidence=0.5), predictions=False)
+    assert not any(f["name"].startswith("no confidence") for f in quiet["findings"])
+
+
+def test_a_position_lies_between_what_bounds_reach_at_either_end() -> None:
+    found = [
+        plan_with(PlanParams(tau=0.3), safe=Position(position=place))["thresholds"]["safe"]
+        for place in (0.0, 0.5, 0.9)
+    ]
+    low, high = plan_with(PlanParams(tau=0.3))["attainable"]["safe"]
+    np.testing.assert_allclose(found, [low, (low + high) / 2, low + 0.9 * (high - low)], atol=1e-6)
