@@ -60,6 +60,7 @@ class Limits:
         max_agreement: rank correlation from which objectives no longer conflict.
         max_weight_share: greatest share of the total weight on one row.
         max_gap: greatest duality gap, win rates.
+        max_debiasing: greatest distance of a planned value above what the rows alone say, win rates.
         max_margin: greatest distance of a bound below its value, win rates.
         min_room: least distance of a threshold from what is attainable, as a share of the range.
     """
@@ -74,6 +75,7 @@ class Limits:
     max_agreement: float = 0.9
     max_weight_share: float = 0.05
     max_gap: float = 1e-6
+    max_debiasing: float = 0.05
     max_margin: float = 0.05
     min_room: float = 0.05
 
@@ -139,6 +141,7 @@ def diagnose_plan(
         *_edges(asked, np.asarray(attainable, dtype=np.float64), objectives, bar),
         *_agreeing(rank_agreement(win_rates, groups), objectives, bar),
         *_margins(solution, objectives, bar),
+        *_debiased(solution, objectives, bar),
         *_runaway(solution.multipliers, objectives, bar, "warning"),
         *_weights(solution, bar),
     ]
@@ -319,6 +322,19 @@ def _margins(solution: DualSolution, objectives: Sequence[str], bar: Limits) -> 
         )
         for name, margin in zip(objectives[1:], margins, strict=True)
         if margin > bar.max_margin
+    ]  # fmt: skip
+
+
+def _debiased(solution: DualSolution, objectives: Sequence[str], bar: Limits) -> list[Finding]:
+    return [
+        Finding(
+            f"few responses leave the planned value uncertain: {name}", float(value),
+            float(plain + bar.max_debiasing),
+            f"the rows alone say {plain:.3f}, and what lies beyond holds if more responses like them exist: add "
+            "responses per prompt or raise tau",
+        )
+        for name, value, plain in zip(objectives, solution.values, solution.row_values, strict=True)
+        if value > plain + bar.max_debiasing
     ]  # fmt: skip
 
 

@@ -53,6 +53,8 @@ class DualSolution:
         effective_comparisons: (K-1,) independent comparisons as informative as those given; nan
             without any.
         pooling: kappa of the ratio.
+        row_values: (K,) win rates of the target over the rows alone, neither debiased nor corrected; what
+            few responses leave uncertain lies between them and ``values``.
     """
 
     multipliers: Array
@@ -68,6 +70,7 @@ class DualSolution:
     epsilon: Array
     effective_comparisons: Array
     pooling: float
+    row_values: Array
 
 
 def solve_dual(
@@ -225,6 +228,7 @@ def assemble(
         epsilon=np.zeros(bounds.size),
         effective_comparisons=np.full(bounds.size, np.nan),
         pooling=0.0,
+        row_values=tilted.values,
     )
 
 
