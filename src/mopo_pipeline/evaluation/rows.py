@@ -12,7 +12,7 @@ DOUBLY_ROBUST = "doubly_robust"
 LABELS = "labels"
 EXACT = "exact"
 LABEL_BASED = (DOUBLY_ROBUST, LABELS)
-"""Estimators that rest on held-out labels, so that effective comparisons limit them."""
+"""Estimators that rest on test labels, so that effective comparisons limit them."""
 
 _TEXTS = ("policy", "objective", "estimator")
 _NUMBERS = ("value", "se", "ci_low", "ci_high", "n", "level", "effective")

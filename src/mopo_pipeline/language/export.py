@@ -45,7 +45,7 @@ USE_ADAPTER = (
     "`AutoModelForCausalLM.from_pretrained`, then this with `PeftModel.from_pretrained(base, directory)`."
 )
 ATTAINED = (
-    "Attained values are those of the estimator `{estimator}` on held-out prompts, as many as the table says. "
+    "Attained values are those of the estimator `{estimator}` on test prompts, as many as the table says. "
     "Held: the whole interval reaches the threshold; within noise: the interval contains it; missed: none of it reaches."
 )
 NOT_ATTAINED = "What the policy attains is measured by the evaluate stage, which adds it here."
