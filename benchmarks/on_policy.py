@@ -57,7 +57,7 @@ def kedro(arguments: list[str], parameters: dict[str, object]) -> subprocess.Com
 def true_optimum(root: Path, thresholds: dict[str, float]) -> float:
     """Greatest primary value under the thresholds without a KL term, on the held-out prompts."""
     from mopo_pipeline.pareto import true_front_at
-    from mopo_pipeline.sources.pocket import exact_problem
+    from mopo_pipeline.pocket.task import exact_problem
 
     responses = pd.read_parquet(next(root.rglob("responses.parquet")))
     prompts = responses.loc[responses["split"] == "test", "prompt"].unique().tolist()

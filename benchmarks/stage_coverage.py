@@ -21,10 +21,11 @@ from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import IngestParams
 from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.parameters.preferences import PreferencesParams
-from mopo_pipeline.planning import UnreachableThresholdsError, make_plan
+from mopo_pipeline.plan.make import make_plan
+from mopo_pipeline.plan.thresholds import UnreachableThresholdsError
+from mopo_pipeline.pocket import task as pocket
 from mopo_pipeline.preferences.build import build_comparisons
 from mopo_pipeline.preferences.estimate import estimate_win_rates
-from mopo_pipeline.sources import pocket
 from mopo_pipeline.sources.load import load_source
 
 THRESHOLDS = {"harmlessness": 0.50, "conciseness": 0.45}

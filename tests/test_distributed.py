@@ -13,9 +13,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language.launch import TrainingFailedError, check_fit, plan_launch
-from mopo_pipeline.language.run import TrainingRun, prepare, train
-from mopo_pipeline.parameters.train import FitParams, LagParams
+from mopo_pipeline.launching.failures import TrainingFailedError
+from mopo_pipeline.launching.fit_checks import check_fit, plan_launch
+from mopo_pipeline.launching.run import TrainingRun, prepare, train
+from mopo_pipeline.parameters.fit import FitParams
+from mopo_pipeline.parameters.train import LagParams
 from tiny_training import FIT, tiny_model, tiny_run, with_fit
 
 PROJECT = Path(__file__).parents[1]

@@ -70,7 +70,7 @@ def changed_by(file: Path, edit: Callable[[str], str]) -> set[str]:
 
 def test_a_loss_turned_round_changes_the_code_of_every_training(package: Path) -> None:
     changed = changed_by(
-        package / "language/trainer.py",
+        package / "training/trainer.py",
         lambda text: text.replace("loss = -(weight * logprob)", "loss = (weight * logprob)"),
     )
     assert {"train_reference", "train_policy"} <= changed
@@ -79,7 +79,7 @@ def test_a_loss_turned_round_changes_the_code_of_every_training(package: Path) -
 
 
 def test_another_solver_changes_the_code_of_the_plan(package: Path) -> None:
-    changed = changed_by(package / "mopo/newton.py", lambda text: text + "\nSTEP = 1\n")
+    changed = changed_by(package / "mopo/solvers/newton.py", lambda text: text + "\nSTEP = 1\n")
     assert "plan_training" in changed
     assert "build_comparisons" not in changed
 
@@ -94,7 +94,7 @@ def test_another_solver_changes_the_code_of_the_plan(package: Path) -> None:
     ids=["docstring", "comment", "layout"],
 )
 def test_what_only_people_read_changes_no_code(package: Path, edit: Callable[[str], str]) -> None:
-    assert changed_by(package / "language/trainer.py", edit) == set()
+    assert changed_by(package / "training/trainer.py", edit) == set()
 
 
 def test_how_a_report_looks_changes_no_training(package: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_version_of_the_package_alone_changes_no_code(package: Path) -> None:
 def test_every_module_that_training_imports_counts() -> None:
     """Held against the interpreter: what is loaded with the module was found by reading."""
     code = (
-        f"import sys, {source.OWN}.language.worker;"
+        f"import sys, {source.OWN}.launching.worker;"
         f"print(*(n for n, m in sys.modules.items() if n.startswith('{source.OWN}.')"
         " and not m.__file__.endswith('__init__.py')))"
     )
@@ -127,7 +127,7 @@ def test_every_module_that_training_imports_counts() -> None:
         env=os.environ | {"PYTHONPATH": str(PROJECT / "src")},
     )  # fmt: skip
     forget()
-    found = source.code_of_module(f"{source.OWN}.language.worker").modules
+    found = source.code_of_module(f"{source.OWN}.launching.worker").modules
     loaded = done.stdout.split()
     assert len(loaded) > 20
     assert set(loaded) <= found.keys()
@@ -310,12 +310,12 @@ def test_a_difference_names_parameters_versions_and_modules(tmp_path: Path) -> N
         "fingerprint": "other",
         "parameters": now.parameters | {"plan.tau": 0.3},
         "versions": now.versions | {"scipy": "1.0"},
-        "code": now.code | {"mopo_pipeline.planning": "0"},
+        "code": now.code | {"mopo_pipeline.plan.make": "0"},
     }
     said = difference(before, now)
     assert said is not None
     assert "plan.tau=0.3 and now is 0.1" in said
     assert f"scipy=1.0 and now is {now.versions['scipy']}" in said
-    assert "other code (mopo_pipeline.planning)" in said
+    assert "other code (mopo_pipeline.plan.make)" in said
     assert difference({}, now) == "carries no fingerprint of what made it"
     assert difference({"fingerprint": now.fingerprint}, now) is None

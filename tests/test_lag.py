@@ -10,20 +10,9 @@ import pytest
 from transformers import TrainerCallback
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language import resample, worker
-from mopo_pipeline.language.fresh import FreshRows, fresh_win_rates
-from mopo_pipeline.language.lag import (
-    DualProblem,
-    LagState,
-    TrainingStoppedError,
-    lagged_mass,
-    period_rows,
-    refresh,
-)
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.logprobs import sequence_logprobs
-from mopo_pipeline.language.run import TrainingRun, prepare, train
-from mopo_pipeline.language.trainer import WeightedTrainer
+from mopo_pipeline.launching.run import TrainingRun, prepare, train
 from mopo_pipeline.mopo import (
     Comparisons,
     JudgeError,
@@ -33,8 +22,17 @@ from mopo_pipeline.mopo import (
     prompt_margins,
     solve_dual,
 )
-from mopo_pipeline.parameters.train import FitParams, LagParams, LoraParams
+from mopo_pipeline.mopo.errors import TrainingStoppedError
+from mopo_pipeline.mopo.problem import DualProblem
+from mopo_pipeline.mopo.schedule.fresh import solve_fresh, threshold_margins
+from mopo_pipeline.mopo.schedule.lag import LagState, lagged_mass, period_rows, refresh
+from mopo_pipeline.parameters.fit import FitParams, LoraParams
+from mopo_pipeline.parameters.train import LagParams
 from mopo_pipeline.pareto import true_front_at
+from mopo_pipeline.training import fresh_judge
+from mopo_pipeline.training.assemble import prepare_trainer
+from mopo_pipeline.training.refresh_fresh import FreshRows, fresh_win_rates
+from mopo_pipeline.training.trainer import WeightedTrainer
 from tiny_training import tiny_model, tiny_run
 
 EVERY_ROW = np.ones(40, dtype=bool)
@@ -61,7 +59,7 @@ class Keeper(TrainerCallback):
 def trained(run: TrainingRun, root: Path, keep: set[int]) -> WeightedTrainer:
     directory = prepare(run, root)
     spec = json.loads((directory / "spec.json").read_text())
-    trainer, _ = worker.prepare_trainer(directory, spec, FitParams(**spec["fit"]))
+    trainer, _ = prepare_trainer(directory, spec, FitParams(**spec["fit"]))
     trainer.add_callback(Keeper(root, keep))
     trainer.train()
     return trainer
@@ -257,7 +255,7 @@ class LengthJudge:
 
 @pytest.fixture
 def judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resample, "judge_named", lambda *_, **__: LengthJudge())
+    monkeypatch.setattr(fresh_judge, "judge_named", lambda *_, **__: LengthJudge())
 
 
 @pytest.mark.usefixtures("judged")
@@ -339,7 +337,9 @@ def resolved(
         empty, empty, empty, empty, problem.multipliers, problem.thresholds, problem.bounds,
         problem.values, EVERY_ROW,
     )  # fmt: skip
-    return resample.solve_fresh(start, problem, win_rates, groups, margins, lag)
+    return solve_fresh(
+        start, problem, win_rates, groups, margins, beta=lag.beta, target_ess=lag.target_ess
+    )
 
 
 def test_without_confidence_or_limit_fresh_weights_are_the_dual_s_ratio() -> None:
@@ -369,10 +369,10 @@ def test_margins_add_bias_shortfall_and_noise() -> None:
     """Equal prompts leave no noise of their own; a policy above its target adds nothing."""
     win_rates, groups = np.tile([0.5, 0.6], (12, 1)), np.repeat(np.arange(4), 3)
     error = JudgeError(np.array([0.03, -0.01]), np.array([0.02, 0.0]))
-    found = resample.threshold_margins(np.array([0.54, 0.55]), win_rates, groups, error, 0.95)
+    found = threshold_margins(np.array([0.54, 0.55]), win_rates, groups, error, 0.95)
     np.testing.assert_allclose(found, [0.03 + 0.04 + 0.02, -0.01])
     spread = win_rates + 0.1 * np.repeat([[-1], [1], [-1], [1]], 3, axis=0)
-    noisy = resample.threshold_margins(np.array([0.54, 0.55]), spread, groups, error, 0.95)
+    noisy = threshold_margins(np.array([0.54, 0.55]), spread, groups, error, 0.95)
     own = prompt_margins(spread, groups, 0.95)
     assert own[1] > 0.05
     np.testing.assert_allclose(noisy, [0.07 + np.hypot(0.02, own[0]), -0.01 + own[1]])
@@ -413,13 +413,13 @@ def test_a_judge_that_cannot_judge_stops_before_any_training(
 ) -> None:
     lag = LagParams(every=1, on_policy=True, judge="reward_models", reward_models={"help": "x"})
     with pytest.raises(InputError, match="no model for objective 'harm'"):
-        resample.try_judge(lag, ("help", "harm"), None, run.rows)
+        fresh_judge.try_judge(lag, ("help", "harm"), None, run.rows)
     with pytest.raises(InputError, match="no prompt of the pocket task"):
         pocket = lag.model_copy(update={"judge": "pocket"})
-        resample.try_judge(pocket, ("helpfulness", "harmlessness"), None, run.rows)
-    monkeypatch.setattr(resample, "judge_named", lambda *_, **__: FailingJudge())
+        fresh_judge.try_judge(pocket, ("helpfulness", "harmlessness"), None, run.rows)
+    monkeypatch.setattr(fresh_judge, "judge_named", lambda *_, **__: FailingJudge())
     with pytest.raises(InputError, match="gave nan for objective 'help'"):
-        resample.try_judge(lag, ("help", "harm"), None, run.rows)
+        fresh_judge.try_judge(lag, ("help", "harm"), None, run.rows)
 
 
 def test_only_responses_like_the_data_are_judged() -> None:

@@ -10,15 +10,18 @@ import pandas as pd
 import pytest
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language import reference
 from mopo_pipeline.language.loading import load_model, load_tokenizer, materialise
 from mopo_pipeline.language.logprobs import sequence_logprobs
-from mopo_pipeline.language.reference import check_logprobs, make_reference, reference_logprobs
-from mopo_pipeline.language.schedule import RowSchedule, systematic_resample
 from mopo_pipeline.language.scratch import build_model, build_tokenizer
 from mopo_pipeline.language.tokens import encode
-from mopo_pipeline.parameters.train import FitParams, LagParams, ReferenceParams, TrainParams
+from mopo_pipeline.parameters.fit import FitParams
+from mopo_pipeline.parameters.reference import ReferenceParams
+from mopo_pipeline.parameters.train import LagParams, TrainParams
+from mopo_pipeline.policies import reference_logprobs as scoring
+from mopo_pipeline.policies.reference import make_reference
+from mopo_pipeline.policies.reference_logprobs import check_logprobs, reference_logprobs
 from mopo_pipeline.tables import chat_prompt
+from mopo_pipeline.training.row_schedule import RowSchedule, systematic_resample
 
 PROMPTS = [chat_prompt("how do you do"), chat_prompt("why")]
 RESPONSES = ["very well thanks a lot", "because"]
@@ -210,13 +213,13 @@ def test_reference_logprobs_are_kept_until_model_tokenizer_context_or_text_chang
     model_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[int] = []
-    original = reference.row_logprobs
+    original = scoring.row_logprobs
 
     def counting(model: Any, rows: Any, **given: Any) -> Any:
         computed.append(len(rows.ids))
         return original(model, rows, **given)
 
-    monkeypatch.setattr(reference, "row_logprobs", counting)
+    monkeypatch.setattr(scoring, "row_logprobs", counting)
     first = scored(model_dir, table(), tmp_path)
     pd.testing.assert_frame_equal(scored(model_dir, table(), tmp_path), first)
     assert computed == [2]

@@ -19,14 +19,15 @@ import torch
 import transformers
 from safetensors.numpy import load_file
 
-import mopo_pipeline.language.trainer as trainer_module
+import mopo_pipeline.training.trainer as trainer_module
 from conftest import PROJECT, kedro
 from mopo_pipeline.errors import InputError, MopoError
-from mopo_pipeline.language import worker
-from mopo_pipeline.language.checkpoints import MANIFEST, WriteError, last_complete_checkpoint, seal
 from mopo_pipeline.language.loading import load_model
-from mopo_pipeline.language.run import prepare
-from mopo_pipeline.language.run import train as train_run
+from mopo_pipeline.language.sealed import MANIFEST, seal
+from mopo_pipeline.launching import worker
+from mopo_pipeline.launching.run import prepare
+from mopo_pipeline.launching.run import train as train_run
+from mopo_pipeline.training.checkpoints import WriteError, last_complete_checkpoint
 from tiny_training import tiny_model, tiny_run
 
 pytestmark = pytest.mark.slow
@@ -277,7 +278,7 @@ def test_a_policy_half_copied_is_copied_again(tiny_run: Path, tmp_path: Path) ->
 def test_two_runs_do_not_share_a_directory(
     runs: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mopo_pipeline.language.processes.PATIENCE", 0.1)
+    monkeypatch.setattr("mopo_pipeline.launching.lock.PATIENCE", 0.1)
     directory = runs()
     with (
         worker.sole_run(directory),

@@ -189,7 +189,7 @@ def test_a_loss_turned_round_is_trained_again_and_never_up_to_date(
     tiny_run: Path, tmp_path: Path
 ) -> None:
     root, project = shutil.copytree(tiny_run, tmp_path / "data"), copy_project(tmp_path / "project")
-    file = project / "src/mopo_pipeline/language/trainer.py"
+    file = project / "src/mopo_pipeline/training/trainer.py"
     text = file.read_text(encoding="utf-8")
     turned = text.replace("loss = -(weight * logprob)", "loss = (weight * logprob)")
     assert turned != text

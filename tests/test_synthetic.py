@@ -182,7 +182,7 @@ def test_published_updates_come_closer_with_larger_batches() -> None:
 def test_there_is_a_figure_per_structure(
     swept: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mopo_pipeline.reporting.synthetic.MAP_POINTS", 4)
+    monkeypatch.setattr("mopo_pipeline.experiments.true_optima.MAP_POINTS", 4)
     figures = structure_figures(swept, params(comparisons=[8000]))
     assert set(figures) == {f"{name}.png" for name in GIVEN["structures"]}
     titles = [axis.get_title(loc="left") for axis in figures["antichain.png"].axes]

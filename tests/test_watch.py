@@ -11,12 +11,13 @@ import pytest
 from transformers import TrainingArguments
 from transformers.trainer_callback import TrainerControl, TrainerState
 
-from mopo_pipeline.language.lag import TrainingStoppedError
-from mopo_pipeline.language.policy import repetition
-from mopo_pipeline.language.run import train
-from mopo_pipeline.language.watch import DiagnosisCallback, training_findings
+from mopo_pipeline.launching.run import train
 from mopo_pipeline.mopo import Limits
-from mopo_pipeline.parameters.train import FitParams, LagParams, TrainParams
+from mopo_pipeline.mopo.errors import TrainingStoppedError
+from mopo_pipeline.parameters.fit import FitParams
+from mopo_pipeline.parameters.train import LagParams, TrainParams
+from mopo_pipeline.policies.extract import repetition
+from mopo_pipeline.training.watch import DiagnosisCallback, training_findings
 from tiny_training import tiny_model, tiny_run
 
 NAMES = ("help", "harm")

@@ -12,11 +12,11 @@ from mopo_pipeline.evaluation.sampling import held_out_logprobs, sample_completi
 from mopo_pipeline.language.generation import sample_responses
 from mopo_pipeline.language.lengths import Lengths, cut_finding, encode_all, measure
 from mopo_pipeline.language.loading import load_model
-from mopo_pipeline.language.policy import CUT_WHEN_DRAWN, cut_rows
-from mopo_pipeline.language.reference import CUT_BY_CONTEXT, reference_logprobs
 from mopo_pipeline.language.tokens import encode
 from mopo_pipeline.parameters.evaluate import EvaluateParams, SamplingParams
 from mopo_pipeline.parameters.groups import validate_parameters
+from mopo_pipeline.policies.extract import CUT_WHEN_DRAWN, cut_rows
+from mopo_pipeline.policies.reference_logprobs import CUT_BY_CONTEXT, reference_logprobs
 from mopo_pipeline.tables import chat_prompt
 from tiny_tokenizers import chatml_tokenizer, save_tiny
 

@@ -9,10 +9,11 @@ import pytest
 from safetensors.numpy import load_file
 from transformers import TrainerCallback
 
-from mopo_pipeline.language.run import prepare
-from mopo_pipeline.language.trainer import FirstLogprobs, WeightedTrainer
-from mopo_pipeline.language.worker import prepare_trainer
-from mopo_pipeline.parameters.train import FitParams, LoraParams
+from mopo_pipeline.launching.run import prepare
+from mopo_pipeline.parameters.fit import FitParams, LoraParams
+from mopo_pipeline.training.assemble import prepare_trainer
+from mopo_pipeline.training.callbacks import FirstLogprobs
+from mopo_pipeline.training.trainer import WeightedTrainer
 from tiny_training import tiny_model, tiny_run, with_fit
 
 

@@ -13,7 +13,8 @@ from oracles import (
 )
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.mopo import InfeasibleThresholdsError, barrier, solve_dual
+from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
+from mopo_pipeline.mopo.solvers import barrier
 
 
 def reachable(win_rates: np.ndarray, mass: np.ndarray, ids: np.ndarray, place: float) -> np.ndarray:

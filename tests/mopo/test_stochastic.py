@@ -5,7 +5,7 @@ import pytest
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo import lower_bound, solve_dual
-from mopo_pipeline.mopo.stochastic import run_stochastic
+from mopo_pipeline.mopo.schedule.algorithm_1 import run_stochastic
 
 WIN_RATES = np.array([[0.8, 0.2], [0.6, 0.45], [0.5, 0.5], [0.35, 0.7], [0.2, 0.75]])
 

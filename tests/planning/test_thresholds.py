@@ -11,7 +11,8 @@ from mopo_pipeline.datasets import AtomicJSONDataset
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import ObjectiveParams, Position, TaskParams
 from mopo_pipeline.parameters.plan import PlanParams
-from mopo_pipeline.planning import UnreachableThresholdsError, make_plan, resolve_thresholds
+from mopo_pipeline.plan.make import make_plan
+from mopo_pipeline.plan.thresholds import UnreachableThresholdsError, resolve_thresholds
 from mopo_pipeline.tables import weight_columns
 
 NAMES = ["good", "safe", "short"]

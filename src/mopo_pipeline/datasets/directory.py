@@ -10,7 +10,7 @@ from kedro_datasets._typing import JSONPreview
 
 from mopo_pipeline.datasets.files import write_atomically
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language.checkpoints import apply_umask
+from mopo_pipeline.language.sealed import apply_umask
 
 
 class ModelDirectoryDataset(AbstractVersionedDataset[Path, Path]):

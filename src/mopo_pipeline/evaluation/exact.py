@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.evaluation.fronts import Front, regularised_front, unregularised_front
 from mopo_pipeline.evaluation.intervals import prompt_bootstrap
 from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
 from mopo_pipeline.parameters.evaluate import EvaluateParams
-
-Array = NDArray[np.float64]
 
 UNKNOWN: dict[str, Any] = {
     "optimum": None,
@@ -52,7 +50,7 @@ def exact_reference(
         objective's value, standard error, interval and number of prompts; malformed answers win
         nothing), the ``level`` of the intervals, the ``well_formed`` mass of both models, ``fronts`` per pair of objectives.
     """
-    from mopo_pipeline.sources import pocket
+    from mopo_pipeline.pocket import task as pocket
 
     objectives = plan["objectives"]
     problem = pocket.exact_problem(prompts)

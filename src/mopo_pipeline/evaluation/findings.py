@@ -7,7 +7,7 @@ import pandas as pd
 from mopo_pipeline.evaluation.checks import PREFERENCE
 from mopo_pipeline.evaluation.judge_quality import MIN_COMPARISONS
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABEL_BASED
-from mopo_pipeline.mopo.diagnosis import Finding
+from mopo_pipeline.mopo.diagnosis.findings import Finding
 from mopo_pipeline.pareto.verdicts import MISSED, MISSED_WITHIN_NOISE
 
 MAX_CUT = 0.05

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, t
 
-Array = NDArray[np.float64]
+from mopo_pipeline.arrays import Array
 
 
 class Interval(NamedTuple):

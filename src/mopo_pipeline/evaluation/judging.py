@@ -9,7 +9,7 @@ import pandas as pd
 
 from mopo_pipeline.judges.base import Judge, compare
 from mopo_pipeline.judges.named import judge_named
-from mopo_pipeline.mopo.diagnosis import Finding
+from mopo_pipeline.mopo.diagnosis.findings import Finding
 from mopo_pipeline.parameters.evaluate import JudgeParams
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences.model import PreferenceModel

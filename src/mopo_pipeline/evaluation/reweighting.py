@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from mopo_pipeline.arrays import Array
+
 Indices = NDArray[np.intp]
 
 

@@ -2,19 +2,21 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.evaluation.intervals import Interval
 
-Array = NDArray[np.float64]
-
 DOUBLY_ROBUST = "doubly_robust"
+
 LABELS = "labels"
+
 EXACT = "exact"
+
 LABEL_BASED = (DOUBLY_ROBUST, LABELS)
 """Estimators that rest on held-out labels, so that effective comparisons limit them."""
 
 _TEXTS = ("policy", "objective", "estimator")
+
 _NUMBERS = ("value", "se", "ci_low", "ci_high", "n", "level", "effective")
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.evaluation.reweighting import (
@@ -23,7 +24,6 @@ from mopo_pipeline.preferences.estimate import model_win_rates
 from mopo_pipeline.preferences.model import PreferenceModel
 from mopo_pipeline.tables import comparison_weights
 
-Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 MIN_OPPONENTS = 4

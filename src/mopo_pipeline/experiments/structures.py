@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo import (
     Comparisons,
@@ -20,8 +21,6 @@ from mopo_pipeline.mopo import (
 )
 from mopo_pipeline.parameters.synthetic import SyntheticParams
 from mopo_pipeline.pareto.front import true_front_at
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

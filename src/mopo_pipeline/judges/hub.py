@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.judges.base import Link
 from mopo_pipeline.language.intact import load_intact
@@ -22,7 +22,6 @@ from mopo_pipeline.tables import chat_messages
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-Array = NDArray[np.float64]
 Texts = tuple[str, str | None]
 
 

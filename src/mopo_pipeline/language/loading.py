@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.chat import PLAIN_TEMPLATE
-from mopo_pipeline.language.checkpoints import apply_umask
 from mopo_pipeline.language.intact import check_tokens, load_intact
+from mopo_pipeline.language.sealed import apply_umask
 from mopo_pipeline.progress import show_hub_progress
 
 if TYPE_CHECKING:

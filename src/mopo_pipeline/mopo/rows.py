@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo.checks import check_groups, check_mass, check_win_rates
 
-Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 CHUNK = 1 << 15

@@ -12,9 +12,10 @@ from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.ingest import IngestParams
 from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.parameters.preferences import PreferencesParams
+from mopo_pipeline.parameters.reference import ReferenceParams
 from mopo_pipeline.parameters.report import ReportParams
 from mopo_pipeline.parameters.synthetic import SyntheticParams
-from mopo_pipeline.parameters.train import ReferenceParams, TrainParams
+from mopo_pipeline.parameters.train import TrainParams
 
 GROUPS: dict[str, type[StrictModel]] = {
     "task": TaskParams,

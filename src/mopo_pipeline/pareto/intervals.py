@@ -4,12 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.pareto.points import check_points
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-Array = NDArray[np.float64]
+from mopo_pipeline.arrays import Array
 
 BINS = 10
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences.features import EncoderFeatures, WordFeatures, features_from_state
@@ -14,7 +15,6 @@ from mopo_pipeline.preferences.features import EncoderFeatures, WordFeatures, fe
 if TYPE_CHECKING:
     import torch
 
-Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
 _CONFIG, _WEIGHTS = "preference_model.json", "model.safetensors"

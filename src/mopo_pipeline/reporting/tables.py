@@ -4,12 +4,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.pareto import hypervolume, non_dominated
-
-Array = NDArray[np.float64]
 
 
 def pareto_report(

@@ -67,7 +67,7 @@ def load_source(params: IngestParams, task: TaskParams) -> SourceData:
 
 def _read(params: IngestParams, task: TaskParams, rng: np.random.Generator) -> RawTables:
     if params.source == "pocket":
-        from mopo_pipeline.sources import pocket
+        from mopo_pipeline.pocket import task as pocket
 
         if unknown := sorted(set(task.names) - set(pocket.OBJECTIVES)):
             raise InputError(

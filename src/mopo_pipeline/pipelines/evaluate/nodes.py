@@ -156,7 +156,7 @@ def write_model_card(
     policy: Path, threshold_checks: pd.DataFrame, evaluation_summary: dict[str, Any]
 ) -> str:
     """The policy's card with the values it attained."""
-    from mopo_pipeline.language.export import model_card
+    from mopo_pipeline.policies.export import model_card
 
     estimator = evaluation_summary["estimator"]
     return (

@@ -23,7 +23,7 @@ def train_policy(
     params: TrainParams,
 ) -> tuple[Path, pd.DataFrame, list[dict[str, Any]]]:
     """Weighted policy extraction; the reference follows the policy where a lag is set."""
-    from mopo_pipeline.language.policy import extract_policy
+    from mopo_pipeline.policies.extract import extract_policy
 
     return extract_policy(
         responses, win_rates, comparisons, predictions, training_plan, row_weights,
