@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,10 +11,7 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo.checks import check_number, check_thresholds
 from mopo_pipeline.mopo.rows import Rows, build_rows
-from mopo_pipeline.mopo.schedule.history import as_table
-
-if TYPE_CHECKING:
-    from mopo_pipeline.mopo.schedule.history import DataFrame
+from mopo_pipeline.mopo.schedule.history import Table, as_table
 
 _SMALLEST_CHI = 1e-3
 
@@ -40,7 +37,7 @@ class StochasticRun:
     records: tuple[dict[str, float], ...]
 
     @property
-    def history(self) -> "DataFrame":
+    def history(self) -> Table:
         """The records as a table, one row each."""
         return as_table(self.records)
 

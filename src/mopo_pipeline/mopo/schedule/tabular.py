@@ -5,7 +5,6 @@ schedule of references and thresholds does can be held against a linear programm
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,12 +13,9 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo.bound import lower_bound
 from mopo_pipeline.mopo.checks import check_mass, check_number, finite_array, unit_interval
-from mopo_pipeline.mopo.schedule.history import as_table
+from mopo_pipeline.mopo.schedule.history import Table, as_table
 from mopo_pipeline.mopo.solution import DualSolution
 from mopo_pipeline.mopo.solve import solve_dual
-
-if TYPE_CHECKING:
-    from mopo_pipeline.mopo.schedule.history import DataFrame
 
 PAPER_STEPS = 10_000
 """Length of a run in the paper; the default where thresholds adapt."""
@@ -52,7 +48,7 @@ class TabularRun:
     records: tuple[dict[str, float], ...]
 
     @property
-    def history(self) -> "DataFrame":
+    def history(self) -> Table:
         """The records as a table, one row each."""
         return as_table(self.records)
 
