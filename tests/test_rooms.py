@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 from conftest import PROJECT
-
 from mopo_pipeline.mopo import run_tabular
 
 CYCLE = [[[0.5, 1, 0], [0, 0.5, 1], [1, 0, 0.5]]]

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.evaluation.intervals import Interval
 from mopo_pipeline.evaluation.judge_quality import MIN_COMPARISONS, doubt
 from mopo_pipeline.evaluation.rows import EXACT, LABEL_BASED, no_values, value_rows
+from mopo_pipeline.pareto.intervals import Interval
 from mopo_pipeline.pareto.verdicts import UNDECIDED, verdict
 
 PREFERENCE = (
@@ -70,11 +70,12 @@ def exact_rows(exact: dict[str, Any], objectives: tuple[str, ...]) -> pd.DataFra
     for policy in ("reference", "policy"):
         if exact.get(policy) is None:
             continue
-        columns = [
+        estimate, low, high, se, n = (
             np.array([exact[policy][name][key] for name in objectives], dtype=np.float64)
-            for key in ("value", "se", "ci_low", "ci_high", "n")
-        ]
-        parts.append(value_rows(policy, EXACT, objectives, Interval(*columns, exact["level"])))
+            for key in ("value", "ci_low", "ci_high", "se", "n")
+        )
+        interval = Interval(estimate, low, high, se, n, exact["level"])
+        parts.append(value_rows(policy, EXACT, objectives, interval))
     return pd.concat(parts, ignore_index=True) if parts else no_values()
 
 

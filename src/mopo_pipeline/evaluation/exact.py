@@ -11,9 +11,9 @@ import numpy as np
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.evaluation.fronts import Front, regularised_front, unregularised_front
-from mopo_pipeline.evaluation.intervals import prompt_bootstrap
 from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
 from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.pareto.intervals import prompt_bootstrap
 
 UNKNOWN: dict[str, Any] = {
     "optimum": None,
@@ -76,7 +76,7 @@ def exact_reference(
         )
         found[name] = {
             objective: {
-                "value": float(interval.value[k]),
+                "value": float(interval.estimate[k]),
                 "se": _known(interval.se[k]),
                 "ci_low": _known(interval.low[k]),
                 "ci_high": _known(interval.high[k]),

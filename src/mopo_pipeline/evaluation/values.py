@@ -10,7 +10,6 @@ from scipy.special import expit
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.evaluation.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.evaluation.reweighting import (
     comparison_terms,
     effective_comparisons,
@@ -19,7 +18,9 @@ from mopo_pipeline.evaluation.reweighting import (
 )
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABELS, bounded, no_values, value_rows
 from mopo_pipeline.judges.preference import PreferenceModelJudge
+from mopo_pipeline.mopo import effective_share
 from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.preferences.estimate import model_win_rates
 from mopo_pipeline.preferences.model import PreferenceModel
 from mopo_pipeline.tables import comparison_weights
@@ -161,7 +162,7 @@ def doubly_robust_values(
     ratio = importance_ratio(held.log_ratio, params.max_ratio)
     facts |= {
         "comparisons": len(held.first),
-        "ess": float(ratio.sum() ** 2 / (ratio**2).sum() / len(ratio)),
+        "ess": effective_share(ratio),
         "largest_weight": float(ratio.max() / ratio.sum()),
         "clipped": float((held.log_ratio > np.log(params.max_ratio)).mean()),
     }
@@ -177,7 +178,7 @@ def doubly_robust_values(
     )
     facts["outside"] = {
         name: float(value)
-        for name, value in zip(objectives, interval.value, strict=True)
+        for name, value in zip(objectives, interval.estimate, strict=True)
         if value < 0.0 or value > 1.0
     }
     effective = effective_comparisons(held.first, held.second, left, right, len(ratio))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mopo_pipeline.evaluation.intervals import prompt_bootstrap, sum_by
+from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 
 SIMULATIONS, ANSWERS, TRUTH = 400, 8, 0.55
 
@@ -51,8 +51,8 @@ def test_an_estimate_carried_by_one_prompt_has_no_interval() -> None:
 
 def test_numerator_and_denominator_are_not_interchangeable() -> None:
     top, bottom = np.array([[1.0], [3.0], [2.0]]), np.full((3, 1), 4.0)
-    assert ratio(top, bottom).value[0] == pytest.approx(0.5)
-    assert ratio(bottom, top).value[0] == pytest.approx(2.0)
+    assert ratio(top, bottom).estimate[0] == pytest.approx(0.5)
+    assert ratio(bottom, top).estimate[0] == pytest.approx(2.0)
 
 
 def test_an_interval_holds_its_value_even_where_one_prompt_carries_most() -> None:
@@ -60,7 +60,7 @@ def test_an_interval_holds_its_value_even_where_one_prompt_carries_most() -> Non
     for seed in range(50):
         mass = np.exp(np.random.default_rng(seed).normal(0, 3, (5, 1)))
         found = prompt_bootstrap(mass * rng.random((5, 1)), mass, confidence=0.6, draws=30, rng=rng)
-        assert found.low[0] <= found.value[0] <= found.high[0]
+        assert found.low[0] <= found.estimate[0] <= found.high[0]
 
 
 def test_rows_are_summed_by_their_own_prompt() -> None:
