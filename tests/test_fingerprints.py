@@ -70,8 +70,8 @@ def changed_by(file: Path, edit: Callable[[str], str]) -> set[str]:
 
 def test_a_loss_turned_round_changes_the_code_of_every_training(package: Path) -> None:
     changed = changed_by(
-        package / "training/trainer.py",
-        lambda text: text.replace("loss = -(weight * logprob)", "loss = (weight * logprob)"),
+        package / "training/loss.py",
+        lambda text: text.replace("return -(weight * logprob)", "return (weight * logprob)"),
     )
     assert {"train_reference", "train_policy"} <= changed
     assert "plan_training" not in changed

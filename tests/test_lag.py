@@ -126,7 +126,7 @@ def test_a_period_trains_on_its_rows_with_the_reference_of_one_lag_ago(
     weights = mass * exact.ratio
     np.testing.assert_allclose(state.weights[active], weights / weights.mean(), rtol=2e-3)
     assert (state.weights[~active] == 0).all()
-    drawn = trainer.schedule.rows(np.arange(6 * 8, 8 * 8))
+    drawn = trainer.sampler.schedule.rows(np.arange(6 * 8, 8 * 8))
     assert active[drawn].all()
 
 

@@ -19,6 +19,7 @@ import torch
 import transformers
 from safetensors.numpy import load_file
 
+import mopo_pipeline.training.checkpoints as checkpoints_module
 import mopo_pipeline.training.trainer as trainer_module
 from conftest import PROJECT, kedro
 from mopo_pipeline.errors import InputError, MopoError
@@ -27,6 +28,7 @@ from mopo_pipeline.language.sealed import MANIFEST, seal
 from mopo_pipeline.launching import worker
 from mopo_pipeline.launching.run import prepare
 from mopo_pipeline.launching.run import train as train_run
+from mopo_pipeline.training import refresh_offline
 from mopo_pipeline.training.checkpoints import WriteError, last_complete_checkpoint
 from tiny_training import tiny_model, tiny_run
 
@@ -154,12 +156,12 @@ def dying(owner: Any, name: str, call: int, *, after: bool) -> Callable[[], None
 MOMENTS = {
     "before anything is written": dying(transformers.Trainer, "_save_checkpoint", 1, after=False),
     "weights written, optimiser not": dying(transformers.Trainer, "save_model", 2, after=True),
-    "optimiser written, extra state not": dying(trainer_module, "save_file", 2, after=False),
+    "optimiser written, extra state not": dying(checkpoints_module, "save_file", 2, after=False),
     "everything written but the seal": dying(trainer_module, "seal", 2, after=False),
     "sealed": dying(trainer_module, "seal", 2, after=True),
     "old checkpoints going": dying(transformers.trainer, "rotate_checkpoints", 3, after=False),
-    "at the second lag refresh": dying(worker, "refresh", 2, after=False),
-    "refreshed, not yet saved": dying(worker, "refresh", 2, after=True),
+    "at the second lag refresh": dying(refresh_offline, "refresh", 2, after=False),
+    "refreshed, not yet saved": dying(refresh_offline, "refresh", 2, after=True),
     "final model written but the seal": dying(worker, "seal", 1, after=False),
 }
 
@@ -244,7 +246,7 @@ def test_a_full_disk_stops_in_one_line_and_keeps_the_last_checkpoint(
             def full(*_: Any, **__: Any) -> None:
                 raise OSError(errno.ENOSPC, "No space left on device")
 
-            monkeypatch.setattr(trainer_module, "save_file", full)
+            monkeypatch.setattr(checkpoints_module, "save_file", full)
 
     sealed = trainer_module.seal
     monkeypatch.setattr(trainer_module, "seal", lambda path: (sealed(path), act()))

@@ -72,7 +72,7 @@ def prepare_trainer(
             act = Resampler(trainer, problem, lag, spec, table, rows, held_out, tokenizer).refresh
         else:
             act = partial(offline_refresh, trainer, problem, lag, spec)
-        trainer.add_callback(RefreshCallback(lag.every, partial(trainer.refreshing, act)))
+        trainer.add_callback(RefreshCallback(lag.every, partial(trainer.watched.refreshing, act)))
     return trainer, tokenizer
 
 
@@ -138,6 +138,7 @@ def build_trainer(
         seed=spec["seed"],
         report_to="none",
         disable_tqdm=True,
+        train_sampling_strategy="sequential",
         remove_unused_columns=False,
         dataloader_pin_memory=False,
         ddp_find_unused_parameters=False if world > 1 else None,

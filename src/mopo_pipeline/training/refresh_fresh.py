@@ -267,7 +267,7 @@ class Resampler:
         nothing = JudgeError(*np.zeros((2, len(problem.objectives) - 1)))
         if lag.judge != "preference_model":
             return nothing
-        asked = lag.rows or int(lag.every or 0) * self.trainer.schedule.batch_size
+        asked = lag.rows or int(lag.every or 0) * self.trainer.sampler.schedule.batch_size
         period = self.trainer.lag_state.refreshes + 1
         chosen = period_rows(problem.groups, asked, self.spec["seed"], period)
         part = problem.restricted(chosen)

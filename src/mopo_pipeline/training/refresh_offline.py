@@ -17,7 +17,7 @@ def offline_refresh(
 ) -> None:
     """Move the reference to the policy of one lag ago, reweigh this period's rows."""
     state, every = trainer.lag_state, int(lag.every or 0)
-    rows = lag.rows or every * trainer.schedule.batch_size
+    rows = lag.rows or every * trainer.sampler.schedule.batch_size
     this, following = (
         period_rows(problem.groups, rows, spec["seed"], state.refreshes + later) for later in (1, 2)
     )
