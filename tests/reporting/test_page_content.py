@@ -13,7 +13,7 @@ from mopo_pipeline.reporting.summary import run_summary
 from mopo_pipeline.reporting.tables import pareto_report
 
 FULL_PLAN = PLAN | {
-    "comparisons": 900, "tau": 0.1, "confidence": 0.95, "epsilon": 0.001,
+    "comparisons": 900, "tau": 0.1, "confidence": 0.95, "assurance": "joint confidence 95%",
     "normalisation": "shrunk", "ess": 0.5, "kl": 0.3, "duality_gap": 0.0,
     "chi": {"harm": 3.0, "short": 4.0},
 }  # fmt: skip

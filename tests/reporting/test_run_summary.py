@@ -66,7 +66,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_table_says_level_prompts_and_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(summary(), capsys)
-    for said in ("95%", "0.510–0.530 40 held 0.500", "missed, within", "n: held-out prompts"):
+    for said in ("95%", "0.510–0.530 40 held 0.500", "missed, within", "n: test prompts"):
         assert said in text
     held = checked(estimate("preference_model", [0.6, 0.505, 0.46]))
     assert "40 held, within" in printed(summary(held), capsys)

@@ -38,7 +38,7 @@ def exact_reference(
     """Everything that can be known exactly about the pocket task on these prompts.
 
     Args:
-        prompts: held-out prompts of the pocket task.
+        prompts: test prompts of the pocket task.
         reference_policy: directory of the reference model.
         policy: directory of the trained model.
         plan: the training plan; its tau and thresholds pose the problem.

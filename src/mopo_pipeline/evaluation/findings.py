@@ -68,7 +68,7 @@ def _trust(row: pd.Series, one: str, other: str) -> tuple[str, str]:
 
 def _advice(row: pd.Series, trusted: str, left: str) -> str:
     if row[f"{trusted}_doubt"]:
-        return f"trust neither ({row[f'{trusted}_doubt']}); label more held-out comparisons"
+        return f"trust neither ({row[f'{trusted}_doubt']}); label more test comparisons"
     because = row[f"{left}_doubt"] or f"{trusted} measures more directly"
     return f"trust {trusted} ({because}), and find out why {left} differs"
 
@@ -159,7 +159,7 @@ def _thin(checks: pd.DataFrame, estimator: str) -> list[Finding]:
         Finding(
             f"few effective comparisons: {estimator}, {least['objective']}", effective,
             float(MIN_COMPARISONS),
-            "few held-out comparisons carry the estimate, so it gives no verdict: label more test "
+            "few test comparisons carry the estimate, so it gives no verdict: label more test "
             "prompts or raise plan.tau",
         )
     ]  # fmt: skip

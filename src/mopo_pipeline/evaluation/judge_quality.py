@@ -1,4 +1,4 @@
-"""How far a judge can be trusted: what it makes of held-out comparisons that people labelled."""
+"""How far a judge can be trusted: what it makes of test comparisons that people labelled."""
 
 from typing import Any
 

@@ -15,7 +15,7 @@ LABELS = "labels"
 EXACT = "exact"
 
 LABEL_BASED = (DOUBLY_ROBUST, LABELS)
-"""Estimators that rest on held-out labels, so that effective comparisons limit them."""
+"""Estimators that rest on test labels, so that effective comparisons limit them."""
 
 _TEXTS = ("policy", "objective", "estimator")
 

@@ -1,4 +1,4 @@
-"""Answers of the reference and of the policy to held-out prompts, with both log-probabilities."""
+"""Answers of the reference and of the policy to test prompts, with both log-probabilities."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -155,7 +155,7 @@ def held_out_logprobs(
         max_length=int(known["context"].iloc[0]),
         ended=ended_column(test),
         batch_tokens=params.batch_tokens,
-        description="log-probabilities of held-out responses",
+        description="log-probabilities of test responses",
     )
     own = known.loc[test["response_id"]]
     return test[["prompt_id", "response_id"]].assign(

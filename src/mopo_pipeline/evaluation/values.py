@@ -131,7 +131,7 @@ def doubly_robust_values(
     params: EvaluateParams,
     seed: int,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Values of the policy from held-out labels and a model, without generating anything.
+    """Values of the policy from test labels and a model, without generating anything.
 
     Test comparisons (i, j, I) are re-weighted by the policy's ratio, clipped at
     ``params.max_ratio``, and divided by the mean of ``(rho_i + rho_j)/2``; a model's error is
@@ -193,7 +193,7 @@ def label_values(
     params: EvaluateParams,
     seed: int,
 ) -> pd.DataFrame:
-    """Values of the policy from held-out labels alone, normalised within each prompt.
+    """Values of the policy from test labels alone, normalised within each prompt.
 
     The policy restricted to a prompt's own labelled responses, pi~(y|x) ~ mu pi / pi_ref, wins what
     the labels say (``method.md``, section 3). Needs no model and stays within [0, 1]. With few

@@ -42,6 +42,8 @@ class DualSolution:
         effective_comparisons: (K-1,) independent comparisons as informative as those given; nan
             without any.
         pooling: kappa of the ratio.
+        row_values: (K,) win rates of the target over the rows alone, neither debiased nor corrected; what
+            few responses leave uncertain lies between them and ``values``.
     """
 
     multipliers: Array
@@ -57,6 +59,7 @@ class DualSolution:
     epsilon: Array
     effective_comparisons: Array
     pooling: float
+    row_values: Array
 
 
 def lowest_objective(rows: Rows, tau: float) -> float:

@@ -8,7 +8,7 @@ from mopo_pipeline.parameters.base import StrictModel
 
 
 class SamplingParams(StrictModel):
-    """Answers drawn from the reference and from the policy on held-out prompts."""
+    """Answers drawn from the reference and from the policy on test prompts."""
 
     prompts: PositiveInt | None = None
     samples: PositiveInt = 8

@@ -167,6 +167,7 @@ def _describe(
         "multipliers": named(solution.multipliers),
         "chi": named(solution.chi),
         "values": named(solution.values, names),
+        "row_values": named(solution.row_values, names),
         "bounds": named(solution.bounds),
         "status": dict(zip(constrained, solution.status, strict=True)),
         "duality_gap": float(solution.duality_gap),

@@ -48,7 +48,7 @@ USE_ADAPTER = (
 )
 
 ATTAINED = (
-    "Attained values are those of the estimator `{estimator}` on held-out prompts, as many as the table says. "
+    "Attained values are those of the estimator `{estimator}` on test prompts, as many as the table says. "
     "Held: the whole interval reaches the threshold; within noise: the interval contains it; missed: none of it reaches."
 )
 

@@ -25,9 +25,9 @@ ESTIMATORS = {
     "exact": "exact (all answers enumerated)",
     "rules": "sampled answers, judged by rules",
     "reward_models": "sampled answers, judged by reward models",
-    "preference_model": "sampled answers, judged by a held-out preference model",
-    "doubly_robust": "held-out labels, re-weighted (doubly robust)",
-    "labels": "held-out labels, normalised within each prompt",
+    "preference_model": "sampled answers, judged by a preference model of the validation split",
+    "doubly_robust": "test labels, re-weighted (doubly robust)",
+    "labels": "test labels, normalised within each prompt",
 }
 """What each estimator of a value is, most trusted first."""
 
@@ -44,7 +44,7 @@ def value_figure(
     names = plan["objectives"]
     shown = [e for e in ESTIMATORS if e in set(objective_values["estimator"])]
     if not shown:
-        return nothing("No judge and no held-out labels: nothing estimates the objectives.")
+        return nothing("No judge and no test labels: nothing estimates the objectives.")
     figure, (axis,) = new_figure(1, 1, 9.0, 1.9 + 0.8 * len(names) + 0.16 * len(shown))
     lanes = np.linspace(-0.24, 0.24, len(shown)) if len(shown) > 1 else np.zeros(1)
     for row, name in enumerate(names):

@@ -68,7 +68,7 @@ def headline(summary: dict[str, Any]) -> str:
     reached = primary["achieved"]
     if reached is None:
         return (
-            "Nothing could judge the policy: no exact values, no judge, and no held-out labels of which "
+            "Nothing could judge the policy: no exact values, no judge, and no test labels of which "
             "enough count."
         )
     text = f"{primary['name'].capitalize()} reached a win rate of {reached:.3f}"

@@ -137,7 +137,7 @@ def closing_table(summary: dict[str, Any], report: str | None) -> None:
             *([digits(row["exact_optimum"])] if exact else []),
         )
     console.print(table)
-    facts = ["n: held-out prompts"]
+    facts = ["n: test prompts"]
     if summary["well_formed"] is not None:
         facts.append(f"{summary['well_formed']:.1%} of answers well formed")
     if summary["seconds"] is not None:

@@ -56,6 +56,7 @@ class Limits:
         max_agreement: rank correlation from which objectives no longer conflict.
         max_weight_share: greatest share of the total weight on one row.
         max_gap: greatest duality gap, win rates.
+        max_debiasing: greatest distance of a planned value above what the rows alone say, win rates.
         max_margin: greatest distance of a bound below its value, win rates.
         min_room: least distance of a threshold from what is attainable, as a share of the range.
     """
@@ -70,6 +71,7 @@ class Limits:
     max_agreement: float = 0.9
     max_weight_share: float = 0.05
     max_gap: float = 1e-6
+    max_debiasing: float = 0.05
     max_margin: float = 0.05
     min_room: float = 0.05
 

@@ -49,6 +49,7 @@ def diagnose_plan(
         *_edges(asked, np.asarray(attainable, dtype=np.float64), objectives, bar),
         *_agreeing(rank_agreement(win_rates, groups), objectives, bar),
         *_margins(solution, objectives, bar),
+        *_debiased(solution, objectives, bar),
         *runaway(solution.multipliers, objectives, bar, "warning"),
         *_weights(solution, bar),
     ]
@@ -145,6 +146,19 @@ def _margins(solution: DualSolution, objectives: Sequence[str], bar: Limits) -> 
         )
         for name, margin in zip(objectives[1:], margins, strict=True)
         if margin > bar.max_margin
+    ]  # fmt: skip
+
+
+def _debiased(solution: DualSolution, objectives: Sequence[str], bar: Limits) -> list[Finding]:
+    return [
+        Finding(
+            f"few responses leave the planned value uncertain: {name}", float(value),
+            float(plain + bar.max_debiasing),
+            f"the rows alone say {plain:.3f}, and what lies beyond holds if more responses like them exist: add "
+            "responses per prompt or raise tau",
+        )
+        for name, value, plain in zip(objectives, solution.values, solution.row_values, strict=True)
+        if value > plain + bar.max_debiasing
     ]  # fmt: skip
 
 

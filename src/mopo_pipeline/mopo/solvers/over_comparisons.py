@@ -68,6 +68,7 @@ def _describe(
         epsilon=found.epsilon,
         effective_comparisons=found.effective,
         pooling=kappa,
+        row_values=rows.columns @ (rows.mass * target),
     )
 
 

@@ -143,6 +143,7 @@ def _describe(
         epsilon=saddle.epsilon,
         effective_comparisons=np.full(levels.size, np.nan),
         pooling=0.0,
+        row_values=rows.columns @ (rows.mass * ratio),
     )
 
 

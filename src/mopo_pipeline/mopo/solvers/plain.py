@@ -92,4 +92,5 @@ def assemble(
         epsilon=np.zeros(bounds.size),
         effective_comparisons=np.full(bounds.size, np.nan),
         pooling=0.0,
+        row_values=tilted.values,
     )
