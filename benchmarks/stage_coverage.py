@@ -48,11 +48,11 @@ def plan_of(seed: int, confidence: float, by: str) -> dict[str, Any]:
         plan, _ = make_plan(fit.win_rates, compared, fit.predictions, task, given)
     except UnreachableThresholdsError as error:
         return {"seed": seed, "refused": str(error)}
-    multipliers = np.array([plan["multipliers"][name] for name in THRESHOLDS])
+    multipliers = np.array([plan.multipliers[name] for name in THRESHOLDS])
     true = true_values(fit.model, multipliers, given.tau)
-    return {"seed": seed, "planned": plan["values"], "bounds": plan["bounds"]} | {
+    return {"seed": seed, "planned": plan.values, "bounds": plan.bounds} | {
         "true": dict(zip(task.names, map(float, true), strict=True)),
-        "effective": plan["effective_comparisons"],
+        "effective": plan.effective_comparisons,
     }
 
 

@@ -9,6 +9,7 @@ from mopo_pipeline.evaluation.judge_quality import MIN_COMPARISONS, doubt
 from mopo_pipeline.evaluation.rows import EXACT, LABEL_BASED, no_values, value_rows
 from mopo_pipeline.pareto.intervals import Interval
 from mopo_pipeline.pareto.verdicts import UNDECIDED, verdict
+from mopo_pipeline.plan.training_plan import TrainingPlan
 
 PREFERENCE = (
     "exact", "rules", "reward_models", "preference_model", "doubly_robust", "labels",
@@ -27,7 +28,7 @@ def best_estimator(checks: pd.DataFrame) -> str | None:
 
 
 def threshold_checks(
-    objective_values: pd.DataFrame, plan: dict[str, Any], judges: dict[str, Any]
+    objective_values: pd.DataFrame, plan: TrainingPlan, judges: dict[str, Any]
 ) -> pd.DataFrame:
     """One row per objective, and per estimator its value, interval, verdict and what it rests on.
 
@@ -42,12 +43,12 @@ def threshold_checks(
         limit it), ``_doubt`` (why its judge is doubtful, or empty) and ``_verdict``: one of the four
         of ``pareto.verdicts``, "undecided" with its reason, or empty for the primary.
     """
-    names = plan["objectives"]
+    names = list(plan.objectives)
     table = pd.DataFrame(
         {
             "objective": names,
             "role": ["primary", *["constrained"] * (len(names) - 1)],
-            "threshold": [plan["thresholds"].get(name, np.nan) for name in names],
+            "threshold": [plan.thresholds.get(name, np.nan) for name in names],
         }
     )
     own = objective_values.loc[objective_values["policy"] == "policy"]

@@ -43,7 +43,8 @@ class DualProblem:
     @property
     def level(self) -> float:
         """One-sided level at which each threshold is held, in [.5, 1)."""
-        return each_level(self.confidence or 0.5, len(self.thresholds))
+        joint = 0.5 if self.confidence is None else self.confidence
+        return each_level(joint, len(self.thresholds))
 
     def restricted(self, rows: NDArray[np.bool_]) -> "DualProblem":
         """The problem of some rows (N,), whole prompts, with the comparisons among them."""

@@ -24,8 +24,9 @@ from mopo_pipeline.mopo import (
 )
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.plan import PlanParams
-from mopo_pipeline.plan.problem import train_comparisons
+from mopo_pipeline.plan.problem import row_comparisons
 from mopo_pipeline.plan.thresholds import resolve_thresholds, unreachable, unsolved
+from mopo_pipeline.plan.training_plan import TrainingPlan
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def make_plan(
     predictions: pd.DataFrame,
     task: TaskParams,
     params: PlanParams,
-) -> tuple[dict[str, Any], pd.DataFrame]:
+) -> tuple[TrainingPlan, pd.DataFrame]:
     """Solve the constrained problem on the training split.
 
     Args:
@@ -47,7 +48,7 @@ def make_plan(
         params: temperature, confidence, normaliser, threshold overrides.
 
     Returns:
-        The plan as a JSON-ready dictionary, and one row per training response with its
+        The plan, and one row per training response with its
         ``ratio`` (mean 1 under the reference) and ``weight`` (mean 1 over the rows).
 
     Raises:
@@ -62,7 +63,7 @@ def make_plan(
         )
     values = rows[names].to_numpy(dtype=np.float64)
     groups = pd.factorize(rows["prompt_id"])[0]
-    compared = train_comparisons(rows, comparisons, predictions, names)
+    compared = row_comparisons(rows["response_id"], comparisons, predictions, task.names)
     given, unsure = _assurance(compared, params)
     given |= {"tau": params.tau, "groups": groups, "pooling": _pooling(params)}
     attainable = attainable_bounds(values, **given)
@@ -74,13 +75,13 @@ def make_plan(
     except NotConvergedError as error:
         raise unsolved(error, names, thresholds) from error
     attainable[:, 1] = np.maximum(attainable[:, 1], np.append(solution.values[0], solution.bounds))
-    plan = _describe(solution, names, thresholds, attainable, params, given, compared)
     findings = [*unsure, *diagnose_plan(
         solution, values, thresholds, attainable, objectives=names, groups=groups
     )]  # fmt: skip
     for finding in findings:
         log.log(logging.INFO if finding.severity == "info" else logging.WARNING, "%s", finding)
-    plan["findings"] = [finding.as_dict() for finding in findings]
+    count = 0 if compared is None else len(np.asarray(compared.first))
+    plan = _describe(solution, names, thresholds, attainable, params, given, count, findings)
     ratio = np.asarray(solution.ratio)
     weights = rows[["prompt_id", "response_id"]].assign(ratio=ratio, weight=ratio / ratio.mean())
     return plan, weights
@@ -137,8 +138,9 @@ def _describe(
     attainable: Array,
     params: PlanParams,
     given: dict[str, Any],
-    compared: Comparisons | None,
-) -> dict[str, Any]:
+    comparisons: int,
+    findings: list[Finding],
+) -> TrainingPlan:
     constrained = names[1:]
 
     def named(array: Array, keys: list[str] = constrained) -> dict[str, float | None]:
@@ -148,30 +150,31 @@ def _describe(
         }
 
     ratio = np.asarray(solution.ratio)
-    return {
-        "objectives": names,
-        "tau": params.tau,
-        "confidence": given["confidence"],
-        "assurance": _assured(solution, constrained, given),
-        "fixed_epsilon": None if given["confidence"] is not None else given["epsilon"],
-        "epsilon": named(solution.epsilon),
-        "comparisons": 0 if compared is None else len(np.asarray(compared.first)),
-        "effective_comparisons": named(solution.effective_comparisons),
-        "variant": params.variant,
-        "normalisation": params.normalisation,
-        "pooling": "inf" if np.isinf(solution.pooling) else solution.pooling,
-        "thresholds": named(thresholds),
-        "attainable": {
-            n: [float(low), float(high)] for n, (low, high) in zip(names, attainable, strict=True)
+    return TrainingPlan(
+        objectives=tuple(names),
+        tau=params.tau,
+        confidence=given["confidence"],
+        assurance=_assured(solution, constrained, given),
+        fixed_epsilon=None if given["confidence"] is not None else given["epsilon"],
+        epsilon=named(solution.epsilon),
+        comparisons=comparisons,
+        effective_comparisons=named(solution.effective_comparisons),
+        variant=params.variant,
+        normalisation=params.normalisation,
+        pooling=solution.pooling,
+        thresholds=named(thresholds),
+        attainable={
+            n: (float(low), float(high)) for n, (low, high) in zip(names, attainable, strict=True)
         },
-        "multipliers": named(solution.multipliers),
-        "chi": named(solution.chi),
-        "values": named(solution.values, names),
-        "row_values": named(solution.row_values, names),
-        "bounds": named(solution.bounds),
-        "status": dict(zip(constrained, solution.status, strict=True)),
-        "duality_gap": float(solution.duality_gap),
-        "kl": float(solution.kl),
-        "ess": float(solution.ess),
-        "largest_weight": float(ratio.max() / ratio.sum()),
-    }
+        multipliers=named(solution.multipliers),
+        chi=named(solution.chi),
+        values=named(solution.values, names),
+        row_values=named(solution.row_values, names),
+        bounds=named(solution.bounds),
+        status=dict(zip(constrained, solution.status, strict=True)),
+        duality_gap=float(solution.duality_gap),
+        kl=float(solution.kl),
+        ess=float(solution.ess),
+        largest_weight=float(ratio.max() / ratio.sum()),
+        findings=tuple(findings),
+    )

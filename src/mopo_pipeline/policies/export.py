@@ -12,6 +12,7 @@ import pandas as pd
 from mopo_pipeline.language.loading import FACTS
 from mopo_pipeline.language.sealed import MANIFEST
 from mopo_pipeline.pareto.verdicts import qualified
+from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.training.checkpoints import write_error
 
 BASE_NAME = "reference_policy"
@@ -100,17 +101,17 @@ def model_card(policy: Path, checks: pd.DataFrame | None = None, estimator: str 
         estimator: whose values the card shows.
     """
     facts = json.loads((policy / FACTS).read_text(encoding="utf-8"))
-    plan = facts["plan"]
+    plan = TrainingPlan.from_json(facts["plan"])
     adapter = (policy / "adapter_config.json").is_file()
     return CARD.format(
         library="peft" if adapter else "transformers",
-        primary=plan["objectives"][0],
+        primary=plan.objectives[0],
         table=_table(plan, checks, estimator),
         attained=NOT_ATTAINED if checks is None else ATTAINED.format(estimator=estimator),
-        tau=plan["tau"],
-        assurance=plan["assurance"],
-        kl=plan["kl"],
-        ess=plan["ess"],
+        tau=plan.tau,
+        assurance=plan.assurance,
+        kl=plan.kl,
+        ess=plan.ess,
         data=facts["data_fingerprint"],
         configuration=facts["config_fingerprint"],
         base=facts["base_fingerprint"][:16],
@@ -118,21 +119,21 @@ def model_card(policy: Path, checks: pd.DataFrame | None = None, estimator: str 
     )
 
 
-def _table(plan: dict[str, Any], checks: pd.DataFrame | None, estimator: str) -> str:
+def _table(plan: TrainingPlan, checks: pd.DataFrame | None, estimator: str) -> str:
     attained = None if checks is None else checks.set_index("objective")
     head = ["objective", "role", "threshold", "planned", "lower bound", "multiplier", "status"]
     if attained is not None:
         level = attained[f"{estimator}_level"].iloc[0]
         head += ["attained", f"{level:.0%} interval", "prompts", "verdict"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for name in plan["objectives"]:
-        planned = f"{plan['values'][name]:.3f}"
-        if name == plan["objectives"][0]:
+    for name in plan.objectives:
+        planned = f"{plan.values[name]:.3f}"
+        if name == plan.objectives[0]:
             cells = [name, "primary", "", planned, "", "", ""]
         else:
             cells = [
-                name, "constrained", f"{plan['thresholds'][name]:.3f}", planned,
-                f"{plan['bounds'][name]:.3f}", f"{plan['multipliers'][name]:.3f}", plan["status"][name],
+                name, "constrained", f"{plan.thresholds[name]:.3f}", planned,
+                f"{plan.bounds[name]:.3f}", f"{plan.multipliers[name]:.3f}", plan.status[name],
             ]  # fmt: skip
         if attained is not None:
             row = attained.loc[name]

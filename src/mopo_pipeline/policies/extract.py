@@ -14,6 +14,7 @@ from mopo_pipeline.mopo import Finding
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.train import TrainParams
 from mopo_pipeline.plan.problem import dual_problem
+from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.policies.export import export_policy, fingerprint
 from mopo_pipeline.policies.reference_logprobs import CUT_BY_CONTEXT, check_logprobs
 from mopo_pipeline.training.fresh_judge import try_judge
@@ -29,7 +30,7 @@ def extract_policy(
     win_rates: pd.DataFrame,
     comparisons: pd.DataFrame,
     predictions: pd.DataFrame,
-    plan: dict[str, Any],
+    plan: TrainingPlan,
     row_weights: pd.DataFrame,
     reference_policy: Path,
     reference_logprobs: pd.DataFrame,
@@ -78,10 +79,12 @@ def extract_policy(
     )
     result = train(run, params.work_dir)
     facts = {
-        "plan": plan,
+        "plan": plan.to_json(),
         "data_fingerprint": fingerprint(rows, win_rates, comparisons),
         "config_fingerprint": fingerprint(
-            task.model_dump(mode="json"), params.model_dump(mode="json", exclude={"work_dir"}), plan
+            task.model_dump(mode="json"),
+            params.model_dump(mode="json", exclude={"work_dir"}),
+            plan.to_json(),
         ),
         "base_fingerprint": model_digest(reference_policy),
     }

@@ -8,11 +8,12 @@ import pandas as pd
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.pareto import hypervolume, non_dominated
+from mopo_pipeline.plan.training_plan import TrainingPlan
 
 
 def pareto_report(
     objective_values: pd.DataFrame,
-    plan: dict[str, Any],
+    plan: TrainingPlan,
     exact: dict[str, Any],
     estimator: str | None,
     reference_point: float,
@@ -33,13 +34,13 @@ def pareto_report(
     Raises:
         InputError: a value is not finite.
     """
-    names = plan["objectives"]
+    names = list(plan.objectives)
     rows: list[tuple[str, str, Array]] = []
     for policy in ("reference", "policy"):
         values = point_of(objective_values, policy, estimator, names)
         if values is not None:
             rows.append((policy, str(estimator), values))
-    rows.append(("planned target", "plan", np.array([plan["values"][n] for n in names])))
+    rows.append(("planned target", "plan", np.array([plan.values[n] for n in names])))
     if exact.get("optimum"):
         best = exact["optimum"]["values"]
         rows.append(("exact optimum", "exact", np.array([best[n] for n in names])))

@@ -1,6 +1,6 @@
 """What goes wrong, told with the value seen, the limit, and what to change (method.md, section 7)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -39,6 +39,15 @@ class Finding:
         for name in ("value", "limit"):
             fields[name] = fields[name] if np.isfinite(fields[name]) else None
         return fields
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> "Finding":
+        """What ``as_dict`` gave; numbers that were not finite come back as NaN."""
+        numbers = {
+            name: float("nan") if fields[name] is None else fields[name]
+            for name in ("value", "limit")
+        }
+        return cls(**dict(fields) | numbers)
 
 
 @dataclass(frozen=True)

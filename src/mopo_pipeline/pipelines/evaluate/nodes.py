@@ -89,12 +89,18 @@ def enumerate_answers(
 ) -> dict[str, Any]:
     """The pocket task's exact optimum, fronts and values; unknown for every other source."""
     from mopo_pipeline.evaluation import exact, sampling
+    from mopo_pipeline.plan.training_plan import TrainingPlan
 
     if responses["source"].iloc[0] != "pocket":
         return exact.UNKNOWN
     asked = sampling.held_out_prompts(responses, params.sampling.prompts, task.seed)
     return exact.exact_reference(
-        asked["prompt"].tolist(), reference_policy, policy, training_plan, params, task.seed
+        asked["prompt"].tolist(),
+        reference_policy,
+        policy,
+        TrainingPlan.from_json(training_plan),
+        params,
+        task.seed,
     )
 
 
@@ -130,8 +136,9 @@ def check_thresholds(
 ) -> pd.DataFrame:
     """Every threshold by every estimator, side by side."""
     from mopo_pipeline.evaluation.checks import threshold_checks
+    from mopo_pipeline.plan.training_plan import TrainingPlan
 
-    return threshold_checks(objective_values, training_plan, judge_quality)
+    return threshold_checks(objective_values, TrainingPlan.from_json(training_plan), judge_quality)
 
 
 def summarise_evaluation(

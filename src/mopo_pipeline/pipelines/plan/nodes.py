@@ -18,4 +18,5 @@ def plan_training(
     """Solve for the multipliers that hold every threshold; stop here if none exist."""
     from mopo_pipeline.plan.make import make_plan
 
-    return make_plan(win_rates, comparisons, predictions, task, params)
+    plan, weights = make_plan(win_rates, comparisons, predictions, task, params)
+    return plan.to_json(), weights

@@ -13,6 +13,7 @@ from mopo_pipeline.parameters.base import ObjectiveParams, Position, TaskParams
 from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.plan.make import make_plan
 from mopo_pipeline.plan.thresholds import UnreachableThresholdsError, resolve_thresholds
+from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.tables import weight_columns
 
 NAMES = ["good", "safe", "short"]
@@ -43,7 +44,7 @@ def test_an_override_of_no_constrained_objective_is_named(name: str) -> None:
         resolve_thresholds(objectives(), {name: 0.2}, ATTAINABLE)
 
 
-def planned(safe: float, split: str = "train") -> tuple[dict[str, Any], pd.DataFrame]:
+def planned(safe: float, split: str = "train") -> tuple[TrainingPlan, pd.DataFrame]:
     """A plan on eight prompts whose answers trade one objective for another, without labels."""
     rng = np.random.default_rng(0)
     rows = pd.DataFrame(rng.uniform(0.1, 0.9, (160, 3)), columns=NAMES)
@@ -57,11 +58,11 @@ def planned(safe: float, split: str = "train") -> tuple[dict[str, Any], pd.DataF
 
 def test_a_plan_names_every_objective_in_every_part() -> None:
     plan, weights = planned(0.55)
-    assert plan["objectives"] == NAMES
-    assert set(plan["values"]) == set(plan["attainable"]) == set(NAMES)
+    assert plan.objectives == tuple(NAMES)
+    assert set(plan.values) == set(plan.attainable) == set(NAMES)
     for part in ("thresholds", "bounds", "multipliers", "status"):
-        assert list(plan[part]) == NAMES[1:]
-    assert plan["values"]["safe"] >= 0.55 - 1e-6
+        assert list(getattr(plan, part)) == NAMES[1:]
+    assert plan.values["safe"] >= 0.55 - 1e-6
     assert weights["weight"].mean() == pytest.approx(1.0)
 
 
@@ -73,7 +74,7 @@ def test_thresholds_out_of_reach_are_refused_with_the_nearest_that_work() -> Non
     assert "--params plan.thresholds.safe=0." in said
     nearest = float(said.split("plan.thresholds.safe=")[1].split(",", maxsplit=1)[0])
     plan, _ = planned(nearest - 0.01)
-    assert plan["thresholds"]["safe"] == pytest.approx(nearest - 0.01)
+    assert plan.thresholds["safe"] == pytest.approx(nearest - 0.01)
 
 
 def test_a_training_split_without_responses_is_named() -> None:
@@ -101,7 +102,7 @@ def labelled(seed: int = 0, prompts: int = 40, n: int = 6) -> tuple[pd.DataFrame
     return rows, table, pd.DataFrame(predicted, columns=NAMES)
 
 
-def plan_with(params: PlanParams, predictions: bool = True, **given: Any) -> dict[str, Any]:
+def plan_with(params: PlanParams, predictions: bool = True, **given: Any) -> TrainingPlan:
     rows, pairs, predicted = labelled()
     task = TaskParams(objectives=objectives(safe=given.get("safe", 0.5), short=0.45))
     known = predicted if predictions else predicted * np.nan
@@ -113,37 +114,37 @@ def test_every_plan_can_be_saved(tmp_path: Path, given: dict[str, float]) -> Non
     """A plain mean has a temperature of infinity, which JSON cannot hold."""
     dataset = AtomicJSONDataset(filepath=str(tmp_path / "plan.json"))
     plan = plan_with(PlanParams(tau=0.3, **given))
-    dataset.save(plan)
-    assert dataset.load()["values"] == plan["values"]
+    dataset.save(plan.to_json())
+    assert TrainingPlan.from_json(dataset.load()) == plan
 
 
 def test_confidence_lowers_what_is_attainable_and_raises_what_is_planned() -> None:
     plain, sure = (plan_with(PlanParams(tau=0.3, confidence=c)) for c in (0.5, 0.95))
-    assert sure["attainable"]["safe"][1] < plain["attainable"]["safe"][1]
-    assert sure["values"]["safe"] > plain["values"]["safe"] == pytest.approx(0.5, abs=1e-6)
-    assert sure["bounds"]["safe"] == pytest.approx(0.5, abs=1e-6)
+    assert sure.attainable["safe"][1] < plain.attainable["safe"][1]
+    assert sure.values["safe"] > plain.values["safe"] == pytest.approx(0.5, abs=1e-6)
+    assert sure.bounds["safe"] == pytest.approx(0.5, abs=1e-6)
     for plan in (plain, sure):
         for name in NAMES:
-            low, high = plan["attainable"][name]
+            low, high = plan.attainable[name]
             assert 0 <= low <= high <= 1
-            held = plan["bounds"].get(name, plan["values"][name])
+            held = plan.bounds.get(name, plan.values[name])
             assert held <= high + 1e-9
 
 
 def test_labels_that_make_the_weights_assure_nothing_and_the_plan_says_so() -> None:
     plan = plan_with(PlanParams(tau=0.3, confidence=0.95), predictions=False)
-    assert plan["confidence"] is None
-    assert plan["bounds"]["safe"] == plan["values"]["safe"]
-    assert plan["assurance"].startswith("no confidence")
-    assert plan["findings"][0]["name"].startswith("no confidence: the labels")
+    assert plan.confidence is None
+    assert plan.bounds["safe"] == plan.values["safe"]
+    assert plan.assurance.startswith("no confidence")
+    assert plan.findings[0].name.startswith("no confidence: the labels")
     quiet = plan_with(PlanParams(tau=0.3, confidence=0.5), predictions=False)
-    assert not any(f["name"].startswith("no confidence") for f in quiet["findings"])
+    assert not any(f.name.startswith("no confidence") for f in quiet.findings)
 
 
 def test_a_position_lies_between_what_bounds_reach_at_either_end() -> None:
     found = [
-        plan_with(PlanParams(tau=0.3), safe=Position(position=place))["thresholds"]["safe"]
+        plan_with(PlanParams(tau=0.3), safe=Position(position=place)).thresholds["safe"]
         for place in (0.0, 0.5, 0.9)
     ]
-    low, high = plan_with(PlanParams(tau=0.3))["attainable"]["safe"]
+    low, high = plan_with(PlanParams(tau=0.3)).attainable["safe"]
     np.testing.assert_allclose(found, [low, (low + high) / 2, low + 0.9 * (high - low)], atol=1e-6)
