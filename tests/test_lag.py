@@ -1,6 +1,5 @@
 """The reference that follows the policy, held against a recomputation from saved models."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,13 @@ from mopo_pipeline.mopo.errors import TrainingStoppedError
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.fresh import solve_fresh, threshold_margins
 from mopo_pipeline.mopo.schedule.lag import LagState, lagged_mass, period_rows, refresh
-from mopo_pipeline.parameters.fit import FitParams, LoraParams
+from mopo_pipeline.parameters.fit import LoraParams
 from mopo_pipeline.parameters.train import LagParams
 from mopo_pipeline.pareto import true_front_at
 from mopo_pipeline.training import fresh_judge
 from mopo_pipeline.training.assemble import prepare_trainer
 from mopo_pipeline.training.refresh_fresh import FreshRows, fresh_win_rates
+from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.trainer import WeightedTrainer
 from tiny_training import tiny_model, tiny_run
 
@@ -58,8 +58,7 @@ class Keeper(TrainerCallback):
 
 def trained(run: TrainingRun, root: Path, keep: set[int]) -> WeightedTrainer:
     directory = prepare(run, root)
-    spec = json.loads((directory / "spec.json").read_text())
-    trainer, _ = prepare_trainer(directory, spec, FitParams(**spec["fit"]))
+    trainer, _ = prepare_trainer(directory, RunSpec.read(directory))
     trainer.add_callback(Keeper(root, keep))
     trainer.train()
     return trainer
@@ -441,23 +440,23 @@ def test_only_responses_like_the_data_are_judged() -> None:
 
 
 @pytest.mark.usefixtures("judged")
-def test_what_the_policy_falls_short_of_on_held_out_prompts_raises_its_targets(
+def test_what_the_policy_falls_short_of_on_validation_prompts_raises_its_targets(
     run: TrainingRun, tmp_path: Path
 ) -> None:
-    """The held-out opponents are one word long, so the short-answer objective fares worse there."""
+    """The validation opponents are one word long, so the short-answer objective fares worse there."""
     lag = LagParams(
         every=6, on_policy=True, min_ess=0.0, fresh_prompts=8, fresh_responses=6, max_new_tokens=6,
         support_quantile=None, target_ess=0.0,
     )  # fmt: skip
     assert run.problem is not None
     problem = replace(run.problem, thresholds=np.array([0.3]), values=np.array([0.5]))
-    held_out = run.rows[["prompt"]].drop_duplicates().assign(response="red")
+    validation = run.rows[["prompt"]].drop_duplicates().assign(response="red")
     states = {}
     for name, rows, count in (
-        ("with", held_out, 64), ("without", held_out.iloc[:0], 64), ("off", held_out, 0)
+        ("with", validation, 64), ("without", validation.iloc[:0], 64), ("off", validation, 0)
     ):  # fmt: skip
-        given = lag.model_copy(update={"held_out_prompts": count})
-        fresh = replace(run, lag=given, problem=problem, held_out=rows)
+        given = lag.model_copy(update={"validation_prompts": count})
+        fresh = replace(run, lag=given, problem=problem, validation=rows)
         states[name] = trained(fresh, tmp_path / name, set()).lag_state
     assert states["with"].targets[0] > states["without"].targets[0] + 0.05
     np.testing.assert_array_equal(states["off"].weights, states["without"].weights)

@@ -97,7 +97,7 @@ def test_a_sample_estimates_the_structure_it_was_drawn_from() -> None:
     weights = np.asarray(drawn.comparisons.weights, dtype=float)
     first, second = np.asarray(drawn.comparisons.first), np.asarray(drawn.comparisons.second)
     labels = np.asarray(drawn.comparisons.labels)
-    assert weights.sum() == drawn.held_out == 200_000
+    assert weights.sum() == drawn.second_half == 200_000
     drawn_from = np.bincount(first, weights) / weights.sum()
     np.testing.assert_allclose(drawn_from, given.behaviour, atol=0.01)
     pair = (first == 0) & (second == 1)

@@ -27,6 +27,7 @@ from mopo_pipeline.policies.reference_logprobs import check_logprobs, reference_
 from mopo_pipeline.sources.sampled import read_sampled
 from mopo_pipeline.training import fresh_judge
 from mopo_pipeline.training.assemble import prepare_trainer
+from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.trainer import WeightedTrainer
 from tiny_tokenizers import CHATML, chatml_tokenizer, save_tiny
 from tiny_training import tiny_model, tiny_run
@@ -34,8 +35,7 @@ from tiny_training import tiny_model, tiny_run
 
 def ready(run: TrainingRun, root: Path) -> WeightedTrainer:
     directory = prepare(run, root)
-    spec = json.loads((directory / "spec.json").read_text())
-    return prepare_trainer(directory, spec, FitParams(**spec["fit"]))[0]
+    return prepare_trainer(directory, RunSpec.read(directory))[0]
 
 
 def ends(trainer: WeightedTrainer) -> list[bool]:

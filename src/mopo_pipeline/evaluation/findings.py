@@ -141,7 +141,7 @@ def _doubtful(checks: pd.DataFrame, estimator: str, judges: dict[str, Any]) -> l
         findings.append(
             Finding(
                 f"{name}: {estimator}, {row['objective']}", float(value), float(limit),
-                f"{row[f'{estimator}_doubt']}: its verdicts say little; label more held-out "
+                f"{row[f'{estimator}_doubt']}: its verdicts say little; label more test "
                 "comparisons or name another judge in evaluate.judges",
             )
         )  # fmt: skip

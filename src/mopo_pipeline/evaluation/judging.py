@@ -43,7 +43,7 @@ def fit_evaluation_model(
         directory: where the model is written; it stays empty when there is no model at all.
 
     Returns:
-        Facts: comparisons, calibration per objective on held-out folds, findings.
+        Facts: comparisons, calibration per objective on the folds left out, findings.
     """
     from mopo_pipeline.preferences.calibration import calibration
     from mopo_pipeline.preferences.fit import cross_fit

@@ -31,7 +31,7 @@ MIN_OPPONENTS = 4
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class LabelledSplit:
     """Comparisons of the test split as arrays.
 
     Attributes:
@@ -57,12 +57,12 @@ class HeldOut:
         return sum_by(terms, self.prompts[self.first], int(self.prompts.max()) + 1)
 
 
-def held_out(
+def labelled_split(
     responses: pd.DataFrame,
     comparisons: pd.DataFrame,
     logprobs: pd.DataFrame,
     objectives: tuple[str, ...],
-) -> HeldOut | None:
+) -> LabelledSplit | None:
     """The test split's comparisons; None where it has none.
 
     Raises:
@@ -77,12 +77,12 @@ def held_out(
     if not np.isfinite(gap).all():
         row = int(np.flatnonzero(~np.isfinite(gap))[0])
         raise InputError(
-            f"held_out_logprobs: response {test['response_id'].iloc[row]!r} has a log-ratio of "
-            f"{gap[row]}; run kedro run --nodes=score_held_out"
+            f"test_logprobs: response {test['response_id'].iloc[row]!r} has a log-ratio of "
+            f"{gap[row]}; run kedro run --nodes=score_test_split"
         )
     place = pd.Series(np.arange(len(test)), index=test["response_id"])
     labels = pairs[list(objectives)].to_numpy(dtype=np.float64)
-    return HeldOut(
+    return LabelledSplit(
         responses=test,
         first=place.loc[pairs["response_a"]].to_numpy(),
         second=place.loc[pairs["response_b"]].to_numpy(),
@@ -141,7 +141,7 @@ def doubly_robust_values(
     Args:
         responses: every response.
         comparisons: labelled pairs; those of the test split are used.
-        logprobs: test responses under both models, as ``held_out_logprobs`` gives them.
+        logprobs: test responses under both models, as ``test_logprobs`` gives them.
         model: evaluation preference model, which saw no test label; None is the plain weighted
             label mean.
         objectives: names of the K objectives.
@@ -153,7 +153,7 @@ def doubly_robust_values(
         effective share of the responses under the weights, the largest weight's share, the share
         of clipped ratios, and the estimates that lay ``outside`` [0, 1] by objective.
     """
-    held = held_out(responses, comparisons, logprobs, objectives)
+    held = labelled_split(responses, comparisons, logprobs, objectives)
     facts: dict[str, Any] = {
         "comparisons": 0, "ess": None, "largest_weight": None, "clipped": None, "outside": {},
     }  # fmt: skip
@@ -203,7 +203,7 @@ def label_values(
     Args:
         responses: every response.
         comparisons: labelled pairs; those of the test split are used.
-        logprobs: test responses under both models, as ``held_out_logprobs`` gives them.
+        logprobs: test responses under both models, as ``test_logprobs`` gives them.
         objectives: names of the K objectives.
         params: confidence and bootstrap size.
         seed: of the bootstrap.
@@ -211,7 +211,7 @@ def label_values(
     Returns:
         Rows of objective values; none without test comparisons.
     """
-    held = held_out(responses, comparisons, logprobs, objectives)
+    held = labelled_split(responses, comparisons, logprobs, objectives)
     if held is None:
         return no_values()
     left, right = label_shares(held.first, held.second, held.weights, held.log_ratio, held.prompts)
@@ -228,7 +228,7 @@ def label_values(
 
 
 def _model_says(
-    held: HeldOut, model: PreferenceModel | None, objectives: tuple[str, ...]
+    held: LabelledSplit, model: PreferenceModel | None, objectives: tuple[str, ...]
 ) -> tuple[Array | None, Array | None]:
     """Win rates (n, K) and probabilities (M, K) of the model, in the objectives' order."""
     if model is None:

@@ -15,10 +15,11 @@ from mopo_pipeline.language.tokens import prompt_ids
 from mopo_pipeline.launching.fit_checks import check_fit
 from mopo_pipeline.launching.launch import run_processes
 from mopo_pipeline.mopo.problem import DualProblem
-from mopo_pipeline.parameters.fit import FIT_WITHOUT_EFFECT, FitParams, LoraParams
+from mopo_pipeline.parameters.fit import FitParams, LoraParams
 from mopo_pipeline.parameters.train import LagParams
 from mopo_pipeline.source import code_of_module
 from mopo_pipeline.training.problem_files import problem_digest, write_problem
+from mopo_pipeline.training.run_spec import ROWS, VALIDATION, RunSpec
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class TrainingRun:
         seed: of initial adapters, row order and dropout.
         problem: thresholds to hold; None trains on the given weights alone.
         scorer: preference-model directory, for fresh responses.
-        held_out: prompt and response of prompts that aren't trained on, for fresh responses.
+        validation: prompt and response of prompts that aren't trained on, for fresh responses.
         context: tokens of prompt and response; longer responses are cut; None cuts nothing.
     """
 
@@ -52,7 +53,7 @@ class TrainingRun:
     lora: LoraParams | None = None
     problem: DualProblem | None = None
     scorer: Path | None = None
-    held_out: pd.DataFrame = field(
+    validation: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=["prompt", "response"])
     )
     context: int | None = None
@@ -61,6 +62,14 @@ class TrainingRun:
     def where(self) -> str:
         """What the parameters of this run are called."""
         return "reference.fit" if self.name == "reference" else "train.fit"
+
+    @property
+    def spec(self) -> RunSpec:
+        """What the processes of the run are told beside its tables."""
+        return RunSpec(
+            self.name, Path(self.model), self.fit, self.lag, self.lora, self.seed, self.context,
+            None if self.scorer is None else Path(self.scorer),
+        )  # fmt: skip
 
 
 class TrainingResult(NamedTuple):
@@ -100,23 +109,14 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
 
     A prompt's tokens are part of it: a chat template may print the date.
     """
-    spec = {
-        "name": run.name,
-        "model": str(Path(run.model).resolve()),
-        "fit": run.fit.model_dump(mode="json"),
-        "lag": run.lag.model_dump(mode="json"),
-        "lora": None if run.lora is None else run.lora.model_dump(mode="json"),
-        "seed": run.seed,
-        "context": run.context,
-        "scorer": None if run.scorer is None else str(Path(run.scorer).resolve()),
-    }
+    spec = run.spec
     code = code_of_module(TRAINING_CODE).digest
-    digest = hashlib.sha256(json.dumps([code, _deciding(spec)], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([code, spec.deciding()], sort_keys=True).encode())
     digest.update(model_digest(Path(run.model)).encode())
     tokenizer = load_tokenizer(run.model)
     digest.update(repr(prompt_ids(tokenizer, run.rows["prompt"].head(1).tolist())).encode())
     digest.update(pd.util.hash_pandas_object(run.rows, index=False).to_numpy().tobytes())
-    digest.update(pd.util.hash_pandas_object(run.held_out, index=False).to_numpy().tobytes())
+    digest.update(pd.util.hash_pandas_object(run.validation, index=False).to_numpy().tobytes())
     if run.problem is not None:
         digest.update(problem_digest(run.problem).encode())
     judges = sorted(run.lag.reward_models.items())
@@ -125,15 +125,9 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
             digest.update(model_digest(model).encode())
     directory = Path(work_dir) / f"{run.name}-{digest.hexdigest()[:12]}"
     directory.mkdir(parents=True, exist_ok=True)
-    run.rows.to_parquet(directory / "rows.parquet")
-    run.held_out.to_parquet(directory / "held_out.parquet")
+    run.rows.to_parquet(directory / ROWS)
+    run.validation.to_parquet(directory / VALIDATION)
     if run.problem is not None:
         write_problem(run.problem, directory)
-    (directory / "spec.json").write_text(json.dumps(spec, indent=1), encoding="utf-8")
+    spec.write(directory)
     return directory
-
-
-def _deciding(spec: dict[str, Any]) -> dict[str, Any]:
-    """The part of a spec that changes the result: not where files lie, nor how often it saves or logs."""
-    fit = {k: v for k, v in spec["fit"].items() if k not in FIT_WITHOUT_EFFECT}
-    return {k: v for k, v in spec.items() if k not in {"model", "scorer", "fit"}} | {"fit": fit}

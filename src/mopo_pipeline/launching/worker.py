@@ -16,11 +16,11 @@ from mopo_pipeline.language.processes import rank_and_world
 from mopo_pipeline.language.sealed import seal
 from mopo_pipeline.launching.failures import record_failure
 from mopo_pipeline.launching.lock import sole_run
-from mopo_pipeline.parameters.fit import FitParams
 from mopo_pipeline.progress import progress_bar
 from mopo_pipeline.training.assemble import check_precision, prepare_trainer
 from mopo_pipeline.training.callbacks import ProgressCallback
 from mopo_pipeline.training.checkpoints import last_complete_checkpoint, write_error
+from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.trainer import WeightedTrainer
 from mopo_pipeline.training.watch import training_findings
 
@@ -30,11 +30,10 @@ FINAL, LOG = "final", "log.json"
 def main(directory: Path) -> None:
     """Train as ``spec.json`` in ``directory`` says; resume where a killed run stopped."""
     with sole_run(directory), progress_bar() as progress:
-        spec: dict[str, Any] = json.loads((directory / "spec.json").read_text(encoding="utf-8"))
-        fit = FitParams(**spec["fit"])
-        check_precision(fit)
-        trainer, tokenizer = prepare_trainer(directory, spec, fit)
-        trainer.add_callback(ProgressCallback(progress, spec["name"]))
+        spec = RunSpec.read(directory)
+        check_precision(spec.fit)
+        trainer, tokenizer = prepare_trainer(directory, spec)
+        trainer.add_callback(ProgressCallback(progress, spec.name))
         truncated = trainer.rows.truncated
         checkpoint = last_complete_checkpoint(directory)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))

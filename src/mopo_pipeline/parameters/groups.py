@@ -32,7 +32,7 @@ GROUPS: dict[str, type[StrictModel]] = {
 MOVED = dict.fromkeys(
     ("reference.fit.max_length", "train.fit.max_length", "evaluate.max_length"),
     "reference.context, one context for reference, training and evaluation (null takes what the data needs)",
-)
+) | {"train.lag.held_out_prompts": "train.lag.validation_prompts"}
 """Parameters of old, and what took their place."""
 
 

@@ -30,7 +30,7 @@ class LagParams(StrictModel):
     max_ratio: PositiveFloat = 20.0
     fresh_prompts: PositiveInt = 128
     fresh_responses: PositiveInt = 8
-    held_out_prompts: NonNegativeInt = 64
+    validation_prompts: NonNegativeInt = 64
     max_new_tokens: PositiveInt | None = None
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     support_quantile: float | None = Field(default=0.001, ge=0.0, lt=1.0)

@@ -1,4 +1,4 @@
-"""How well predicted preference probabilities match held-out labels."""
+"""How well predicted preference probabilities match labels they were not fitted to."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def calibration(predicted: Array, labels: Array) -> dict[str, Any]:
 
 
 def fit_temperature(logits: Array, labels: Array, weights: Array) -> float:
-    """Scale of the logits with the smallest cross-entropy on held-out labels, within 1/20 to 20."""
+    """Scale of the logits with the smallest cross-entropy on labels the rewards were not fitted to, within 1/20 to 20."""
     present = ~(np.isnan(labels) | np.isnan(logits))
     z, y, w = logits[present], labels[present], weights[present]
     if z.size == 0 or not np.abs(z).max() > 0:

@@ -25,7 +25,7 @@ class PreferenceModel:
 
     Attributes:
         objectives: names of the K heads.
-        temperature: (K,) factor that calibrates the rewards on held-out labels.
+        temperature: (K,) factor that calibrates the rewards on labels they were not fitted to.
     """
 
     def __init__(
@@ -142,18 +142,18 @@ def fit_network(
     pairs: Indices,
     labels: Array,
     weights: Array,
-    held_out: NDArray[np.bool_],
+    stopping: NDArray[np.bool_],
     params: PreferenceModelParams,
     seed: int,
 ) -> "torch.nn.Module":
-    """Fit one network by masked cross-entropy, stopping when held-out loss no longer falls.
+    """Fit one network by masked cross-entropy, stopping when loss on the others no longer falls.
 
     Args:
         table: (n, features) standardised float32.
         pairs: (M, 2) rows compared.
         labels: (M, K) in [0, 1], NaN missing.
         weights: (M, K) mass of each comparison for each objective.
-        held_out: (M,) comparisons that decide when to stop.
+        stopping: (M,) comparisons that decide when to stop.
         params: sizes and rates.
         seed: of initial weights and batch order.
     """
@@ -183,8 +183,8 @@ def fit_network(
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
     )
-    fit_rows = torch.from_numpy(np.flatnonzero(~held_out))
-    stop_rows = torch.from_numpy(np.flatnonzero(held_out))
+    fit_rows = torch.from_numpy(np.flatnonzero(~stopping))
+    stop_rows = torch.from_numpy(np.flatnonzero(stopping))
     best, best_state, since = np.inf, None, 0
     for _ in range(params.epochs):
         order = fit_rows[torch.randperm(len(fit_rows), generator=generator)]

@@ -1,5 +1,6 @@
 """From a run directory to a trainer that is ready: model, rows, arguments, refreshes."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from transformers import TrainingArguments
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.adapters import add_adapter, check_mergeable
@@ -19,61 +21,71 @@ from mopo_pipeline.mopo import Limits, tempered
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.fresh import stepped_values
 from mopo_pipeline.mopo.schedule.lag import LagState
-from mopo_pipeline.parameters.fit import FitParams, LoraParams
+from mopo_pipeline.parameters.fit import FitParams
 from mopo_pipeline.parameters.train import LagParams
 from mopo_pipeline.training.callbacks import FirstLogprobs, RefreshCallback
 from mopo_pipeline.training.problem_files import read_problem
 from mopo_pipeline.training.refresh_fresh import Resampler
 from mopo_pipeline.training.refresh_offline import offline_refresh
 from mopo_pipeline.training.row_schedule import RowSchedule
+from mopo_pipeline.training.run_spec import ROWS, VALIDATION, RunSpec
 from mopo_pipeline.training.trainer import WeightedTrainer
 from mopo_pipeline.training.watch import DiagnosisCallback
 
 
-def prepare_trainer(
-    directory: Path, spec: dict[str, Any], fit: FitParams
-) -> tuple[WeightedTrainer, Any]:
+def prepare_trainer(directory: Path, spec: RunSpec) -> tuple[WeightedTrainer, Any]:
     """Model, rows and refreshes of a run directory, ready to train; the tokenizer beside it."""
-    lag = LagParams(**spec["lag"])
-    adapter = spec["lora"] is not None
-    # Optimisers lose small updates in bfloat16: trained weights stay in float32, computed in bfloat16.
-    model, tokenizer = load_model(
-        spec["model"], dtype=fit.dtype if adapter else "float32", device="cpu"
-    )
-    if adapter:
-        model = add_adapter(model, LoraParams(**spec["lora"]), spec["seed"])
-        if spec["name"] == "reference":
-            check_mergeable(model)
-    table = pd.read_parquet(directory / "rows.parquet")
-    context = spec["context"]
+    model, tokenizer = initial_model(spec)
+    table = pd.read_parquet(directory / ROWS)
     prompts, responses = table["prompt"].tolist(), table["response"].tolist()
-    rows = encode(tokenizer, prompts, responses, context, ended_column(table))
+    rows = encode(tokenizer, prompts, responses, spec.context, ended_column(table))
     problem = read_problem(directory)
-    state = initial_state(table, problem)
-    if lag.on_policy and problem is not None:
-        weights = tempered(state.weights, lag.target_ess)
-        targets = stepped_values(
-            state.weights, lag.target_ess, problem.multipliers, problem.tau, problem.win_rates,
-            problem.groups,
-        )  # fmt: skip
-        state = replace(state, weights=weights, targets=targets)
-    trainer = build_trainer(directory, spec, fit, model, tokenizer, rows, state, problem)
-    if fit.dtype != "float32" and np.isfinite(state.initial_logprob).all():
+    state = initial_state(table, problem, spec.lag)
+    trainer = build_trainer(directory, spec, model, tokenizer, rows, state, problem)
+    if spec.fit.dtype != "float32" and np.isfinite(state.initial_logprob).all():
         trainer.add_callback(FirstLogprobs(trainer))
     if problem is not None:
+        lag = spec.lag
         limits = Limits(min_ess=lag.min_ess, max_multiplier=lag.max_multiplier)
         trainer.add_callback(DiagnosisCallback(problem.objectives, lag.every, limits))
-    if lag.every is not None and problem is not None:
-        trainer.rebuild = lambda fresh: encode(
-            tokenizer, fresh["prompts"], fresh["responses"], context, fresh["ended"]
-        )
-        if lag.on_policy:
-            held_out = pd.read_parquet(directory / "held_out.parquet")
-            act = Resampler(trainer, problem, lag, spec, table, rows, held_out, tokenizer).refresh
-        else:
-            act = partial(offline_refresh, trainer, problem, lag, spec)
-        trainer.add_callback(RefreshCallback(lag.every, partial(trainer.watched.refreshing, act)))
+        if lag.every is not None:
+            act = refresh_of(trainer, problem, spec, directory, table, tokenizer)
+            act = partial(trainer.watched.refreshing, act)
+            trainer.add_callback(RefreshCallback(lag.every, act))
     return trainer, tokenizer
+
+
+def initial_model(spec: RunSpec) -> tuple[Any, Any]:
+    """The model before its first step, with an adapter where one is trained; its tokenizer.
+
+    Optimisers lose small updates in bfloat16: trained weights stay in float32, computed in bfloat16.
+    """
+    dtype = "float32" if spec.lora is None else spec.fit.dtype
+    model, tokenizer = load_model(spec.model, dtype=dtype, device="cpu")
+    if spec.lora is not None:
+        model = add_adapter(model, spec.lora, spec.seed)
+        if spec.name == "reference":
+            check_mergeable(model)
+    return model, tokenizer
+
+
+def refresh_of(
+    trainer: WeightedTrainer,
+    problem: DualProblem,
+    spec: RunSpec,
+    directory: Path,
+    table: pd.DataFrame,
+    tokenizer: Any,
+) -> Callable[[], None]:
+    """What happens at a refresh: fresh responses are drawn, or the data's rows weighed again."""
+    data = trainer.rows
+    trainer.rebuild = lambda fresh: encode(
+        tokenizer, fresh["prompts"], fresh["responses"], spec.context, fresh["ended"]
+    )
+    if not spec.lag.on_policy:
+        return partial(offline_refresh, trainer, problem, spec)
+    validation = pd.read_parquet(directory / VALIDATION)
+    return Resampler(trainer, problem, spec, table, data, validation, tokenizer).refresh
 
 
 def check_precision(fit: FitParams) -> None:
@@ -88,37 +100,40 @@ def check_precision(fit: FitParams) -> None:
         )
 
 
-def initial_state(table: pd.DataFrame, problem: DualProblem | None) -> LagState:
-    """Planned weights, the reference where the data came from."""
+def initial_state(table: pd.DataFrame, problem: DualProblem | None, lag: LagParams) -> LagState:
+    """Planned weights, the reference where the data came from.
+
+    Args:
+        table: N rows: weight, reference_logprob.
+        problem: thresholds to hold; None holds none.
+        lag: where the policy's own responses will be trained on, the first step is tempered as theirs are.
+    """
     logprob = table["reference_logprob"].to_numpy(dtype=np.float64)
-    return LagState(
+    none = np.zeros(0)
+    state = LagState(
         weights=table["weight"].to_numpy(dtype=np.float64),
         initial_logprob=logprob,
         lagged_logprob=logprob,
         pending_logprob=logprob,
-        multipliers=np.zeros(0) if problem is None else problem.multipliers,
-        thresholds=np.zeros(0) if problem is None else problem.thresholds,
-        bounds=np.zeros(0) if problem is None else problem.bounds,
-        targets=np.zeros(0) if problem is None else problem.values,
+        multipliers=none if problem is None else problem.multipliers,
+        thresholds=none if problem is None else problem.thresholds,
+        bounds=none if problem is None else problem.bounds,
+        targets=none if problem is None else problem.values,
         active=np.ones(len(table), dtype=bool),
     )
+    if problem is None or not lag.on_policy:
+        return state
+    targets = stepped_values(
+        state.weights, lag.target_ess, problem.multipliers, problem.tau, problem.win_rates,
+        problem.groups,
+    )  # fmt: skip
+    return replace(state, weights=tempered(state.weights, lag.target_ess), targets=targets)
 
 
-def build_trainer(
-    directory: Path,
-    spec: dict[str, Any],
-    fit: FitParams,
-    model: Any,
-    tokenizer: Any,
-    rows: EncodedRows,
-    state: LagState,
-    problem: DualProblem | None,
-) -> WeightedTrainer:
-    """Trainer and arguments for one run."""
-    from transformers import TrainingArguments
-
-    world = rank_and_world()[1]
-    args = TrainingArguments(
+def training_arguments(directory: Path, spec: RunSpec) -> TrainingArguments:
+    """A run's parameters by the library's names."""
+    fit, world = spec.fit, rank_and_world()[1]
+    return TrainingArguments(
         output_dir=str(directory),
         max_steps=fit.steps,
         per_device_train_batch_size=fit.batch_size // world,
@@ -135,7 +150,7 @@ def build_trainer(
         activation_checkpointing=fit.gradient_checkpointing,
         bf16=fit.dtype == "bfloat16",
         use_cpu=fit.device == "cpu" or not torch.cuda.is_available(),
-        seed=spec["seed"],
+        seed=spec.seed,
         report_to="none",
         disable_tqdm=True,
         train_sampling_strategy="sequential",
@@ -143,14 +158,26 @@ def build_trainer(
         dataloader_pin_memory=False,
         ddp_find_unused_parameters=False if world > 1 else None,
     )
-    trainer = WeightedTrainer(
+
+
+def build_trainer(
+    directory: Path,
+    spec: RunSpec,
+    model: Any,
+    tokenizer: Any,
+    rows: EncodedRows,
+    state: LagState,
+    problem: DualProblem | None,
+) -> WeightedTrainer:
+    """The trainer of one run."""
+    fit = spec.fit
+    return WeightedTrainer(
         model=model,
-        args=args,
+        args=training_arguments(directory, spec),
         rows=rows,
         state=state,
-        schedule=RowSchedule(rows.lengths, fit.batch_size * fit.accumulation, spec["seed"]),
+        schedule=RowSchedule(rows.lengths, fit.batch_size * fit.accumulation, spec.seed),
         weighting=fit.weighting,
         objectives=("",) if problem is None else problem.objectives,
         tokenizer=tokenizer,
     )
-    return trainer

@@ -17,8 +17,8 @@ from mopo_pipeline.mopo import JudgeError, judge_error
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.fresh import solve_fresh, threshold_margins
 from mopo_pipeline.mopo.schedule.lag import period_rows
-from mopo_pipeline.parameters.train import LagParams
 from mopo_pipeline.training.fresh_judge import fresh_judge
+from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.trainer import WeightedTrainer
 
 if TYPE_CHECKING:
@@ -148,11 +148,10 @@ class Resampler:
     Args:
         trainer: of the run.
         problem: thresholds to hold.
-        lag: parameters.
-        spec: of the run: model, lora, seed, scorer.
+        spec: of the run.
         table: training rows: prompt, response.
         data: their tokens.
-        held_out: prompt and response of prompts nothing is trained on; may be empty.
+        validation: prompt and response of prompts nothing is trained on; may be empty.
         tokenizer: of the model.
     """
 
@@ -160,21 +159,21 @@ class Resampler:
         self,
         trainer: WeightedTrainer,
         problem: DualProblem,
-        lag: LagParams,
-        spec: dict[str, Any],
+        spec: RunSpec,
         table: pd.DataFrame,
         data: EncodedRows,
-        held_out: pd.DataFrame,
+        validation: pd.DataFrame,
         tokenizer: Any,
     ) -> None:
-        self.trainer, self.problem, self.lag, self.spec = trainer, problem, lag, spec
-        self.data, self.tokenizer, self.context = data, tokenizer, spec["context"]
+        self.trainer, self.problem, self.spec = trainer, problem, spec
+        self.lag = lag = spec.lag
+        self.data, self.tokenizer, self.context = data, tokenizer, spec.context
         self.longest = lag.max_new_tokens or typical_longest(data.response_lengths)
-        self.behaviour, self.held_out = (
+        self.behaviour, self.validation = (
             rows.groupby("prompt", sort=False)["response"].apply(list).to_dict()
-            for rows in (table, held_out)
+            for rows in (table, validation)
         )
-        self.judge = fresh_judge(lag, problem.objectives, spec["scorer"])
+        self.judge = fresh_judge(lag, problem.objectives, spec.scorer)
         self._first: Any = None
 
     def refresh(self) -> None:
@@ -182,8 +181,8 @@ class Resampler:
         trainer, lag, state = self.trainer, self.lag, self.trainer.lag_state
         drawn = self.draw(self.behaviour, lag.fresh_prompts, 0)
         seen = drawn
-        if self.held_out and lag.held_out_prompts:
-            seen = self.draw(self.held_out, lag.held_out_prompts, 1)
+        if self.validation and lag.validation_prompts:
+            seen = self.draw(self.validation, lag.validation_prompts, 1)
         self._first = None  # the memory is needed for training
         margins = threshold_margins(
             state.targets,
@@ -228,7 +227,7 @@ class Resampler:
                 n_responses=lag.fresh_responses,
                 max_new_tokens=self.longest,
                 top_p=lag.top_p,
-                seed=self.spec["seed"] * 1009 + count,
+                seed=self.spec.seed * 1009 + count,
                 share=share,
             )
         )
@@ -249,12 +248,12 @@ class Resampler:
         if self.lag.support_quantile is None or not np.isfinite(own).all():
             return np.ones(len(rows.ids), dtype=bool)
         description = "fresh responses under the first reference"
-        if self.spec["lora"] is not None:
+        if self.spec.lora is not None:
             with model.disable_adapter():
                 logprob = self.trainer.score(model, rows, description)
         else:
             if self._first is None:
-                first, _ = load_model(self.spec["model"], device="cpu")
+                first, _ = load_model(self.spec.model, device="cpu")
                 self._first = first.to(self.trainer.args.device)
             with self.trainer.accelerator.autocast():
                 logprob = self.trainer.score(self._first, rows, description)
@@ -269,7 +268,7 @@ class Resampler:
             return nothing
         asked = lag.rows or int(lag.every or 0) * self.trainer.sampler.schedule.batch_size
         period = self.trainer.lag_state.refreshes + 1
-        chosen = period_rows(problem.groups, asked, self.spec["seed"], period)
+        chosen = period_rows(problem.groups, asked, self.spec.seed, period)
         part = problem.restricted(chosen)
         if part.comparisons is None or part.comparisons.predicted is None:
             return nothing

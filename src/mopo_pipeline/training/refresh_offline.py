@@ -1,25 +1,23 @@
 """The reference moves by reweighing: the policy of one lag ago on the data's own rows."""
 
-from typing import Any
-
 from mopo_pipeline.language.processes import from_first
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.lag import period_rows, refresh
-from mopo_pipeline.parameters.train import LagParams
+from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.trainer import WeightedTrainer
 
 
 def offline_refresh(
     trainer: WeightedTrainer,
     problem: DualProblem,
-    lag: LagParams,
-    spec: dict[str, Any],
+    spec: RunSpec,
 ) -> None:
     """Move the reference to the policy of one lag ago, reweigh this period's rows."""
-    state, every = trainer.lag_state, int(lag.every or 0)
+    lag, state = spec.lag, trainer.lag_state
+    every = int(lag.every or 0)
     rows = lag.rows or every * trainer.sampler.schedule.batch_size
     this, following = (
-        period_rows(problem.groups, rows, spec["seed"], state.refreshes + later) for later in (1, 2)
+        period_rows(problem.groups, rows, spec.seed, state.refreshes + later) for later in (1, 2)
     )
     last = trainer.state.global_step + every >= trainer.state.max_steps
     state = refresh(

@@ -35,7 +35,7 @@ def threshold_margins(
 
     Args:
         targets: (K-1,) judged values aimed at by the last refresh.
-        win_rates: (n, K-1) judged, of what the policy says now: to held-out prompts where there are any.
+        win_rates: (n, K-1) judged, of what the policy says now: to validation prompts where there are any.
         groups: (n,) prompt of each.
         error: of the judge.
         confidence: one-sided, in [.5, 1).

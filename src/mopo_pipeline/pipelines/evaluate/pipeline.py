@@ -8,7 +8,7 @@ from mopo_pipeline.pipelines.evaluate import nodes
 
 
 def create_pipeline(**_: Any) -> Pipeline:
-    """Models and held-out data to values with intervals, threshold checks and a summary."""
+    """Models and test data to values with intervals, threshold checks and a summary."""
     return Pipeline(
         [
             Node(
@@ -30,10 +30,10 @@ def create_pipeline(**_: Any) -> Pipeline:
                 name="sample_completions",
             ),
             Node(
-                nodes.score_held_out,
+                nodes.score_test_split,
                 ["policy", "responses", "reference_logprobs", "params:evaluate"],
-                "held_out_logprobs",
-                name="score_held_out",
+                "test_logprobs",
+                name="score_test_split",
             ),
             Node(
                 nodes.judge_completions,
@@ -68,7 +68,7 @@ def create_pipeline(**_: Any) -> Pipeline:
                     "scores",
                     "responses",
                     "comparisons",
-                    "held_out_logprobs",
+                    "test_logprobs",
                     "evaluation_preference_model",
                     "exact_reference",
                     "params:task",
