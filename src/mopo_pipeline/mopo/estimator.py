@@ -1,4 +1,4 @@
-"""Values and bounds of the policy that is learned, and the multipliers that hold them (method.md, 2 and 4).
+"""Values and bounds of the policy that is learned, and the multipliers that hold them (method.md, sections 2, 4).
 
 The ratio keeps its closed form (2). Values are estimated from what rows and labelled comparisons
 say of the policy ``pi ∝ reference exp(u)``; bounds (4) are taken over comparisons, with a radius from

@@ -20,7 +20,7 @@ from mopo_pipeline.parameters.fit import FitParams
 from mopo_pipeline.parameters.train import LagParams
 from tiny_training import FIT, tiny_model, tiny_run, with_fit
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 SHIPPED = sorted((PROJECT / "conf/accelerate").glob("*.yaml"))
 DATA_PARALLEL = "distributed_type: MULTI_GPU\nnum_processes: {n}\nmixed_precision: 'no'\n"
 
