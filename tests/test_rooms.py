@@ -1,8 +1,10 @@
 """What the rooms of the package promise each other, beside what import-linter holds."""
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 
 from conftest import PROJECT
 from mopo_pipeline.mopo import run_tabular
@@ -44,3 +46,13 @@ def test_the_former_place_of_the_launcher_still_joins_a_run() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "--machine-rank" in done.stdout
+
+
+def test_the_architecture_page_shows_the_layers_that_are_linted() -> None:
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    [layers] = [c["layers"] for c in contracts if c.get("containers") == ["mopo_pipeline"]]
+    page = (PROJECT / "docs/architecture.md").read_text(encoding="utf-8")
+    assert "```\n" + "\n".join(layers) + "\n```" in page
+    rooms = set(" | ".join(layers).split(" | "))
+    assert set(re.findall(r"^\| `(\w+)` \|", page, flags=re.M)) == rooms

@@ -138,8 +138,8 @@ def split_by_prompt(rows: EncodedRows, chosen: Indices, hidden: int | None) -> l
     pieces = []
     for group in np.split(order, starts):
         answer = float(rows.response_lengths[group].mean())
-        share = responses_per_line(int(rows.prompt_lengths[group[0]]), answer, hidden)
-        pieces += np.array_split(group, -(-len(group) // share))
+        together = responses_per_line(int(rows.prompt_lengths[group[0]]), answer, hidden)
+        pieces += np.array_split(group, -(-len(group) // together))
     return pieces
 
 

@@ -65,27 +65,15 @@ def extract_policy(
     tell(early)
     unseen = (responses["split"] == "validation") & params.lag.on_policy
     run = TrainingRun(
-        "policy",
-        reference_policy,
-        table,
-        params.fit,
-        task.seed,
-        params.lag,
-        params.lora,
-        problem,
-        scorer,
-        responses.loc[unseen, ["prompt", "response"]],
-        context,
-    )
+        "policy", reference_policy, table, params.fit, task.seed, params.lag, params.lora, problem,
+        scorer, responses.loc[unseen, ["prompt", "response"]], context,
+    )  # fmt: skip
     result = train(run, params.work_dir)
+    given = [task.model_dump(mode="json"), params.model_dump(mode="json", exclude={"work_dir"})]
     facts = {
         "plan": plan.to_json(),
         "data_fingerprint": fingerprint(rows, win_rates, comparisons),
-        "config_fingerprint": fingerprint(
-            task.model_dump(mode="json"),
-            params.model_dump(mode="json", exclude={"work_dir"}),
-            plan.to_json(),
-        ),
+        "config_fingerprint": fingerprint(*given, plan.to_json()),
         "base_fingerprint": model_digest(reference_policy),
     }
     policy = export_policy(result.directory, params.work_dir, facts)

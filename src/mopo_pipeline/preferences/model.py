@@ -1,6 +1,7 @@
 """A K-head Bradley-Terry model: one reward per objective, p(a beats b) = sigmoid(r_a - r_b)."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,23 +164,7 @@ def fit_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = reward_network(table.shape[1], labels.shape[1], params.hidden)
-    x, y, w = (
-        torch.from_numpy(table),
-        torch.from_numpy(labels).float(),
-        torch.from_numpy(weights).float(),
-    )
-    index = torch.from_numpy(np.asarray(pairs, dtype=np.int64))
-    mask = ~torch.isnan(y)
-    target = torch.nan_to_num(y, nan=0.5)
-
-    def loss(rows: "torch.Tensor") -> "torch.Tensor":
-        gap = network(x[index[rows, 0]]) - network(x[index[rows, 1]])
-        each = torch.nn.functional.binary_cross_entropy_with_logits(
-            gap, target[rows], reduction="none"
-        )
-        mass = mask[rows] * w[rows]
-        return (each * mass).sum() / mass.sum().clamp_min(1e-12)
-
+    loss = _cross_entropy(network, table, pairs, labels, weights)
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
     )
@@ -204,3 +189,30 @@ def fit_network(
     if best_state is not None and len(stop_rows):
         network.load_state_dict(best_state)
     return network.eval()
+
+
+def _cross_entropy(
+    network: "torch.nn.Module",
+    table: NDArray[np.float32],
+    pairs: Indices,
+    labels: Array,
+    weights: Array,
+) -> Callable[["torch.Tensor"], "torch.Tensor"]:
+    """Mean cross-entropy of some comparisons (m,), missing labels left out, as a function of which."""
+    import torch
+
+    x = torch.from_numpy(table)
+    y, w = torch.from_numpy(labels).float(), torch.from_numpy(weights).float()
+    index = torch.from_numpy(np.asarray(pairs, dtype=np.int64))
+    mask = ~torch.isnan(y)
+    target = torch.nan_to_num(y, nan=0.5)
+
+    def loss(rows: "torch.Tensor") -> "torch.Tensor":
+        gap = network(x[index[rows, 0]]) - network(x[index[rows, 1]])
+        each = torch.nn.functional.binary_cross_entropy_with_logits(
+            gap, target[rows], reduction="none"
+        )
+        mass = mask[rows] * w[rows]
+        return (each * mass).sum() / mass.sum().clamp_min(1e-12)
+
+    return loss

@@ -25,7 +25,7 @@ from mopo_pipeline.parameters.fit import FitParams
 from mopo_pipeline.parameters.train import LagParams
 from mopo_pipeline.training.callbacks import FirstLogprobs, RefreshCallback
 from mopo_pipeline.training.problem_files import read_problem
-from mopo_pipeline.training.refresh_fresh import Resampler
+from mopo_pipeline.training.refresh_fresh import FreshRefresh
 from mopo_pipeline.training.refresh_offline import offline_refresh
 from mopo_pipeline.training.row_schedule import RowSchedule
 from mopo_pipeline.training.run_spec import ROWS, VALIDATION, RunSpec
@@ -85,7 +85,7 @@ def refresh_of(
     if not spec.lag.on_policy:
         return partial(offline_refresh, trainer, problem, spec)
     validation = pd.read_parquet(directory / VALIDATION)
-    return Resampler(trainer, problem, spec, table, data, validation, tokenizer).refresh
+    return FreshRefresh(trainer, problem, spec, table, data, validation, tokenizer).refresh
 
 
 def check_precision(fit: FitParams) -> None:

@@ -1,4 +1,4 @@
-"""The reference moves by resampling: fresh responses of the policy, judged, weighted, trained on."""
+"""The reference moves to where the policy is: fresh responses of the policy, judged, weighted, trained on."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -54,7 +54,7 @@ def draw_fresh_rows(
     max_new_tokens: int,
     top_p: float,
     seed: int,
-    share: tuple[int, int] = (0, 1),
+    process: tuple[int, int] = (0, 1),
 ) -> FreshRows:
     """Sample the policy on training prompts.
 
@@ -67,7 +67,7 @@ def draw_fresh_rows(
         max_new_tokens: longest response.
         top_p: nucleus.
         seed: of prompts and samples.
-        share: rank and number of processes that draw together.
+        process: rank and number of processes that draw together.
     """
     from mopo_pipeline.language.generation import sample_responses
 
@@ -82,7 +82,7 @@ def draw_fresh_rows(
         max_new_tokens=max_new_tokens,
         top_p=top_p,
         seed=seed,
-        share=share,
+        process=process,
         description="fresh responses",
     )
     return FreshRows(
@@ -98,7 +98,7 @@ def fresh_win_rates(
     fresh: FreshRows,
     behaviour: dict[str, list[str]],
     known: NDArray[np.bool_],
-    share: tuple[int, int] = (0, 1),
+    process: tuple[int, int] = (0, 1),
 ) -> Array:
     """Win rates of fresh responses against the original ones; 0 for those that are not ``known``.
 
@@ -107,12 +107,12 @@ def fresh_win_rates(
         fresh: n responses.
         behaviour: original responses by stored prompt, the opponents.
         known: (n,) responses to judge; the others lose every comparison.
-        share: rank and number of processes that judge together, each its share of the prompts.
+        process: rank and number of processes that judge together, each its share of the prompts.
 
     Returns:
         (n, K) in [0, 1].
     """
-    own = np.flatnonzero(known & (fresh.groups % share[1] == share[0]))
+    own = np.flatnonzero(known & (fresh.groups % process[1] == process[0]))
     found = win_rates_against(
         judge,
         [fresh.prompts[i] for i in own],
@@ -142,7 +142,7 @@ class Drawn:
     win_rates: Array
 
 
-class Resampler:
+class FreshRefresh:
     """Moves the reference of a run by drawing from its policy.
 
     Args:
@@ -216,7 +216,7 @@ class Resampler:
         """
         lag, model = self.lag, self._model()
         # A model shared out among processes generates in step: all draw the same, and the first one's counts.
-        share = (0, 1) if shared_out(model) else rank_and_world()
+        process = (0, 1) if shared_out(model) else rank_and_world()
         count = 2 * (self.trainer.lag_state.refreshes + 1) + stream
         fresh = from_first(
             draw_fresh_rows(
@@ -228,7 +228,7 @@ class Resampler:
                 max_new_tokens=self.longest,
                 top_p=lag.top_p,
                 seed=self.spec.seed * 1009 + count,
-                share=share,
+                process=process,
             )
         )
         rows = encode(self.tokenizer, fresh.prompts, fresh.responses, self.context, fresh.ended)

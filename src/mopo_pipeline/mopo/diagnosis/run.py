@@ -81,6 +81,15 @@ def diagnose_run(
         found += runaway(multipliers[-1], objectives, bar) + _growth(multipliers, objectives, bar)
     if ess.size:
         found += few_effective(float(ess[-1]), bar)
+    found += _fresh(support, margin_share, bar)
+    late = steps is None or step[-1] >= steps / 2
+    found += _moves(kl, entropy, late, bar)
+    return by_severity(found + _unsettled(chi, objectives, bar) + _stuck(refreshes, step, lag))
+
+
+def _fresh(support: Array, margin_share: Array, bar: Limits) -> list[Finding]:
+    """Fresh responses unlike the data's own, and margins they had no room for; each (T,) or empty."""
+    found = []
     if support.size and support[-1] < bar.min_support:
         found.append(
             Finding(
@@ -97,7 +106,12 @@ def diagnose_run(
                 "thresholds or plan.confidence, or draw more with train.lag.fresh_responses",
             )
         )  # fmt: skip
-    late = steps is None or step[-1] >= steps / 2
+    return found
+
+
+def _moves(kl: Array, entropy: Array, late: bool, bar: Limits) -> list[Finding]:
+    """A policy that has not moved when it is ``late``, or has collapsed; each (T,) or empty."""
+    found = []
     if kl.size and late and abs(kl[-1]) < bar.min_kl:
         found.append(
             Finding(
@@ -112,7 +126,7 @@ def diagnose_run(
                 "its entropy is nearly gone: raise tau, lower the learning rate or stop earlier", "error",
             )
         )  # fmt: skip
-    return by_severity(found + _unsettled(chi, objectives, bar) + _stuck(refreshes, step, lag))
+    return found
 
 
 def _series(name: str, values: ArrayLike, length: int, width: int | None = None) -> Array:

@@ -153,13 +153,7 @@ def refresh(
         )
     thresholds = state.thresholds if beta is None else beta * state.bounds
     solution = _solve(problem.restricted(active), thresholds, mass)
-    if solution.multipliers.max(initial=0.0) > max_multiplier:
-        worst = int(solution.multipliers.argmax())
-        raise TrainingStoppedError(
-            f"the multiplier of {problem.objectives[1 + worst]!r} reached {solution.multipliers[worst]:.1f} "
-            f"(limit {max_multiplier:g}): its threshold {thresholds[worst]:.3f} is at the edge of what the rows "
-            "can reach; lower it or stop refreshing"
-        )
+    _check_multipliers(problem.objectives, solution.multipliers, thresholds, max_multiplier)
     weights = np.zeros(active.size)
     weights[active] = mass * solution.ratio
     return replace(
@@ -171,6 +165,19 @@ def refresh(
         targets=solution.values[1:],
         ess=ess,
         refreshes=state.refreshes + 1,
+    )
+
+
+def _check_multipliers(
+    objectives: tuple[str, ...], multipliers: Array, thresholds: Array, limit: float
+) -> None:
+    if multipliers.max(initial=0.0) <= limit:
+        return
+    worst = int(multipliers.argmax())
+    raise TrainingStoppedError(
+        f"the multiplier of {objectives[1 + worst]!r} reached {multipliers[worst]:.1f} "
+        f"(limit {limit:g}): its threshold {thresholds[worst]:.3f} is at the edge of what the rows "
+        "can reach; lower it or stop refreshing"
     )
 
 
