@@ -104,7 +104,5 @@ def _verdict(row: pd.Series, estimator: str) -> str:
             f"{UNDECIDED}: {row[f'{estimator}_effective']:.0f} effective comparisons, "
             f"{MIN_COMPARISONS} needed"
         )
-    return verdict(
-        *(row[f"{estimator}_{column}"] for column in ("value", "ci_low", "ci_high")),
-        row["threshold"],
-    )
+    value, low, high = (row[f"{estimator}_{column}"] for column in ("value", "ci_low", "ci_high"))
+    return verdict(value, low, high, row["threshold"])

@@ -151,7 +151,7 @@ def _doubtful(checks: pd.DataFrame, estimator: str, judges: dict[str, Any]) -> l
 def _thin(checks: pd.DataFrame, estimator: str) -> list[Finding]:
     if estimator not in LABEL_BASED:
         return []
-    least = checks.loc[checks[f"{estimator}_effective"].idxmin()]
+    least = checks.iloc[int(checks[f"{estimator}_effective"].argmin())]
     effective = float(least[f"{estimator}_effective"])
     if effective >= MIN_COMPARISONS:
         return []

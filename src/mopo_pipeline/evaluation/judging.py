@@ -112,7 +112,7 @@ def choose_judges(
     ``rules: auto`` takes the pocket task's rules for its source, the text rules for ``sampled``.
     """
     automatic = {"pocket": "pocket", "sampled": "text"}.get(source, "none")
-    kind = automatic if params.rules == "auto" else params.rules
+    kind: Any = automatic if params.rules == "auto" else params.rules
     judges: list[Judge] = []
     if kind != "none":
         judges.append(judge_named(kind, objectives))

@@ -17,7 +17,7 @@ def importance_ratio(log_ratio: Array, max_ratio: float) -> Array:
     """
     clipped = np.minimum(log_ratio, np.log(max_ratio))
     ratio = np.exp(clipped - clipped.max())
-    return ratio / ratio.mean()
+    return np.asarray(ratio / ratio.mean())
 
 
 def comparison_terms(
@@ -111,4 +111,5 @@ def effective_comparisons(
 def kish(mass: Array) -> Array:
     """(sum m)^2 / sum m^2 of each column of (n, K); 0 where nothing has mass."""
     squares = (mass**2).sum(axis=0)
-    return np.divide(mass.sum(axis=0) ** 2, squares, out=np.zeros(squares.shape), where=squares > 0)
+    share = np.zeros(squares.shape)
+    return np.asarray(np.divide(mass.sum(axis=0) ** 2, squares, out=share, where=squares > 0))

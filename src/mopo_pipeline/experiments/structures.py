@@ -7,7 +7,7 @@ from itertools import product
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
 from mopo_pipeline.arrays import Array
@@ -141,6 +141,7 @@ def thresholds_above(problem: Problem, position: float) -> Array:
         b_eq=[1.0],
         method="highs",
     )
+    assert found.x is not None
     return np.asarray(0.5 + position * found.x[-1] * room)
 
 
@@ -157,8 +158,9 @@ def sample(problem: Problem, n: int, rng: np.random.Generator) -> Sample:
     second_half = rng.multinomial(n - n // 2, cells.probability)
     pair = cells.first * size + cells.second
 
-    def by_pair(counts: Array) -> Array:
-        return np.bincount(pair, counts, size * size).reshape(size, size)
+    def by_pair(counts: ArrayLike) -> Array:
+        table = np.bincount(pair, np.asarray(counts, dtype=np.float64), size * size)
+        return np.asarray(table.reshape(size, size), dtype=np.float64)
 
     seen = by_pair(fit) + by_pair(fit).T
     wins = [by_pair(fit * won) + by_pair(fit * (1 - won)).T for won in cells.labels.T]

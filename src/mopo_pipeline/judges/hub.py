@@ -107,7 +107,8 @@ class RewardModelJudge:
     def _column(self, spec: RewardModel, prompts: list[str], responses: list[str]) -> Array:
         import torch
 
-        model, tokenizer = load_reward_model(spec.model)
+        loaded, tokenizer = load_reward_model(spec.model)
+        model: Any = loaded
         logit = chosen_logit(spec, int(model.config.num_labels), model.config.id2label)
         cuda = self._device == "auto" and torch.cuda.is_available()
         model = model.to("cuda" if cuda else "cpu")

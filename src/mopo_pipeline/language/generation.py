@@ -113,7 +113,8 @@ def _continued(
     """One draw after each prompt of a batch, ids after the end token included."""
     ids, mask = _left_padded(prompts, pad_id)
     device = next(model.parameters()).device
-    out = model.generate(
+    owner: Any = model
+    out = owner.generate(
         input_ids=ids.to(device),
         attention_mask=mask.to(device),
         do_sample=True,
@@ -123,7 +124,8 @@ def _continued(
         synced_gpus=shared_out(model),
         **settings,
     )
-    return out[:, ids.shape[1] :].tolist()
+    drawn: list[list[int]] = out[:, ids.shape[1] :].tolist()
+    return drawn
 
 
 @contextmanager

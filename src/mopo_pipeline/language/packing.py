@@ -119,7 +119,9 @@ def pack(rows: EncodedRows, pieces: list[Indices]) -> PackedRows:
                 positions[number, begin:end] = np.arange(head, head + end - begin)
                 response[number, begin:end] = k
     arrays = (ids, positions, prompt, response, source[scored], target[scored], scored)
-    return PackedRows(*map(torch.from_numpy, arrays), plain=plain)
+    names = ("input_ids", "position_ids", "prompt", "response", "source", "target", "scored")
+    tensors = {name: torch.from_numpy(a) for name, a in zip(names, arrays, strict=True)}
+    return PackedRows(**tensors, plain=plain)
 
 
 def split_by_prompt(rows: EncodedRows, chosen: Indices, hidden: int | None) -> list[Indices]:
@@ -152,7 +154,8 @@ def responses_per_line(prompt: int, answer: float, hidden: int) -> int:
     >>> responses_per_line(128, 32, hidden=128), responses_per_line(10, 30, hidden=96)
     (11, 3)
     """
-    return max(1, round(prompt / answer * (1 + 6 * hidden / prompt) ** 0.5))
+    best: float = prompt / answer * (1 + 6 * hidden / prompt) ** 0.5
+    return max(1, round(best))
 
 
 def piece_length(rows: EncodedRows, piece: Indices) -> int:

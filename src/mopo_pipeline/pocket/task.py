@@ -218,4 +218,4 @@ def _behaviour(topic: int, risk: int) -> Array:
 def _win_rates(topic: int, risk: int) -> Array:
     table = _scores(risk)
     beats = expit(table[:, None, :] - table[None, :, :])
-    return np.einsum("ijk,j->ik", beats, _behaviour(topic, risk))
+    return np.asarray(np.einsum("ijk,j->ik", beats, _behaviour(topic, risk)))

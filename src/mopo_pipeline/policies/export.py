@@ -141,7 +141,7 @@ def _table(plan: TrainingPlan, checks: pd.DataFrame | None, estimator: str) -> s
                 f"{row[f'{estimator}_value']:.3f}",
                 f"{row[f'{estimator}_ci_low']:.3f}–{row[f'{estimator}_ci_high']:.3f}",
                 f"{row[f'{estimator}_n']:.0f}",
-                qualified(row[f"{estimator}_verdict"], row[f"{estimator}_doubt"]),
+                qualified(str(row[f"{estimator}_verdict"]), str(row[f"{estimator}_doubt"])),
             ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

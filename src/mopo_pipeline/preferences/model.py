@@ -49,7 +49,7 @@ class PreferenceModel:
         """Calibrated rewards (n, K), higher better, comparable within a prompt."""
         table = self.features(prompts, responses)
         rewards = [rewards_of(member, table, self.scale) for member in self.members]
-        return np.mean(rewards, axis=0) * self.temperature
+        return np.asarray(np.mean(rewards, axis=0) * self.temperature)
 
     def save(self, directory: Path) -> None:
         """Write weights (safetensors) and description (JSON)."""
@@ -135,7 +135,8 @@ def rewards_of(
     import torch
 
     with torch.no_grad():
-        return network(torch.from_numpy((table - scale[0]) / scale[1])).double().numpy()
+        rewards = network(torch.from_numpy((table - scale[0]) / scale[1]))
+        return np.asarray(rewards.double().numpy())
 
 
 def fit_network(

@@ -99,7 +99,7 @@ def front_figure(
     for axis, (first, second) in zip(axes, pairs, strict=False):
         x, y = names[second], names[first]
         _pair_panel(axis, x, y, fronts.get((x, y)), objective_values, estimator, plan, exact)
-    handles, labels = {}, []
+    handles: dict[str, Any] = {}
     for axis in axes[: len(pairs)]:
         for handle, text in zip(*axis.get_legend_handles_labels(), strict=True):
             handles.setdefault(text, handle)
@@ -130,7 +130,7 @@ def _pair_panel(
                   label="exact optimum under all thresholds")  # fmt: skip
         seen.append(np.array([[best[x], best[y]]]))
     else:
-        target = plan.values
+        target: Any = plan.values
         axis.plot(target[x], target[y], marker="*", markersize=15, markerfacecolor="white",
                   color=OPTIMUM, linestyle="", zorder=4, label="planned target (estimated)")  # fmt: skip
         seen.append(np.array([[target[x], target[y]]]))

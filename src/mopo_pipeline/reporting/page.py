@@ -88,7 +88,7 @@ def headline(summary: dict[str, Any]) -> str:
 def check_rows(checks: pd.DataFrame) -> list[dict[str, Any]]:
     """Threshold checks as plain dictionaries, unknown values None."""
     plain = checks.astype(object).where(checks.notna(), None)
-    return plain.to_dict(orient="records")
+    return [{str(k): v for k, v in row.items()} for row in plain.to_dict(orient="records")]
 
 
 def versions() -> dict[str, str]:

@@ -31,7 +31,7 @@ def run_summary(
     estimator = evaluation["estimator"]
     shares = (evaluation.get("exact_well_formed") or {}, evaluation.get("well_formed") or {})
     well_formed = next((s["policy"] for s in shares if s.get("policy") is not None), None)
-    rows = checks.set_index("objective")
+    rows: dict[str, Any] = {row["objective"]: row for _, row in checks.iterrows()}
     optimum = (exact.get("optimum") or {}).get("values", {})
     return {
         "environment": environment,
@@ -45,7 +45,7 @@ def run_summary(
             if finding["severity"] == "error"
         ],
         "objectives": [
-            _objective(rows.loc[name], name, estimator, plan)
+            _objective(rows[name], name, estimator, plan)
             | {"exact_optimum": number(optimum.get(name))}
             for name in plan.objectives
         ],

@@ -92,7 +92,8 @@ def _of(runs: pd.DataFrame, kind: dict[str, Any]) -> pd.DataFrame:
         & (runs["reference"] == kind["reference"])
         & (runs["comparisons"] == kind["comparisons"])
     )
-    return runs[same & ~runs["refused"]]
+    chosen: pd.DataFrame = runs[same & ~runs["refused"]]
+    return chosen
 
 
 def _plane(

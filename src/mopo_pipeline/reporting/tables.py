@@ -91,6 +91,7 @@ def sample_pairs(
     first = completions.drop_duplicates(["prompt_id", "policy"])
     judge = scores["judge"].iloc[0] if len(scores) else None
     judged = scores.loc[scores["judge"] == judge].set_index("completion_id")
+    rates = {name: judged[f"{name}_win_rate"].astype(float).to_dict() for name in objectives}
     shown = []
     for prompt_id in everything[places]:
         entry: dict[str, Any] = {"judge": judge, "answers": {}}
@@ -100,9 +101,7 @@ def sample_pairs(
             entry["answers"][row["policy"]] = {
                 "text": row["completion"],
                 "win_rates": {
-                    name: float(judged.at[row["completion_id"], f"{name}_win_rate"])
-                    for name in objectives
-                    if known
+                    name: rates[name][row["completion_id"]] for name in objectives if known
                 },
             }
         shown.append(entry)

@@ -38,7 +38,7 @@ def read_problem(directory: Path) -> DualProblem | None:
     if not (directory / _FACTS).is_file():
         return None
     facts = json.loads((directory / _FACTS).read_text(encoding="utf-8"))
-    arrays = load_file(str(directory / _ARRAYS))
+    arrays: dict[str, Any] = load_file(str(directory / _ARRAYS))
     pairs = {n: arrays.pop(f"comparisons.{n}", None) for n in _PAIRS}
     comparisons = None if pairs["first"] is None else Comparisons(**pairs)
     return DualProblem(

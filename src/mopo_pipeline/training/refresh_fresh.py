@@ -169,10 +169,7 @@ class FreshRefresh:
         self.lag = lag = spec.lag
         self.data, self.tokenizer, self.context = data, tokenizer, spec.context
         self.longest = lag.max_new_tokens or typical_longest(data.response_lengths)
-        self.behaviour, self.validation = (
-            rows.groupby("prompt", sort=False)["response"].apply(list).to_dict()
-            for rows in (table, validation)
-        )
+        self.behaviour, self.validation = map(_by_prompt, (table, validation))
         self.judge = fresh_judge(lag, problem.objectives, spec.scorer)
         self._first: Any = None
 
@@ -253,7 +250,7 @@ class FreshRefresh:
                 logprob = self.trainer.score(model, rows, description)
         else:
             if self._first is None:
-                first, _ = load_model(self.spec.model, device="cpu")
+                first: Any = load_model(self.spec.model, device="cpu")[0]
                 self._first = first.to(self.trainer.args.device)
             with self.trainer.accelerator.autocast():
                 logprob = self.trainer.score(self._first, rows, description)
@@ -280,3 +277,9 @@ class FreshRefresh:
 
     def _model(self) -> Any:
         return self.trainer.accelerator.unwrap_model(self.trainer.model)
+
+
+def _by_prompt(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Responses by stored prompt."""
+    grouped = rows.groupby("prompt", sort=False)["response"].apply(list)
+    return {str(prompt): responses for prompt, responses in grouped.items()}

@@ -25,7 +25,8 @@ def systematic_resample(
     """
     edges = np.cumsum(weights)
     points = (rng.random() + np.arange(size)) * (edges[-1] / size)
-    return np.minimum(np.searchsorted(edges, points, side="right"), len(weights) - 1)
+    places = np.searchsorted(edges, points, side="right")
+    return np.asarray(np.minimum(places, len(weights) - 1), dtype=np.int64)
 
 
 def responses_together(
@@ -141,10 +142,11 @@ def prompt_resample(
     [2, 1, 0, 4, 5, 3]
     """
     order = np.argsort(prompts, kind="stable")
-    mass = np.bincount(prompts, weights)
+    mass = np.asarray(np.bincount(prompts, weights), dtype=np.float64)
     ends = np.cumsum(np.bincount(prompts, minlength=len(mass)))
     draws = []
-    chosen, counts = np.unique(systematic_resample(mass, size // together, rng), return_counts=True)
+    drawn = systematic_resample(mass, size // together, rng)
+    chosen, counts = np.unique(drawn, return_counts=True)
     for prompt, count in zip(chosen, counts, strict=True):
         rows = order[ends[prompt - 1] if prompt else 0 : ends[prompt]]
         picked = systematic_resample(weights[rows], together * int(count), rng)

@@ -111,7 +111,7 @@ class WeightedTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint and seal it; what a full disk cut short is removed."""
-        target = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        target = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
         if self.args.should_save:
             shutil.rmtree(target, ignore_errors=True)  # of a killed run, found damaged
         self.accelerator.wait_for_everyone()
