@@ -3,7 +3,7 @@
 Every seed trains its reference once; every threshold pair then trains a policy per mode, valued exactly
 on test prompts (a quarter of all, new phrasings of known settings): offline (each period on its rows, or on all
 rows), and on-policy with the preference model or with the task's own rules as judge. Gains are over ``offline``. Run:
-``make bench-on-policy``; one to two minutes a policy on two cores. Options: ``--seeds``, ``--modes``, ``--every``,
+``make bench-on-policy``; one to two minutes a policy on two cores. Options: ``--seeds``, ``--pairs``, ``--modes``, ``--every``,
 ``--work-dir`` (kept: what is measured there isn't measured again, and two processes with different seeds can share
 it). The last line holds the ratios.
 """
@@ -150,6 +150,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--modes", nargs="+", default=["offline", "on_policy"], choices=list(MODES))
+    parser.add_argument(
+        "--pairs", type=lambda text: tuple(map(float, text.split(","))), nargs="+", default=PAIRS,
+        help="thresholds of harmlessness and conciseness, e.g. .5,.45",
+    )  # fmt: skip
     parser.add_argument("--every", type=int, default=100, help="steps between two refreshes")
     parser.add_argument("--work-dir", type=Path, default=None)
     options = parser.parse_args()
@@ -164,7 +168,7 @@ def main() -> None:
             )
             if done.returncode:
                 raise SystemExit(done.stderr[-2000:])
-        for pair, mode in product(PAIRS, options.modes):
+        for pair, mode in product(options.pairs, options.modes):
             if any(
                 (row["seed"], tuple(row["thresholds"]), row["mode"]) == (seed, pair, mode)
                 for row in read(results)
