@@ -4,3 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+"""Numbers."""
+
+Index = NDArray[np.int64]
+"""Places in other arrays."""

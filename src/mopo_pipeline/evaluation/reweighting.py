@@ -1,11 +1,8 @@
 """Held-out labels re-weighted to a policy: ratios, terms, and how many comparisons still count."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mopo_pipeline.arrays import Array
-
-Indices = NDArray[np.intp]
+from mopo_pipeline.arrays import Array, Index
 
 
 def importance_ratio(log_ratio: Array, max_ratio: float) -> Array:
@@ -21,8 +18,8 @@ def importance_ratio(log_ratio: Array, max_ratio: float) -> Array:
 
 
 def comparison_terms(
-    first: Indices,
-    second: Indices,
+    first: Index,
+    second: Index,
     labels: Array,
     ratio: Array,
     win_rates: Array | None,
@@ -50,7 +47,7 @@ def comparison_terms(
 
 
 def label_shares(
-    first: Indices, second: Indices, weights: Array, log_ratio: Array, prompts: Indices
+    first: Index, second: Index, weights: Array, log_ratio: Array, prompts: Index
 ) -> tuple[Array, Array]:
     """What each label says of its two responses under pi~(y|x) ~ mu pi / pi_ref, both (M, K).
 
@@ -80,7 +77,7 @@ def label_shares(
 
 
 def effective_comparisons(
-    first: Indices, second: Indices, left: Array, right: Array, responses: int
+    first: Index, second: Index, left: Array, right: Array, responses: int
 ) -> Array:
     """How many equally weighted comparisons carry as much as these, (K,).
 

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import expit
 
-from mopo_pipeline.arrays import Array
+from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation.reweighting import (
     comparison_terms,
@@ -24,8 +23,6 @@ from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.preferences.estimate import model_win_rates
 from mopo_pipeline.preferences.model import PreferenceModel
 from mopo_pipeline.tables import comparison_weights
-
-Indices = NDArray[np.intp]
 
 MIN_OPPONENTS = 4
 
@@ -45,12 +42,12 @@ class LabelledSplit:
     """
 
     responses: pd.DataFrame
-    first: Indices
-    second: Indices
+    first: Index
+    second: Index
     labels: Array
     weights: Array
     log_ratio: Array
-    prompts: Indices
+    prompts: Index
 
     def by_prompt(self, terms: Array) -> Array:
         """Sums of per-comparison terms (M, K) over prompts, (P, K)."""
@@ -89,7 +86,7 @@ def labelled_split(
         labels=labels,
         weights=np.where(np.isnan(labels), 0.0, comparison_weights(pairs, objectives)),
         log_ratio=gap,
-        prompts=pd.factorize(test["prompt_id"])[0].astype(np.intp),
+        prompts=pd.factorize(test["prompt_id"])[0].astype(np.int64),
     )
 
 

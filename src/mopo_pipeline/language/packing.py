@@ -9,14 +9,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Index
 from mopo_pipeline.language.tokens import EncodedRows
 
 if TYPE_CHECKING:
     import torch
-
-Indices = NDArray[np.int64]
 
 PADDING, PROMPT = -1, -1
 """What ``prompt`` says of a padding token, and ``response`` of a prompt's."""
@@ -79,7 +77,7 @@ class PackedRows:
         return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
 
 
-def pack(rows: EncodedRows, pieces: list[Indices]) -> PackedRows:
+def pack(rows: EncodedRows, pieces: list[Index]) -> PackedRows:
     """Lay out rows; the last token of a response predicts nothing and is left out.
 
     Args:
@@ -124,7 +122,7 @@ def pack(rows: EncodedRows, pieces: list[Indices]) -> PackedRows:
     return PackedRows(**tensors, plain=plain)
 
 
-def split_by_prompt(rows: EncodedRows, chosen: Indices, hidden: int | None) -> list[Indices]:
+def split_by_prompt(rows: EncodedRows, chosen: Index, hidden: int | None) -> list[Index]:
     """Distinct rows in pieces that share a prompt.
 
     Args:
@@ -158,7 +156,7 @@ def responses_per_line(prompt: int, answer: float, hidden: int) -> int:
     return max(1, round(best))
 
 
-def piece_length(rows: EncodedRows, piece: Indices) -> int:
+def piece_length(rows: EncodedRows, piece: Index) -> int:
     """Tokens computed for a prompt and its responses."""
     answers = rows.response_lengths[piece] - 1
     return int(rows.prompt_lengths[piece[0]] + answers.sum())

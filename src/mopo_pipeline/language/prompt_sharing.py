@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mopo_pipeline.arrays import Index
 from mopo_pipeline.language.forward import response_logprobs, unwrapped
-from mopo_pipeline.language.packing import Indices, pack
+from mopo_pipeline.language.packing import pack
 from mopo_pipeline.language.tokens import EncodedRows
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def sharing_allowed(model: Any, rows: EncodedRows) -> bool:
     return not reason
 
 
-def _two_responses(rows: EncodedRows) -> Indices | None:
+def _two_responses(rows: EncodedRows) -> Index | None:
     """Two different rows of one prompt, each with a token after its first."""
     able = np.unique(rows.representatives)
     able = able[rows.response_lengths[able] > 1]
@@ -54,7 +55,7 @@ def _obstacle(model: Any, rows: EncodedRows) -> str | None:
     return None
 
 
-def _disagreement(model: Any, rows: EncodedRows, pair: Indices) -> str | None:
+def _disagreement(model: Any, rows: EncodedRows, pair: Index) -> str | None:
     import torch
 
     was_training = model.training

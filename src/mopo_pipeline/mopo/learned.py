@@ -14,13 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from mopo_pipeline.arrays import Array
+from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.mopo.checks import finite_array
 from mopo_pipeline.mopo.rows import Rows, build_rows
-
-Index = NDArray[np.int64]
 
 SECOND_ORDER = 16
 """Most responses per prompt for which pairs are left out too; with more the bias is negligible."""

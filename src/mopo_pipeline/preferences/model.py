@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mopo_pipeline.arrays import Array
+from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences.features import EncoderFeatures, WordFeatures, features_from_state
 
 if TYPE_CHECKING:
     import torch
-
-Indices = NDArray[np.intp]
 
 _CONFIG, _WEIGHTS = "preference_model.json", "model.safetensors"
 
@@ -141,7 +139,7 @@ def rewards_of(
 
 def fit_network(
     table: NDArray[np.float32],
-    pairs: Indices,
+    pairs: Index,
     labels: Array,
     weights: Array,
     stopping: NDArray[np.bool_],
@@ -195,7 +193,7 @@ def fit_network(
 def _cross_entropy(
     network: "torch.nn.Module",
     table: NDArray[np.float32],
-    pairs: Indices,
+    pairs: Index,
     labels: Array,
     weights: Array,
 ) -> Callable[["torch.Tensor"], "torch.Tensor"]:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Indices = NDArray[np.int64]
+from mopo_pipeline.arrays import Index
 
 BLOCK_BATCHES = 4
 
@@ -13,9 +13,7 @@ PROMPT_CORRELATION = 0.1
 """Correlation of the gradients of two responses to one prompt; see docs/decisions/0007."""
 
 
-def systematic_resample(
-    weights: NDArray[np.float64], size: int, rng: np.random.Generator
-) -> Indices:
+def systematic_resample(weights: NDArray[np.float64], size: int, rng: np.random.Generator) -> Index:
     """Draw ``size`` rows in proportion to weight, each within one of its expected count.
 
     A row of weight 0 is never drawn. The expected count of row i is size * w_i / sum(w).
@@ -30,9 +28,9 @@ def systematic_resample(
 
 
 def responses_together(
-    prompts: Indices,
-    prompt_lengths: Indices,
-    response_lengths: Indices,
+    prompts: Index,
+    prompt_lengths: Index,
+    response_lengths: Index,
     weights: NDArray[np.float64],
     batch_size: int,
 ) -> int:
@@ -74,20 +72,20 @@ class RowSchedule:
     several rows of each, which stay side by side: every row is as likely as before.
     """
 
-    def __init__(self, lengths: Indices, batch_size: int, seed: int) -> None:
+    def __init__(self, lengths: Index, batch_size: int, seed: int) -> None:
         self.lengths = lengths
         self.batch_size = batch_size
         self.seed = seed
         self._weights: NDArray[np.float64] = np.ones(len(lengths))
-        self._prompts: Indices = np.arange(len(lengths))
+        self._prompts: Index = np.arange(len(lengths))
         self._together = 1
-        self._order: dict[int, Indices] = {}
+        self._order: dict[int, Index] = {}
 
     def reset(
         self,
-        lengths: Indices,
+        lengths: Index,
         weights: NDArray[np.float64],
-        prompts: Indices | None = None,
+        prompts: Index | None = None,
         together: int = 1,
     ) -> None:
         """Take new rows or weights from the next position asked for.
@@ -102,14 +100,14 @@ class RowSchedule:
         self._prompts = np.arange(len(lengths)) if prompts is None else prompts
         self._order = {}
 
-    def rows(self, positions: Indices) -> Indices:
+    def rows(self, positions: Index) -> Index:
         """Row of each position."""
         size = self.batch_size * BLOCK_BATCHES
         return np.array(
             [self._block(int(p) // size)[int(p) % size] for p in positions], dtype=np.int64
         )
 
-    def _block(self, block: int) -> Indices:
+    def _block(self, block: int) -> Index:
         if block not in self._order:
             rng = np.random.default_rng([self.seed, 7, block])
             size = self.batch_size * BLOCK_BATCHES
@@ -127,11 +125,11 @@ class RowSchedule:
 
 def prompt_resample(
     weights: NDArray[np.float64],
-    prompts: Indices,
+    prompts: Index,
     together: int,
     size: int,
     rng: np.random.Generator,
-) -> Indices:
+) -> Index:
     """Draw ``size / together`` prompts in proportion to their rows' weight, ``together`` rows of each.
 
     The expected count of row i is size * w_i / sum(w), as without prompts. Rows of one draw of a
