@@ -173,11 +173,8 @@ def doubly_robust_values(
         draws=params.bootstrap,
         rng=np.random.default_rng([seed, 33]),
     )
-    facts["outside"] = {
-        name: float(value)
-        for name, value in zip(objectives, interval.estimate, strict=True)
-        if value < 0.0 or value > 1.0
-    }
+    named = zip(objectives, map(float, interval.estimate), strict=True)
+    facts["outside"] = {name: value for name, value in named if value < 0.0 or value > 1.0}
     effective = effective_comparisons(held.first, held.second, left, right, len(ratio))
     return value_rows("policy", DOUBLY_ROBUST, objectives, bounded(interval), effective), facts
 

@@ -148,8 +148,13 @@ def run_stochastic(
         chi_step=check_number("chi_step", chi_step, above=0),
         policy_step=check_number("policy_step", policy_step, above=0),
     )
+    return _finished(rows, updates.states(total, rng), every)
+
+
+def _finished(rows: Rows, states: Iterator[_State], every: int) -> StochasticRun:
+    """The last state, and a record of each whose number ``every`` divides; no other is kept."""
     recorded = []
-    for step, state in enumerate(updates.states(total, rng), start=1):
+    for step, state in enumerate(states, start=1):
         if step % every == 0:
             recorded.append((step, state))
     return StochasticRun(

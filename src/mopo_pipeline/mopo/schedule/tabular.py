@@ -97,15 +97,9 @@ def run_tabular(
     [0.0, 1.0, 0.0]
     """
     win_rates, mass = tabular_win_rates(preferences, behaviour)
-    period = None if lag is None else int(check_number("lag", lag, at_least=1))
-    if beta is not None and not 0 < check_number("beta", beta) <= 1:
-        raise InputError(f"beta must lie in (0, 1], got {beta!r}")
-    total = None if steps is None else int(check_number("steps", steps, at_least=1))
-    settle = total is None and beta is None
-    refreshes = _refreshes(period, total, settle)
+    period, refreshes, settle = _schedule(lag, beta, steps)
     targets = finite_array("thresholds", thresholds, 1)
-    reference = mass
-    records: list[dict[str, float]] = []
+    reference, records = mass, list[dict[str, float]]()
     previous = np.full(win_rates.shape[1], np.inf)
     for refresh in range(refreshes + 1):
         solution = solve_dual(win_rates, targets, tau=tau, reference=reference, epsilon=epsilon)
@@ -115,8 +109,7 @@ def run_tabular(
         change = float(np.abs(solution.values - previous).max())
         if settle and refresh > 2 and change * refresh <= SETTLED:
             break
-        previous = solution.values
-        reference = np.maximum(policy, LEAST_MASS * (mass > 0))
+        previous, reference = solution.values, np.maximum(policy, LEAST_MASS * (mass > 0))
         if beta is not None:
             targets = beta * _reference_bounds(win_rates, reference, epsilon)
     return TabularRun(policy, solution.values, solution.multipliers, tuple(records))
@@ -139,12 +132,18 @@ def tabular_win_rates(preferences: ArrayLike, behaviour: ArrayLike) -> tuple[Arr
     return np.clip((matrices @ mass).T, 0.0, 1.0), mass
 
 
-def _refreshes(lag: int | None, steps: int | None, settle: bool) -> int:
-    if lag is None:
-        return 0
-    if settle:
-        return MAX_REFRESHES
-    return (steps or PAPER_STEPS) // lag
+def _schedule(
+    lag: int | None, beta: float | None, steps: int | None
+) -> tuple[int | None, int, bool]:
+    """Steps between refreshes, refreshes at most, and whether the run ends when values settle."""
+    period = None if lag is None else int(check_number("lag", lag, at_least=1))
+    if beta is not None and not 0 < check_number("beta", beta) <= 1:
+        raise InputError(f"beta must lie in (0, 1], got {beta!r}")
+    total = None if steps is None else int(check_number("steps", steps, at_least=1))
+    settle = total is None and beta is None
+    if period is None:
+        return None, 0, settle
+    return period, MAX_REFRESHES if settle else (total or PAPER_STEPS) // period, settle
 
 
 def _reference_bounds(win_rates: Array, reference: Array, epsilon: float) -> Array:
