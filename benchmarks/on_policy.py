@@ -55,9 +55,9 @@ def kedro(arguments: list[str], parameters: dict[str, object]) -> subprocess.Com
 
 
 def true_optimum(root: Path, thresholds: dict[str, float]) -> float:
-    """Greatest primary value under the thresholds without a KL term, on the held-out prompts."""
+    """Greatest primary value under the thresholds without a KL term, on the test prompts."""
     from mopo_pipeline.pareto import true_front_at
-    from mopo_pipeline.sources.pocket import exact_problem
+    from mopo_pipeline.pocket.task import exact_problem
 
     responses = pd.read_parquet(next(root.rglob("responses.parquet")))
     prompts = responses.loc[responses["split"] == "test", "prompt"].unique().tolist()
@@ -108,7 +108,7 @@ def measure(
 
 def show(rows: list[dict[str, Any]]) -> None:
     """The table, and the ratios as the last line."""
-    table = Table(title="Pocket task: exact values on held-out prompts")
+    table = Table(title="Pocket task: exact values on test prompts")
     names = ("seed", "thresholds", "mode", "helpfulness", "harmlessness", "harmlessness_verdict", "conciseness",
              "conciseness_verdict", "well_formed", "ess", "true_optimum", "seconds")  # fmt: skip
     for name in names:

@@ -121,9 +121,9 @@ def train_once(name: str, load: Load, steps: int, directory: Path) -> dict[str, 
     """Train a random model of this shape; seconds and tokens per step, peak memory of the process."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from mopo_pipeline.language.run import TrainingRun, train
     from mopo_pipeline.language.scratch import build_tokenizer
-    from mopo_pipeline.parameters.train import FitParams, LoraParams
+    from mopo_pipeline.launching.run import TrainingRun, train
+    from mopo_pipeline.parameters.fit import FitParams, LoraParams
     from mopo_pipeline.tables import chat_prompt
 
     shape = SHAPES[name]

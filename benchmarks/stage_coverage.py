@@ -21,10 +21,11 @@ from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import IngestParams
 from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.parameters.preferences import PreferencesParams
-from mopo_pipeline.planning import UnreachableThresholdsError, make_plan
+from mopo_pipeline.plan.make import make_plan
+from mopo_pipeline.plan.thresholds import UnreachableThresholdsError
+from mopo_pipeline.pocket import task as pocket
 from mopo_pipeline.preferences.build import build_comparisons
 from mopo_pipeline.preferences.estimate import estimate_win_rates
-from mopo_pipeline.sources import pocket
 from mopo_pipeline.sources.load import load_source
 
 THRESHOLDS = {"harmlessness": 0.50, "conciseness": 0.45}
@@ -47,11 +48,11 @@ def plan_of(seed: int, confidence: float, by: str) -> dict[str, Any]:
         plan, _ = make_plan(fit.win_rates, compared, fit.predictions, task, given)
     except UnreachableThresholdsError as error:
         return {"seed": seed, "refused": str(error)}
-    multipliers = np.array([plan["multipliers"][name] for name in THRESHOLDS])
+    multipliers = np.array([plan.multipliers[name] for name in THRESHOLDS])
     true = true_values(fit.model, multipliers, given.tau)
-    return {"seed": seed, "planned": plan["values"], "bounds": plan["bounds"]} | {
+    return {"seed": seed, "planned": plan.values, "bounds": plan.bounds} | {
         "true": dict(zip(task.names, map(float, true), strict=True)),
-        "effective": plan["effective_comparisons"],
+        "effective": plan.effective_comparisons,
     }
 
 

@@ -129,7 +129,7 @@ def run_child(kind: str, name: str, directory: Path) -> dict[str, float]:
 def prepare_case(case: Case, directory: Path) -> Path:
     """Write the rows, and the model where it is made here."""
     from mopo_pipeline.language.scratch import build_model, build_tokenizer
-    from mopo_pipeline.sources.pocket_text import __file__ as text
+    from mopo_pipeline.pocket.words import __file__ as text
     from mopo_pipeline.tables import chat_prompt
 
     rng = np.random.default_rng(0)
@@ -177,9 +177,9 @@ def train_ours(kind: str, case: Case, rows: list[Any], directory: Path) -> tuple
     """Train as the pipeline does; seconds and steps after the first quarter."""
     import pandas as pd
 
-    from mopo_pipeline.language import trainer
-    from mopo_pipeline.language.run import TrainingRun, train
-    from mopo_pipeline.parameters.train import FitParams, LoraParams
+    from mopo_pipeline.launching.run import TrainingRun, train
+    from mopo_pipeline.parameters.fit import FitParams, LoraParams
+    from mopo_pipeline.training import trainer
 
     if kind == "unshared":
         trainer.sharing_allowed = lambda *_: False

@@ -7,18 +7,20 @@ import pandas as pd
 
 from mopo_pipeline.evaluation.checks import threshold_checks
 from mopo_pipeline.evaluation.rows import no_values
+from mopo_pipeline.plan.training_plan import TrainingPlan
 
 NAMES = ["help", "harm", "short"]
-PLAN: dict[str, Any] = {
-    "objectives": NAMES,
-    "thresholds": {"harm": 0.5, "short": 0.45},
-    "attainable": {name: [0.2, 0.8] for name in NAMES},
-    "values": {"help": 0.6, "harm": 0.52, "short": 0.47},
-    "bounds": {"harm": 0.5, "short": 0.45},
-    "multipliers": {"harm": 0.3, "short": 0.2},
-    "status": {"harm": "active", "short": "active"},
-    "findings": [],
-}
+PLAN = TrainingPlan(
+    objectives=tuple(NAMES), tau=0.1, confidence=0.95, assurance="joint confidence 95%",
+    fixed_epsilon=None, epsilon={"harm": 0.01, "short": 0.01}, comparisons=400,
+    effective_comparisons={"harm": 300.0, "short": 300.0}, variant="lagrangian",
+    normalisation="shrunk", pooling=float("inf"), thresholds={"harm": 0.5, "short": 0.45},
+    attainable={name: (0.2, 0.8) for name in NAMES}, multipliers={"harm": 0.3, "short": 0.2},
+    chi={"harm": 0.8, "short": 0.7}, values={"help": 0.6, "harm": 0.52, "short": 0.47},
+    row_values={"help": 0.6, "harm": 0.52, "short": 0.47}, bounds={"harm": 0.5, "short": 0.45},
+    status={"harm": "active", "short": "active"}, duality_gap=0.0, kl=0.2, ess=0.8,
+    largest_weight=0.01,
+)  # fmt: skip
 PROVEN = {
     "comparisons": 400, "prompts": 40, "accuracy": 0.7, "accuracy_low": 0.65,
     "accuracy_high": 0.75, "brier": 0.19, "ece": 0.03,
@@ -47,7 +49,7 @@ def estimate(
 
 
 def checked(
-    *estimates: pd.DataFrame, judges: dict[str, Any] | None = None, plan: dict[str, Any] = PLAN
+    *estimates: pd.DataFrame, judges: dict[str, Any] | None = None, plan: TrainingPlan = PLAN
 ) -> pd.DataFrame:
     """Threshold checks of these estimates; judges are proven unless given."""
     given = {"rules": judge(), "preference_model": judge(), "reward_models": judge()}

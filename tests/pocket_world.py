@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mopo_pipeline.pocket import task as pocket
 from mopo_pipeline.preferences.model import PreferenceModel
-from mopo_pipeline.sources import pocket
 from mopo_pipeline.tables import weight_columns
 
 OBJECTIVES = pocket.OBJECTIVES

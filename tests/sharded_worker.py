@@ -9,7 +9,7 @@ from accelerate import state
 from accelerate.utils import DistributedType
 
 from mopo_pipeline.language import logprobs
-from mopo_pipeline.language.worker import main
+from mopo_pipeline.launching.worker import main
 
 
 def shard_on_the_cpu() -> None:

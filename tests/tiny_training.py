@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.language.lag import DualProblem
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.logprobs import sequence_logprobs
-from mopo_pipeline.language.run import TrainingRun
 from mopo_pipeline.language.scratch import build_model, build_tokenizer
+from mopo_pipeline.launching.run import TrainingRun
 from mopo_pipeline.mopo import solve_dual
-from mopo_pipeline.parameters.train import FitParams, LagParams
+from mopo_pipeline.mopo.problem import DualProblem
+from mopo_pipeline.parameters.fit import FitParams
+from mopo_pipeline.parameters.train import LagParams
 from mopo_pipeline.tables import chat_prompt
 
 WORDS = ["red", "green", "blue", "small", "large", "round", "flat", "old", "new", "warm"]

@@ -34,7 +34,10 @@ def show_hub_progress(shown: bool) -> None:
     """Turn the bars of transformers and the model hub on for downloads, off for local files."""
     from transformers.utils import logging
 
-    (logging.enable_progress_bar if shown else logging.disable_progress_bar)()
+    if shown:
+        logging.enable_progress_bar()
+    else:
+        logging.disable_progress_bar()
 
 
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:

@@ -9,7 +9,7 @@ import pytest
 
 from evaluated import checked, estimate, judge
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.evaluation.sampling import held_out_logprobs, held_out_prompts
+from mopo_pipeline.evaluation.sampling import logprobs_of_test_split, prompts_of_test_split
 from mopo_pipeline.evaluation.summary import evaluation_summary
 from mopo_pipeline.evaluation.values import judged_values
 from mopo_pipeline.parameters.evaluate import EvaluateParams
@@ -94,17 +94,17 @@ def responses() -> pd.DataFrame:
     )
 
 
-def test_held_out_prompts_are_distinct_test_prompts_drawn_by_seed() -> None:
-    every = held_out_prompts(responses(), None, 0)
+def test_asked_prompts_are_distinct_test_prompts_drawn_by_seed() -> None:
+    every = prompts_of_test_split(responses(), None, 0)
     assert every["prompt_id"].tolist() == ["p2", "p3", "p4", "p5"]
-    some = [held_out_prompts(responses(), 2, seed)["prompt_id"].tolist() for seed in range(6)]
+    some = [prompts_of_test_split(responses(), 2, seed)["prompt_id"].tolist() for seed in range(6)]
     assert all(len(set(chosen)) == 2 for chosen in some)
     assert len(set(map(tuple, some))) > 1
     with pytest.raises(InputError, match="test split holds no prompts"):
-        held_out_prompts(responses().assign(split="train"), None, 0)
+        prompts_of_test_split(responses().assign(split="train"), None, 0)
 
 
 def test_a_test_response_the_reference_never_scored_is_named() -> None:
     known = pd.DataFrame({"response_id": [f"r{i}" for i in range(11)], "logprob": 0.0})
     with pytest.raises(InputError, match="no row for response 'r11'"):
-        held_out_logprobs(None, responses(), known, EvaluateParams())  # type: ignore[arg-type]
+        logprobs_of_test_split(None, responses(), known, EvaluateParams())  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A judge's record on held-out labels: right, wrong, at chance, and what it never read."""
+"""A judge's record on test labels: right, wrong, at chance, and what it never read."""
 
 from typing import Any
 
@@ -81,7 +81,7 @@ def test_few_comparisons_leave_even_a_good_judge_in_doubt(given: World) -> None:
     assert all(doubt(found).endswith("of 20 comparisons") for found in few.values())
 
 
-def test_without_held_out_labels_a_judge_was_never_tried(given: World) -> None:
+def test_without_test_labels_a_judge_was_never_tried(given: World) -> None:
     none = quality(PocketRules(), given, given.comparisons.assign(split="train"))
     for found in none.values():
         assert found["comparisons"] == 0

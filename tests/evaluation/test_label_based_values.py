@@ -1,4 +1,4 @@
-"""Values from held-out labels against the pocket task's exact ones, with wrong versions beside."""
+"""Values from test labels against the pocket task's exact ones, with wrong versions beside."""
 
 from typing import Any
 

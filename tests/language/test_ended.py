@@ -13,27 +13,29 @@ from test_lengths import responses
 
 from conftest import kedro
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language import resample
 from mopo_pipeline.language.lengths import typical_longest
 from mopo_pipeline.language.loading import load_tokenizer
-from mopo_pipeline.language.reference import check_logprobs, reference_logprobs
-from mopo_pipeline.language.run import TrainingRun, prepare
-from mopo_pipeline.language.trainer import WeightedTrainer
-from mopo_pipeline.language.worker import prepare_trainer
+from mopo_pipeline.launching.run import TrainingRun, prepare
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.parameters.fit import FitParams
 from mopo_pipeline.parameters.ingest import IngestParams
-from mopo_pipeline.parameters.train import FitParams, LagParams, ReferenceParams, TrainParams
+from mopo_pipeline.parameters.reference import ReferenceParams
+from mopo_pipeline.parameters.train import LagParams, TrainParams
 from mopo_pipeline.pipelines.reference.nodes import train_reference
+from mopo_pipeline.policies.reference_logprobs import check_logprobs, reference_logprobs
 from mopo_pipeline.sources.sampled import read_sampled
+from mopo_pipeline.training import fresh_judge
+from mopo_pipeline.training.assemble import prepare_trainer
+from mopo_pipeline.training.run_spec import RunSpec
+from mopo_pipeline.training.trainer import WeightedTrainer
 from tiny_tokenizers import CHATML, chatml_tokenizer, save_tiny
 from tiny_training import tiny_model, tiny_run
 
 
 def ready(run: TrainingRun, root: Path) -> WeightedTrainer:
     directory = prepare(run, root)
-    spec = json.loads((directory / "spec.json").read_text())
-    return prepare_trainer(directory, spec, FitParams(**spec["fit"]))[0]
+    return prepare_trainer(directory, RunSpec.read(directory))[0]
 
 
 def ends(trainer: WeightedTrainer) -> list[bool]:
@@ -66,7 +68,7 @@ class AnyLength:
 def test_fresh_responses_that_were_cut_end_nowhere_also_after_a_resume(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(resample, "judge_named", lambda *_, **__: AnyLength())
+    monkeypatch.setattr(fresh_judge, "judge_named", lambda *_, **__: AnyLength())
     run = tiny_run(tiny_model(tmp_path / "model"), save_every=4)
     assert run.problem is not None
     lag = LagParams(
@@ -89,7 +91,7 @@ def test_fresh_responses_are_as_long_as_the_datas_where_nothing_is_said(tmp_path
     run = tiny_run(tiny_model(tmp_path / "model"))
     lag = LagParams(every=4, on_policy=True, judge="pocket")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resample, "judge_named", lambda *_, **__: AnyLength())
+        patch.setattr(fresh_judge, "judge_named", lambda *_, **__: AnyLength())
         trainer = ready(replace(run, lag=lag), tmp_path / "work")
     act = next(c.refresh for c in trainer.callback_handler.callbacks if hasattr(c, "refresh"))
     longest = act.args[0].__self__.longest

@@ -11,12 +11,12 @@ from safetensors.numpy import load_file, save_file
 from test_lengths import responses
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language import merging
-from mopo_pipeline.language.checkpoints import seal
+from mopo_pipeline.language import adapters
 from mopo_pipeline.language.loading import load_model
-from mopo_pipeline.language.reference import measured
-from mopo_pipeline.language.run import train
-from mopo_pipeline.parameters.train import FitParams, LoraParams
+from mopo_pipeline.language.sealed import seal
+from mopo_pipeline.launching.run import train
+from mopo_pipeline.parameters.fit import FitParams, LoraParams
+from mopo_pipeline.policies.reference_logprobs import measured
 from tiny_tokenizers import chatml_tokenizer, save_tiny
 from tiny_training import tiny_model, tiny_run
 
@@ -78,7 +78,7 @@ def trained_reference(tmp_path: Path, **lora: Any) -> Any:
     run = tiny_run(tiny_model(tmp_path / "model"), every=None)
     fit = FitParams(steps=2, batch_size=8, learning_rate=0.05, device="cpu")
     rows = run.rows.assign(weight=1.0, reference_logprob=float("nan"))
-    from mopo_pipeline.language.run import TrainingRun
+    from mopo_pipeline.launching.run import TrainingRun
 
     whole = TrainingRun("reference", run.model, rows, fit, 0, lora=LoraParams(r=4, **lora))
     return train(whole, tmp_path / "work").directory
@@ -95,8 +95,8 @@ def test_adapters_on_an_output_layer_tied_to_the_embedding_are_refused_before_tr
 def test_a_merged_model_is_held_against_the_trained_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mopo_pipeline.language.reference import merged
     from mopo_pipeline.language.tokens import encode
+    from mopo_pipeline.policies.reference import merged
 
     directory = trained_reference(tmp_path)
     base = tmp_path / "model"
@@ -105,10 +105,10 @@ def test_a_merged_model_is_held_against_the_trained_one(
     probe = encode(load_model(base)[1], *texts, None)
     folded, _ = load_model(merged(directory, base, tmp_path, probe))
     adapted, _ = load_model(directory)
-    expected = merging.row_logprobs(adapted, probe)
-    np.testing.assert_allclose(merging.row_logprobs(folded, probe), expected, atol=1e-3)
-    monkeypatch.setattr(merging, "check_mergeable", lambda _: None)
-    monkeypatch.setattr("mopo_pipeline.language.worker.check_mergeable", lambda _: None)
+    expected = adapters.row_logprobs(adapted, probe)
+    np.testing.assert_allclose(adapters.row_logprobs(folded, probe), expected, atol=1e-3)
+    monkeypatch.setattr(adapters, "check_mergeable", lambda _: None)
+    monkeypatch.setattr("mopo_pipeline.training.assemble.check_mergeable", lambda _: None)
     tied = trained_reference(tmp_path / "tied", target_modules=("q_proj", "lm_head"))
     with pytest.raises(InputError, match="merging the adapter changed a log-probability"):
         merged(tied, tmp_path / "tied/model", tmp_path, probe)

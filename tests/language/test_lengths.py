@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.evaluation.sampling import held_out_logprobs, sample_completions
+from mopo_pipeline.evaluation.sampling import logprobs_of_test_split, sample_completions
 from mopo_pipeline.language.generation import sample_responses
 from mopo_pipeline.language.lengths import Lengths, cut_finding, encode_all, measure
 from mopo_pipeline.language.loading import load_model
-from mopo_pipeline.language.policy import CUT_WHEN_DRAWN, cut_rows
-from mopo_pipeline.language.reference import CUT_BY_CONTEXT, reference_logprobs
 from mopo_pipeline.language.tokens import encode
 from mopo_pipeline.parameters.evaluate import EvaluateParams, SamplingParams
 from mopo_pipeline.parameters.groups import validate_parameters
+from mopo_pipeline.policies.extract import CUT_WHEN_DRAWN, cut_rows
+from mopo_pipeline.policies.reference_logprobs import CUT_BY_CONTEXT, reference_logprobs
 from mopo_pipeline.tables import chat_prompt
 from tiny_tokenizers import chatml_tokenizer, save_tiny
 
@@ -47,7 +47,7 @@ def test_the_same_model_twice_has_a_ratio_of_one_whatever_the_context(
     model: Path, tmp_path: Path, context: int | None
 ) -> None:
     reference = reference_logprobs(responses(), model, context, tmp_path)
-    found = held_out_logprobs(model, responses(), reference, EvaluateParams())
+    found = logprobs_of_test_split(model, responses(), reference, EvaluateParams())
     np.testing.assert_allclose(found["logprob_policy"], found["logprob_reference"], atol=1e-4)
     assert found["truncated"].tolist() == [False, False, context is not None, False]
 
@@ -65,7 +65,7 @@ def test_an_answer_that_was_not_ended_is_scored_without_an_end(model: Path, tmp_
     found = reference_logprobs(ended, model, None, tmp_path)
     assert (whole["n_tokens"] - found["n_tokens"]).tolist() == [0, 1, 0, 0]
     assert (found["logprob"] > whole["logprob"] + 1).tolist() == [False, True, False, False]
-    policy = held_out_logprobs(model, ended, found, EvaluateParams())
+    policy = logprobs_of_test_split(model, ended, found, EvaluateParams())
     np.testing.assert_allclose(policy["logprob_policy"], found["logprob"], atol=1e-4)
 
 
@@ -78,16 +78,22 @@ def test_the_context_is_what_the_data_needs_and_the_model_has(model: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "name", ["reference.fit.max_length", "train.fit.max_length", "evaluate.max_length"]
+    ("name", "now"),
+    [
+        ("reference.fit.max_length", "reference.context"),
+        ("train.fit.max_length", "reference.context"),
+        ("evaluate.max_length", "reference.context"),
+        ("train.lag.held_out_prompts", "train.lag.validation_prompts"),
+    ],
 )
-def test_contexts_of_their_own_are_an_error_that_names_the_one(name: str) -> None:
+def test_a_parameter_of_old_is_an_error_that_names_what_took_its_place(name: str, now: str) -> None:
     raw: dict[str, Any] = {}
     *groups, key = name.split(".")
     inner = raw
     for group in groups:
         inner = inner.setdefault(group, {})
     inner[key] = 96
-    with pytest.raises(InputError, match=f"{name} is now reference.context"):
+    with pytest.raises(InputError, match=f"{name} is now {now}"):
         validate_parameters(raw)
 
 

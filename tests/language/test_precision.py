@@ -1,6 +1,5 @@
 """The policy's first log-probabilities are those of the trained model in its own precision."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +8,12 @@ import pytest
 from safetensors.numpy import load_file
 from transformers import TrainerCallback
 
-from mopo_pipeline.language.run import prepare
-from mopo_pipeline.language.trainer import FirstLogprobs, WeightedTrainer
-from mopo_pipeline.language.worker import prepare_trainer
-from mopo_pipeline.parameters.train import FitParams, LoraParams
+from mopo_pipeline.launching.run import prepare
+from mopo_pipeline.parameters.fit import LoraParams
+from mopo_pipeline.training.assemble import prepare_trainer
+from mopo_pipeline.training.callbacks import FirstLogprobs
+from mopo_pipeline.training.run_spec import RunSpec
+from mopo_pipeline.training.trainer import WeightedTrainer
 from tiny_training import tiny_model, tiny_run, with_fit
 
 
@@ -35,8 +36,7 @@ def trained(tmp_path: Path, lora: bool, own: bool = True, **fit: Any) -> tuple[A
 
         run = replace(run, lora=LoraParams(r=2, alpha=4))
     directory = prepare(run, tmp_path / "work")
-    spec = json.loads((directory / "spec.json").read_text())
-    trainer, _ = prepare_trainer(directory, spec, FitParams(**spec["fit"]))
+    trainer, _ = prepare_trainer(directory, RunSpec.read(directory))
     if not own:
         trainer.remove_callback(FirstLogprobs)
     first = First(trainer)
@@ -63,8 +63,8 @@ def test_a_resumed_run_keeps_the_first_log_probabilities(tmp_path: Path) -> None
     whole, _ = trained(tmp_path, False, steps=8, save_every=4)
     kept = load_file(Path(whole.args.output_dir) / "checkpoint-4/mopo_state.safetensors")
     np.testing.assert_array_equal(kept["first_logprob"], whole.first_logprob)
-    spec = json.loads((Path(whole.args.output_dir) / "spec.json").read_text())
-    again, _ = prepare_trainer(Path(whole.args.output_dir), spec, FitParams(**spec["fit"]))
+    directory = Path(whole.args.output_dir)
+    again, _ = prepare_trainer(directory, RunSpec.read(directory))
     assert (again.first_logprob != whole.first_logprob).any(), "float32 until it is resumed"
     again.train(resume_from_checkpoint=str(Path(whole.args.output_dir) / "checkpoint-4"))
     np.testing.assert_array_equal(again.first_logprob, whole.first_logprob)

@@ -16,7 +16,7 @@ from mopo_pipeline.mopo import (
     run_tabular,
     solve_dual,
 )
-from mopo_pipeline.mopo.complementarity import Bounds, solve
+from mopo_pipeline.mopo.solvers.complementarity import Bounds, solve
 
 
 def clustered(

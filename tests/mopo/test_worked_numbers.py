@@ -6,12 +6,12 @@ import pytest
 from mopo_pipeline.mopo import (
     Comparisons,
     InfeasibleThresholdsError,
-    barrier,
     epsilon_for_confidence,
     lower_bound,
     run_tabular,
     solve_dual,
 )
+from mopo_pipeline.mopo.solvers import barrier
 
 
 def test_two_rows() -> None:

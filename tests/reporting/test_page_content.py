@@ -12,11 +12,6 @@ from mopo_pipeline.reporting.style import nothing
 from mopo_pipeline.reporting.summary import run_summary
 from mopo_pipeline.reporting.tables import pareto_report
 
-FULL_PLAN = PLAN | {
-    "comparisons": 900, "tau": 0.1, "confidence": 0.95, "assurance": "joint confidence 95%",
-    "normalisation": "shrunk", "ess": 0.5, "kl": 0.3, "duality_gap": 0.0,
-    "chi": {"harm": 3.0, "short": 4.0},
-}  # fmt: skip
 QUALITY = {"labelled": 9, "missing": 1, "tie_share": 0.1, "position_bias": None}
 FIGURES = ("value", "front", "training", "multiplier", "calibration", "agreement")
 
@@ -33,7 +28,7 @@ def page(values: pd.DataFrame, judges: dict[str, Any], **changes: Any) -> str:
     evaluation = facts(judges=judges, **changes)
     exact = {"optimum": None}
     html = render_page(
-        title="A run", summary=summary(checks, judges=judges, **changes), plan=FULL_PLAN,
+        title="A run", summary=summary(checks, judges=judges, **changes), plan=PLAN,
         evaluation=evaluation, checks=checks,
         pareto=pareto_report(values, PLAN, exact, evaluation["estimator"], 0.0),
         ingest={"prompts": 40}, preferences={"objectives": dict.fromkeys(NAMES, QUALITY)},

@@ -10,7 +10,7 @@ from kedro_datasets._typing import JSONPreview
 
 from mopo_pipeline.datasets.files import write_atomically
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language.checkpoints import apply_umask
+from mopo_pipeline.language.sealed import apply_umask
 
 
 class ModelDirectoryDataset(AbstractVersionedDataset[Path, Path]):
@@ -85,9 +85,7 @@ class ModelCardDataset(AbstractDataset[str, str]):
 
     def save(self, data: str) -> None:
         """Replace the card; the model beside it stays."""
-        write_atomically(
-            self._path, lambda target: target.write_text(data, encoding="utf-8") and None
-        )
+        write_atomically(self._path, lambda target: target.write_text(data, encoding="utf-8"))
 
     def _exists(self) -> bool:
         return self._path.is_file() and self.DONE in self.load().lower()

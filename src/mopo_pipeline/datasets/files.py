@@ -15,7 +15,7 @@ from kedro_datasets.text import TextDataset
 from mopo_pipeline.errors import InputError
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a hidden sibling, then rename it over ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     staging = path.with_name(f".{path.name}.tmp")
@@ -37,9 +37,7 @@ class AtomicJSONDataset(JSONDataset):
         """Write ``data``; NaN and infinity are errors, since JSON has neither."""
         path = Path(self._get_save_path())
         text = json.dumps(plain(data, path.name), indent=1, ensure_ascii=False, allow_nan=False)
-        write_atomically(
-            path, lambda target: target.write_text(text + "\n", encoding="utf-8") and None
-        )
+        write_atomically(path, lambda target: target.write_text(text + "\n", encoding="utf-8"))
         self._invalidate_cache()
 
 
@@ -63,7 +61,7 @@ class AtomicTextDataset(TextDataset):
     def save(self, data: str) -> None:
         """Write ``data``."""
         path = Path(self._get_save_path())
-        write_atomically(path, lambda target: target.write_text(data, encoding="utf-8") and None)
+        write_atomically(path, lambda target: target.write_text(data, encoding="utf-8"))
         self._invalidate_cache()
 
 

@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.evaluation.intervals import Interval
 from mopo_pipeline.evaluation.judge_quality import MIN_COMPARISONS, doubt
 from mopo_pipeline.evaluation.rows import EXACT, LABEL_BASED, no_values, value_rows
+from mopo_pipeline.pareto.intervals import Interval
 from mopo_pipeline.pareto.verdicts import UNDECIDED, verdict
+from mopo_pipeline.plan.training_plan import TrainingPlan
 
 PREFERENCE = (
     "exact", "rules", "reward_models", "preference_model", "doubly_robust", "labels",
@@ -27,7 +28,7 @@ def best_estimator(checks: pd.DataFrame) -> str | None:
 
 
 def threshold_checks(
-    objective_values: pd.DataFrame, plan: dict[str, Any], judges: dict[str, Any]
+    objective_values: pd.DataFrame, plan: TrainingPlan, judges: dict[str, Any]
 ) -> pd.DataFrame:
     """One row per objective, and per estimator its value, interval, verdict and what it rests on.
 
@@ -42,12 +43,12 @@ def threshold_checks(
         limit it), ``_doubt`` (why its judge is doubtful, or empty) and ``_verdict``: one of the four
         of ``pareto.verdicts``, "undecided" with its reason, or empty for the primary.
     """
-    names = plan["objectives"]
+    names = list(plan.objectives)
     table = pd.DataFrame(
         {
             "objective": names,
             "role": ["primary", *["constrained"] * (len(names) - 1)],
-            "threshold": [plan["thresholds"].get(name, np.nan) for name in names],
+            "threshold": [plan.thresholds.get(name, np.nan) for name in names],
         }
     )
     own = objective_values.loc[objective_values["policy"] == "policy"]
@@ -70,11 +71,12 @@ def exact_rows(exact: dict[str, Any], objectives: tuple[str, ...]) -> pd.DataFra
     for policy in ("reference", "policy"):
         if exact.get(policy) is None:
             continue
-        columns = [
+        estimate, low, high, se, n = (
             np.array([exact[policy][name][key] for name in objectives], dtype=np.float64)
-            for key in ("value", "se", "ci_low", "ci_high", "n")
-        ]
-        parts.append(value_rows(policy, EXACT, objectives, Interval(*columns, exact["level"])))
+            for key in ("value", "ci_low", "ci_high", "se", "n")
+        )
+        interval = Interval(estimate, low, high, se, n, exact["level"])
+        parts.append(value_rows(policy, EXACT, objectives, interval))
     return pd.concat(parts, ignore_index=True) if parts else no_values()
 
 
@@ -102,7 +104,5 @@ def _verdict(row: pd.Series, estimator: str) -> str:
             f"{UNDECIDED}: {row[f'{estimator}_effective']:.0f} effective comparisons, "
             f"{MIN_COMPARISONS} needed"
         )
-    return verdict(
-        *(row[f"{estimator}_{column}"] for column in ("value", "ci_low", "ci_high")),
-        row["threshold"],
-    )
+    value, low, high = (row[f"{estimator}_{column}"] for column in ("value", "ci_low", "ci_high"))
+    return verdict(value, low, high, row["threshold"])

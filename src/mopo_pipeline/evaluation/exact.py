@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.evaluation.fronts import Front, regularised_front, unregularised_front
-from mopo_pipeline.evaluation.intervals import prompt_bootstrap
 from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
 from mopo_pipeline.parameters.evaluate import EvaluateParams
-
-Array = NDArray[np.float64]
+from mopo_pipeline.pareto.intervals import prompt_bootstrap
+from mopo_pipeline.plan.training_plan import TrainingPlan
 
 UNKNOWN: dict[str, Any] = {
     "optimum": None,
@@ -33,7 +32,7 @@ def exact_reference(
     prompts: list[str],
     reference_policy: Path,
     policy: Path,
-    plan: dict[str, Any],
+    plan: TrainingPlan,
     params: EvaluateParams,
     seed: int,
 ) -> dict[str, Any]:
@@ -52,13 +51,13 @@ def exact_reference(
         objective's value, standard error, interval and number of prompts; malformed answers win
         nothing), the ``level`` of the intervals, the ``well_formed`` mass of both models, ``fronts`` per pair of objectives.
     """
-    from mopo_pipeline.sources import pocket
+    from mopo_pipeline.pocket import task as pocket
 
-    objectives = plan["objectives"]
+    objectives = plan.objectives
     problem = pocket.exact_problem(prompts)
     columns = [pocket.OBJECTIVES.index(name) for name in objectives]
     win_rates = np.asarray(problem.win_rates)[:, columns]
-    thresholds = np.array([plan["thresholds"][name] for name in objectives[1:]])
+    thresholds = np.array([plan.thresholds[name] for name in objectives[1:]])
     found: dict[str, Any] = {
         "behaviour": dict.fromkeys(objectives, 0.5),
         "well_formed": {},
@@ -78,7 +77,7 @@ def exact_reference(
         )
         found[name] = {
             objective: {
-                "value": float(interval.value[k]),
+                "value": float(interval.estimate[k]),
                 "se": _known(interval.se[k]),
                 "ci_low": _known(interval.low[k]),
                 "ci_high": _known(interval.high[k]),
@@ -109,14 +108,14 @@ def answer_mass(
 
 
 def exact_fronts(
-    problem: Any, win_rates: Array, thresholds: Array, plan: dict[str, Any], points: int
+    problem: Any, win_rates: Array, thresholds: Array, plan: TrainingPlan, points: int
 ) -> list[dict[str, Any]]:
     """Fronts of every pair of objectives, with and without the KL term.
 
     A pair with the primary holds every other threshold; a pair of constrained objectives leaves
     the primary free, for there it is the thresholds' own room that is asked about.
     """
-    objectives = plan["objectives"]
+    objectives = plan.objectives
     if points < 2 or len(objectives) < 2:
         return []
     fronts = []
@@ -128,7 +127,7 @@ def exact_fronts(
                 win_rates, problem.reference, problem.groups, x, y, floors, points
             )
             kept = regularised_front(
-                win_rates, problem.reference, problem.groups, x, y, floors, points, plan["tau"]
+                win_rates, problem.reference, problem.groups, x, y, floors, points, plan.tau
             )
             fronts.append(
                 {
@@ -143,14 +142,14 @@ def exact_fronts(
 
 
 def _optimum(
-    problem: Any, win_rates: Array, thresholds: Array, plan: dict[str, Any]
+    problem: Any, win_rates: Array, thresholds: Array, plan: TrainingPlan
 ) -> dict[str, Any] | None:
-    objectives = plan["objectives"]
+    objectives = plan.objectives
     try:
         solution = solve_dual(
             win_rates,
             thresholds,
-            tau=plan["tau"],
+            tau=plan.tau,
             reference=problem.reference,
             groups=problem.groups,
         )

@@ -7,7 +7,7 @@ import pandas as pd
 from mopo_pipeline.evaluation.checks import PREFERENCE
 from mopo_pipeline.evaluation.judge_quality import MIN_COMPARISONS
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABEL_BASED
-from mopo_pipeline.mopo.diagnosis import Finding
+from mopo_pipeline.mopo.diagnosis.findings import Finding
 from mopo_pipeline.pareto.verdicts import MISSED, MISSED_WITHIN_NOISE
 
 MAX_CUT = 0.05
@@ -141,7 +141,7 @@ def _doubtful(checks: pd.DataFrame, estimator: str, judges: dict[str, Any]) -> l
         findings.append(
             Finding(
                 f"{name}: {estimator}, {row['objective']}", float(value), float(limit),
-                f"{row[f'{estimator}_doubt']}: its verdicts say little; label more held-out "
+                f"{row[f'{estimator}_doubt']}: its verdicts say little; label more test "
                 "comparisons or name another judge in evaluate.judges",
             )
         )  # fmt: skip
@@ -151,7 +151,7 @@ def _doubtful(checks: pd.DataFrame, estimator: str, judges: dict[str, Any]) -> l
 def _thin(checks: pd.DataFrame, estimator: str) -> list[Finding]:
     if estimator not in LABEL_BASED:
         return []
-    least = checks.loc[checks[f"{estimator}_effective"].idxmin()]
+    least = checks.iloc[int(checks[f"{estimator}_effective"].argmin())]
     effective = float(least[f"{estimator}_effective"])
     if effective >= MIN_COMPARISONS:
         return []

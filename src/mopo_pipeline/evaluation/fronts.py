@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
 from mopo_pipeline.pareto import true_front_at
 
-Array = NDArray[np.float64]
 Front = list[tuple[float, float]]
 
 

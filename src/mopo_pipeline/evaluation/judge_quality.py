@@ -6,14 +6,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mopo_pipeline.evaluation.intervals import prompt_bootstrap, sum_by
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.judges.base import Judge, preference, score
 from mopo_pipeline.judges.preference import PreferenceModelJudge
 from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.preferences.calibration import calibration
 from mopo_pipeline.preferences.features import WordFeatures
-
-Array = NDArray[np.float64]
 
 MIN_COMPARISONS = 30
 """Fewest comparisons, plain or effective, that a verdict may rest on."""
@@ -110,7 +109,7 @@ def _quality(
     return {
         "comparisons": int(decided.sum()),
         "prompts": int(found.n[0]),
-        "accuracy": _known(found.value[0]),
+        "accuracy": _known(found.estimate[0]),
         "accuracy_low": _known(found.low[0]),
         "accuracy_high": _known(found.high[0]),
         "brier": facts["brier"],

@@ -9,7 +9,7 @@ import pandas as pd
 
 from mopo_pipeline.judges.base import Judge, compare
 from mopo_pipeline.judges.named import judge_named
-from mopo_pipeline.mopo.diagnosis import Finding
+from mopo_pipeline.mopo.diagnosis.findings import Finding
 from mopo_pipeline.parameters.evaluate import JudgeParams
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences.model import PreferenceModel
@@ -43,7 +43,7 @@ def fit_evaluation_model(
         directory: where the model is written; it stays empty when there is no model at all.
 
     Returns:
-        Facts: comparisons, calibration per objective on held-out folds, findings.
+        Facts: comparisons, calibration per objective on the folds left out, findings.
     """
     from mopo_pipeline.preferences.calibration import calibration
     from mopo_pipeline.preferences.fit import cross_fit
@@ -112,7 +112,7 @@ def choose_judges(
     ``rules: auto`` takes the pocket task's rules for its source, the text rules for ``sampled``.
     """
     automatic = {"pocket": "pocket", "sampled": "text"}.get(source, "none")
-    kind = automatic if params.rules == "auto" else params.rules
+    kind: Any = automatic if params.rules == "auto" else params.rules
     judges: list[Judge] = []
     if kind != "none":
         judges.append(judge_named(kind, objectives))

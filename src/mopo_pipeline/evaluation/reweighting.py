@@ -1,10 +1,8 @@
 """Held-out labels re-weighted to a policy: ratios, terms, and how many comparisons still count."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
+from mopo_pipeline.arrays import Array, Index
 
 
 def importance_ratio(log_ratio: Array, max_ratio: float) -> Array:
@@ -16,12 +14,12 @@ def importance_ratio(log_ratio: Array, max_ratio: float) -> Array:
     """
     clipped = np.minimum(log_ratio, np.log(max_ratio))
     ratio = np.exp(clipped - clipped.max())
-    return ratio / ratio.mean()
+    return np.asarray(ratio / ratio.mean())
 
 
 def comparison_terms(
-    first: Indices,
-    second: Indices,
+    first: Index,
+    second: Index,
     labels: Array,
     ratio: Array,
     win_rates: Array | None,
@@ -49,7 +47,7 @@ def comparison_terms(
 
 
 def label_shares(
-    first: Indices, second: Indices, weights: Array, log_ratio: Array, prompts: Indices
+    first: Index, second: Index, weights: Array, log_ratio: Array, prompts: Index
 ) -> tuple[Array, Array]:
     """What each label says of its two responses under pi~(y|x) ~ mu pi / pi_ref, both (M, K).
 
@@ -79,7 +77,7 @@ def label_shares(
 
 
 def effective_comparisons(
-    first: Indices, second: Indices, left: Array, right: Array, responses: int
+    first: Index, second: Index, left: Array, right: Array, responses: int
 ) -> Array:
     """How many equally weighted comparisons carry as much as these, (K,).
 
@@ -110,4 +108,5 @@ def effective_comparisons(
 def kish(mass: Array) -> Array:
     """(sum m)^2 / sum m^2 of each column of (n, K); 0 where nothing has mass."""
     squares = (mass**2).sum(axis=0)
-    return np.divide(mass.sum(axis=0) ** 2, squares, out=np.zeros(squares.shape), where=squares > 0)
+    share = np.zeros(squares.shape)
+    return np.asarray(np.divide(mass.sum(axis=0) ** 2, squares, out=share, where=squares > 0))

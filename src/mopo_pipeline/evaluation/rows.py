@@ -1,31 +1,35 @@
 """Rows of ``objective_values``: one per policy, objective and estimator."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from mopo_pipeline.evaluation.intervals import Interval
-
-Array = NDArray[np.float64]
+from mopo_pipeline.arrays import Array
+from mopo_pipeline.pareto.intervals import Interval
 
 DOUBLY_ROBUST = "doubly_robust"
+
 LABELS = "labels"
+
 EXACT = "exact"
+
 LABEL_BASED = (DOUBLY_ROBUST, LABELS)
 """Estimators that rest on test labels, so that effective comparisons limit them."""
 
 _TEXTS = ("policy", "objective", "estimator")
+
 _NUMBERS = ("value", "se", "ci_low", "ci_high", "n", "level", "effective")
 
 
 def bounded(interval: Interval) -> Interval:
     """Ends clipped to [0, 1]; an estimate outside is clipped and loses its error and interval."""
-    outside = (interval.value < 0.0) | (interval.value > 1.0)
+    outside = (interval.estimate < 0.0) | (interval.estimate > 1.0)
     low, high, se = (
         np.where(outside, np.nan, end)
         for end in (interval.low.clip(0.0, 1.0), interval.high.clip(0.0, 1.0), interval.se)
     )
-    return interval._replace(value=interval.value.clip(0.0, 1.0), low=low, high=high, se=se)
+    return replace(interval, estimate=interval.estimate.clip(0.0, 1.0), low=low, high=high, se=se)
 
 
 def value_rows(
@@ -45,7 +49,7 @@ def value_rows(
             "policy": policy,
             "objective": list(objectives),
             "estimator": estimator,
-            "value": interval.value,
+            "value": interval.estimate,
             "se": interval.se,
             "ci_low": interval.low,
             "ci_high": interval.high,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 POLICIES = ("reference", "policy")
 
 
-def held_out_prompts(responses: pd.DataFrame, limit: int | None, seed: int) -> pd.DataFrame:
+def prompts_of_test_split(responses: pd.DataFrame, limit: int | None, seed: int) -> pd.DataFrame:
     """Distinct test prompts (prompt_id, prompt), at most ``limit`` of them, drawn by seed.
 
     Raises:
@@ -53,7 +53,7 @@ def sample_completions(
     from mopo_pipeline.language.loading import load_model
     from mopo_pipeline.language.logprobs import sequence_logprobs
 
-    asked = held_out_prompts(responses, params.sampling.prompts, seed)
+    asked = prompts_of_test_split(responses, params.sampling.prompts, seed)
     models = {"reference": load_model(reference_policy), "policy": load_model(policy)}
     longest = params.sampling.max_new_tokens or _longest(models["reference"][1], responses)
     parts = [
@@ -120,7 +120,7 @@ def _drawn(
     return part.assign(policy=name)
 
 
-def held_out_logprobs(
+def logprobs_of_test_split(
     policy: Path,
     responses: pd.DataFrame,
     reference_logprobs: pd.DataFrame,

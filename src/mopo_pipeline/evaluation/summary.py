@@ -41,16 +41,17 @@ def evaluation_summary(
     own = groups["policy"]
     gap = (own["logprob_policy"] - own["logprob_reference"]).to_numpy(dtype=np.float64)
     per_prompt = own.assign(gap=gap).groupby("prompt_id")["gap"].mean()
+    spread: Any = per_prompt.sem()
     facts: dict[str, Any] = {
         "prompts": int(completions["prompt_id"].nunique()),
         "samples_per_prompt": int(own.groupby("prompt_id").size().max()),
         "kl_to_reference": float(per_prompt.mean()),
-        "kl_to_reference_se": float(per_prompt.sem()) if len(per_prompt) > 1 else None,
+        "kl_to_reference_se": float(spread) if len(per_prompt) > 1 else None,
         "estimator": best_estimator(checks),
         "well_formed": {name: well_formed_share(part, source) for name, part in groups.items()},
         "tokens": {name: float(part["n_tokens"].mean()) for name, part in groups.items()},
         "words": {
-            name: float(part["completion"].str.split().str.len().mean())
+            name: float(np.mean([len(text.split()) for text in part["completion"]]))
             for name, part in groups.items()
         },
         "distinct_share": {name: distinct_share(part) for name, part in groups.items()},

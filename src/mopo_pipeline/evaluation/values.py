@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.special import expit
 
+from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.evaluation.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.evaluation.reweighting import (
     comparison_terms,
     effective_comparisons,
@@ -18,19 +17,18 @@ from mopo_pipeline.evaluation.reweighting import (
 )
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABELS, bounded, no_values, value_rows
 from mopo_pipeline.judges.preference import PreferenceModelJudge
+from mopo_pipeline.mopo import effective_share
 from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.preferences.estimate import model_win_rates
 from mopo_pipeline.preferences.model import PreferenceModel
 from mopo_pipeline.tables import comparison_weights
-
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
 MIN_OPPONENTS = 4
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class LabelledSplit:
     """Comparisons of the test split as arrays.
 
     Attributes:
@@ -44,24 +42,24 @@ class HeldOut:
     """
 
     responses: pd.DataFrame
-    first: Indices
-    second: Indices
+    first: Index
+    second: Index
     labels: Array
     weights: Array
     log_ratio: Array
-    prompts: Indices
+    prompts: Index
 
     def by_prompt(self, terms: Array) -> Array:
         """Sums of per-comparison terms (M, K) over prompts, (P, K)."""
         return sum_by(terms, self.prompts[self.first], int(self.prompts.max()) + 1)
 
 
-def held_out(
+def labelled_split(
     responses: pd.DataFrame,
     comparisons: pd.DataFrame,
     logprobs: pd.DataFrame,
     objectives: tuple[str, ...],
-) -> HeldOut | None:
+) -> LabelledSplit | None:
     """The test split's comparisons; None where it has none.
 
     Raises:
@@ -76,19 +74,19 @@ def held_out(
     if not np.isfinite(gap).all():
         row = int(np.flatnonzero(~np.isfinite(gap))[0])
         raise InputError(
-            f"held_out_logprobs: response {test['response_id'].iloc[row]!r} has a log-ratio of "
-            f"{gap[row]}; run kedro run --nodes=score_held_out"
+            f"test_logprobs: response {test['response_id'].iloc[row]!r} has a log-ratio of "
+            f"{gap[row]}; run kedro run --nodes=score_test_split"
         )
     place = pd.Series(np.arange(len(test)), index=test["response_id"])
     labels = pairs[list(objectives)].to_numpy(dtype=np.float64)
-    return HeldOut(
+    return LabelledSplit(
         responses=test,
         first=place.loc[pairs["response_a"]].to_numpy(),
         second=place.loc[pairs["response_b"]].to_numpy(),
         labels=labels,
         weights=np.where(np.isnan(labels), 0.0, comparison_weights(pairs, objectives)),
         log_ratio=gap,
-        prompts=pd.factorize(test["prompt_id"])[0].astype(np.intp),
+        prompts=pd.factorize(test["prompt_id"])[0].astype(np.int64),
     )
 
 
@@ -140,7 +138,7 @@ def doubly_robust_values(
     Args:
         responses: every response.
         comparisons: labelled pairs; those of the test split are used.
-        logprobs: test responses under both models, as ``held_out_logprobs`` gives them.
+        logprobs: test responses under both models, as ``test_logprobs`` gives them.
         model: evaluation preference model, which saw no test label; None is the plain weighted
             label mean.
         objectives: names of the K objectives.
@@ -152,7 +150,7 @@ def doubly_robust_values(
         effective share of the responses under the weights, the largest weight's share, the share
         of clipped ratios, and the estimates that lay ``outside`` [0, 1] by objective.
     """
-    held = held_out(responses, comparisons, logprobs, objectives)
+    held = labelled_split(responses, comparisons, logprobs, objectives)
     facts: dict[str, Any] = {
         "comparisons": 0, "ess": None, "largest_weight": None, "clipped": None, "outside": {},
     }  # fmt: skip
@@ -161,7 +159,7 @@ def doubly_robust_values(
     ratio = importance_ratio(held.log_ratio, params.max_ratio)
     facts |= {
         "comparisons": len(held.first),
-        "ess": float(ratio.sum() ** 2 / (ratio**2).sum() / len(ratio)),
+        "ess": effective_share(ratio),
         "largest_weight": float(ratio.max() / ratio.sum()),
         "clipped": float((held.log_ratio > np.log(params.max_ratio)).mean()),
     }
@@ -175,11 +173,8 @@ def doubly_robust_values(
         draws=params.bootstrap,
         rng=np.random.default_rng([seed, 33]),
     )
-    facts["outside"] = {
-        name: float(value)
-        for name, value in zip(objectives, interval.value, strict=True)
-        if value < 0.0 or value > 1.0
-    }
+    named = zip(objectives, map(float, interval.estimate), strict=True)
+    facts["outside"] = {name: value for name, value in named if value < 0.0 or value > 1.0}
     effective = effective_comparisons(held.first, held.second, left, right, len(ratio))
     return value_rows("policy", DOUBLY_ROBUST, objectives, bounded(interval), effective), facts
 
@@ -202,7 +197,7 @@ def label_values(
     Args:
         responses: every response.
         comparisons: labelled pairs; those of the test split are used.
-        logprobs: test responses under both models, as ``held_out_logprobs`` gives them.
+        logprobs: test responses under both models, as ``test_logprobs`` gives them.
         objectives: names of the K objectives.
         params: confidence and bootstrap size.
         seed: of the bootstrap.
@@ -210,7 +205,7 @@ def label_values(
     Returns:
         Rows of objective values; none without test comparisons.
     """
-    held = held_out(responses, comparisons, logprobs, objectives)
+    held = labelled_split(responses, comparisons, logprobs, objectives)
     if held is None:
         return no_values()
     left, right = label_shares(held.first, held.second, held.weights, held.log_ratio, held.prompts)
@@ -227,7 +222,7 @@ def label_values(
 
 
 def _model_says(
-    held: HeldOut, model: PreferenceModel | None, objectives: tuple[str, ...]
+    held: LabelledSplit, model: PreferenceModel | None, objectives: tuple[str, ...]
 ) -> tuple[Array | None, Array | None]:
     """Win rates (n, K) and probabilities (M, K) of the model, in the objectives' order."""
     if model is None:

@@ -5,8 +5,8 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.experiments.structures import (
     Problem,
     problems,
@@ -17,8 +17,6 @@ from mopo_pipeline.experiments.structures import (
 from mopo_pipeline.experiments.workers import for_each
 from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
 from mopo_pipeline.parameters.synthetic import SyntheticParams
-
-Array = NDArray[np.float64]
 
 HELD = 1e-9
 """Win rate by which a true value may miss its threshold through rounding."""

@@ -9,7 +9,7 @@ import pandas as pd
 from mopo_pipeline.experiments.structures import Problem, problems, thresholds_above
 from mopo_pipeline.experiments.workers import for_each
 from mopo_pipeline.mopo import DualSolution, solve_dual
-from mopo_pipeline.mopo.stochastic import run_stochastic
+from mopo_pipeline.mopo.schedule.algorithm_1 import run_stochastic
 from mopo_pipeline.parameters.synthetic import SyntheticParams
 
 

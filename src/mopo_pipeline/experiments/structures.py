@@ -7,9 +7,10 @@ from itertools import product
 from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo import (
     Comparisons,
@@ -20,8 +21,6 @@ from mopo_pipeline.mopo import (
 )
 from mopo_pipeline.parameters.synthetic import SyntheticParams
 from mopo_pipeline.pareto.front import true_front_at
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -88,12 +87,12 @@ class Sample:
         win_rates: (n, K) fitted on the first half, each pair's probability shrunk to .5 by one
             pseudo-win and one pseudo-loss.
         comparisons: the second half, one entry per outcome, weighted by its count.
-        held_out: number of comparisons in the second half.
+        second_half: number of comparisons in the second half.
     """
 
     win_rates: Array
     comparisons: Comparisons
-    held_out: int
+    second_half: int
 
 
 def problems(params: SyntheticParams) -> list[Problem]:
@@ -142,6 +141,7 @@ def thresholds_above(problem: Problem, position: float) -> Array:
         b_eq=[1.0],
         method="highs",
     )
+    assert found.x is not None
     return np.asarray(0.5 + position * found.x[-1] * room)
 
 
@@ -155,20 +155,23 @@ def sample(problem: Problem, n: int, rng: np.random.Generator) -> Sample:
     """
     cells, size = problem.cells, len(problem.behaviour)
     fit = rng.multinomial(n // 2, cells.probability)
-    held_out = rng.multinomial(n - n // 2, cells.probability)
+    second_half = rng.multinomial(n - n // 2, cells.probability)
     pair = cells.first * size + cells.second
 
-    def by_pair(counts: Array) -> Array:
-        return np.bincount(pair, counts, size * size).reshape(size, size)
+    def by_pair(counts: ArrayLike) -> Array:
+        table = np.bincount(pair, np.asarray(counts, dtype=np.float64), size * size)
+        return np.asarray(table.reshape(size, size), dtype=np.float64)
 
     seen = by_pair(fit) + by_pair(fit).T
     wins = [by_pair(fit * won) + by_pair(fit * (1 - won)).T for won in cells.labels.T]
     model = (np.array(wins) + 1) / (seen + 2)
-    drawn = held_out > 0
+    drawn = second_half > 0
     first, second = cells.first[drawn], cells.second[drawn]
     return Sample(
         (model @ problem.behaviour).T,
-        Comparisons(first, second, cells.labels[drawn], model[:, first, second].T, held_out[drawn]),
+        Comparisons(
+            first, second, cells.labels[drawn], model[:, first, second].T, second_half[drawn]
+        ),
         n - n // 2,
     )
 
@@ -186,7 +189,7 @@ def solve_sample(
     level = each_level(confidence, len(thresholds))
     return solve_dual(
         drawn.win_rates, thresholds, tau=tau, reference=problem.behaviour,
-        epsilon=epsilon_for_confidence(drawn.held_out, level), comparisons=drawn.comparisons,
+        epsilon=epsilon_for_confidence(drawn.second_half, level), comparisons=drawn.comparisons,
     )  # fmt: skip
 
 

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from functools import partial
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.experiments.structures import (
     Problem,
     problems,
@@ -18,8 +17,6 @@ from mopo_pipeline.experiments.workers import for_each
 from mopo_pipeline.mopo import InfeasibleThresholdsError, run_tabular
 from mopo_pipeline.parameters.synthetic import SyntheticParams
 from mopo_pipeline.pareto.front import true_front_at
-
-Array = NDArray[np.float64]
 
 
 def sweep(params: SyntheticParams) -> pd.DataFrame:

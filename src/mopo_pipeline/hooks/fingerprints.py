@@ -19,8 +19,8 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks.contents import Contents
 from mopo_pipeline.hooks.guard import data_root, one_line
 from mopo_pipeline.hooks.paths import content
+from mopo_pipeline.parameters.fit import FIT_WITHOUT_EFFECT
 from mopo_pipeline.parameters.groups import GROUPS, validate_parameters
-from mopo_pipeline.parameters.train import FIT_WITHOUT_EFFECT
 from mopo_pipeline.source import code_of
 
 ORDER_ONLY = {

@@ -3,12 +3,11 @@
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 
-Array = NDArray[np.float64]
 Link = Literal["logistic", "step"]
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.judges.base import Link
 from mopo_pipeline.language.intact import load_intact
@@ -22,7 +22,6 @@ from mopo_pipeline.tables import chat_messages
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-Array = NDArray[np.float64]
 Texts = tuple[str, str | None]
 
 
@@ -108,7 +107,8 @@ class RewardModelJudge:
     def _column(self, spec: RewardModel, prompts: list[str], responses: list[str]) -> Array:
         import torch
 
-        model, tokenizer = load_reward_model(spec.model)
+        loaded, tokenizer = load_reward_model(spec.model)
+        model: Any = loaded
         logit = chosen_logit(spec, int(model.config.num_labels), model.config.id2label)
         cuda = self._device == "auto" and torch.cuda.is_available()
         model = model.to("cuda" if cuda else "cpu")

@@ -3,12 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.judges.base import Link
-from mopo_pipeline.sources import pocket
+from mopo_pipeline.pocket import task as pocket
 from mopo_pipeline.tables import prompt_text
-
-Array = NDArray[np.float64]
 
 _MALFORMED = 20.0
 """How far below the worst answer a malformed one scores: it loses against every answer."""

@@ -2,14 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.judges.base import Link
 from mopo_pipeline.preferences.model import PreferenceModel
-
-Array = NDArray[np.float64]
 
 
 class PreferenceModelJudge:

@@ -11,12 +11,10 @@ from importlib import import_module
 from types import ModuleType
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.judges.base import Link
-
-Array = NDArray[np.float64]
 
 _MARKUP = re.compile(
     r"<\|[^|>]*\|>"  # control tokens of a chat template
@@ -27,7 +25,9 @@ _MARKUP = re.compile(
     r"|�",  # undecodable bytes
     re.IGNORECASE | re.MULTILINE,
 )
+
 _SENTENCE_END = re.compile(r"[.!?]+(?=\s|$)")
+
 _WORD = re.compile(r"\w+(?:'\w+)?")
 
 

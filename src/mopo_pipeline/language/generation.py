@@ -39,7 +39,7 @@ def sample_responses(
     top_p: float = 1.0,
     seed: int = 0,
     batch_size: int = 64,
-    share: tuple[int, int] = (0, 1),
+    process: tuple[int, int] = (0, 1),
     description: str = "generating",
 ) -> list[list[Answer]]:
     """Draw ``n`` responses to every prompt.
@@ -57,7 +57,7 @@ def sample_responses(
         top_p: nucleus in (0, 1]; 1 samples the model as it is.
         seed: of every draw.
         batch_size: sequences generated at once.
-        share: rank and number of processes; each draws its share of the batches, all return all.
+        process: rank and number of processes; each draws its share of the batches, all return all.
         description: what the progress bar says.
 
     Returns:
@@ -74,44 +74,58 @@ def sample_responses(
     longest = _room(model, encoded, max_new_tokens)
     order = np.argsort([-len(ids) for ids in encoded], kind="stable")
     tasks = np.repeat(order, n)
+    settings = {"temperature": temperature, "top_p": top_p, "max_new_tokens": longest}
     own: dict[int, Answer] = {}
-    device = next(model.parameters()).device
     was_training = model.training
     model.eval()
     with progress_bar() as progress, torch.random.fork_rng(devices=[]), _unaltered(model):
-        starts = list(enumerate(range(0, len(tasks), batch_size)))[share[0] :: share[1]]
+        starts = list(enumerate(range(0, len(tasks), batch_size)))[process[0] :: process[1]]
         bar = progress.add_task(
             description, total=sum(len(tasks[s:][:batch_size]) for _, s in starts)
         )
         for number, start in starts:
             chunk = tasks[start : start + batch_size]
-            ids, mask = _left_padded([encoded[i] for i in chunk], int(tokenizer.pad_token_id))
             torch.manual_seed(seed * 1_000_003 + number)
-            out = model.generate(
-                input_ids=ids.to(device),
-                attention_mask=mask.to(device),
-                do_sample=True,
-                temperature=temperature,
-                top_p=top_p,
-                top_k=0,
-                max_new_tokens=longest,
-                pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=ends,
-                synced_gpus=shared_out(model),
+            drawn = _continued(
+                model, [encoded[i] for i in chunk], int(tokenizer.pad_token_id), ends, settings
             )
-            drawn = out[:, ids.shape[1] :].tolist()
             own |= {start + k: _answer(chat, new, ends) for k, new in enumerate(drawn)}
             progress.advance(bar, len(chunk))
     model.train(was_training)
     known = {
         k: answer
-        for part in (from_all(own) if share[1] > 1 else [own])
+        for part in (from_all(own) if process[1] > 1 else [own])
         for k, answer in part.items()
     }
     answers: list[list[Answer]] = [[] for _ in prompts]
     for k, i in enumerate(tasks):
         answers[i].append(known[k])
     return answers
+
+
+def _continued(
+    model: "PreTrainedModel",
+    prompts: list[list[int]],
+    pad_id: int,
+    ends: list[int],
+    settings: dict[str, Any],
+) -> list[list[int]]:
+    """One draw after each prompt of a batch, ids after the end token included."""
+    ids, mask = _left_padded(prompts, pad_id)
+    device = next(model.parameters()).device
+    owner: Any = model
+    out = owner.generate(
+        input_ids=ids.to(device),
+        attention_mask=mask.to(device),
+        do_sample=True,
+        top_k=0,
+        pad_token_id=pad_id,
+        eos_token_id=ends,
+        synced_gpus=shared_out(model),
+        **settings,
+    )
+    drawn: list[list[int]] = out[:, ids.shape[1] :].tolist()
+    return drawn
 
 
 @contextmanager

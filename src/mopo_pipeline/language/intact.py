@@ -67,7 +67,8 @@ def check_tokens(
     Raises:
         InputError: names the token, its id and the size of the embedding.
     """
-    size = int(model.get_input_embeddings().weight.shape[0])
+    embedding: Any = model.get_input_embeddings()
+    size = int(embedding.weight.shape[0])
     for name in ("pad_token", "bos_token", "eos_token"):
         token = getattr(tokenizer, f"{name}_id")
         if token is not None and token >= size:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.chat import PLAIN_TEMPLATE
-from mopo_pipeline.language.checkpoints import apply_umask
 from mopo_pipeline.language.intact import check_tokens, load_intact
+from mopo_pipeline.language.sealed import apply_umask
 from mopo_pipeline.progress import show_hub_progress
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def load_model(
         "dtype": getattr(torch, dtype),
     }
     if Path(path).is_dir() and (Path(path) / "adapter_config.json").is_file():
-        adapted = _load_adapter(Path(path), dtype, base)
-        return adapted.to(_device(device)), load_tokenizer(path)
+        adapted = _load_adapter(Path(path), dtype, base).to(_device(device))
+        return adapted, load_tokenizer(path)
     try:
         model = load_intact(AutoModelForCausalLM, path, spec, **options)
     except (OSError, ValueError, KeyError) as error:
@@ -154,7 +154,7 @@ def _unpack(package: str, cache_dir: Path) -> Path:
     return target
 
 
-def _load_adapter(path: Path, dtype: str, base: Path | None) -> "PreTrainedModel":
+def _load_adapter(path: Path, dtype: str, base: Path | None) -> Any:
     try:
         from peft import PeftModel
     except ImportError as error:

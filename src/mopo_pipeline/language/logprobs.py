@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mopo_pipeline.language.forward import hidden_size, response_logprobs
 from mopo_pipeline.language.packing import (
     pack,
     piece_length,
     split_by_prompt,
 )
 from mopo_pipeline.language.processes import in_step
-from mopo_pipeline.language.sharing import hidden_size, response_logprobs, sharing_allowed
+from mopo_pipeline.language.prompt_sharing import sharing_allowed
 from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.progress import track
 

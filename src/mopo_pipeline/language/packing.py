@@ -9,14 +9,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Index
 from mopo_pipeline.language.tokens import EncodedRows
 
 if TYPE_CHECKING:
     import torch
-
-Indices = NDArray[np.int64]
 
 PADDING, PROMPT = -1, -1
 """What ``prompt`` says of a padding token, and ``response`` of a prompt's."""
@@ -79,7 +77,7 @@ class PackedRows:
         return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
 
 
-def pack(rows: EncodedRows, pieces: list[Indices]) -> PackedRows:
+def pack(rows: EncodedRows, pieces: list[Index]) -> PackedRows:
     """Lay out rows; the last token of a response predicts nothing and is left out.
 
     Args:
@@ -119,10 +117,12 @@ def pack(rows: EncodedRows, pieces: list[Indices]) -> PackedRows:
                 positions[number, begin:end] = np.arange(head, head + end - begin)
                 response[number, begin:end] = k
     arrays = (ids, positions, prompt, response, source[scored], target[scored], scored)
-    return PackedRows(*map(torch.from_numpy, arrays), plain=plain)
+    names = ("input_ids", "position_ids", "prompt", "response", "source", "target", "scored")
+    tensors = {name: torch.from_numpy(a) for name, a in zip(names, arrays, strict=True)}
+    return PackedRows(**tensors, plain=plain)
 
 
-def split_by_prompt(rows: EncodedRows, chosen: Indices, hidden: int | None) -> list[Indices]:
+def split_by_prompt(rows: EncodedRows, chosen: Index, hidden: int | None) -> list[Index]:
     """Distinct rows in pieces that share a prompt.
 
     Args:
@@ -138,8 +138,8 @@ def split_by_prompt(rows: EncodedRows, chosen: Indices, hidden: int | None) -> l
     pieces = []
     for group in np.split(order, starts):
         answer = float(rows.response_lengths[group].mean())
-        share = responses_per_line(int(rows.prompt_lengths[group[0]]), answer, hidden)
-        pieces += np.array_split(group, -(-len(group) // share))
+        together = responses_per_line(int(rows.prompt_lengths[group[0]]), answer, hidden)
+        pieces += np.array_split(group, -(-len(group) // together))
     return pieces
 
 
@@ -152,10 +152,11 @@ def responses_per_line(prompt: int, answer: float, hidden: int) -> int:
     >>> responses_per_line(128, 32, hidden=128), responses_per_line(10, 30, hidden=96)
     (11, 3)
     """
-    return max(1, round(prompt / answer * (1 + 6 * hidden / prompt) ** 0.5))
+    best: float = prompt / answer * (1 + 6 * hidden / prompt) ** 0.5
+    return max(1, round(best))
 
 
-def piece_length(rows: EncodedRows, piece: Indices) -> int:
+def piece_length(rows: EncodedRows, piece: Index) -> int:
     """Tokens computed for a prompt and its responses."""
     answers = rows.response_lengths[piece] - 1
     return int(rows.prompt_lengths[piece[0]] + answers.sum())

@@ -1,18 +1,9 @@
-"""What the processes of one run say to each other, and that a directory has one run at a time."""
+"""What the processes of one run say to each other."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
-from mopo_pipeline.errors import InputError
-from mopo_pipeline.locks import HeldError, held
-
 T = TypeVar("T")
-
-PATIENCE = 60.0
-"""Seconds to wait for a run that is ending; the processes of a killed one need a moment."""
 
 
 def rank_and_world() -> tuple[int, int]:
@@ -61,20 +52,3 @@ def in_step(model: Any, batches: list[T]) -> list[T]:
         return batches
     most = max(from_all(len(batches)))
     return batches + batches[-1:] * (most - len(batches))
-
-
-@contextmanager
-def sole_run(directory: Path) -> Iterator[None]:
-    """Hold a run directory; the lock ends with the process, however it ends.
-
-    Raises:
-        InputError: another process goes on training there.
-    """
-    if rank_and_world()[0] != 0:
-        yield
-        return
-    try:
-        with held(directory, PATIENCE):
-            yield
-    except HeldError as error:
-        raise InputError(f"{error} is training in {directory}: wait for it or end it") from None

@@ -5,13 +5,12 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo.checks import check_mass, check_number, finite_array
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

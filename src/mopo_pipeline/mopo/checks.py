@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
-
-Array = NDArray[np.float64]
 
 SLACK = 1e-9
 """Rounding allowed at the ends of [0, 1]."""

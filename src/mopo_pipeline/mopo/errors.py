@@ -1,11 +1,9 @@
-"""The error of thresholds that no policy meets."""
+"""Errors of the method: thresholds out of reach, solvers without a solution, training without a use."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import MopoError
-
-Array = NDArray[np.float64]
 
 
 class InfeasibleThresholdsError(MopoError, ValueError):
@@ -52,3 +50,7 @@ class NotConvergedError(MopoError, RuntimeError):
 
 def _show(values: Array) -> str:
     return "(" + ", ".join(f"{value:.4f}" for value in values) + ")"
+
+
+class TrainingStoppedError(MopoError, RuntimeError):
+    """Training stopped early because going on could not help; the last checkpoint is kept."""

@@ -14,20 +14,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.mopo.checks import finite_array
 from mopo_pipeline.mopo.rows import Rows, build_rows
 
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
-
 SECOND_ORDER = 16
 """Most responses per prompt for which pairs are left out too; with more the bias is negligible."""
+
 SECOND_SHARE = 2 / 3
 """Share of the second-order estimate in the mean of both (measured: ``make bench-pooling``)."""
+
 BLOCK = 1 << 20
 """Pairs of responses worked on at a time."""
+
 _LEAST = 1e-280
 
 

@@ -1,12 +1,11 @@
 """The normaliser of the weights: which prompts are dwelt on, never what is learned (method.md, section 2)."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo.checks import check_number, finite_array
 from mopo_pipeline.mopo.rows import Rows, build_rows
-
-Array = NDArray[np.float64]
 
 
 def choose_pooling(

@@ -8,11 +8,9 @@ normaliser of prompt x, the dual is ``g(lambda) = tau E_x log Z(x) - lambda'b``;
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo.rows import Rows
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -100,3 +98,26 @@ def best_responses(rows: Rows, direction: Array) -> tuple[float, Array]:
         first = hits[np.concatenate([[True], owner[1:] != owner[:-1]])]
         values += block[:, first] @ rows.group_mass[groups]
     return float(direction @ values), values
+
+
+def per_prompt(rows: Rows, exponent: Array) -> Array:
+    """Target over reference (n,), of reference mean 1 in each prompt (eq. 2)."""
+    peak = np.maximum.reduceat(exponent, rows.starts)
+    part = np.exp(exponent - rows.spread(peak))
+    mean = np.add.reduceat(rows.mass * part, rows.starts) / rows.group_mass
+    return np.asarray(part / rows.spread(mean))
+
+
+def effective_share(weights: Array, mass: Array | None = None) -> float:
+    """Effective sample size over sample size, ``E[w]^2 / E[w^2]``, in (0, 1].
+
+    Args:
+        weights: (n,) >= 0, any positive sum.
+        mass: (n,) of the rows, sum 1; None counts them alike.
+
+    >>> effective_share(np.array([1.0, 1.0, 0.0, 0.0]))
+    0.5
+    """
+    if mass is None:
+        return float(weights.sum() ** 2 / (weights @ weights) / weights.size)
+    return float((mass @ weights) ** 2 / (mass @ weights**2))

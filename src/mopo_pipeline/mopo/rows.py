@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.mopo.checks import check_groups, check_mass, check_win_rates
-
-Array = NDArray[np.float64]
-Index = NDArray[np.int64]
 
 CHUNK = 1 << 15
 """Rows worked on at a time: small enough that intermediate arrays stay in cache."""

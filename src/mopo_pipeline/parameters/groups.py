@@ -12,9 +12,10 @@ from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.ingest import IngestParams
 from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.parameters.preferences import PreferencesParams
+from mopo_pipeline.parameters.reference import ReferenceParams
 from mopo_pipeline.parameters.report import ReportParams
 from mopo_pipeline.parameters.synthetic import SyntheticParams
-from mopo_pipeline.parameters.train import ReferenceParams, TrainParams
+from mopo_pipeline.parameters.train import TrainParams
 
 GROUPS: dict[str, type[StrictModel]] = {
     "task": TaskParams,
@@ -31,7 +32,7 @@ GROUPS: dict[str, type[StrictModel]] = {
 MOVED = dict.fromkeys(
     ("reference.fit.max_length", "train.fit.max_length", "evaluate.max_length"),
     "reference.context, one context for reference, training and evaluation (null takes what the data needs)",
-)
+) | {"train.lag.held_out_prompts": "train.lag.validation_prompts"}
 """Parameters of old, and what took their place."""
 
 

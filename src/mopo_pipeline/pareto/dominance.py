@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from mopo_pipeline.pareto.points import check_pair, check_points
 
-Array = NDArray[np.float64]
-
 
 class SetRelation(Enum):
     """How one set of points stands to another (Zitzler et al. 2003)."""

@@ -5,14 +5,14 @@ over prompts); its Pareto part at thresholds b is ``max G_0  s.t.  G_k >= b_k``.
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import linprog
 from scipy.sparse import csr_matrix
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.pareto.dominance import non_dominated
 from mopo_pipeline.pareto.points import check_points, check_vector
-
-Array = NDArray[np.float64]
 
 
 def true_front_at(
@@ -80,8 +80,6 @@ def true_front(
     >>> true_front([[1, 0], [0, 1]], points=3).tolist()
     [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
     """
-    from mopo_pipeline.pareto.dominance import non_dominated
-
     array = check_points("win_rates", win_rates)
     if array.shape[1] < 2:
         raise InputError(f"a front needs two objectives, got win_rates of shape {array.shape}")

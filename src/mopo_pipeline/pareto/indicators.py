@@ -6,12 +6,11 @@ reference point, so coordinates are checked here and the reference point is alwa
 
 import moocore
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.pareto.points import check_pair, check_points, check_vector
-
-Array = NDArray[np.float64]
 
 
 def hypervolume(points: ArrayLike, reference: ArrayLike | None = None) -> float:

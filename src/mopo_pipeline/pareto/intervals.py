@@ -1,24 +1,37 @@
-"""Bootstrap intervals, resampling whole prompts."""
+"""Bootstrap intervals, resampling whole prompts: of means, of ratios of sums, of what is made of means."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm, t
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.pareto.points import check_points
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and its percentile interval."""
+    """An estimate with its interval; numbers, or arrays (K,) of several estimates. NaN where unknown.
 
-    estimate: float
-    low: float
-    high: float
+    Attributes:
+        estimate: what was estimated.
+        low: lower end, at most the estimate.
+        high: upper end, at least the estimate.
+        se: standard error.
+        n: prompts that carry the estimate.
+        level: two-sided confidence, in (0, 1).
+    """
+
+    estimate: Any
+    low: Any
+    high: Any
+    se: Any = float("nan")
+    n: Any = float("nan")
+    level: float = float("nan")
 
 
 def bootstrap_means(per_prompt: ArrayLike, *, replicates: int, rng: np.random.Generator) -> Array:
@@ -37,8 +50,7 @@ def bootstrap_means(per_prompt: ArrayLike, *, replicates: int, rng: np.random.Ge
     if replicates < 1:
         raise InputError(f"replicates must be at least 1, got {replicates!r}")
     n = len(array)
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=replicates)
-    return np.asarray(counts @ array / n)
+    return np.asarray(_resampled(n, replicates, rng) @ array / n)
 
 
 def bootstrap_interval(
@@ -67,4 +79,78 @@ def bootstrap_interval(
     means = bootstrap_means(array, replicates=replicates, rng=rng)
     values = [statistic(mean) for mean in means]
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(statistic(array.mean(axis=0))), float(low), float(high))
+    return Interval(
+        float(statistic(array.mean(axis=0))), float(low), float(high),
+        float(np.std(values)), float(len(array)), confidence,
+    )  # fmt: skip
+
+
+def prompt_bootstrap(
+    numerator: Array,
+    denominator: Array,
+    *,
+    confidence: float,
+    draws: int,
+    rng: np.random.Generator,
+) -> Interval:
+    """Ratio of two sums over prompts, with a percentile interval from resampled prompts.
+
+    Prompts are resampled whole, because responses to one prompt are not independent. A mean is the
+    ratio with the counts below; a self-normalised importance estimate has the ratio's sum below.
+    The percentiles are those of Student's t, as a bootstrap of n prompts is too narrow by the
+    factor z sqrt((n - 1) / n) / t (Hesterberg 2015, expanded percentiles).
+
+    Args:
+        numerator: (P, K) sum per prompt.
+        denominator: (P, K) or (P, 1) mass per prompt, >= 0; a prompt of mass 0 carries nothing.
+        confidence: two-sided level in (0, 1).
+        draws: bootstrap resamples.
+        rng: source of every draw.
+
+    Returns:
+        Estimate, standard error and interval per column; where fewer than two prompts carry it the
+        error and the interval are NaN, because nothing says how prompts differ.
+
+    >>> rng = np.random.default_rng(0)
+    >>> found = prompt_bootstrap(
+    ...     np.array([[1.0], [3.0]]), np.full((2, 1), 4.0), confidence=0.9, draws=50, rng=rng)
+    >>> float(found.estimate[0]), int(found.n[0])
+    (0.5, 2)
+    """
+    prompts = len(numerator)
+    mass = np.broadcast_to(denominator, numerator.shape)
+    estimate = _ratio(numerator.sum(axis=0), mass.sum(axis=0))
+    carried = (mass > 0).sum(axis=0).astype(np.float64)
+    low, high, se = (np.full_like(estimate, np.nan) for _ in range(3))
+    if prompts >= 2:
+        counts = _resampled(prompts, draws, rng)
+        resampled = _ratio(counts @ numerator, counts @ mass)
+        for k in np.flatnonzero(carried >= 2):
+            tail = _tail(confidence, carried[k])
+            ends = np.nanquantile(resampled[:, k], [tail, 1.0 - tail])
+            low[k], high[k] = min(ends[0], estimate[k]), max(ends[1], estimate[k])
+            se[k] = np.nanstd(resampled[:, k])
+    return Interval(estimate, low, high, se, carried, confidence)
+
+
+def sum_by(values: Array, codes: NDArray[np.intp], groups: int) -> Array:
+    """Sum rows (n, K) by group code (n,), giving (groups, K)."""
+    total = np.zeros((groups, values.shape[1]))
+    np.add.at(total, codes, values)
+    return total
+
+
+def _resampled(prompts: int, draws: int, rng: np.random.Generator) -> Array:
+    """How often each prompt is drawn, (draws, prompts)."""
+    counts = rng.multinomial(prompts, np.full(prompts, 1.0 / prompts), size=draws)
+    return np.asarray(counts, dtype=np.float64)
+
+
+def _tail(confidence: float, n: float) -> float:
+    """Share of resamples below the lower end, so that n units cover as Student's interval does."""
+    quantile = t.ppf(0.5 + confidence / 2.0, n - 1.0)
+    return float(norm.cdf(-np.sqrt(n / (n - 1.0)) * quantile))
+
+
+def _ratio(top: Array, bottom: Array) -> Array:
+    return np.asarray(np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0))

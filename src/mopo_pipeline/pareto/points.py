@@ -1,11 +1,10 @@
 """Checks shared by everything that takes a set of points."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
-
-Array = NDArray[np.float64]
 
 
 def check_points(name: str, points: ArrayLike) -> Array:

@@ -4,13 +4,11 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.preferences import LabelParams
 from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX, weight_columns
-
-Array = NDArray[np.float64]
 
 ROUNDING = 1e-9
 """Two ratings this close, relative to their size, differ by how decimals are stored in binary."""

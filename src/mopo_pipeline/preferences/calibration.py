@@ -1,13 +1,12 @@
-"""How well predicted preference probabilities match held-out labels."""
+"""How well predicted preference probabilities match labels they were not fitted to."""
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-Array = NDArray[np.float64]
+from mopo_pipeline.arrays import Array
 
 BINS = 10
 
@@ -43,7 +42,7 @@ def calibration(predicted: Array, labels: Array) -> dict[str, Any]:
 
 
 def fit_temperature(logits: Array, labels: Array, weights: Array) -> float:
-    """Scale of the logits with the smallest cross-entropy on held-out labels, within 1/20 to 20."""
+    """Scale of the logits with the smallest cross-entropy on labels the rewards were not fitted to, within 1/20 to 20."""
     present = ~(np.isnan(labels) | np.isnan(logits))
     z, y, w = logits[present], labels[present], weights[present]
     if z.size == 0 or not np.abs(z).max() > 0:

@@ -7,13 +7,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.parameters.preferences import WinRateParams
 from mopo_pipeline.preferences.calibration import calibration
 from mopo_pipeline.preferences.fit import cross_fit
 from mopo_pipeline.preferences.model import PreferenceModel
 from mopo_pipeline.tables import comparison_weights
-
-Array = NDArray[np.float64]
 
 
 class WinRateEstimate(NamedTuple):

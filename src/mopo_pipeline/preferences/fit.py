@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences.calibration import fit_temperature
@@ -14,8 +15,6 @@ from mopo_pipeline.preferences.features import EncoderFeatures, WordFeatures
 from mopo_pipeline.preferences.model import PreferenceModel, fit_network, rewards_of
 from mopo_pipeline.progress import track
 from mopo_pipeline.tables import comparison_weights
-
-Array = NDArray[np.float64]
 
 _STOP_SHARE = 0.15
 

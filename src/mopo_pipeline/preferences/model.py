@@ -1,21 +1,20 @@
 """A K-head Bradley-Terry model: one reward per objective, p(a beats b) = sigmoid(r_a - r_b)."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences.features import EncoderFeatures, WordFeatures, features_from_state
 
 if TYPE_CHECKING:
     import torch
-
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
 _CONFIG, _WEIGHTS = "preference_model.json", "model.safetensors"
 
@@ -25,7 +24,7 @@ class PreferenceModel:
 
     Attributes:
         objectives: names of the K heads.
-        temperature: (K,) factor that calibrates the rewards on held-out labels.
+        temperature: (K,) factor that calibrates the rewards on labels they were not fitted to.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class PreferenceModel:
         """Calibrated rewards (n, K), higher better, comparable within a prompt."""
         table = self.features(prompts, responses)
         rewards = [rewards_of(member, table, self.scale) for member in self.members]
-        return np.mean(rewards, axis=0) * self.temperature
+        return np.asarray(np.mean(rewards, axis=0) * self.temperature)
 
     def save(self, directory: Path) -> None:
         """Write weights (safetensors) and description (JSON)."""
@@ -134,26 +133,27 @@ def rewards_of(
     import torch
 
     with torch.no_grad():
-        return network(torch.from_numpy((table - scale[0]) / scale[1])).double().numpy()
+        rewards = network(torch.from_numpy((table - scale[0]) / scale[1]))
+        return np.asarray(rewards.double().numpy())
 
 
 def fit_network(
     table: NDArray[np.float32],
-    pairs: Indices,
+    pairs: Index,
     labels: Array,
     weights: Array,
-    held_out: NDArray[np.bool_],
+    stopping: NDArray[np.bool_],
     params: PreferenceModelParams,
     seed: int,
 ) -> "torch.nn.Module":
-    """Fit one network by masked cross-entropy, stopping when held-out loss no longer falls.
+    """Fit one network by masked cross-entropy, stopping when loss on the others no longer falls.
 
     Args:
         table: (n, features) standardised float32.
         pairs: (M, 2) rows compared.
         labels: (M, K) in [0, 1], NaN missing.
         weights: (M, K) mass of each comparison for each objective.
-        held_out: (M,) comparisons that decide when to stop.
+        stopping: (M,) comparisons that decide when to stop.
         params: sizes and rates.
         seed: of initial weights and batch order.
     """
@@ -163,28 +163,12 @@ def fit_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = reward_network(table.shape[1], labels.shape[1], params.hidden)
-    x, y, w = (
-        torch.from_numpy(table),
-        torch.from_numpy(labels).float(),
-        torch.from_numpy(weights).float(),
-    )
-    index = torch.from_numpy(np.asarray(pairs, dtype=np.int64))
-    mask = ~torch.isnan(y)
-    target = torch.nan_to_num(y, nan=0.5)
-
-    def loss(rows: "torch.Tensor") -> "torch.Tensor":
-        gap = network(x[index[rows, 0]]) - network(x[index[rows, 1]])
-        each = torch.nn.functional.binary_cross_entropy_with_logits(
-            gap, target[rows], reduction="none"
-        )
-        mass = mask[rows] * w[rows]
-        return (each * mass).sum() / mass.sum().clamp_min(1e-12)
-
+    loss = _cross_entropy(network, table, pairs, labels, weights)
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
     )
-    fit_rows = torch.from_numpy(np.flatnonzero(~held_out))
-    stop_rows = torch.from_numpy(np.flatnonzero(held_out))
+    fit_rows = torch.from_numpy(np.flatnonzero(~stopping))
+    stop_rows = torch.from_numpy(np.flatnonzero(stopping))
     best, best_state, since = np.inf, None, 0
     for _ in range(params.epochs):
         order = fit_rows[torch.randperm(len(fit_rows), generator=generator)]
@@ -204,3 +188,30 @@ def fit_network(
     if best_state is not None and len(stop_rows):
         network.load_state_dict(best_state)
     return network.eval()
+
+
+def _cross_entropy(
+    network: "torch.nn.Module",
+    table: NDArray[np.float32],
+    pairs: Index,
+    labels: Array,
+    weights: Array,
+) -> Callable[["torch.Tensor"], "torch.Tensor"]:
+    """Mean cross-entropy of some comparisons (m,), missing labels left out, as a function of which."""
+    import torch
+
+    x = torch.from_numpy(table)
+    y, w = torch.from_numpy(labels).float(), torch.from_numpy(weights).float()
+    index = torch.from_numpy(np.asarray(pairs, dtype=np.int64))
+    mask = ~torch.isnan(y)
+    target = torch.nan_to_num(y, nan=0.5)
+
+    def loss(rows: "torch.Tensor") -> "torch.Tensor":
+        gap = network(x[index[rows, 0]]) - network(x[index[rows, 1]])
+        each = torch.nn.functional.binary_cross_entropy_with_logits(
+            gap, target[rows], reduction="none"
+        )
+        mass = mask[rows] * w[rows]
+        return (each * mass).sum() / mass.sum().clamp_min(1e-12)
+
+    return loss

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.reporting import fronts, preferences, training
 
 NAMES = ("value", "front", "training", "multiplier", "calibration", "agreement")
@@ -12,7 +13,7 @@ NAMES = ("value", "front", "training", "multiplier", "calibration", "agreement")
 
 def draw_figures(
     objective_values: pd.DataFrame,
-    plan: dict[str, Any],
+    plan: TrainingPlan,
     exact: dict[str, Any],
     training_log: pd.DataFrame,
     reference_log: pd.DataFrame,
@@ -25,7 +26,7 @@ def draw_figures(
     Each is laid out once, here, not again whenever it is saved. ``estimator`` is the one that is
     believed.
     """
-    objectives = tuple(plan["objectives"])
+    objectives = plan.objectives
     drawn = {
         "value": fronts.value_figure(objective_values, plan, exact),
         "front": fronts.front_figure(objective_values, plan, exact, estimator),

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.reporting.style import (
     LARGE,
     NORMAL,
@@ -38,20 +39,20 @@ _MARKERS = {
 
 
 def value_figure(
-    objective_values: pd.DataFrame, plan: dict[str, Any], exact: dict[str, Any]
+    objective_values: pd.DataFrame, plan: TrainingPlan, exact: dict[str, Any]
 ) -> Figure:
     """One row per objective: attainable range, threshold, reference, policy by every estimator."""
-    names = plan["objectives"]
+    names = plan.objectives
     shown = [e for e in ESTIMATORS if e in set(objective_values["estimator"])]
     if not shown:
         return nothing("No judge and no test labels: nothing estimates the objectives.")
     figure, (axis,) = new_figure(1, 1, 9.0, 1.9 + 0.8 * len(names) + 0.16 * len(shown))
     lanes = np.linspace(-0.24, 0.24, len(shown)) if len(shown) > 1 else np.zeros(1)
     for row, name in enumerate(names):
-        low, high = plan["attainable"][name]
+        low, high = plan.attainable[name]
         axis.barh(row, high - low, left=low, height=0.76, color="#EFEFEF", zorder=1,
                   label=_once(row, "attainable, estimated on the training data"))  # fmt: skip
-        threshold = plan["thresholds"].get(name)
+        threshold = plan.thresholds.get(name)
         if threshold is not None:
             axis.plot([threshold] * 2, [row - 0.4, row + 0.4], color=THRESHOLD, linewidth=2.2,
                       zorder=3, label=_once(row - 1, "threshold"))  # fmt: skip
@@ -80,12 +81,12 @@ def value_figure(
 
 def front_figure(
     objective_values: pd.DataFrame,
-    plan: dict[str, Any],
+    plan: TrainingPlan,
     exact: dict[str, Any],
     estimator: str | None,
 ) -> Figure:
     """One panel per pair of objectives: exact fronts, thresholds, reference and attained point."""
-    names = plan["objectives"]
+    names = plan.objectives
     pairs = list(combinations(range(len(names)), 2))
     if not pairs or estimator is None:
         return nothing("A front needs two objectives with an estimate of each.")
@@ -98,7 +99,7 @@ def front_figure(
     for axis, (first, second) in zip(axes, pairs, strict=False):
         x, y = names[second], names[first]
         _pair_panel(axis, x, y, fronts.get((x, y)), objective_values, estimator, plan, exact)
-    handles, labels = {}, []
+    handles: dict[str, Any] = {}
     for axis in axes[: len(pairs)]:
         for handle, text in zip(*axis.get_legend_handles_labels(), strict=True):
             handles.setdefault(text, handle)
@@ -112,9 +113,9 @@ def front_figure(
 
 def _pair_panel(
     axis: Axes, x: str, y: str, front: dict[str, Any] | None, values: pd.DataFrame,
-    estimator: str, plan: dict[str, Any], exact: dict[str, Any],
+    estimator: str, plan: TrainingPlan, exact: dict[str, Any],
 ) -> None:  # fmt: skip
-    seen = [_front_lines(axis, front, plan["tau"])] if front else []
+    seen = [_front_lines(axis, front, plan.tau)] if front else []
     for policy, marker, hue in (("reference", "o", REFERENCE), ("policy", "D", POLICY)):
         point = _point(values, policy, estimator, x, y)
         if point is None:
@@ -129,16 +130,16 @@ def _pair_panel(
                   label="exact optimum under all thresholds")  # fmt: skip
         seen.append(np.array([[best[x], best[y]]]))
     else:
-        target = plan["values"]
+        target: Any = plan.values
         axis.plot(target[x], target[y], marker="*", markersize=15, markerfacecolor="white",
                   color=OPTIMUM, linestyle="", zorder=4, label="planned target (estimated)")  # fmt: skip
         seen.append(np.array([[target[x], target[y]]]))
-    _limits(axis, np.concatenate(seen), plan["thresholds"].get(x), plan["thresholds"].get(y))
+    _limits(axis, np.concatenate(seen), plan.thresholds.get(x), plan.thresholds.get(y))
     label(axis, f"{x} (win rate)", f"{y} (win rate)")
-    axis.set_title(_conditions(front, plan["objectives"]), fontsize=NORMAL, loc="left")
+    axis.set_title(_conditions(front, plan.objectives), fontsize=NORMAL, loc="left")
 
 
-def _conditions(front: dict[str, Any] | None, names: list[str]) -> str:
+def _conditions(front: dict[str, Any] | None, names: tuple[str, ...]) -> str:
     """What the fronts of a panel assume about the objectives it does not show."""
     if front is None:
         return ""
@@ -216,8 +217,8 @@ def _value(
     return value, np.maximum(ends, 0.0) if np.isfinite(ends).all() else None
 
 
-def _role(plan: dict[str, Any], name: str) -> str:
-    threshold = plan["thresholds"].get(name)
+def _role(plan: TrainingPlan, name: str) -> str:
+    threshold = plan.thresholds.get(name)
     return "primary" if threshold is None else f"at least {threshold:.3f}"
 
 

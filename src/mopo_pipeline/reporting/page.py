@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mopo_pipeline.pareto.verdicts import HELD, qualified
+from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.reporting.fronts import ESTIMATORS
 from mopo_pipeline.reporting.style import png
 from mopo_pipeline.reporting.summary import digits, level, said, span
@@ -19,7 +20,7 @@ def render_page(
     *,
     title: str,
     summary: dict[str, Any],
-    plan: dict[str, Any],
+    plan: TrainingPlan,
     evaluation: dict[str, Any],
     checks: pd.DataFrame,
     pareto: pd.DataFrame,
@@ -87,7 +88,7 @@ def headline(summary: dict[str, Any]) -> str:
 def check_rows(checks: pd.DataFrame) -> list[dict[str, Any]]:
     """Threshold checks as plain dictionaries, unknown values None."""
     plain = checks.astype(object).where(checks.notna(), None)
-    return plain.to_dict(orient="records")
+    return [{str(k): v for k, v in row.items()} for row in plain.to_dict(orient="records")]
 
 
 def versions() -> dict[str, str]:

@@ -6,13 +6,14 @@ from typing import Any
 import pandas as pd
 
 from mopo_pipeline.pareto.verdicts import HELD, MISSED, UNDECIDED, qualified
+from mopo_pipeline.plan.training_plan import TrainingPlan
 
 COLOURS = {HELD: "green", MISSED: "red"}
 
 
 def run_summary(
     checks: pd.DataFrame,
-    plan: dict[str, Any],
+    plan: TrainingPlan,
     evaluation: dict[str, Any],
     exact: dict[str, Any],
     *,
@@ -30,7 +31,7 @@ def run_summary(
     estimator = evaluation["estimator"]
     shares = (evaluation.get("exact_well_formed") or {}, evaluation.get("well_formed") or {})
     well_formed = next((s["policy"] for s in shares if s.get("policy") is not None), None)
-    rows = checks.set_index("objective")
+    rows: dict[str, Any] = {row["objective"]: row for _, row in checks.iterrows()}
     optimum = (exact.get("optimum") or {}).get("values", {})
     return {
         "environment": environment,
@@ -40,29 +41,29 @@ def run_summary(
         "estimator": estimator,
         "errors": [
             f"{finding['name']}: {_value(finding)}; {finding['remedy']}"
-            for finding in [*plan["findings"], *evaluation["findings"]]
+            for finding in [*(found.as_dict() for found in plan.findings), *evaluation["findings"]]
             if finding["severity"] == "error"
         ],
         "objectives": [
-            _objective(rows.loc[name], name, estimator, plan)
+            _objective(rows[name], name, estimator, plan)
             | {"exact_optimum": number(optimum.get(name))}
-            for name in plan["objectives"]
+            for name in plan.objectives
         ],
     }
 
 
 def _objective(
-    row: pd.Series, name: str, estimator: str | None, plan: dict[str, Any]
+    row: pd.Series, name: str, estimator: str | None, plan: TrainingPlan
 ) -> dict[str, Any]:
     known = {} if estimator is None else row.filter(like=f"{estimator}_").to_dict()
-    low, high = plan["attainable"][name]
+    low, high = plan.attainable[name]
     verdict = known.get(f"{estimator}_verdict") or None
     undecided = verdict is None or verdict.startswith(UNDECIDED)
     n = number(known.get(f"{estimator}_n"))
     return {
         "name": name,
         "role": row["role"],
-        "threshold": number(plan["thresholds"].get(name)),
+        "threshold": number(plan.thresholds.get(name)),
         "attainable_low": number(low),
         "attainable_high": number(high),
         "achieved": number(known.get(f"{estimator}_value")),

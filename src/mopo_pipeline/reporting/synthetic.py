@@ -10,15 +10,11 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mopo_pipeline.errors import InputError
 from mopo_pipeline.experiments.structures import Problem, problems
+from mopo_pipeline.experiments.true_optima import front_with_vertices, true_optima
 from mopo_pipeline.parameters.synthetic import SyntheticParams
-from mopo_pipeline.pareto import non_dominated
-from mopo_pipeline.pareto.front import true_front, true_front_at
 from mopo_pipeline.reporting.style import LARGE, NORMAL, OPTIMUM, SMALL, label, new_figure, nothing
 
-MAP_POINTS = 33
-"""Thresholds per axis of the map of true optima."""
 SHAPES = "v^><ph"
 """Markers of the sampled runs, smallest dataset first."""
 
@@ -96,13 +92,14 @@ def _of(runs: pd.DataFrame, kind: dict[str, Any]) -> pd.DataFrame:
         & (runs["reference"] == kind["reference"])
         & (runs["comparisons"] == kind["comparisons"])
     )
-    return runs[same & ~runs["refused"]]
+    chosen: pd.DataFrame = runs[same & ~runs["refused"]]
+    return chosen
 
 
 def _plane(
     axis: Axes, problem: Problem, runs: pd.DataFrame, kinds: list[dict[str, Any]]
 ) -> None:  # fmt: skip
-    front = _front(problem)
+    front = front_with_vertices(problem)
     axis.plot(front[:, 1], front[:, 0], color=OPTIMUM, linewidth=1.6, zorder=2)
     _alternatives(axis, problem.win_rates[:, 1], problem.win_rates[:, 0])
     for kind in kinds:
@@ -114,19 +111,11 @@ def _plane(
     axis.set_title(f"K = 2{_refusals(runs, kinds)}", fontsize=NORMAL, loc="left")
 
 
-def _front(problem: Problem) -> np.ndarray:
-    """The front with its vertices, which a grid of thresholds alone would cut off, (m, 2)."""
-    swept = true_front(problem.win_rates, reference=problem.behaviour)
-    points = np.concatenate([swept, problem.win_rates[problem.behaviour > 0]])
-    kept = points[non_dominated(points)]
-    return kept[np.argsort(kept[:, 1])]
-
-
 def _maps(
     figure: Figure, axes: list[Axes], problem: Problem, runs: pd.DataFrame,
     groups: tuple[list[dict[str, Any]], list[dict[str, Any]]],
 ) -> None:  # fmt: skip
-    x, y, best = _true_optima(problem)
+    x, y, best = true_optima(problem)
     seen = np.concatenate([best[np.isfinite(best)], runs.loc[~runs["refused"], "value_0"]])
     scale = Normalize(seen.min(), seen.max())
     titles = ("K = 3, exact preferences", "K = 3, sampled comparisons")
@@ -146,21 +135,6 @@ def _maps(
     bar = figure.colorbar(drawn, ax=axes, pad=0.02, aspect=30)
     bar.set_label("primary win rate: true optimum (map), reached (fill)", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
-
-
-def _true_optima(problem: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two threshold axes, and the primary's optimum on their grid; NaN where out of reach."""
-    present = problem.win_rates[problem.behaviour > 0]
-    x, y = np.linspace(present.min(axis=0), present.max(axis=0), MAP_POINTS).T[1:3]
-    best = np.full((MAP_POINTS, MAP_POINTS), np.nan)
-    for i, j in np.ndindex(best.shape):
-        try:
-            best[i, j] = true_front_at(
-                problem.win_rates, [x[i], y[j]], reference=problem.behaviour
-            )[0][0]
-        except InputError:
-            continue
-    return x, y, best
 
 
 def _alternatives(axis: Axes, x: np.ndarray, y: np.ndarray) -> None:

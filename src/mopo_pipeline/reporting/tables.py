@@ -4,17 +4,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.pareto import hypervolume, non_dominated
-
-Array = NDArray[np.float64]
+from mopo_pipeline.plan.training_plan import TrainingPlan
 
 
 def pareto_report(
     objective_values: pd.DataFrame,
-    plan: dict[str, Any],
+    plan: TrainingPlan,
     exact: dict[str, Any],
     estimator: str | None,
     reference_point: float,
@@ -35,13 +34,13 @@ def pareto_report(
     Raises:
         InputError: a value is not finite.
     """
-    names = plan["objectives"]
+    names = list(plan.objectives)
     rows: list[tuple[str, str, Array]] = []
     for policy in ("reference", "policy"):
         values = point_of(objective_values, policy, estimator, names)
         if values is not None:
             rows.append((policy, str(estimator), values))
-    rows.append(("planned target", "plan", np.array([plan["values"][n] for n in names])))
+    rows.append(("planned target", "plan", np.array([plan.values[n] for n in names])))
     if exact.get("optimum"):
         best = exact["optimum"]["values"]
         rows.append(("exact optimum", "exact", np.array([best[n] for n in names])))
@@ -92,6 +91,7 @@ def sample_pairs(
     first = completions.drop_duplicates(["prompt_id", "policy"])
     judge = scores["judge"].iloc[0] if len(scores) else None
     judged = scores.loc[scores["judge"] == judge].set_index("completion_id")
+    rates = {name: judged[f"{name}_win_rate"].astype(float).to_dict() for name in objectives}
     shown = []
     for prompt_id in everything[places]:
         entry: dict[str, Any] = {"judge": judge, "answers": {}}
@@ -101,9 +101,7 @@ def sample_pairs(
             entry["answers"][row["policy"]] = {
                 "text": row["completion"],
                 "win_rates": {
-                    name: float(judged.at[row["completion_id"], f"{name}_win_rate"])
-                    for name in objectives
-                    if known
+                    name: rates[name][row["completion_id"]] for name in objectives if known
                 },
             }
         shown.append(entry)

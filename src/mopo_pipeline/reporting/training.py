@@ -1,10 +1,9 @@
 """What happened while the policy was trained."""
 
-from typing import Any
-
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.reporting.style import (
     NORMAL,
     POLICY,
@@ -55,9 +54,9 @@ def training_figure(training_log: pd.DataFrame, reference_log: pd.DataFrame) -> 
     return figure
 
 
-def multiplier_figure(training_log: pd.DataFrame, plan: dict[str, Any]) -> Figure:
+def multiplier_figure(training_log: pd.DataFrame, plan: TrainingPlan) -> Figure:
     """Multipliers (the price of each threshold) and the thresholds themselves by step."""
-    names = plan["objectives"][1:]
+    names = plan.objectives[1:]
     if not names:
         return nothing("One objective: no thresholds, no multipliers.")
     figure, axes = new_figure(1, 2, 10.0, 3.4)
@@ -68,7 +67,7 @@ def multiplier_figure(training_log: pd.DataFrame, plan: dict[str, Any]) -> Figur
     ):
         moved = False
         for index, name in enumerate(names, start=1):
-            planned = plan[f"{key}s"][name]
+            planned = getattr(plan, f"{key}s")[name]
             column = training_log.get(f"{key}_{name}")
             if column is None or column.dropna().empty:
                 axis.axhline(planned, color=colour(index), label=name)

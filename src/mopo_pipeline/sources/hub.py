@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
@@ -71,7 +72,9 @@ def _load(params: IngestParams, schema: Schema) -> tuple[pd.DataFrame, str]:
 
 def _hh_rlhf(table: pd.DataFrame, names: tuple[str, ...], where: str) -> RawTables:
     """Chosen and rejected dialogues of one objective: the task's first. A bad row is dropped."""
-    rows, places, dropped = [], [], Counter[str]()
+    rows: list[dict[str, Any]] = []
+    places: list[Any] = []
+    dropped = Counter[str]()
     for at, row in zip(table.index, table.to_dict("records"), strict=True):
         try:
             given = row.get("prompt")
@@ -104,9 +107,12 @@ def _safe_rlhf(table: pd.DataFrame, names: tuple[str, ...], where: str) -> RawTa
         columns={"response_0": "response_a", "response_1": "response_b"}
     )
     for name in names:
-        column = columns[name]
-        pairs[name] = _each(table, where, lambda row, column=column: _winner(row[column], column))
+        pairs[name] = _each(table, where, partial(_chosen, column=columns[name]))
     return split_pairs(pairs, where)
+
+
+def _chosen(row: dict[str, Any], column: str) -> float:
+    return _winner(row[column], column)
 
 
 def _helpsteer(table: pd.DataFrame, names: tuple[str, ...], where: str) -> RawTables:
@@ -155,7 +161,9 @@ def _rated(
     answers: list[list[dict[str, Any]]], table: pd.DataFrame, names: tuple[str, ...], where: str
 ) -> RawTables:
     """Responses with ratings, missing ones NaN; what has no text or no rating at all is dropped."""
-    rows, places, dropped = [], [], Counter[str]()
+    rows: list[dict[str, Any]] = []
+    places: list[Any] = []
+    dropped = Counter[str]()
     seen: set[tuple[str, str]] = set()
     for at, group in zip(table.index, answers, strict=True):
         for answer in group:
@@ -213,7 +221,7 @@ def _each(
     converted = []
     for row, cells in enumerate(table.to_dict("records")):
         try:
-            converted.append(convert(cells))
+            converted.append(convert({str(name): cell for name, cell in cells.items()}))
         except InputError as error:
             raise InputError(f"{where}: {place(table, row)}: {error}") from None
         except _LAYOUT as error:

@@ -67,7 +67,7 @@ def load_source(params: IngestParams, task: TaskParams) -> SourceData:
 
 def _read(params: IngestParams, task: TaskParams, rng: np.random.Generator) -> RawTables:
     if params.source == "pocket":
-        from mopo_pipeline.sources import pocket
+        from mopo_pipeline.pocket import task as pocket
 
         if unknown := sorted(set(task.names) - set(pocket.OBJECTIVES)):
             raise InputError(
@@ -132,6 +132,6 @@ def _report(responses: pd.DataFrame, judgements: pd.DataFrame, where: str) -> di
         "judgements": len(judgements),
         "responses_per_prompt": {"min": int(per_prompt.min()), "max": int(per_prompt.max())},
         "prompts_with_one_response": int((per_prompt == 1).sum()),
-        "words_per_response": float(responses["response"].str.split().str.len().mean()),
+        "words_per_response": float(np.mean([len(text.split()) for text in responses["response"]])),
         "empty_responses": int((responses["response"].str.strip() == "").sum()),
     }

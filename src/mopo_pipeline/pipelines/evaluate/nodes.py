@@ -36,22 +36,22 @@ def sample_completions(
     task: TaskParams,
     params: EvaluateParams,
 ) -> pd.DataFrame:
-    """Answers of both models to held-out prompts."""
+    """Answers of both models to test prompts."""
     from mopo_pipeline.evaluation import sampling
 
     return sampling.sample_completions(reference_policy, policy, responses, params, task.seed)
 
 
-def score_held_out(
+def score_test_split(
     policy: Path,
     responses: pd.DataFrame,
     reference_logprobs: pd.DataFrame,
     params: EvaluateParams,
 ) -> pd.DataFrame:
-    """Log-probabilities of the data's own held-out responses under both models."""
+    """Log-probabilities of the data's own test responses under both models."""
     from mopo_pipeline.evaluation import sampling
 
-    return sampling.held_out_logprobs(policy, responses, reference_logprobs, params)
+    return sampling.logprobs_of_test_split(policy, responses, reference_logprobs, params)
 
 
 def judge_completions(
@@ -62,7 +62,7 @@ def judge_completions(
     task: TaskParams,
     params: EvaluateParams,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Scores and win rates of every answer by every judge, and what held-out labels say of each."""
+    """Scores and win rates of every answer by every judge, and what test labels say of each."""
     from mopo_pipeline.evaluation import judging
     from mopo_pipeline.evaluation.judge_quality import judge_quality
 
@@ -89,12 +89,18 @@ def enumerate_answers(
 ) -> dict[str, Any]:
     """The pocket task's exact optimum, fronts and values; unknown for every other source."""
     from mopo_pipeline.evaluation import exact, sampling
+    from mopo_pipeline.plan.training_plan import TrainingPlan
 
     if responses["source"].iloc[0] != "pocket":
         return exact.UNKNOWN
-    asked = sampling.held_out_prompts(responses, params.sampling.prompts, task.seed)
+    asked = sampling.prompts_of_test_split(responses, params.sampling.prompts, task.seed)
     return exact.exact_reference(
-        asked["prompt"].tolist(), reference_policy, policy, training_plan, params, task.seed
+        asked["prompt"].tolist(),
+        reference_policy,
+        policy,
+        TrainingPlan.from_json(training_plan),
+        params,
+        task.seed,
     )
 
 
@@ -103,7 +109,7 @@ def estimate_values(
     scores: pd.DataFrame,
     responses: pd.DataFrame,
     comparisons: pd.DataFrame,
-    held_out_logprobs: pd.DataFrame,
+    test_logprobs: pd.DataFrame,
     evaluation_preference_model: Path,
     exact_reference: dict[str, Any],
     task: TaskParams,
@@ -114,11 +120,11 @@ def estimate_values(
 
     judged = values.judged_values(completions, scores, task.names, params, task.seed)
     robust, facts = values.doubly_robust_values(
-        responses, comparisons, held_out_logprobs,
+        responses, comparisons, test_logprobs,
         judging.evaluation_model(evaluation_preference_model), task.names, params, task.seed,
     )  # fmt: skip
     labelled = values.label_values(
-        responses, comparisons, held_out_logprobs, task.names, params, task.seed
+        responses, comparisons, test_logprobs, task.names, params, task.seed
     )
     exact = checks.exact_rows(exact_reference, task.names)
     parts = [part for part in (exact, judged, robust, labelled) if not part.empty]
@@ -130,8 +136,9 @@ def check_thresholds(
 ) -> pd.DataFrame:
     """Every threshold by every estimator, side by side."""
     from mopo_pipeline.evaluation.checks import threshold_checks
+    from mopo_pipeline.plan.training_plan import TrainingPlan
 
-    return threshold_checks(objective_values, training_plan, judge_quality)
+    return threshold_checks(objective_values, TrainingPlan.from_json(training_plan), judge_quality)
 
 
 def summarise_evaluation(
@@ -156,7 +163,7 @@ def write_model_card(
     policy: Path, threshold_checks: pd.DataFrame, evaluation_summary: dict[str, Any]
 ) -> str:
     """The policy's card with the values it attained."""
-    from mopo_pipeline.language.export import model_card
+    from mopo_pipeline.policies.export import model_card
 
     estimator = evaluation_summary["estimator"]
     return (

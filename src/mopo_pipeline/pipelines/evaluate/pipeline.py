@@ -8,101 +8,103 @@ from mopo_pipeline.pipelines.evaluate import nodes
 
 
 def create_pipeline(**_: Any) -> Pipeline:
-    """Models and held-out data to values with intervals, threshold checks and a summary."""
-    return Pipeline(
-        [
-            Node(
-                nodes.fit_evaluation_model,
-                [
-                    "responses",
-                    "comparisons",
-                    "preference_model",
-                    "params:task",
-                    "params:preferences",
-                ],
-                ["evaluation_preference_model", "evaluation_model_metrics"],
-                name="fit_evaluation_model",
-            ),
-            Node(
-                nodes.sample_completions,
-                ["reference_policy", "policy", "responses", "params:task", "params:evaluate"],
+    """Models and test data to values with intervals, threshold checks and a summary."""
+    return Pipeline([*_answers(), *_values()], tags="evaluate")
+
+
+def _answers() -> list[Node]:
+    """Judges, answers of both models, and what each says of them."""
+    return [
+        Node(
+            nodes.fit_evaluation_model,
+            ["responses", "comparisons", "preference_model", "params:task", "params:preferences"],
+            ["evaluation_preference_model", "evaluation_model_metrics"],
+            name="fit_evaluation_model",
+        ),
+        Node(
+            nodes.sample_completions,
+            ["reference_policy", "policy", "responses", "params:task", "params:evaluate"],
+            "completions",
+            name="sample_completions",
+        ),
+        Node(
+            nodes.score_test_split,
+            ["policy", "responses", "reference_logprobs", "params:evaluate"],
+            "test_logprobs",
+            name="score_test_split",
+        ),
+        Node(
+            nodes.judge_completions,
+            [
                 "completions",
-                name="sample_completions",
-            ),
-            Node(
-                nodes.score_held_out,
-                ["policy", "responses", "reference_logprobs", "params:evaluate"],
-                "held_out_logprobs",
-                name="score_held_out",
-            ),
-            Node(
-                nodes.judge_completions,
-                [
-                    "completions",
-                    "responses",
-                    "comparisons",
-                    "evaluation_preference_model",
-                    "params:task",
-                    "params:evaluate",
-                ],
-                ["scores", "judge_quality"],
-                name="judge_completions",
-            ),
-            Node(
-                nodes.enumerate_answers,
-                [
-                    "reference_policy",
-                    "policy",
-                    "responses",
-                    "training_plan",
-                    "params:task",
-                    "params:evaluate",
-                ],
+                "responses",
+                "comparisons",
+                "evaluation_preference_model",
+                "params:task",
+                "params:evaluate",
+            ],
+            ["scores", "judge_quality"],
+            name="judge_completions",
+        ),
+    ]
+
+
+def _values() -> list[Node]:
+    """Values by every estimator, thresholds held against them, and what is told of both."""
+    return [
+        Node(
+            nodes.enumerate_answers,
+            [
+                "reference_policy",
+                "policy",
+                "responses",
+                "training_plan",
+                "params:task",
+                "params:evaluate",
+            ],
+            "exact_reference",
+            name="enumerate_answers",
+        ),
+        Node(
+            nodes.estimate_values,
+            [
+                "completions",
+                "scores",
+                "responses",
+                "comparisons",
+                "test_logprobs",
+                "evaluation_preference_model",
                 "exact_reference",
-                name="enumerate_answers",
-            ),
-            Node(
-                nodes.estimate_values,
-                [
-                    "completions",
-                    "scores",
-                    "responses",
-                    "comparisons",
-                    "held_out_logprobs",
-                    "evaluation_preference_model",
-                    "exact_reference",
-                    "params:task",
-                    "params:evaluate",
-                ],
-                ["objective_values", "doubly_robust_facts"],
-                name="estimate_values",
-            ),
-            Node(
-                nodes.check_thresholds,
-                ["objective_values", "training_plan", "judge_quality"],
+                "params:task",
+                "params:evaluate",
+            ],
+            ["objective_values", "doubly_robust_facts"],
+            name="estimate_values",
+        ),
+        Node(
+            nodes.check_thresholds,
+            ["objective_values", "training_plan", "judge_quality"],
+            "threshold_checks",
+            name="check_thresholds",
+        ),
+        Node(
+            nodes.summarise_evaluation,
+            [
+                "completions",
                 "threshold_checks",
-                name="check_thresholds",
-            ),
-            Node(
-                nodes.summarise_evaluation,
-                [
-                    "completions",
-                    "threshold_checks",
-                    "evaluation_model_metrics",
-                    "judge_quality",
-                    "doubly_robust_facts",
-                    "exact_reference",
-                    "responses",
-                ],
-                "evaluation_summary",
-                name="summarise_evaluation",
-            ),
-            Node(
-                nodes.write_model_card,
-                ["policy", "threshold_checks", "evaluation_summary"],
-                "model_card",
-                name="write_model_card",
-            ),
-        ],
-        tags="evaluate",
-    )
+                "evaluation_model_metrics",
+                "judge_quality",
+                "doubly_robust_facts",
+                "exact_reference",
+                "responses",
+            ],
+            "evaluation_summary",
+            name="summarise_evaluation",
+        ),
+        Node(
+            nodes.write_model_card,
+            ["policy", "threshold_checks", "evaluation_summary"],
+            "model_card",
+            name="write_model_card",
+        ),
+    ]

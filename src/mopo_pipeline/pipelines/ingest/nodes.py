@@ -14,4 +14,5 @@ def ingest_source(
     """Read and check the configured source; split it by prompt."""
     from mopo_pipeline.sources.load import load_source
 
-    return tuple(load_source(params, task))
+    responses, judgements, report = load_source(params, task)
+    return responses, judgements, report

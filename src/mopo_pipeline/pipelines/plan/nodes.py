@@ -16,6 +16,7 @@ def plan_training(
     params: PlanParams,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Solve for the multipliers that hold every threshold; stop here if none exist."""
-    from mopo_pipeline.planning import make_plan
+    from mopo_pipeline.plan.make import make_plan
 
-    return make_plan(win_rates, comparisons, predictions, task, params)
+    plan, weights = make_plan(win_rates, comparisons, predictions, task, params)
+    return plan.to_json(), weights

@@ -7,7 +7,8 @@ import pandas as pd
 
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
-from mopo_pipeline.parameters.train import ReferenceParams, TrainParams
+from mopo_pipeline.parameters.reference import ReferenceParams
+from mopo_pipeline.parameters.train import TrainParams
 
 
 def train_reference(
@@ -26,7 +27,7 @@ def train_reference(
     """
     from mopo_pipeline.evaluation.judging import choose_judges
     from mopo_pipeline.judges.base import score
-    from mopo_pipeline.language.reference import make_reference
+    from mopo_pipeline.policies.reference import make_reference
 
     first = responses.iloc[:1]
     source = str(first["source"].iloc[0])
@@ -40,6 +41,6 @@ def score_reference(
     responses: pd.DataFrame, reference_policy: Path, params: ReferenceParams
 ) -> pd.DataFrame:
     """Log pi_ref(y|x) of every response."""
-    from mopo_pipeline.language.reference import reference_logprobs
+    from mopo_pipeline.policies.reference_logprobs import reference_logprobs
 
     return reference_logprobs(responses, reference_policy, params.context, params.work_dir)

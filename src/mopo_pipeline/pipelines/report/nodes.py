@@ -17,10 +17,11 @@ def tabulate_pareto(
     params: ReportParams,
 ) -> pd.DataFrame:
     """Reference, policy, plan and optimum as points, with dominance and hypervolume."""
+    from mopo_pipeline.plan.training_plan import TrainingPlan
     from mopo_pipeline.reporting.tables import pareto_report
 
     return pareto_report(
-        objective_values, training_plan, exact_reference, evaluation_summary["estimator"],
+        objective_values, TrainingPlan.from_json(training_plan), exact_reference, evaluation_summary["estimator"],
         params.hypervolume_reference,
     )  # fmt: skip
 
@@ -36,10 +37,11 @@ def draw_figures(
     evaluation_summary: dict[str, Any],
 ) -> tuple[Any, ...]:
     """Every figure of a run, in the order of ``reporting.figures.NAMES``."""
+    from mopo_pipeline.plan.training_plan import TrainingPlan
     from mopo_pipeline.reporting import figures
 
     drawn = figures.draw_figures(
-        objective_values, training_plan, exact_reference, training_log, reference_log,
+        objective_values, TrainingPlan.from_json(training_plan), exact_reference, training_log, reference_log,
         preference_model_metrics, agreement_matrix, evaluation_summary["estimator"],
     )  # fmt: skip
     return tuple(drawn[name] for name in figures.NAMES)
@@ -54,10 +56,11 @@ def summarise_run(
     params: ReportParams,
 ) -> dict[str, Any]:
     """The run's result for machines."""
+    from mopo_pipeline.plan.training_plan import TrainingPlan
     from mopo_pipeline.reporting.summary import run_summary
 
     return run_summary(
-        threshold_checks, training_plan, evaluation_summary, exact_reference,
+        threshold_checks, TrainingPlan.from_json(training_plan), evaluation_summary, exact_reference,
         environment=params.environment, seed=task.seed, seconds=params.seconds,
     )  # fmt: skip
 
@@ -82,26 +85,27 @@ def write_report(
     params: ReportParams,
 ) -> str:
     """The page a person reads. Saved figures cannot be read back, so it draws its own."""
+    from mopo_pipeline.plan.training_plan import TrainingPlan
     from mopo_pipeline.reporting.figures import draw_figures
     from mopo_pipeline.reporting.page import render_page
     from mopo_pipeline.reporting.tables import sample_pairs
 
-    names = tuple(training_plan["objectives"])
+    plan = TrainingPlan.from_json(training_plan)
     return render_page(
         title=params.title,
         summary=run_summary,
-        plan=training_plan,
+        plan=plan,
         evaluation=evaluation_summary,
         checks=threshold_checks,
         pareto=pareto_report,
         ingest=ingest_report,
         preferences=preference_report,
         findings=[
-            *training_plan["findings"], *training_findings, *evaluation_summary["findings"],
+            *(finding.as_dict() for finding in plan.findings), *training_findings, *evaluation_summary["findings"],
         ],
-        samples=sample_pairs(completions, scores, names, params.sample_prompts),
+        samples=sample_pairs(completions, scores, plan.objectives, params.sample_prompts),
         figures=draw_figures(
-            objective_values, training_plan, exact_reference, training_log, reference_log,
+            objective_values, plan, exact_reference, training_log, reference_log,
             preference_model_metrics, agreement_matrix, evaluation_summary["estimator"],
         ),
     )  # fmt: skip

@@ -17,6 +17,17 @@ DRAWN_FROM = (
     "evaluation_summary",
 )
 
+TOLD = (
+    "run_summary",
+    "threshold_checks",
+    "pareto_report",
+    "ingest_report",
+    "preference_report",
+    "completions",
+    "scores",
+    "training_findings",
+)
+
 
 def create_pipeline(**_: Any) -> Pipeline:
     """Everything a run produced to figures, tables, one page and the closing table."""
@@ -62,21 +73,7 @@ def create_pipeline(**_: Any) -> Pipeline:
             ),
             Node(
                 nodes.write_report,
-                {
-                    name: name
-                    for name in (
-                        "run_summary",
-                        "threshold_checks",
-                        "pareto_report",
-                        "ingest_report",
-                        "preference_report",
-                        "completions",
-                        "scores",
-                        "training_findings",
-                        *DRAWN_FROM,
-                    )
-                }
-                | {"params": "params:report"},
+                {name: name for name in (*TOLD, *DRAWN_FROM)} | {"params": "params:report"},
                 "report",
                 name="write_report",
             ),

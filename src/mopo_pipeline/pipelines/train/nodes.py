@@ -23,9 +23,10 @@ def train_policy(
     params: TrainParams,
 ) -> tuple[Path, pd.DataFrame, list[dict[str, Any]]]:
     """Weighted policy extraction; the reference follows the policy where a lag is set."""
-    from mopo_pipeline.language.policy import extract_policy
+    from mopo_pipeline.plan.training_plan import TrainingPlan
+    from mopo_pipeline.policies.extract import extract_policy
 
     return extract_policy(
-        responses, win_rates, comparisons, predictions, training_plan, row_weights,
+        responses, win_rates, comparisons, predictions, TrainingPlan.from_json(training_plan), row_weights,
         reference_policy, reference_logprobs, preference_model, task, params,
     )  # fmt: skip

@@ -1,0 +1,83 @@
+"""Adapters: wrapped around a base, folded into it, and held against the model that was trained."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.loading import load_model
+from mopo_pipeline.language.logprobs import row_logprobs
+from mopo_pipeline.language.tokens import EncodedRows
+from mopo_pipeline.parameters.fit import LoraParams
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+TOLERANCE = 0.01
+"""Nats by which a sequence's log-probability may move, and a thousandth of it for long ones."""
+
+
+def check_mergeable(model: Any) -> None:
+    """Refuse adapters on an output layer that shares its weights with the embedding.
+
+    Merged, they would change the embedding too.
+
+    Raises:
+        InputError: names the layer.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    base = model.get_base_model()
+    tied = base.config.get_text_config().tie_word_embeddings
+    heads = (base.get_output_embeddings(), base.get_input_embeddings())
+    if tied and any(isinstance(layer, BaseTunerLayer) for layer in heads):
+        raise InputError(
+            "reference.lora.target_modules names the output layer or the embedding, which this model shares: merging "
+            "would change both; leave them out"
+        )
+
+
+def save_merged(
+    model: Any, tokenizer: "PreTrainedTokenizerBase", rows: EncodedRows, work_dir: Path
+) -> Path:
+    """Fold the adapter of ``model`` into its base, save that, and compare the two on ``rows``.
+
+    Raises:
+        InputError: the saved model gives other log-probabilities than the one with the adapter.
+    """
+    before = row_logprobs(model, rows, description="log-probabilities before merging")
+    target = Path(tempfile.mkdtemp(prefix=".reference-", dir=work_dir))
+    model.merge_and_unload().save_pretrained(target)
+    tokenizer.save_pretrained(target)
+    saved, _ = load_model(target, device="cpu")
+    after = row_logprobs(saved, rows, description="log-probabilities after merging")
+    gap = np.abs(after - before)
+    worst = int(gap.argmax())
+    if gap[worst] > TOLERANCE + 1e-3 * abs(before[worst]):
+        raise InputError(
+            f"merging the adapter changed a log-probability from {before[worst]:.2f} to {after[worst]:.2f} nats: leave "
+            "layers that share weights out of lora.target_modules"
+        )
+    return target
+
+
+def add_adapter(model: Any, params: LoraParams, seed: int) -> Any:
+    """Wrap a frozen base with a fresh low-rank adapter."""
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise InputError("adapters need peft: pip install 'mopo_pipeline[lora]'") from error
+    targets = params.target_modules
+    config = LoraConfig(
+        r=params.r,
+        lora_alpha=params.alpha,
+        lora_dropout=params.dropout,
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return get_peft_model(model, config)

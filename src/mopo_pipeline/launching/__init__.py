@@ -1,0 +1,1 @@
+"""On how many processes a run trains, and what happens if one dies."""

@@ -1,0 +1,133 @@
+"""A training run: a directory named after everything that decides its result."""
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from mopo_pipeline.language.loading import load_tokenizer, model_digest
+from mopo_pipeline.language.sealed import damage
+from mopo_pipeline.language.tokens import prompt_ids
+from mopo_pipeline.launching.fit_checks import check_fit
+from mopo_pipeline.launching.launch import run_processes
+from mopo_pipeline.mopo.problem import DualProblem
+from mopo_pipeline.parameters.fit import FitParams, LoraParams
+from mopo_pipeline.parameters.train import LagParams
+from mopo_pipeline.source import code_of_module
+from mopo_pipeline.training.problem_files import problem_digest, write_problem
+from mopo_pipeline.training.run_spec import ROWS, VALIDATION, RunSpec
+
+log = logging.getLogger(__name__)
+
+TRAINING_CODE = "mopo_pipeline.launching.worker"
+"""What a training process runs: a run whose code has changed is another run."""
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Inputs of one run.
+
+    Attributes:
+        name: what the progress bar and the directory say.
+        model: directory of the initial model.
+        rows: prompt, response, weight, reference_logprob (NaN where unknown), one row per response; ended where some
+            answers were not ended by who wrote them.
+        fit, lag, lora: parameters.
+        seed: of initial adapters, row order and dropout.
+        problem: thresholds to hold; None trains on the given weights alone.
+        scorer: preference-model directory, for fresh responses.
+        validation: prompt and response of prompts that aren't trained on, for fresh responses.
+        context: tokens of prompt and response; longer responses are cut; None cuts nothing.
+    """
+
+    name: str
+    model: Path
+    rows: pd.DataFrame
+    fit: FitParams
+    seed: int
+    lag: LagParams = field(default_factory=LagParams)
+    lora: LoraParams | None = None
+    problem: DualProblem | None = None
+    scorer: Path | None = None
+    validation: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=["prompt", "response"])
+    )
+    context: int | None = None
+
+    @property
+    def where(self) -> str:
+        """What the parameters of this run are called."""
+        return "reference.fit" if self.name == "reference" else "train.fit"
+
+    @property
+    def spec(self) -> RunSpec:
+        """What the processes of the run are told beside its tables."""
+        return RunSpec(
+            self.name, Path(self.model), self.fit, self.lag, self.lora, self.seed, self.context,
+            None if self.scorer is None else Path(self.scorer),
+        )  # fmt: skip
+
+
+class TrainingResult(NamedTuple):
+    """The trained model's directory, one row per logged step, rows cut short, and what was found."""
+
+    directory: Path
+    log: pd.DataFrame
+    truncated: int
+    findings: list[dict[str, Any]]
+
+
+def train(run: TrainingRun, work_dir: Path) -> TrainingResult:
+    """Train, resume or reuse.
+
+    A run whose directory is complete is reused; one that was killed goes on from its last complete
+    checkpoint.
+
+    Raises:
+        InputError: see ``check_fit``.
+        TrainingStoppedError: the run diverged or could not go on; its checkpoints are kept.
+        TrainingFailedError: a training process died.
+    """
+    launch = check_fit(run.fit, run.where, len(run.rows))
+    staging = prepare(run, work_dir)
+    if (staging / "final").is_dir() and damage(staging / "final") is None:
+        log.info("%s is up to date, reusing %s", run.name, staging)
+    else:
+        run_processes(staging, run.fit, launch)
+    facts = json.loads((staging / "log.json").read_text(encoding="utf-8"))
+    return TrainingResult(
+        staging / "final", pd.DataFrame(facts["history"]), facts["truncated"], facts["findings"]
+    )
+
+
+def prepare(run: TrainingRun, work_dir: Path) -> Path:
+    """Write a run's inputs; the directory's name ends in their and the training code's fingerprint.
+
+    A prompt's tokens are part of it: a chat template may print the date.
+    """
+    spec = run.spec
+    code = code_of_module(TRAINING_CODE).digest
+    digest = hashlib.sha256(json.dumps([code, spec.deciding()], sort_keys=True).encode())
+    digest.update(model_digest(Path(run.model)).encode())
+    tokenizer = load_tokenizer(run.model)
+    digest.update(repr(prompt_ids(tokenizer, run.rows["prompt"].head(1).tolist())).encode())
+    digest.update(pd.util.hash_pandas_object(run.rows, index=False).to_numpy().tobytes())
+    digest.update(pd.util.hash_pandas_object(run.validation, index=False).to_numpy().tobytes())
+    if run.problem is not None:
+        digest.update(problem_digest(run.problem).encode())
+    judges = sorted(run.lag.reward_models.items())
+    for model in [run.scorer, *(Path(named) for _, named in judges)]:
+        if model is not None and model.is_dir():
+            digest.update(model_digest(model).encode())
+    directory = Path(work_dir) / f"{run.name}-{digest.hexdigest()[:12]}"
+    directory.mkdir(parents=True, exist_ok=True)
+    run.rows.to_parquet(directory / ROWS)
+    run.validation.to_parquet(directory / VALIDATION)
+    if run.problem is not None:
+        write_problem(run.problem, directory)
+    spec.write(directory)
+    return directory

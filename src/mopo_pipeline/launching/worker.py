@@ -1,0 +1,85 @@
+"""One training process. Knows nothing of Kedro: it reads a directory and leaves its result there."""
+
+import json
+import logging
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from mopo_pipeline.errors import MopoError
+from mopo_pipeline.language.processes import rank_and_world
+from mopo_pipeline.language.sealed import seal
+from mopo_pipeline.launching.failures import record_failure
+from mopo_pipeline.launching.lock import sole_run
+from mopo_pipeline.progress import progress_bar
+from mopo_pipeline.training.assemble import check_precision, prepare_trainer
+from mopo_pipeline.training.callbacks import ProgressCallback
+from mopo_pipeline.training.checkpoints import last_complete_checkpoint, write_error
+from mopo_pipeline.training.run_spec import RunSpec
+from mopo_pipeline.training.trainer import WeightedTrainer
+from mopo_pipeline.training.watch import training_findings
+
+FINAL, LOG = "final", "log.json"
+
+
+def main(directory: Path) -> None:
+    """Train as ``spec.json`` in ``directory`` says; resume where a killed run stopped."""
+    with sole_run(directory), progress_bar() as progress:
+        spec = RunSpec.read(directory)
+        check_precision(spec.fit)
+        trainer, tokenizer = prepare_trainer(directory, spec)
+        trainer.add_callback(ProgressCallback(progress, spec.name))
+        truncated = trainer.rows.truncated
+        checkpoint = last_complete_checkpoint(directory)
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        finish(directory, trainer, tokenizer, truncated)
+
+
+def finish(
+    directory: Path, trainer: WeightedTrainer, tokenizer: Any, truncated: NDArray[np.bool_]
+) -> None:
+    """Leave model, tokenizer and log; the sealed ``final`` says the run reached its end.
+
+    All processes take part: where the model is shared out among them, it is gathered first.
+    """
+    state = trainer.accelerator.get_state_dict(trainer.deepspeed or trainer.model)
+    if not trainer.args.should_save:
+        return
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    tied = getattr(model, "all_tied_weights_keys", {})
+    state = {name: tensor for name, tensor in state.items() if name not in tied}
+    final = directory / FINAL
+    history = [entry for entry in trainer.state.log_history if "weighted_nll" in entry]
+    facts = {
+        "history": history,
+        "truncated": int(truncated.sum()),
+        "rows": len(truncated),
+        "findings": training_findings(trainer.callback_handler.callbacks),
+    }
+    try:
+        shutil.rmtree(final, ignore_errors=True)
+        (directory / LOG).write_text(json.dumps(facts), encoding="utf-8")
+        model.save_pretrained(final, state_dict=state)
+        model.generation_config.save_pretrained(final)
+        tokenizer.save_pretrained(final)
+        seal(final)
+    except (OSError, SafetensorError) as error:
+        raise write_error(final, error) from error
+
+
+if __name__ == "__main__":
+    run_directory, (own_rank, _) = Path(sys.argv[1]), rank_and_world()
+    if own_rank:
+        logging.disable(logging.WARNING)
+    try:
+        main(run_directory)
+    except BaseException as failure:
+        record_failure(run_directory, own_rank, failure)
+        if isinstance(failure, MopoError):
+            sys.exit(f"rank {own_rank}: {failure}")
+        raise

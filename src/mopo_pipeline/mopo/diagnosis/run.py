@@ -1,0 +1,199 @@
+"""What a training run's records say (method.md, section 7)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mopo_pipeline.arrays import Array
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.mopo.diagnosis.findings import (
+    Finding,
+    Limits,
+    by_severity,
+    few_effective,
+    runaway,
+)
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What a run recorded, one entry per record; an empty array is a signal not recorded.
+
+    Attributes:
+        step: (T,) increasing.
+        loss: (T,) training loss.
+        kl: (T,) KL from the reference, nats.
+        entropy: (T,) of the policy, nats; training may give its negative log-likelihood instead.
+        ess: (T,) effective share of rows.
+        support: (T,) share of fresh responses that are like the data's own.
+        margin_share: (T,) share of the margins above thresholds that fresh responses had room for.
+        refreshes: (T,) how often the reference has moved.
+        multipliers: (T, K-1).
+        chi: (T, K-1) temperatures of the bounds.
+    """
+
+    step: ArrayLike
+    loss: ArrayLike = ()
+    kl: ArrayLike = ()
+    entropy: ArrayLike = ()
+    ess: ArrayLike = ()
+    support: ArrayLike = ()
+    margin_share: ArrayLike = ()
+    refreshes: ArrayLike = ()
+    multipliers: ArrayLike = ((),)
+    chi: ArrayLike = ((),)
+
+
+def diagnose_run(
+    signals: Signals, *, objectives: Sequence[str], lag: int | None = None, steps: int | None = None,
+    limits: Limits | None = None,
+) -> list[Finding]:  # fmt: skip
+    """What a run's records say, as far as they go; called again as more come in.
+
+    Args:
+        signals: what was recorded.
+        objectives: K names, the primary first.
+        lag: steps between refreshes of the reference; None is a static reference.
+        steps: length of the run; KL near 0 counts only in its second half. None: the run is over.
+        limits: where findings begin.
+
+    Returns:
+        Findings, errors first; an error says that going on cannot help.
+
+    Raises:
+        InputError: signals that are longer or shorter than ``step``.
+    """
+    bar = limits or Limits()
+    step = np.atleast_1d(np.asarray(signals.step, dtype=np.float64))
+    if not step.size:
+        return []
+    loss, kl, entropy, ess, support, margin_share, refreshes = (
+        _series(name, getattr(signals, name), step.size)
+        for name in ("loss", "kl", "entropy", "ess", "support", "margin_share", "refreshes")
+    )
+    width = len(objectives) - 1
+    multipliers = _series("multipliers", signals.multipliers, step.size, width)
+    chi = _series("chi", signals.chi, step.size, width)
+    found = _loss(loss, step)
+    if multipliers.size:
+        found += runaway(multipliers[-1], objectives, bar) + _growth(multipliers, objectives, bar)
+    if ess.size:
+        found += few_effective(float(ess[-1]), bar)
+    found += _fresh(support, margin_share, bar)
+    late = steps is None or step[-1] >= steps / 2
+    found += _moves(kl, entropy, late, bar)
+    return by_severity(found + _unsettled(chi, objectives, bar) + _stuck(refreshes, step, lag))
+
+
+def _fresh(support: Array, margin_share: Array, bar: Limits) -> list[Finding]:
+    """Fresh responses unlike the data's own, and margins they had no room for; each (T,) or empty."""
+    found = []
+    if support.size and support[-1] < bar.min_support:
+        found.append(
+            Finding(
+                "policy leaves the data", float(support[-1]), bar.min_support,
+                "many fresh responses are unlike any the win rates were learned from: raise tau, lower "
+                "the learning rate or refresh less often",
+            )
+        )  # fmt: skip
+    if margin_share.size and margin_share.min() < 1:
+        found.append(
+            Finding(
+                "margins above the thresholds given up", float(margin_share.min()), 1.0,
+                "fresh responses had room for this share of them, so thresholds may be missed: lower the "
+                "thresholds or plan.confidence, or draw more with train.lag.fresh_responses",
+            )
+        )  # fmt: skip
+    return found
+
+
+def _moves(kl: Array, entropy: Array, late: bool, bar: Limits) -> list[Finding]:
+    """A policy that has not moved when it is ``late``, or has collapsed; each (T,) or empty."""
+    found = []
+    if kl.size and late and abs(kl[-1]) < bar.min_kl:
+        found.append(
+            Finding(
+                "policy stays at the reference", float(kl[-1]), bar.min_kl,
+                "raise the learning rate, train longer or lower tau",
+            )
+        )  # fmt: skip
+    if entropy.size and entropy[-1] < bar.min_entropy_share * entropy[0]:
+        found.append(
+            Finding(
+                "policy collapsed", float(entropy[-1]), float(bar.min_entropy_share * entropy[0]),
+                "its entropy is nearly gone: raise tau, lower the learning rate or stop earlier", "error",
+            )
+        )  # fmt: skip
+    return found
+
+
+def _series(name: str, values: ArrayLike, length: int, width: int | None = None) -> Array:
+    array = np.asarray(values, dtype=np.float64)
+    if array.size == 0:
+        return array
+    expected = (length,) if width is None else (length, width)
+    if array.shape != expected:
+        raise InputError(f"signals.{name} must have shape {expected}, got {array.shape}")
+    return array
+
+
+def _growth(multipliers: Array, objectives: Sequence[str], bar: Limits) -> list[Finding]:
+    """A multiplier far above its own median, still rising: the first sign of one that runs away."""
+    found = []
+    for name, series in zip(objectives[1:], multipliers.T, strict=True):
+        typical = float(np.median(series))
+        rising = len(series) >= 4 and bool((np.diff(series[-4:]) > 0).all())
+        if rising and typical > 0 and series[-1] > bar.max_growth * typical:
+            found.append(
+                Finding(
+                    f"multiplier grows: {name}", float(series[-1]), bar.max_growth * typical,
+                    "its threshold gets harder to hold: lower it or lengthen the lag",
+                )
+            )  # fmt: skip
+    return found
+
+
+def _loss(loss: Array, step: Array) -> list[Finding]:
+    bad = np.flatnonzero(~np.isfinite(loss))
+    if not bad.size:
+        return []
+    return [
+        Finding(
+            f"loss not finite at step {step[bad[0]]:.0f}", float(loss[bad[0]]), float("inf"),
+            "lower the learning rate or the gradient norm", "error",
+        )
+    ]  # fmt: skip
+
+
+def _unsettled(chi: Array, objectives: Sequence[str], bar: Limits) -> list[Finding]:
+    """Variation of each bound's temperature over the second half of the records."""
+    if len(chi) < 4:
+        return []
+    found = []
+    for name, series in zip(objectives[1:], chi[len(chi) // 2 :].T, strict=True):
+        kept = series[np.isfinite(series)]
+        variation = float(kept.std() / kept.mean()) if kept.size > 1 and kept.mean() > 0 else 0.0
+        if variation > bar.max_chi_variation:
+            found.append(
+                Finding(
+                    f"bound unsettled: {name}", variation, bar.max_chi_variation,
+                    "its temperature chi still swings: raise the batch size or lower its step size",
+                )
+            )  # fmt: skip
+    return found
+
+
+def _stuck(refreshes: Array, step: Array, lag: int | None) -> list[Finding]:
+    if lag is None or not refreshes.size:
+        return []
+    due = np.floor(max(step[-1] - 1, 0) / lag)
+    if refreshes[-1] >= due:
+        return []
+    return [
+        Finding(
+            "reference not refreshing", float(refreshes[-1]), float(due),
+            "fewer refreshes than the lag asks for: the run holds its first reference; check the lag",
+        )
+    ]  # fmt: skip

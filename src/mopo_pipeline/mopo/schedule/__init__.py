@@ -1,0 +1,1 @@
+"""How reference and thresholds move over a run."""

@@ -1,0 +1,203 @@
+"""The reference that follows the policy, and the duals solved again each time it moves.
+
+Offline, the lagged reference is nothing but one number per row: log pi(y|x) of the policy as it
+was, taken when it passed and used one lag later. No copy of the model is kept, so adapters and
+full weights are alike. Only rows that the steps until the next refresh may draw need that number:
+each period trains on its share of the prompts.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mopo_pipeline.arrays import Array
+from mopo_pipeline.mopo.errors import (
+    InfeasibleThresholdsError,
+    NotConvergedError,
+    TrainingStoppedError,
+)
+from mopo_pipeline.mopo.problem import DualProblem
+from mopo_pipeline.mopo.ratio import effective_share
+from mopo_pipeline.mopo.solve import solve_dual
+
+
+@dataclass(frozen=True)
+class LagState:
+    """Everything beyond the model that decides the next step; saved with every checkpoint.
+
+    Attributes:
+        weights: (N,) row weights, mean 1 over the active rows, 0 elsewhere.
+        initial_logprob: (N,) log pi_ref0(y|x).
+        lagged_logprob: (N,) of the current reference, where active.
+        pending_logprob: (N,) of the policy at the last refresh, the reference after the next, where
+            active then.
+        multipliers: (K-1,).
+        thresholds: (K-1,) in force.
+        bounds: (K-1,) reached at the last solve.
+        targets: (K-1,) judged values of what is trained towards.
+        active: (N,) rows trained on until the next refresh.
+        ess: effective share of rows left by the lagged reference's mass, 0 to 1.
+        support: share of fresh responses like the data's own, 0 to 1; 1 offline.
+        margin_share: share of the margins that fresh rows had room for, 0 to 1; 1 offline.
+        refreshes: how often the reference moved.
+    """
+
+    weights: Array
+    initial_logprob: Array
+    lagged_logprob: Array
+    pending_logprob: Array
+    multipliers: Array
+    thresholds: Array
+    bounds: Array
+    targets: Array
+    active: NDArray[np.bool_]
+    ess: float = 1.0
+    support: float = 1.0
+    margin_share: float = 1.0
+    refreshes: int = 0
+
+    def arrays(self) -> dict[str, Array]:
+        """All fields as float64 arrays, for safetensors."""
+        return {
+            name: np.atleast_1d(np.asarray(value, dtype=np.float64))
+            for name, value in vars(self).items()
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, Array]) -> "LagState":
+        """Rebuild from ``arrays``."""
+        fields: dict[str, Any] = dict(arrays)
+        fields |= {name: float(arrays[name][0]) for name in ("ess", "support", "margin_share")}
+        fields["active"] = arrays["active"] > 0
+        fields["refreshes"] = int(arrays["refreshes"][0])
+        return cls(**fields)
+
+
+def period_rows(groups: NDArray[np.int64], rows: int, seed: int, period: int) -> NDArray[np.bool_]:
+    """The rows of whole prompts that a period trains on; consecutive periods go round all prompts.
+
+    Args:
+        groups: (N,) prompt of each row, 0 to G-1.
+        rows: how many, up to the size of the last prompt; all where N is no larger.
+        seed: of the order of prompts.
+        period: number of the refresh that opens it.
+
+    Returns:
+        (N,) mask, at least one prompt.
+
+    >>> groups = np.array([0, 0, 1, 1, 2, 2])
+    >>> [np.flatnonzero(period_rows(groups, 2, 0, period)).tolist() for period in range(4)]
+    [[4, 5], [0, 1], [2, 3], [4, 5]]
+    """
+    if rows >= groups.size:
+        return np.ones(groups.size, dtype=bool)
+    counts = np.bincount(groups)
+    order = np.random.default_rng([seed, 13]).permutation(counts.size)
+    starts = np.cumsum(counts[order]) - counts[order]
+    distance = (starts - period * rows) % groups.size
+    chosen = np.zeros(counts.size, dtype=bool)
+    chosen[order] = (distance < rows) | (distance == distance.min())
+    return np.asarray(chosen[groups])
+
+
+def lagged_mass(state: LagState, max_ratio: float) -> Array:
+    """pi_lag / pi_ref0 of the active rows, clipped, mean 1."""
+    gap = (state.lagged_logprob - state.initial_logprob)[state.active]
+    ratio = np.minimum(np.exp(gap), max_ratio)
+    return np.asarray(ratio / ratio.mean())
+
+
+def refresh(
+    state: LagState,
+    problem: DualProblem,
+    policy_logprob: Array,
+    active: NDArray[np.bool_],
+    *,
+    max_ratio: float,
+    beta: float | None,
+    min_ess: float,
+    max_multiplier: float,
+) -> LagState:
+    """Move the reference to the policy of one lag ago and solve the duals on it.
+
+    Args:
+        state: before the refresh.
+        problem: win rates and thresholds.
+        policy_logprob: (N,) of the policy now; becomes the reference one lag from now. Only rows
+            active then count.
+        active: (N,) rows to train on until the next refresh.
+        max_ratio: clip of pi_lag / pi_ref0.
+        beta: thresholds become beta times the bounds of the last solve; None keeps the planned
+            ones.
+        min_ess: smallest effective share of rows to go on with.
+        max_multiplier: largest multiplier to go on with.
+
+    Raises:
+        TrainingStoppedError: rows have lost their effective size, a multiplier runs away, or the
+            thresholds cannot be met on the moved reference.
+    """
+    moved = replace(
+        state,
+        lagged_logprob=state.pending_logprob,
+        pending_logprob=policy_logprob,
+        active=active,
+    )
+    mass = lagged_mass(moved, max_ratio)
+    ess = effective_share(mass)
+    if ess < min_ess:
+        raise TrainingStoppedError(
+            f"the lagged reference leaves {ess:.1%} of the rows effective (limit {min_ess:.1%}): lengthen train.lag.every, "
+            "raise plan.tau, or draw fresh responses with train.lag.on_policy"
+        )
+    thresholds = state.thresholds if beta is None else beta * state.bounds
+    solution = _solve(problem.restricted(active), thresholds, mass)
+    _check_multipliers(problem.objectives, solution.multipliers, thresholds, max_multiplier)
+    weights = np.zeros(active.size)
+    weights[active] = mass * solution.ratio
+    return replace(
+        moved,
+        weights=weights / weights[active].mean(),
+        multipliers=solution.multipliers,
+        thresholds=thresholds,
+        bounds=solution.bounds,
+        targets=solution.values[1:],
+        ess=ess,
+        refreshes=state.refreshes + 1,
+    )
+
+
+def _check_multipliers(
+    objectives: tuple[str, ...], multipliers: Array, thresholds: Array, limit: float
+) -> None:
+    if multipliers.max(initial=0.0) <= limit:
+        return
+    worst = int(multipliers.argmax())
+    raise TrainingStoppedError(
+        f"the multiplier of {objectives[1 + worst]!r} reached {multipliers[worst]:.1f} "
+        f"(limit {limit:g}): its threshold {thresholds[worst]:.3f} is at the edge of what the rows "
+        "can reach; lower it or stop refreshing"
+    )
+
+
+def _solve(problem: DualProblem, thresholds: Array, mass: Array) -> Any:
+    try:
+        return solve_dual(
+            problem.win_rates,
+            thresholds,
+            tau=problem.tau,
+            reference=mass,
+            behaviour=np.ones_like(mass),
+            groups=problem.groups,
+            epsilon=problem.epsilon,
+            confidence=problem.confidence,
+            comparisons=problem.comparisons,
+            pooling=problem.pooling,
+            variant=problem.variant,
+        )
+    except (InfeasibleThresholdsError, NotConvergedError) as error:
+        raise TrainingStoppedError(
+            f"on the lagged reference the thresholds can no longer be met ({error}): lengthen train.lag.every, raise "
+            "plan.tau, or draw fresh responses with train.lag.on_policy"
+        ) from error

@@ -1,0 +1,1 @@
+"""One solver per form of the problem, and what they share."""

@@ -1,0 +1,97 @@
+"""Thresholds held by the policy that is learned: multipliers from estimates of values and bounds."""
+
+import numpy as np
+
+from mopo_pipeline.arrays import Array
+from mopo_pipeline.mopo.errors import InfeasibleThresholdsError, NotConvergedError
+from mopo_pipeline.mopo.estimator import PolicyEstimator
+from mopo_pipeline.mopo.pooling import credibility, pooled_ratio
+from mopo_pipeline.mopo.ratio import effective_share, per_prompt
+from mopo_pipeline.mopo.solution import DualSolution, kl_from_reference, statuses
+from mopo_pipeline.mopo.solvers.complementarity import SOLVED, Bounds, closest, greatest, solve
+
+
+def solve_over_comparisons(
+    estimator: PolicyEstimator, thresholds: Array, pooling: float | None, logarithmic: bool
+) -> DualSolution:
+    """The smallest multipliers whose bounds meet the thresholds, or what is attainable.
+
+    Args:
+        estimator: of the policies.
+        thresholds: (K-1,).
+        pooling: kappa of the weights; None chooses it from the rows.
+        logarithmic: the log-barrier variant.
+
+    Raises:
+        InfeasibleThresholdsError: no multipliers were found whose bounds reach the thresholds.
+        NotConvergedError: some reach them, but none with complementary slackness.
+    """
+    bounds = bounds_of(estimator, thresholds.size, logarithmic)
+    point = solve(bounds, thresholds)
+    if point is None:
+        raise _unsolved(bounds, thresholds)
+    return _describe(estimator, point, bounds.excess(point, thresholds), thresholds, pooling)
+
+
+def bounds_of(estimator: PolicyEstimator, size: int, logarithmic: bool) -> Bounds:
+    """Bounds (size,) of the policies of multipliers (size,)."""
+    return Bounds(lambda point: estimator.at(np.append(1.0, point)).levels, size, logarithmic)
+
+
+def _describe(
+    estimator: PolicyEstimator,
+    point: Array,
+    excess: Array,
+    thresholds: Array,
+    pooling: float | None,
+) -> DualSolution:
+    rows, direction = estimator.rows, np.append(1.0, point)
+    found = estimator.at(direction)
+    exponent = (direction @ rows.columns) / estimator.tau
+    target = per_prompt(rows, exponent)
+    kappa = pooling
+    if kappa is None:
+        kappa = credibility(rows, exponent)
+    sampled = estimator.sampled and kappa > 0
+    ratio = pooled_ratio(rows, exponent, kappa) if sampled else target
+    return DualSolution(
+        multipliers=point,
+        ratio=rows.restore(ratio),
+        values=found.values.clip(0.0, 1.0),
+        bounds=found.levels.clip(0.0, 1.0),
+        chi=np.array([bound.chi for bound in found.bounds]),
+        duality_gap=float(point @ excess),
+        ess=effective_share(ratio, rows.mass),
+        status=statuses(point, found.levels - thresholds),
+        kl=kl_from_reference(rows, target),
+        dual_value=float("nan"),
+        epsilon=found.epsilon,
+        effective_comparisons=found.effective,
+        pooling=kappa,
+        row_values=rows.columns @ (rows.mass * target),
+    )
+
+
+def _unsolved(bounds: Bounds, thresholds: Array) -> Exception:
+    """What each bound reaches alone, and the nearest thresholds the solver really meets."""
+    plain = Bounds(bounds, bounds.size)
+    reached = plain(closest(plain, thresholds))
+    relaxed = _nearest_solved(plain, thresholds, reached)
+    if (reached >= thresholds - SOLVED).all():
+        return NotConvergedError(
+            f"no multipliers hold the thresholds {thresholds} with complementary slackness: the data are too few for "
+            f"the estimates to follow the multipliers; {relaxed} can be held",
+            relaxed,
+        )
+    attainable = np.array([greatest(plain, k) for k in range(plain.size)])
+    return InfeasibleThresholdsError(thresholds, np.maximum(attainable, relaxed), relaxed)
+
+
+def _nearest_solved(bounds: Bounds, thresholds: Array, reached: Array) -> Array:
+    nearest = np.minimum(reached, thresholds)
+    safe = np.minimum(bounds(np.zeros(bounds.size)), nearest)
+    for share in (1.0, 0.999, 0.99, 0.95, 0.9, 0.75, 0.5, 0.0):
+        relaxed = safe + share * (nearest - safe) - 1e-7
+        if solve(bounds, relaxed) is not None:
+            break
+    return np.asarray(relaxed)

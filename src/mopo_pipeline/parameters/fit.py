@@ -1,0 +1,51 @@
+"""Parameters of one training run, of the reference or the policy."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+from mopo_pipeline.parameters.base import StrictModel
+
+FIT_WITHOUT_EFFECT = frozenset(
+    {"save_every", "log_every", "processes", "accelerate", "device", "gradient_checkpointing"}
+)
+"""Keys of ``FitParams`` that say where and how a run is computed; results agree up to rounding."""
+
+
+class LoraParams(StrictModel):
+    """Low-rank adapters on a frozen base."""
+
+    r: PositiveInt = 16
+    alpha: PositiveInt = 32
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    target_modules: tuple[str, ...] | Literal["all-linear"] = "all-linear"
+
+
+class FitParams(StrictModel):
+    """One training run: length, batch, optimiser, device."""
+
+    steps: PositiveInt
+    batch_size: PositiveInt = 32
+    accumulation: PositiveInt = 1
+    learning_rate: PositiveFloat = 1e-3
+    schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
+    warmup_share: float = Field(default=0.05, ge=0.0, lt=1.0)
+    weight_decay: NonNegativeFloat = 0.01
+    max_gradient_norm: PositiveFloat = 1.0
+    weighting: Literal["resampling", "loss"] = "resampling"
+    log_every: PositiveInt = 20
+    save_every: PositiveInt = 200
+    device: Literal["auto", "cpu"] = "auto"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    gradient_checkpointing: bool = False
+    processes: PositiveInt = 1
+    accelerate: Path | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.accelerate is not None and self.processes > 1:
+            raise ValueError(
+                "give fit.processes or fit.accelerate, not both: the file says how many processes it starts"
+            )
+        return self

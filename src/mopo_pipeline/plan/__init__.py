@@ -1,0 +1,1 @@
+"""From win rates to thresholds, multipliers and row weights, before any training."""

@@ -1,0 +1,1 @@
+"""The task whose truth is known."""

@@ -1,0 +1,1 @@
+"""The models a run leaves: the reference and the policy."""

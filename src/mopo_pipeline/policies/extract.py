@@ -1,0 +1,134 @@
+"""From the plan to the policy: rows, weights and thresholds handed to the trainer, the result exported."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mopo_pipeline.language.lengths import ENDED, cut_finding, ended_column, tell
+from mopo_pipeline.language.loading import model_digest
+from mopo_pipeline.launching.run import TrainingRun, train
+from mopo_pipeline.mopo import Finding
+from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.parameters.train import TrainParams
+from mopo_pipeline.plan.problem import dual_problem
+from mopo_pipeline.plan.training_plan import TrainingPlan
+from mopo_pipeline.policies.export import export_policy, fingerprint
+from mopo_pipeline.policies.reference_logprobs import CUT_BY_CONTEXT, check_logprobs
+from mopo_pipeline.training.fresh_judge import try_judge
+
+CUT_WHEN_DRAWN = "they end nowhere: raise ingest.sampled.max_new_tokens, or drop them"
+
+MAX_REPEATS = 8.0
+"""Draws of a row between two refreshes. A guess between what was measured: 2.5 was harmless on the pocket task, 22 was not."""
+
+
+def extract_policy(
+    responses: pd.DataFrame,
+    win_rates: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    predictions: pd.DataFrame,
+    plan: TrainingPlan,
+    row_weights: pd.DataFrame,
+    reference_policy: Path,
+    reference_logprobs: pd.DataFrame,
+    preference_model: Path,
+    task: TaskParams,
+    params: TrainParams,
+) -> tuple[Path, pd.DataFrame, list[dict[str, Any]]]:
+    """Train the policy the plan describes.
+
+    Returns:
+        A standard model or adapter directory with tokenizer and model card, the training log, and
+        what the diagnosis of the run found.
+
+    Raises:
+        InputError: log-probabilities of another reference, text or context, or a judge of fresh
+            responses that cannot judge.
+        TrainingStoppedError: training could not usefully go on; checkpoints are kept.
+    """
+    trained = responses.loc[responses["response_id"].isin(row_weights["response_id"])]
+    context = check_logprobs(reference_logprobs, trained, reference_policy)
+    rows = training_rows(responses, row_weights, reference_logprobs)
+    problem = dual_problem(rows, win_rates, comparisons, predictions, plan)
+    table = rows[["prompt", "response", ENDED, "weight"]].assign(reference_logprob=rows["logprob"])
+    scorer = None
+    if params.lag.on_policy:
+        scorer = preference_model if params.lag.judge == "preference_model" else None
+        try_judge(params.lag, problem.objectives, scorer, table)
+    early = [
+        *repetition(params, len(table), table["prompt"].nunique()),
+        *cut_rows(rows["truncated"].to_numpy(dtype=bool), rows[ENDED].to_numpy(dtype=bool)),
+    ]
+    tell(early)
+    unseen = (responses["split"] == "validation") & params.lag.on_policy
+    run = TrainingRun(
+        "policy", reference_policy, table, params.fit, task.seed, params.lag, params.lora, problem,
+        scorer, responses.loc[unseen, ["prompt", "response"]], context,
+    )  # fmt: skip
+    result = train(run, params.work_dir)
+    given = [task.model_dump(mode="json"), params.model_dump(mode="json", exclude={"work_dir"})]
+    facts = {
+        "plan": plan.to_json(),
+        "data_fingerprint": fingerprint(rows, win_rates, comparisons),
+        "config_fingerprint": fingerprint(*given, plan.to_json()),
+        "base_fingerprint": model_digest(reference_policy),
+    }
+    policy = export_policy(result.directory, params.work_dir, facts)
+    return (
+        policy,
+        result.log.assign(truncated_rows=result.truncated),
+        [*(finding.as_dict() for finding in early), *result.findings],
+    )
+
+
+def training_rows(
+    responses: pd.DataFrame, row_weights: pd.DataFrame, reference_logprobs: pd.DataFrame
+) -> pd.DataFrame:
+    """Weighted rows with their texts, whether they have an end, and log pi_ref."""
+    texts = responses[["response_id", "prompt", "response"]].assign(
+        **{ENDED: ended_column(responses)}
+    )
+    scored = reference_logprobs[["response_id", "logprob", "truncated"]]
+    once: dict[str, Any] = {"on": "response_id", "how": "left", "validate": "one_to_one"}
+    return row_weights.merge(texts, **once).merge(scored, **once)
+
+
+def repetition(params: TrainParams, rows: int, prompts: int) -> list[Finding]:
+    """Whether the steps between two refreshes go over few rows so often that they are learned by heart.
+
+    Args:
+        params: lag and fit.
+        rows: of the data.
+        prompts: of the data.
+    """
+    lag, fit = params.lag, params.fit
+    if lag.every is None:
+        return []
+    drawn = min(lag.every, fit.steps) * fit.batch_size * fit.accumulation
+    if lag.on_policy:
+        available = min(lag.fresh_prompts, prompts) * lag.fresh_responses
+        remedy = (
+            "raise train.lag.fresh_prompts or train.lag.fresh_responses, or lower train.lag.every"
+        )
+    elif lag.rows is None or lag.rows >= rows:
+        return []
+    else:
+        available = lag.rows
+        remedy = "raise train.lag.rows or lower train.lag.every"
+    times = drawn / available
+    return [Finding("rows repeat", times, MAX_REPEATS, remedy)] if times > MAX_REPEATS else []
+
+
+def cut_rows(truncated: NDArray[np.bool_], ended: NDArray[np.bool_]) -> list[Finding]:
+    """What to say of training rows without an end.
+
+    Args:
+        truncated: (n,) rows longer than the context.
+        ended: (n,) rows whose writer ended them.
+    """
+    by_context = truncated.sum() >= (~ended).sum()
+    remedy = CUT_BY_CONTEXT if by_context else CUT_WHEN_DRAWN
+    return cut_finding(truncated | ~ended, "training answers", remedy)

@@ -1,0 +1,1 @@
+"""How a policy moves: loss, trainer, rows, refreshes."""

@@ -1,0 +1,183 @@
+"""From a run directory to a trainer that is ready: model, rows, arguments, refreshes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import TrainingArguments
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.adapters import add_adapter, check_mergeable
+from mopo_pipeline.language.lengths import ended_column
+from mopo_pipeline.language.loading import load_model
+from mopo_pipeline.language.processes import rank_and_world
+from mopo_pipeline.language.tokens import EncodedRows, encode
+from mopo_pipeline.mopo import Limits, tempered
+from mopo_pipeline.mopo.problem import DualProblem
+from mopo_pipeline.mopo.schedule.fresh import stepped_values
+from mopo_pipeline.mopo.schedule.lag import LagState
+from mopo_pipeline.parameters.fit import FitParams
+from mopo_pipeline.parameters.train import LagParams
+from mopo_pipeline.training.callbacks import FirstLogprobs, RefreshCallback
+from mopo_pipeline.training.problem_files import read_problem
+from mopo_pipeline.training.refresh_fresh import FreshRefresh
+from mopo_pipeline.training.refresh_offline import offline_refresh
+from mopo_pipeline.training.row_schedule import RowSchedule
+from mopo_pipeline.training.run_spec import ROWS, VALIDATION, RunSpec
+from mopo_pipeline.training.trainer import WeightedTrainer
+from mopo_pipeline.training.watch import DiagnosisCallback
+
+
+def prepare_trainer(directory: Path, spec: RunSpec) -> tuple[WeightedTrainer, Any]:
+    """Model, rows and refreshes of a run directory, ready to train; the tokenizer beside it."""
+    model, tokenizer = initial_model(spec)
+    table = pd.read_parquet(directory / ROWS)
+    prompts, responses = table["prompt"].tolist(), table["response"].tolist()
+    rows = encode(tokenizer, prompts, responses, spec.context, ended_column(table))
+    problem = read_problem(directory)
+    state = initial_state(table, problem, spec.lag)
+    trainer = build_trainer(directory, spec, model, tokenizer, rows, state, problem)
+    if spec.fit.dtype != "float32" and np.isfinite(state.initial_logprob).all():
+        trainer.add_callback(FirstLogprobs(trainer))
+    if problem is not None:
+        lag = spec.lag
+        limits = Limits(min_ess=lag.min_ess, max_multiplier=lag.max_multiplier)
+        trainer.add_callback(DiagnosisCallback(problem.objectives, lag.every, limits))
+        if lag.every is not None:
+            act = refresh_of(trainer, problem, spec, directory, table, tokenizer)
+            act = partial(trainer.watched.refreshing, act)
+            trainer.add_callback(RefreshCallback(lag.every, act))
+    return trainer, tokenizer
+
+
+def initial_model(spec: RunSpec) -> tuple[Any, Any]:
+    """The model before its first step, with an adapter where one is trained; its tokenizer.
+
+    Optimisers lose small updates in bfloat16: trained weights stay in float32, computed in bfloat16.
+    """
+    dtype = "float32" if spec.lora is None else spec.fit.dtype
+    model, tokenizer = load_model(spec.model, dtype=dtype, device="cpu")
+    if spec.lora is not None:
+        model = add_adapter(model, spec.lora, spec.seed)
+        if spec.name == "reference":
+            check_mergeable(model)
+    return model, tokenizer
+
+
+def refresh_of(
+    trainer: WeightedTrainer,
+    problem: DualProblem,
+    spec: RunSpec,
+    directory: Path,
+    table: pd.DataFrame,
+    tokenizer: Any,
+) -> Callable[[], None]:
+    """What happens at a refresh: fresh responses are drawn, or the data's rows weighed again."""
+    data = trainer.rows
+    trainer.rebuild = lambda fresh: encode(
+        tokenizer, fresh["prompts"], fresh["responses"], spec.context, fresh["ended"]
+    )
+    if not spec.lag.on_policy:
+        return partial(offline_refresh, trainer, problem, spec)
+    validation = pd.read_parquet(directory / VALIDATION)
+    return FreshRefresh(trainer, problem, spec, table, data, validation, tokenizer).refresh
+
+
+def check_precision(fit: FitParams) -> None:
+    """Refuse bfloat16 on a GPU that emulates it.
+
+    Raises:
+        InputError: names the GPU.
+    """
+    if fit.dtype == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise InputError(
+            f"{torch.cuda.get_device_name()} has no bfloat16: set fit.dtype to float32"
+        )
+
+
+def initial_state(table: pd.DataFrame, problem: DualProblem | None, lag: LagParams) -> LagState:
+    """Planned weights, the reference where the data came from.
+
+    Args:
+        table: N rows: weight, reference_logprob.
+        problem: thresholds to hold; None holds none.
+        lag: where the policy's own responses will be trained on, the first step is tempered as theirs are.
+    """
+    logprob = table["reference_logprob"].to_numpy(dtype=np.float64)
+    none = np.zeros(0)
+    state = LagState(
+        weights=table["weight"].to_numpy(dtype=np.float64),
+        initial_logprob=logprob,
+        lagged_logprob=logprob,
+        pending_logprob=logprob,
+        multipliers=none if problem is None else problem.multipliers,
+        thresholds=none if problem is None else problem.thresholds,
+        bounds=none if problem is None else problem.bounds,
+        targets=none if problem is None else problem.values,
+        active=np.ones(len(table), dtype=bool),
+    )
+    if problem is None or not lag.on_policy:
+        return state
+    targets = stepped_values(
+        state.weights, lag.target_ess, problem.multipliers, problem.tau, problem.win_rates,
+        problem.groups,
+    )  # fmt: skip
+    return replace(state, weights=tempered(state.weights, lag.target_ess), targets=targets)
+
+
+def training_arguments(directory: Path, spec: RunSpec) -> TrainingArguments:
+    """A run's parameters by the library's names."""
+    fit, world = spec.fit, rank_and_world()[1]
+    return TrainingArguments(
+        output_dir=str(directory),
+        max_steps=fit.steps,
+        per_device_train_batch_size=fit.batch_size // world,
+        gradient_accumulation_steps=fit.accumulation,
+        learning_rate=fit.learning_rate,
+        lr_scheduler_type=fit.schedule,
+        warmup_steps=round(fit.warmup_share * fit.steps),
+        weight_decay=fit.weight_decay,
+        max_grad_norm=fit.max_gradient_norm,
+        logging_steps=fit.log_every,
+        logging_nan_inf_filter=False,
+        save_steps=fit.save_every,
+        save_total_limit=2,
+        activation_checkpointing=fit.gradient_checkpointing,
+        bf16=fit.dtype == "bfloat16",
+        use_cpu=fit.device == "cpu" or not torch.cuda.is_available(),
+        seed=spec.seed,
+        report_to="none",
+        disable_tqdm=True,
+        train_sampling_strategy="sequential",
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        ddp_find_unused_parameters=False if world > 1 else None,
+    )
+
+
+def build_trainer(
+    directory: Path,
+    spec: RunSpec,
+    model: Any,
+    tokenizer: Any,
+    rows: EncodedRows,
+    state: LagState,
+    problem: DualProblem | None,
+) -> WeightedTrainer:
+    """The trainer of one run."""
+    fit = spec.fit
+    return WeightedTrainer(
+        model=model,
+        args=training_arguments(directory, spec),
+        rows=rows,
+        state=state,
+        schedule=RowSchedule(rows.lengths, fit.batch_size * fit.accumulation, spec.seed),
+        weighting=fit.weighting,
+        objectives=("",) if problem is None else problem.objectives,
+        tokenizer=tokenizer,
+    )

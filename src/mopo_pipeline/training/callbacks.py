@@ -1,0 +1,74 @@
+"""What a training run does between steps: refreshes, first log-probabilities, progress."""
+
+from dataclasses import replace
+from typing import Any
+
+from rich.progress import Progress
+from transformers import TrainerCallback
+from transformers.trainer_callback import TrainerControl, TrainerState
+
+from mopo_pipeline.training.trainer import WeightedTrainer
+
+
+class RefreshCallback(TrainerCallback):
+    """Call ``refresh`` after every ``every`` steps, before a checkpoint of that step is written."""
+
+    def __init__(self, every: int, refresh: Any) -> None:
+        self.every, self.refresh = every, refresh
+
+    def on_step_end(
+        self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Refresh unless the run ends here."""
+        if state.global_step % self.every == 0 and state.global_step < state.max_steps:
+            self.refresh()
+
+
+class FirstLogprobs(TrainerCallback):
+    """Take the first log-probabilities from the trained model itself, before its first step.
+
+    Those of the reference were computed in single precision; in another the same weights give others,
+    and their difference would pass for a move of the policy.
+    """
+
+    def __init__(self, trainer: WeightedTrainer) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(
+        self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Score the rows, unless the run goes on from a checkpoint."""
+        if state.global_step:
+            return
+        trainer, logprob = self.trainer, self.trainer.logprobs_now()
+        trainer.first_logprob = logprob
+        trainer.lag_state = replace(
+            trainer.lag_state,
+            initial_logprob=logprob,
+            lagged_logprob=logprob,
+            pending_logprob=logprob,
+        )
+
+
+class ProgressCallback(TrainerCallback):
+    """A progress bar with time left and the last loss."""
+
+    def __init__(self, progress: Progress, description: str) -> None:
+        self.progress = progress
+        self.description = description
+
+    def on_train_begin(
+        self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Start the bar where the run (re)starts."""
+        if state.is_world_process_zero:
+            self.bar = self.progress.add_task(
+                self.description, total=state.max_steps, completed=state.global_step
+            )
+
+    def on_step_end(
+        self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Advance."""
+        if state.is_world_process_zero:
+            self.progress.update(self.bar, completed=state.global_step)

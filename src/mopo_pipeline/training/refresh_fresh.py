@@ -1,0 +1,285 @@
+"""The reference moves to where the policy is: fresh responses of the policy, judged, weighted, trained on."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mopo_pipeline.arrays import Array
+from mopo_pipeline.judges.base import Judge, win_rates_against
+from mopo_pipeline.language.lengths import cut_finding, tell, typical_longest
+from mopo_pipeline.language.loading import load_model
+from mopo_pipeline.language.processes import from_all, from_first, rank_and_world, shared_out
+from mopo_pipeline.language.tokens import EncodedRows, encode
+from mopo_pipeline.mopo import JudgeError, judge_error
+from mopo_pipeline.mopo.problem import DualProblem
+from mopo_pipeline.mopo.schedule.fresh import solve_fresh, threshold_margins
+from mopo_pipeline.mopo.schedule.lag import period_rows
+from mopo_pipeline.training.fresh_judge import fresh_judge
+from mopo_pipeline.training.run_spec import RunSpec
+from mopo_pipeline.training.trainer import WeightedTrainer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+CUT_FRESH = "the policy did not end them: raise train.lag.max_new_tokens and reference.context"
+
+
+@dataclass(frozen=True)
+class FreshRows:
+    """Responses drawn at a refresh.
+
+    Attributes:
+        prompts: n stored prompts, one per response.
+        responses: n texts.
+        ended: per response whether the policy ended it.
+        groups: (n,) prompt index.
+    """
+
+    prompts: list[str]
+    responses: list[str]
+    ended: list[bool]
+    groups: NDArray[np.int64]
+
+
+def draw_fresh_rows(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    prompts: list[str],
+    *,
+    n_prompts: int,
+    n_responses: int,
+    max_new_tokens: int,
+    top_p: float,
+    seed: int,
+    process: tuple[int, int] = (0, 1),
+) -> FreshRows:
+    """Sample the policy on training prompts.
+
+    Args:
+        model: the policy now, the reference from here on.
+        tokenizer: its tokenizer.
+        prompts: stored prompts to choose from.
+        n_prompts: prompts drawn, at most all.
+        n_responses: responses per prompt.
+        max_new_tokens: longest response.
+        top_p: nucleus.
+        seed: of prompts and samples.
+        process: rank and number of processes that draw together.
+    """
+    from mopo_pipeline.language.generation import sample_responses
+
+    rng = np.random.default_rng([seed, 11])
+    chosen = np.sort(rng.choice(len(prompts), size=min(n_prompts, len(prompts)), replace=False))
+    asked = [prompts[i] for i in chosen]
+    samples = sample_responses(
+        model,
+        tokenizer,
+        asked,
+        n=n_responses,
+        max_new_tokens=max_new_tokens,
+        top_p=top_p,
+        seed=seed,
+        process=process,
+        description="fresh responses",
+    )
+    return FreshRows(
+        [prompt for prompt in asked for _ in range(n_responses)],
+        [answer.text for answers in samples for answer in answers],
+        [answer.ended for answers in samples for answer in answers],
+        np.repeat(np.arange(len(asked)), n_responses),
+    )
+
+
+def fresh_win_rates(
+    judge: Judge,
+    fresh: FreshRows,
+    behaviour: dict[str, list[str]],
+    known: NDArray[np.bool_],
+    process: tuple[int, int] = (0, 1),
+) -> Array:
+    """Win rates of fresh responses against the original ones; 0 for those that are not ``known``.
+
+    Args:
+        judge: scores the known responses and their opponents.
+        fresh: n responses.
+        behaviour: original responses by stored prompt, the opponents.
+        known: (n,) responses to judge; the others lose every comparison.
+        process: rank and number of processes that judge together, each its share of the prompts.
+
+    Returns:
+        (n, K) in [0, 1].
+    """
+    own = np.flatnonzero(known & (fresh.groups % process[1] == process[0]))
+    found = win_rates_against(
+        judge,
+        [fresh.prompts[i] for i in own],
+        [fresh.responses[i] for i in own],
+        [behaviour[fresh.prompts[i]] for i in own],
+    )
+    win_rates = np.zeros((len(known), len(judge.objectives)))
+    for rows, values in from_all((own, found)):
+        win_rates[rows] = values
+    return win_rates
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Fresh responses with what is known of them.
+
+    Attributes:
+        fresh: n responses.
+        rows: their tokens.
+        known: (n,) responses like the data's own.
+        win_rates: (n, K) judged, 0 where not known.
+    """
+
+    fresh: FreshRows
+    rows: EncodedRows
+    known: NDArray[np.bool_]
+    win_rates: Array
+
+
+class FreshRefresh:
+    """Moves the reference of a run by drawing from its policy.
+
+    Args:
+        trainer: of the run.
+        problem: thresholds to hold.
+        spec: of the run.
+        table: training rows: prompt, response.
+        data: their tokens.
+        validation: prompt and response of prompts nothing is trained on; may be empty.
+        tokenizer: of the model.
+    """
+
+    def __init__(
+        self,
+        trainer: WeightedTrainer,
+        problem: DualProblem,
+        spec: RunSpec,
+        table: pd.DataFrame,
+        data: EncodedRows,
+        validation: pd.DataFrame,
+        tokenizer: Any,
+    ) -> None:
+        self.trainer, self.problem, self.spec = trainer, problem, spec
+        self.lag = lag = spec.lag
+        self.data, self.tokenizer, self.context = data, tokenizer, spec.context
+        self.longest = lag.max_new_tokens or typical_longest(data.response_lengths)
+        self.behaviour, self.validation = map(_by_prompt, (table, validation))
+        self.judge = fresh_judge(lag, problem.objectives, spec.scorer)
+        self._first: Any = None
+
+    def refresh(self) -> None:
+        """Draw fresh responses from the policy, solve the duals on them, train on them."""
+        trainer, lag, state = self.trainer, self.lag, self.trainer.lag_state
+        drawn = self.draw(self.behaviour, lag.fresh_prompts, 0)
+        seen = drawn
+        if self.validation and lag.validation_prompts:
+            seen = self.draw(self.validation, lag.validation_prompts, 1)
+        self._first = None  # the memory is needed for training
+        margins = threshold_margins(
+            state.targets,
+            seen.win_rates[:, 1:],
+            seen.fresh.groups,
+            self.error(),
+            self.problem.level,
+        )
+        solved = solve_fresh(
+            state, self.problem, drawn.win_rates, drawn.fresh.groups, margins,
+            beta=lag.beta, target_ess=lag.target_ess,
+        )  # fmt: skip
+        state = from_first(replace(solved, support=float(drawn.known.mean())))
+        fresh = drawn.fresh
+        trainer.fresh = {
+            "prompts": fresh.prompts, "responses": fresh.responses, "ended": fresh.ended,
+        }  # fmt: skip
+        trainer.take_rows(drawn.rows, state)
+        logprob = trainer.logprobs_now()
+        trainer.lag_state = replace(
+            state, initial_logprob=logprob, lagged_logprob=logprob, pending_logprob=logprob
+        )
+
+    def draw(self, behaviour: dict[str, list[str]], n_prompts: int, stream: int) -> Drawn:
+        """Fresh responses to some of the prompts, judged against the original ones.
+
+        Args:
+            behaviour: original responses by stored prompt.
+            n_prompts: prompts drawn, at most all.
+            stream: 0 or 1, so that two draws of a refresh differ.
+        """
+        lag, model = self.lag, self._model()
+        # A model shared out among processes generates in step: all draw the same, and the first one's counts.
+        process = (0, 1) if shared_out(model) else rank_and_world()
+        count = 2 * (self.trainer.lag_state.refreshes + 1) + stream
+        fresh = from_first(
+            draw_fresh_rows(
+                model,
+                self.tokenizer,
+                list(behaviour),
+                n_prompts=n_prompts,
+                n_responses=lag.fresh_responses,
+                max_new_tokens=self.longest,
+                top_p=lag.top_p,
+                seed=self.spec.seed * 1009 + count,
+                process=process,
+            )
+        )
+        rows = encode(self.tokenizer, fresh.prompts, fresh.responses, self.context, fresh.ended)
+        cut = rows.truncated | ~np.array(fresh.ended, dtype=bool)
+        tell(cut_finding(cut, "fresh responses", CUT_FRESH))
+        known = self.like_the_data(rows)
+        win_rates = fresh_win_rates(self.judge, fresh, behaviour, known, rank_and_world())
+        return Drawn(fresh, rows, known, win_rates)
+
+    def like_the_data(self, rows: EncodedRows) -> NDArray[np.bool_]:
+        """Which fresh rows the first reference finds no less likely than (almost) all of the data's own.
+
+        The rest is unlike anything the win rates were learned from. It counts as losing every
+        comparison, the least a win rate can be, so that a policy cannot gain by leaving the data.
+        """
+        own, model = self.trainer.first_logprob, self._model()
+        if self.lag.support_quantile is None or not np.isfinite(own).all():
+            return np.ones(len(rows.ids), dtype=bool)
+        description = "fresh responses under the first reference"
+        if self.spec.lora is not None:
+            with model.disable_adapter():
+                logprob = self.trainer.score(model, rows, description)
+        else:
+            if self._first is None:
+                first: Any = load_model(self.spec.model, device="cpu")[0]
+                self._first = first.to(self.trainer.args.device)
+            with self.trainer.accelerator.autocast():
+                logprob = self.trainer.score(self._first, rows, description)
+        known: NDArray[np.bool_] = logprob >= np.quantile(own, self.lag.support_quantile)
+        return known
+
+    def error(self) -> JudgeError:
+        """The fitted judge's error where the policy is now, from the labels of this period's prompts."""
+        problem, lag = self.problem, self.lag
+        nothing = JudgeError(*np.zeros((2, len(problem.objectives) - 1)))
+        if lag.judge != "preference_model":
+            return nothing
+        asked = lag.rows or int(lag.every or 0) * self.trainer.sampler.schedule.batch_size
+        period = self.trainer.lag_state.refreshes + 1
+        chosen = period_rows(problem.groups, asked, self.spec.seed, period)
+        part = problem.restricted(chosen)
+        if part.comparisons is None or part.comparisons.predicted is None:
+            return nothing
+        labelled = self.data.subset(np.flatnonzero(chosen))
+        logprob = self.trainer.score(self._model(), labelled, "labelled responses under the policy")
+        ratio = np.minimum(np.exp(logprob - self.trainer.first_logprob[chosen]), lag.max_ratio)
+        found = judge_error(part.comparisons, ratio, part.groups, problem.level)
+        return JudgeError(found.bias[1:], found.noise[1:])
+
+    def _model(self) -> Any:
+        return self.trainer.accelerator.unwrap_model(self.trainer.model)
+
+
+def _by_prompt(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Responses by stored prompt."""
+    grouped = rows.groupby("prompt", sort=False)["response"].apply(list)
+    return {str(prompt): responses for prompt, responses in grouped.items()}

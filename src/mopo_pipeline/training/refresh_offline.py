@@ -1,0 +1,33 @@
+"""The reference moves by reweighing: the policy of one lag ago on the data's own rows."""
+
+from mopo_pipeline.language.processes import from_first
+from mopo_pipeline.mopo.problem import DualProblem
+from mopo_pipeline.mopo.schedule.lag import period_rows, refresh
+from mopo_pipeline.training.run_spec import RunSpec
+from mopo_pipeline.training.trainer import WeightedTrainer
+
+
+def offline_refresh(
+    trainer: WeightedTrainer,
+    problem: DualProblem,
+    spec: RunSpec,
+) -> None:
+    """Move the reference to the policy of one lag ago, reweigh this period's rows."""
+    lag, state = spec.lag, trainer.lag_state
+    every = int(lag.every or 0)
+    rows = lag.rows or every * trainer.sampler.schedule.batch_size
+    this, following = (
+        period_rows(problem.groups, rows, spec.seed, state.refreshes + later) for later in (1, 2)
+    )
+    last = trainer.state.global_step + every >= trainer.state.max_steps
+    state = refresh(
+        state,
+        problem,
+        state.pending_logprob if last else trainer.logprobs_now(following),
+        this,
+        max_ratio=lag.max_ratio,
+        beta=lag.beta,
+        min_ess=lag.min_ess,
+        max_multiplier=lag.max_multiplier,
+    )
+    trainer.take_rows(trainer.rows, from_first(state))

@@ -1,0 +1,85 @@
+"""What a run watches from step to step, and writes with every logged one."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from mopo_pipeline.arrays import Array
+from mopo_pipeline.mopo import effective_share
+from mopo_pipeline.mopo.schedule.lag import LagState
+from mopo_pipeline.training.batches import WeightedBatch
+
+Mean = Callable[[torch.Tensor], torch.Tensor]
+
+
+class StepLog:
+    """Divergence, tokens and time since the last logged step.
+
+    Args:
+        objectives: names, the primary first.
+        processes: that train together.
+    """
+
+    def __init__(self, objectives: tuple[str, ...], processes: int) -> None:
+        self.objectives, self.processes = objectives, processes
+        self._clear()
+
+    def _clear(self) -> None:
+        self._tokens, self._refresh_seconds = 0, 0.0
+        self._divergence: list[torch.Tensor] = []
+        self._since = time.perf_counter()
+
+    def step(self, batch: WeightedBatch, logprob: torch.Tensor, initial: Array) -> None:
+        """Count a step.
+
+        Args:
+            batch: of the step.
+            logprob: (rows,) log pi now.
+            initial: (N,) log pi_ref0 of all rows.
+        """
+        first = torch.as_tensor(initial[batch.rows], dtype=torch.float32, device=logprob.device)
+        gap = batch.weight * (logprob - first)
+        self._divergence.append(gap.sum() / batch.weight.sum().clamp_min(1e-12))
+        self._tokens += batch.packed.n_tokens
+
+    def refreshing(self, act: Callable[[], None]) -> None:
+        """Run a refresh and count its time."""
+        start = time.perf_counter()
+        act()
+        self._refresh_seconds += time.perf_counter() - start
+
+    def entries(self, state: LagState, mean: Mean, device: torch.device | str) -> dict[str, float]:
+        """What is written with a logged step; counts begin anew.
+
+        Args:
+            state: in force.
+            mean: of a tensor over processes.
+            device: of the tensor.
+        """
+        elapsed = time.perf_counter() - self._since
+        gap = float(torch.stack(self._divergence).double().mean())
+        here = [gap, self._tokens * self.processes]
+        divergence, tokens = mean(torch.tensor(here, device=device, dtype=torch.float32)).tolist()
+        found = {
+            "ess": effective_share(state.weights[state.active]),
+            "reference_ess": state.ess,
+            "refreshes": float(state.refreshes),
+            "support": state.support,
+            "margin_share": state.margin_share,
+            "tokens_per_second": tokens / max(elapsed, 1e-9),
+            "seconds": elapsed,
+            "refresh_seconds": self._refresh_seconds,
+        }
+        if np.isfinite(state.initial_logprob).all():
+            found["kl_to_reference"] = divergence
+        for k, name in enumerate(self.objectives[1:]):
+            found |= {
+                f"multiplier_{name}": float(state.multipliers[k]),
+                f"threshold_{name}": float(state.thresholds[k]),
+                f"target_{name}": float(state.targets[k]),
+                f"bound_{name}": float(state.bounds[k]),
+            }
+        self._clear()
+        return found

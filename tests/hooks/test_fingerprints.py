@@ -1,0 +1,321 @@
+"""What an artifact's fingerprint takes for a change, and what it doesn't."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conftest import PROJECT
+from mopo_pipeline import source
+from mopo_pipeline.hooks import contents as contents_module
+from mopo_pipeline.hooks.contents import SMALL, Contents
+from mopo_pipeline.hooks.fingerprints import difference, trace
+from mopo_pipeline.parameters.groups import validate_parameters
+from mopo_pipeline.pipeline_registry import register_pipelines
+
+FIT = {"steps": 10}
+GIVEN: dict[str, Any] = {
+    "task": {"objectives": [{"name": "a"}, {"name": "b", "threshold": 0.5}]},
+    "ingest": {"source": "files", "path": "data.csv"},
+    "preferences": {},
+    "plan": {"tau": 0.1},
+    "reference": {"fit": FIT, "work_dir": "work"},
+    "train": {"fit": FIT, "work_dir": "work"},
+    "evaluate": {},
+    "report": {},
+    "synthetic": yaml.safe_load(
+        (PROJECT / "conf/base/parameters_synthetic.yml").read_text(encoding="utf-8")
+    )["synthetic"],
+}
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the package whose text is read instead."""
+    copy = tmp_path / "copy" / source.OWN
+    shutil.copytree(source.ROOT, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(source, "ROOT", copy)
+    forget()
+    yield copy
+    forget()
+
+
+def forget() -> None:
+    for cached in (source._module, source._path, source._files, source.code_of_module):
+        cached.cache_clear()
+
+
+def codes() -> dict[str, source.Code]:
+    forget()
+    return {
+        node.name: source.code_of(node.func) for node in register_pipelines()["__default__"].nodes
+    }
+
+
+def changed_by(file: Path, edit: Callable[[str], str]) -> set[str]:
+    """Nodes whose code is another after an edit."""
+    before = codes()
+    text = file.read_text(encoding="utf-8")
+    assert edit(text) != text
+    file.write_text(edit(text), encoding="utf-8")
+    after = codes()
+    return {name for name in after if after[name].digest != before[name].digest}
+
+
+def test_a_loss_turned_round_changes_the_code_of_every_training(package: Path) -> None:
+    changed = changed_by(
+        package / "training/loss.py",
+        lambda text: text.replace("return -(weight * logprob)", "return (weight * logprob)"),
+    )
+    assert {"train_reference", "train_policy"} <= changed
+    assert "plan_training" not in changed
+    assert "ingest_source" not in changed
+
+
+def test_another_solver_changes_the_code_of_the_plan(package: Path) -> None:
+    changed = changed_by(package / "mopo/solvers/newton.py", lambda text: text + "\nSTEP = 1\n")
+    assert "plan_training" in changed
+    assert "build_comparisons" not in changed
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: text.replace('"""', '"""Said otherwise. ', 1),
+        lambda text: "# A remark.\n" + text,
+        lambda text: text.replace("\n\n\n", "\n\n\n\n\n"),
+    ],
+    ids=["docstring", "comment", "layout"],
+)
+def test_what_only_people_read_changes_no_code(package: Path, edit: Callable[[str], str]) -> None:
+    assert changed_by(package / "training/trainer.py", edit) == set()
+
+
+def test_how_a_report_looks_changes_no_training(package: Path) -> None:
+    changed = changed_by(package / "reporting/page.html.j2", lambda text: text + "<p>")
+    assert "write_report" in changed
+    assert not changed & {"train_reference", "train_policy", "sample_completions"}
+    changed = changed_by(package / "reporting/fronts.py", lambda text: text + "\nWIDTH = 3\n")
+    assert not changed & {"train_reference", "train_policy", "sample_completions"}
+
+
+def test_another_node_of_the_same_file_changes_no_code(package: Path) -> None:
+    del package
+    own = source.code_of(register_pipelines()["evaluate"].nodes[0].func).modules
+    assert not [name for name in own if name.endswith((".write_model_card", "evaluate.nodes"))]
+
+
+def test_a_version_of_the_package_alone_changes_no_code(package: Path) -> None:
+    assert changed_by(package / "__init__.py", lambda text: text + '\n__version__ = "9"\n') == set()
+
+
+def test_every_module_that_training_imports_counts() -> None:
+    """Held against the interpreter: what is loaded with the module was found by reading."""
+    code = (
+        f"import sys, {source.OWN}.launching.worker;"
+        f"print(*(n for n, m in sys.modules.items() if n.startswith('{source.OWN}.')"
+        " and not m.__file__.endswith('__init__.py')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True,
+        env=os.environ | {"PYTHONPATH": str(PROJECT / "src")},
+    )  # fmt: skip
+    forget()
+    found = source.code_of_module(f"{source.OWN}.launching.worker").modules
+    loaded = done.stdout.split()
+    assert len(loaded) > 20
+    assert set(loaded) <= found.keys()
+
+
+def test_versions_of_what_computes_a_result_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = codes()
+    assert {"torch", "transformers", "numpy", "scipy"} <= before["train_policy"].versions.keys()
+    assert "torch" not in before["plan_training"].versions
+    monkeypatch.setattr(source, "_version", lambda name: "0" if name == "scipy" else "1")
+    after = codes()
+    assert before["plan_training"].digest != after["plan_training"].digest
+
+
+def test_builds_of_one_version_are_the_same_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    source._version.cache_clear()
+    monkeypatch.setattr(source, "version", lambda _: "2.13.0+cpu")
+    assert source._version("torch") == "2.13.0"
+    source._version.cache_clear()
+
+
+def fingerprints(given: dict[str, Any], memo: Path) -> dict[str, str]:
+    nodes = register_pipelines()["__default__"].nodes
+    made = trace(nodes, validate_parameters(given), Contents(memo))
+    return {name: provenance.fingerprint for name, provenance in made.items()}
+
+
+def with_value(key: str, value: Any) -> dict[str, Any]:
+    group, *path, last = key.split(".")
+    given: dict[str, Any] = {name: dict(values) for name, values in GIVEN.items()}
+    inner = given[group]
+    for part in path:
+        inner[part] = dict(inner.get(part, {}))
+        inner = inner[part]
+    inner[last] = value
+    return given
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("train.fit.save_every", 3),
+        ("train.fit.log_every", 3),
+        ("reference.fit.processes", 2),
+        ("train.fit.accelerate", "conf/accelerate/8_gpus.yaml"),
+        ("train.fit.device", "cpu"),
+        ("train.fit.gradient_checkpointing", True),
+        ("train.work_dir", "elsewhere"),
+        ("evaluate.batch_tokens", 64),
+        ("report.path", "elsewhere.html"),
+    ],
+)
+def test_where_and_how_fast_is_no_part_of_a_fingerprint(
+    tmp_path: Path, key: str, value: Any
+) -> None:
+    memo = tmp_path / "memo"
+    assert fingerprints(with_value(key, value), memo) == fingerprints(GIVEN, memo)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "first", "untouched"),
+    [
+        ("train.fit.steps", 11, "policy", "reference_policy"),
+        ("train.fit.dtype", "bfloat16", "policy", "win_rates"),
+        ("reference.fit.batch_size", 3, "reference_policy", "training_plan"),
+        ("evaluate.sampling.batch_size", 3, "completions", "policy"),
+        ("plan.tau", 0.2, "training_plan", "comparisons"),
+        ("task.seed", 1, "responses", None),
+    ],
+)
+def test_what_decides_a_result_is_part_of_its_fingerprint(
+    tmp_path: Path, key: str, value: Any, first: str, untouched: str | None
+) -> None:
+    before, after = (fingerprints(g, tmp_path / "memo") for g in (GIVEN, with_value(key, value)))
+    differing = [name for name in before if before[name] != after[name]]
+    assert first in differing
+    assert "run_summary" in differing
+    assert untouched not in differing
+
+
+MODEL_PARAMETERS = {
+    "reference.model": "reference_policy",
+    "preferences.win_rates.model.encoder": "win_rates",
+    "evaluate.judges.reward_models": "scores",
+    "train.lag.reward_models": "policy",
+    "ingest.path": "responses",
+    "ingest.judgements_path": "responses",
+}
+
+
+@pytest.mark.parametrize("key", MODEL_PARAMETERS)
+def test_what_lies_at_a_named_place_counts_and_where_it_lies_does_not(
+    tmp_path: Path, key: str
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    (one / "model.safetensors").write_bytes(b"0" * 100)
+    shutil.copytree(one, two)
+
+    def found(place: Path) -> str:
+        named = str(place / "model.safetensors" if key.endswith("path") else place)
+        value = dict.fromkeys("ab", named) if key.endswith("reward_models") else named
+        return fingerprints(with_value(key, value), tmp_path / "memo")[MODEL_PARAMETERS[key]]
+
+    before = found(one)
+    assert found(two) == before
+    (one / "model.safetensors").write_bytes(b"1" * 100)
+    assert found(one) != before
+
+
+def test_the_installed_version_of_a_packaged_model_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = with_value("reference.model", "package:numpy")
+    before = fingerprints(given, tmp_path / "memo")
+    monkeypatch.setattr("mopo_pipeline.hooks.paths.version", lambda _: "0")
+    after = fingerprints(given, tmp_path / "memo")
+    assert before["reference_policy"] != after["reference_policy"]
+
+
+def test_a_large_file_is_read_again_only_when_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    real = contents_module.file_digest
+
+    def counting(file: Any, name: str) -> Any:
+        read.append(file.name)
+        return real(file, name)
+
+    monkeypatch.setattr(contents_module, "file_digest", counting)
+    model = tmp_path / "model"
+    model.mkdir()
+    weights = model / "model.safetensors"
+    weights.write_bytes(b"0" * (SMALL + 1))
+    first = Contents(tmp_path / "memo.json").digest(model)
+    assert Contents(tmp_path / "memo.json").digest(model) == first
+    assert len(read) == 1
+    state = weights.stat()
+    weights.write_bytes(b"1" * (SMALL + 1))
+    os.utime(weights, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+    assert Contents(tmp_path / "memo.json").digest(model) != first
+    assert len(read) == 2
+
+
+def test_a_moved_data_root_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "large.parquet").write_bytes(b"0" * (SMALL + 1))
+    digest = Contents(root / "memo.json").digest(root / "large.parquet")
+    moved = root.rename(tmp_path / "moved")
+    monkeypatch.setattr(contents_module, "file_digest", None)
+    assert Contents(moved / "memo.json").digest(moved / "large.parquet") == digest
+
+
+def test_a_small_file_is_noticed_whatever_its_time_says(tmp_path: Path) -> None:
+    file, contents = tmp_path / "table.parquet", Contents(tmp_path / "memo.json")
+    file.write_bytes(b"0")
+    state = file.stat()
+    before = contents.digest(file)
+    file.write_bytes(b"1")
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert contents.digest(file) != before
+
+
+def test_a_card_beside_weights_is_no_content(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    contents = Contents(tmp_path / ".memo.json")
+    before = contents.digest(tmp_path)
+    (tmp_path / "README.md").write_text("attained", encoding="utf-8")
+    assert contents.digest(tmp_path) == before
+
+
+def test_a_difference_names_parameters_versions_and_modules(tmp_path: Path) -> None:
+    nodes = register_pipelines()["__default__"].nodes
+    now = trace(nodes, validate_parameters(GIVEN), Contents(tmp_path / "memo"))["training_plan"]
+    before = {
+        "fingerprint": "other",
+        "parameters": now.parameters | {"plan.tau": 0.3},
+        "versions": now.versions | {"scipy": "1.0"},
+        "code": now.code | {"mopo_pipeline.plan.make": "0"},
+    }
+    said = difference(before, now)
+    assert said is not None
+    assert "plan.tau=0.3 and now is 0.1" in said
+    assert f"scipy=1.0 and now is {now.versions['scipy']}" in said
+    assert "other code (mopo_pipeline.plan.make)" in said
+    assert difference({}, now) == "carries no fingerprint of what made it"
+    assert difference({"fingerprint": now.fingerprint}, now) is None

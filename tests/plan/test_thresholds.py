@@ -1,0 +1,150 @@
+"""Thresholds as users give them: numbers, positions, overrides, and the ones nothing can meet."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mopo_pipeline.datasets import AtomicJSONDataset
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.parameters.base import ObjectiveParams, Position, TaskParams
+from mopo_pipeline.parameters.plan import PlanParams
+from mopo_pipeline.plan.make import make_plan
+from mopo_pipeline.plan.thresholds import UnreachableThresholdsError, resolve_thresholds
+from mopo_pipeline.plan.training_plan import TrainingPlan
+from mopo_pipeline.tables import weight_columns
+
+NAMES = ["good", "safe", "short"]
+ATTAINABLE = np.array([[0.2, 0.9], [0.3, 0.7], [0.1, 0.6]])
+
+
+def objectives(safe: Any = 0.5, short: Any = 0.45) -> tuple[ObjectiveParams, ...]:
+    return (
+        ObjectiveParams(name="good"),
+        ObjectiveParams(name="safe", threshold=safe),
+        ObjectiveParams(name="short", threshold=short),
+    )
+
+
+def test_numbers_stay_and_positions_lie_in_their_own_attainable_range() -> None:
+    given = objectives(safe=Position(position=0.25), short=0.45)
+    np.testing.assert_allclose(resolve_thresholds(given, {}, ATTAINABLE), [0.4, 0.45])
+
+
+def test_an_override_replaces_the_threshold_of_its_name_alone() -> None:
+    found = resolve_thresholds(objectives(), {"short": 0.2}, ATTAINABLE)
+    np.testing.assert_allclose(found, [0.5, 0.2])
+
+
+@pytest.mark.parametrize("name", ["good", "shrot"])
+def test_an_override_of_no_constrained_objective_is_named(name: str) -> None:
+    with pytest.raises(InputError, match=rf"\['{name}'\], but the constrained objectives are"):
+        resolve_thresholds(objectives(), {name: 0.2}, ATTAINABLE)
+
+
+def planned(safe: float, split: str = "train") -> tuple[TrainingPlan, pd.DataFrame]:
+    """A plan on eight prompts whose answers trade one objective for another, without labels."""
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(rng.uniform(0.1, 0.9, (160, 3)), columns=NAMES)
+    rows["safe"] = 1 - rows["good"]
+    rows["prompt_id"] = np.repeat([f"p{i}" for i in range(8)], 20)
+    rows["response_id"] = [f"r{i}" for i in range(160)]
+    pairs = pd.DataFrame(columns=["prompt_id", "response_a", "response_b", *NAMES, "weight"])
+    task = TaskParams(objectives=objectives(safe=safe, short=0.3))
+    return make_plan(rows.assign(split=split), pairs, pairs[NAMES], task, PlanParams(tau=0.1))
+
+
+def test_a_plan_names_every_objective_in_every_part() -> None:
+    plan, weights = planned(0.55)
+    assert plan.objectives == tuple(NAMES)
+    assert set(plan.values) == set(plan.attainable) == set(NAMES)
+    for part in ("thresholds", "bounds", "multipliers", "status"):
+        assert list(getattr(plan, part)) == NAMES[1:]
+    assert plan.values["safe"] >= 0.55 - 1e-6
+    assert weights["weight"].mean() == pytest.approx(1.0)
+
+
+def test_thresholds_out_of_reach_are_refused_with_the_nearest_that_work() -> None:
+    with pytest.raises(UnreachableThresholdsError) as caught:
+        planned(0.97)
+    said = str(caught.value)
+    assert "asked for safe 0.970, short 0.300" in said
+    assert "--params plan.thresholds.safe=0." in said
+    nearest = float(said.split("plan.thresholds.safe=")[1].split(",", maxsplit=1)[0])
+    plan, _ = planned(nearest - 0.01)
+    assert plan.thresholds["safe"] == pytest.approx(nearest - 0.01)
+
+
+def test_a_training_split_without_responses_is_named() -> None:
+    with pytest.raises(InputError, match="training split holds no responses"):
+        planned(0.5, split="test")
+
+
+def labelled(seed: int = 0, prompts: int = 40, n: int = 6) -> tuple[pd.DataFrame, ...]:
+    """Rated answers, all their pairs with labels, and a model's predictions of them."""
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame(rng.uniform(0.2, 0.8, (prompts * n, 3)), columns=NAMES)
+    rows["safe"] = 1 - rows["good"] + rng.normal(0, 0.05, len(rows))
+    rows = rows.clip(0, 1).assign(split="train")
+    rows["prompt_id"] = np.repeat([f"p{i}" for i in range(prompts)], n)
+    rows["response_id"] = [f"r{i}" for i in range(len(rows))]
+    pairs = [(x * n + i, x * n + j) for x in range(prompts) for i in range(n) for j in range(i)]
+    first, second = np.array(pairs).T
+    values = rows[NAMES].to_numpy()
+    predicted = 0.5 + (values[first] - values[second]) / 2
+    labels = (rng.random(predicted.shape) < predicted).astype(float)
+    table = pd.DataFrame(
+        {"response_a": rows["response_id"].to_numpy()[first],
+         "response_b": rows["response_id"].to_numpy()[second]}
+    ).assign(**dict(zip(NAMES, labels.T, strict=True)), **dict.fromkeys(weight_columns(NAMES), 1.0))  # fmt: skip
+    return rows, table, pd.DataFrame(predicted, columns=NAMES)
+
+
+def plan_with(params: PlanParams, predictions: bool = True, **given: Any) -> TrainingPlan:
+    rows, pairs, predicted = labelled()
+    task = TaskParams(objectives=objectives(safe=given.get("safe", 0.5), short=0.45))
+    known = predicted if predictions else predicted * np.nan
+    return make_plan(rows, pairs, known, task, params)[0]
+
+
+@pytest.mark.parametrize("given", [{"confidence": 0.5}, {"epsilon": 0.0}, {"confidence": 0.9}])
+def test_every_plan_can_be_saved(tmp_path: Path, given: dict[str, float]) -> None:
+    """A plain mean has a temperature of infinity, which JSON cannot hold."""
+    dataset = AtomicJSONDataset(filepath=str(tmp_path / "plan.json"))
+    plan = plan_with(PlanParams(tau=0.3, **given))
+    dataset.save(plan.to_json())
+    assert TrainingPlan.from_json(dataset.load()) == plan
+
+
+def test_confidence_lowers_what_is_attainable_and_raises_what_is_planned() -> None:
+    plain, sure = (plan_with(PlanParams(tau=0.3, confidence=c)) for c in (0.5, 0.95))
+    assert sure.attainable["safe"][1] < plain.attainable["safe"][1]
+    assert sure.values["safe"] > plain.values["safe"] == pytest.approx(0.5, abs=1e-6)
+    assert sure.bounds["safe"] == pytest.approx(0.5, abs=1e-6)
+    for plan in (plain, sure):
+        for name in NAMES:
+            low, high = plan.attainable[name]
+            assert 0 <= low <= high <= 1
+            held = plan.bounds.get(name, plan.values[name])
+            assert held <= high + 1e-9
+
+
+def test_labels_that_make_the_weights_assure_nothing_and_the_plan_says_so() -> None:
+    plan = plan_with(PlanParams(tau=0.3, confidence=0.95), predictions=False)
+    assert plan.confidence is None
+    assert plan.bounds["safe"] == plan.values["safe"]
+    assert plan.assurance.startswith("no confidence")
+    assert plan.findings[0].name.startswith("no confidence: the labels")
+    quiet = plan_with(PlanParams(tau=0.3, confidence=0.5), predictions=False)
+    assert not any(f.name.startswith("no confidence") for f in quiet.findings)
+
+
+def test_a_position_lies_between_what_bounds_reach_at_either_end() -> None:
+    found = [
+        plan_with(PlanParams(tau=0.3), safe=Position(position=place)).thresholds["safe"]
+        for place in (0.0, 0.5, 0.9)
+    ]
+    low, high = plan_with(PlanParams(tau=0.3)).attainable["safe"]
+    np.testing.assert_allclose(found, [low, (low + high) / 2, low + 0.9 * (high - low)], atol=1e-6)

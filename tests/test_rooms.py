@@ -1,0 +1,58 @@
+"""What the rooms of the package promise each other, beside what import-linter holds."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+
+from conftest import PROJECT
+from mopo_pipeline.mopo import run_tabular
+
+CYCLE = [[[0.5, 1, 0], [0, 0.5, 1], [1, 0, 0.5]]]
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level packages in memory after ``code``, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        capture_output=True, encoding="utf-8", check=True,
+        env=os.environ | {"PYTHONPATH": str(PROJECT / "src")},
+    )  # fmt: skip
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_the_method_solves_and_runs_without_torch_pandas_or_kedro() -> None:
+    loaded = loaded_by(
+        "from mopo_pipeline.mopo import run_tabular\n"
+        "import mopo_pipeline.pareto.dominance\n"
+        f"run_tabular({CYCLE}, [.2, .3, .5], [], tau=.1, lag=1, steps=3)"
+    )
+    assert "scipy" in loaded
+    assert not loaded & {"torch", "transformers", "pandas", "pydantic", "kedro"}
+
+
+def test_a_run_s_history_is_a_table_of_its_records() -> None:
+    run = run_tabular(CYCLE, [0.2, 0.3, 0.5], [], tau=0.1, lag=1, steps=3)
+    assert list(run.history["step"]) == [0.0, 1.0, 2.0, 3.0]
+    assert run.history.iloc[-1].to_dict() == run.records[-1]
+
+
+def test_the_former_place_of_the_launcher_still_joins_a_run() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mopo_pipeline.language.launch", "--help"],
+        capture_output=True, encoding="utf-8", check=False,
+        env=os.environ | {"PYTHONPATH": str(PROJECT / "src")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "--machine-rank" in done.stdout
+
+
+def test_the_architecture_page_shows_the_layers_that_are_linted() -> None:
+    settings = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    [layers] = [c["layers"] for c in contracts if c.get("containers") == ["mopo_pipeline"]]
+    page = (PROJECT / "docs/architecture.md").read_text(encoding="utf-8")
+    assert "```\n" + "\n".join(layers) + "\n```" in page
+    rooms = set(" | ".join(layers).split(" | "))
+    assert set(re.findall(r"^\| `(\w+)` \|", page, flags=re.M)) == rooms

@@ -1,0 +1,43 @@
+"""What a training process is told, as it is written and read."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mopo_pipeline.parameters.fit import FIT_WITHOUT_EFFECT, FitParams, LoraParams
+from mopo_pipeline.parameters.train import LagParams
+from mopo_pipeline.training.run_spec import RunSpec
+
+SPEC = RunSpec(
+    "policy", Path("/models/first"), FitParams(steps=3, accelerate=Path("eight.yaml")),
+    LagParams(every=2, on_policy=True, reward_models={"help": "helpful"}), None, 7, 64, None,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [SPEC, replace(SPEC, lora=LoraParams(r=2, target_modules=("q",)), scorer=Path("/judge"), context=None)],
+    ids=["plain", "with adapter and judge"],
+)  # fmt: skip
+def test_a_spec_read_again_is_the_one_that_was_written(spec: RunSpec, tmp_path: Path) -> None:
+    spec.write(tmp_path)
+    assert RunSpec.read(tmp_path) == spec
+
+
+def test_where_files_lie_and_how_a_run_is_computed_do_not_decide_its_result() -> None:
+    moved = replace(
+        SPEC, model=Path("/elsewhere"), scorer=Path("/judge"),
+        fit=SPEC.fit.model_copy(update={"log_every": 1, "save_every": 1, "device": "cpu"}),
+    )  # fmt: skip
+    assert moved.deciding() == SPEC.deciding()
+    assert not FIT_WITHOUT_EFFECT & set(SPEC.deciding()["fit"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 8}, {"context": 65}, {"lora": LoraParams()}, {"lag": LagParams(every=3)},
+     {"fit": FitParams(steps=4)}],
+)  # fmt: skip
+def test_everything_else_does(change: dict[str, object]) -> None:
+    assert replace(SPEC, **change).deciding() != SPEC.deciding()  # type: ignore[arg-type]
