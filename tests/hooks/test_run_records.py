@@ -189,16 +189,16 @@ def test_a_loss_turned_round_is_trained_again_and_never_up_to_date(
     tiny_run: Path, tmp_path: Path
 ) -> None:
     root, project = shutil.copytree(tiny_run, tmp_path / "data"), copy_project(tmp_path / "project")
-    file = project / "src/mopo_pipeline/training/trainer.py"
+    file = project / "src/mopo_pipeline/training/loss.py"
     text = file.read_text(encoding="utf-8")
-    turned = text.replace("loss = -(weight * logprob)", "loss = (weight * logprob)")
+    turned = text.replace("return -(weight * logprob)", "return (weight * logprob)")
     assert turned != text
     file.write_text(turned, encoding="utf-8")
     source = str(project / "src")
     process = started(root, "--only-missing-outputs", cwd=project, PYTHONPATH=source)
     said, _ = process.communicate(timeout=300)
     assert process.returncode != 0
-    assert "other code (mopo_pipeline.language.trainer)" in said
+    assert "other code (mopo_pipeline.training.loss)" in said
     assert "--from-nodes=train_reference" in said
     old = (root / "06_models/reference_policy/model.safetensors").read_bytes()
     only = ("--from-nodes=train_reference", "--to-nodes=train_reference")
