@@ -42,7 +42,8 @@ def read_table(path: Path) -> pd.DataFrame:
     except InputError:
         raise
     except (ValueError, NotImplementedError, OSError, EOFError, csv.Error, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path}: cannot be read: {reason}") from error
 
 
 def frame(rows: list[Row], places: list[int] | range, kind: str) -> pd.DataFrame:
