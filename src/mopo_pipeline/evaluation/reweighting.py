@@ -46,36 +46,6 @@ def comparison_terms(
     )
 
 
-def label_shares(
-    first: Index, second: Index, weights: Array, log_ratio: Array, prompts: Index
-) -> tuple[Array, Array]:
-    """What each label says of its two responses under pi~(y|x) ~ mu pi / pi_ref, both (M, K).
-
-    A prompt's labelled responses share a mass of 1 in proportion to their ratios, and each
-    response shares its mass out over its own comparisons, in proportion to their weights.
-
-    Args:
-        first: (M,) rows of the first responses.
-        second: (M,) rows of the second responses.
-        weights: (M, K) of the comparisons, 0 where the label is missing.
-        log_ratio: (n,) log pi - log pi_ref, nats.
-        prompts: (n,) prompt of each response, from 0.
-    """
-    compared = np.zeros((len(log_ratio), weights.shape[1]))
-    np.add.at(compared, first, weights)
-    np.add.at(compared, second, weights)
-    logs = np.where(compared > 0, log_ratio[:, None], -np.inf)
-    highest = np.full((prompts.max() + 1, weights.shape[1]), -np.inf)
-    np.maximum.at(highest, prompts, logs)
-    mass = np.exp(logs - np.where(np.isfinite(highest), highest, 0.0)[prompts])
-    total = np.zeros_like(highest)
-    np.add.at(total, prompts, mass)
-    per_weight = np.divide(
-        mass, total[prompts] * compared, out=np.zeros_like(mass), where=compared > 0
-    )
-    return per_weight[first] * weights, per_weight[second] * weights
-
-
 def effective_comparisons(
     first: Index, second: Index, left: Array, right: Array, responses: int
 ) -> Array:

@@ -13,11 +13,11 @@ from mopo_pipeline.evaluation.reweighting import (
     comparison_terms,
     effective_comparisons,
     importance_ratio,
-    label_shares,
 )
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABELS, bounded, no_values, value_rows
 from mopo_pipeline.judges.preference import PreferenceModelJudge
 from mopo_pipeline.mopo import effective_share
+from mopo_pipeline.mopo.labelled import label_shares
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.preferences.estimate import model_win_rates

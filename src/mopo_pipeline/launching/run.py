@@ -14,12 +14,14 @@ from mopo_pipeline.language.sealed import damage
 from mopo_pipeline.language.tokens import prompt_ids
 from mopo_pipeline.launching.fit_checks import check_fit
 from mopo_pipeline.launching.launch import run_processes
+from mopo_pipeline.mopo import Comparisons
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.parameters.fit import FitParams, LoraParams
-from mopo_pipeline.parameters.train import LagParams
+from mopo_pipeline.parameters.train import LagParams, LoopParams
 from mopo_pipeline.source import code_of_module
 from mopo_pipeline.training.problem_files import problem_digest, write_problem
-from mopo_pipeline.training.run_spec import ROWS, VALIDATION, RunSpec
+from mopo_pipeline.training.run_spec import ROWS, RunSpec
+from mopo_pipeline.training.validation import validation_arrays, write_validation
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +42,11 @@ class TrainingRun:
         seed: of initial adapters, row order and dropout.
         problem: thresholds to hold; None trains on the given weights alone.
         scorer: preference-model directory, for fresh responses.
-        validation: prompt and response of prompts that aren't trained on, for fresh responses.
+        validation: prompt and response of prompts that aren't trained on; reference_logprob, and ended as in ``rows``,
+            where their labels are looked at.
         context: tokens of prompt and response; longer responses are cut; None cuts nothing.
+        loop: what is seen on validation prompts raises what is aimed at.
+        labels: comparisons of ``validation``; None looks at none.
     """
 
     name: str
@@ -57,6 +62,8 @@ class TrainingRun:
         default_factory=lambda: pd.DataFrame(columns=["prompt", "response"])
     )
     context: int | None = None
+    loop: LoopParams = field(default_factory=LoopParams)
+    labels: Comparisons | None = None
 
     @property
     def where(self) -> str:
@@ -68,7 +75,7 @@ class TrainingRun:
         """What the processes of the run are told beside its tables."""
         return RunSpec(
             self.name, Path(self.model), self.fit, self.lag, self.lora, self.seed, self.context,
-            None if self.scorer is None else Path(self.scorer),
+            None if self.scorer is None else Path(self.scorer), self.loop,
         )  # fmt: skip
 
 
@@ -117,6 +124,8 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
     digest.update(repr(prompt_ids(tokenizer, run.rows["prompt"].head(1).tolist())).encode())
     digest.update(pd.util.hash_pandas_object(run.rows, index=False).to_numpy().tobytes())
     digest.update(pd.util.hash_pandas_object(run.validation, index=False).to_numpy().tobytes())
+    for array in [] if run.labels is None else validation_arrays(run.labels).values():
+        digest.update(array.tobytes())
     if run.problem is not None:
         digest.update(problem_digest(run.problem).encode())
     judges = sorted(run.lag.reward_models.items())
@@ -126,7 +135,7 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
     directory = Path(work_dir) / f"{run.name}-{digest.hexdigest()[:12]}"
     directory.mkdir(parents=True, exist_ok=True)
     run.rows.to_parquet(directory / ROWS)
-    run.validation.to_parquet(directory / VALIDATION)
+    write_validation(run.validation, run.labels, directory)
     if run.problem is not None:
         write_problem(run.problem, directory)
     spec.write(directory)

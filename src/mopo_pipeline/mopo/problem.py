@@ -24,6 +24,7 @@ class DualProblem:
         comparisons: of the training rows, for the robust bound.
         multipliers, bounds, values: (K-1,) of the plan.
         confidence: of the plan, joint; None where a fixed epsilon replaced it, or nothing is sure.
+        test_prompts: that the certificate will rest on; 0 aims at the thresholds alone.
     """
 
     objectives: tuple[str, ...]
@@ -39,6 +40,7 @@ class DualProblem:
     bounds: Array
     values: Array
     confidence: float | None = None
+    test_prompts: int = 0
 
     @property
     def level(self) -> float:

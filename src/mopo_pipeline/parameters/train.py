@@ -45,10 +45,19 @@ class LagParams(StrictModel):
         return self
 
 
+class LoopParams(StrictModel):
+    """What is seen on validation prompts raises what is aimed at."""
+
+    rounds: NonNegativeInt = 2
+    prompts: PositiveInt | None = 512
+    certificate: bool = True
+
+
 class TrainParams(StrictModel):
     """The policy: weighted policy extraction from the reference."""
 
     lora: LoraParams | None = None
     lag: LagParams = LagParams()
+    loop: LoopParams = LoopParams()
     fit: FitParams
     work_dir: Path

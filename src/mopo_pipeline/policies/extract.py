@@ -1,5 +1,6 @@
 """From the plan to the policy: rows, weights and thresholds handed to the trainer, the result exported."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ from numpy.typing import NDArray
 from mopo_pipeline.language.lengths import ENDED, cut_finding, ended_column, tell
 from mopo_pipeline.language.loading import model_digest
 from mopo_pipeline.launching.run import TrainingRun, train
-from mopo_pipeline.mopo import Finding
+from mopo_pipeline.mopo import Comparisons, Finding
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.train import TrainParams
-from mopo_pipeline.plan.problem import dual_problem
+from mopo_pipeline.plan.problem import dual_problem, row_comparisons
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.policies.export import export_policy, fingerprint
 from mopo_pipeline.policies.reference_logprobs import CUT_BY_CONTEXT, check_logprobs
@@ -63,10 +64,15 @@ def extract_policy(
         *cut_rows(rows["truncated"].to_numpy(dtype=bool), rows[ENDED].to_numpy(dtype=bool)),
     ]
     tell(early)
-    unseen = (responses["split"] == "validation") & params.lag.on_policy
+    if params.loop.certificate:
+        tested = responses.loc[responses["split"] == "test", "prompt_id"].nunique()
+        problem = replace(problem, test_prompts=int(tested))
+    validation, labels = validation_rows(
+        responses, comparisons, predictions, reference_logprobs, plan.objectives, params, task.seed
+    )
     run = TrainingRun(
         "policy", reference_policy, table, params.fit, task.seed, params.lag, params.lora, problem,
-        scorer, responses.loc[unseen, ["prompt", "response"]], context,
+        scorer, validation, context, params.loop, labels,
     )  # fmt: skip
     result = train(run, params.work_dir)
     given = [task.model_dump(mode="json"), params.model_dump(mode="json", exclude={"work_dir"})]
@@ -94,6 +100,42 @@ def training_rows(
     scored = reference_logprobs[["response_id", "logprob", "truncated"]]
     once: dict[str, Any] = {"on": "response_id", "how": "left", "validate": "one_to_one"}
     return row_weights.merge(texts, **once).merge(scored, **once)
+
+
+def validation_rows(
+    responses: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    predictions: pd.DataFrame,
+    reference_logprobs: pd.DataFrame,
+    objectives: tuple[str, ...],
+    params: TrainParams,
+    seed: int,
+) -> tuple[pd.DataFrame, Comparisons | None]:
+    """Answers to validation prompts: all of them for fresh responses, else those that labels speak of.
+
+    Returns:
+        prompt, response, ended, reference_logprob; and the comparisons of these rows, None where labels
+        are not looked at or there are none.
+    """
+    unseen = responses.loc[responses["split"] == "validation"]
+    rows = unseen[["response_id", "prompt_id", "prompt", "response"]].assign(
+        **{ENDED: ended_column(unseen)}
+    )
+    if params.lag.on_policy:
+        return rows[["prompt", "response", ENDED]], None
+    compared = comparisons.loc[comparisons["split"] == "validation"]
+    prompts = np.sort(compared["prompt_id"].unique())
+    limit = params.loop.prompts
+    if limit is not None and limit < len(prompts):
+        drawn = np.random.default_rng([seed, 14]).choice(len(prompts), size=limit, replace=False)
+        prompts = prompts[np.sort(drawn)]
+    scored = reference_logprobs[["response_id", "logprob"]]
+    rows = rows.loc[rows["prompt_id"].isin(prompts)].merge(
+        scored, on="response_id", how="left", validate="one_to_one"
+    )
+    rows = rows.rename(columns={"logprob": "reference_logprob"}).reset_index(drop=True)
+    labels = row_comparisons(rows["response_id"], comparisons, predictions, objectives)
+    return rows[["prompt", "response", ENDED, "reference_logprob"]], labels
 
 
 def repetition(params: TrainParams, rows: int, prompts: int) -> list[Finding]:

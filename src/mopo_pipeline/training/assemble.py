@@ -1,6 +1,5 @@
 """From a run directory to a trainer that is ready: model, rows, arguments, refreshes."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from transformers import TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.adapters import add_adapter, check_mergeable
@@ -23,13 +22,14 @@ from mopo_pipeline.mopo.schedule.fresh import stepped_values
 from mopo_pipeline.mopo.schedule.lag import LagState
 from mopo_pipeline.parameters.fit import FitParams
 from mopo_pipeline.parameters.train import LagParams
-from mopo_pipeline.training.callbacks import FirstLogprobs, RefreshCallback
+from mopo_pipeline.training.callbacks import CorrectionCallback, FirstLogprobs, RefreshCallback
 from mopo_pipeline.training.problem_files import read_problem
 from mopo_pipeline.training.refresh_fresh import FreshRefresh
-from mopo_pipeline.training.refresh_offline import offline_refresh
+from mopo_pipeline.training.refresh_offline import OfflineLoop, correction_steps
 from mopo_pipeline.training.row_schedule import RowSchedule
 from mopo_pipeline.training.run_spec import ROWS, VALIDATION, RunSpec
 from mopo_pipeline.training.trainer import WeightedTrainer
+from mopo_pipeline.training.validation import LabelledAnswers, read_labelled
 from mopo_pipeline.training.watch import DiagnosisCallback
 
 
@@ -42,16 +42,18 @@ def prepare_trainer(directory: Path, spec: RunSpec) -> tuple[WeightedTrainer, An
     problem = read_problem(directory)
     state = initial_state(table, problem, spec.lag)
     trainer = build_trainer(directory, spec, model, tokenizer, rows, state, problem)
+    labelled = read_labelled(directory, tokenizer, spec.context)
+    if labelled is not None:
+        trainer.first_validation = labelled[1]
+    answers = None if labelled is None else labelled[0]
     if spec.fit.dtype != "float32" and np.isfinite(state.initial_logprob).all():
-        trainer.add_callback(FirstLogprobs(trainer))
+        trainer.add_callback(FirstLogprobs(trainer, None if answers is None else answers.rows))
     if problem is not None:
         lag = spec.lag
         limits = Limits(min_ess=lag.min_ess, max_multiplier=lag.max_multiplier)
         trainer.add_callback(DiagnosisCallback(problem.objectives, lag.every, limits))
-        if lag.every is not None:
-            act = refresh_of(trainer, problem, spec, directory, table, tokenizer)
-            act = partial(trainer.watched.refreshing, act)
-            trainer.add_callback(RefreshCallback(lag.every, act))
+        for callback in loop_of(trainer, problem, spec, directory, table, tokenizer, answers):
+            trainer.add_callback(callback)
     return trainer, tokenizer
 
 
@@ -69,23 +71,33 @@ def initial_model(spec: RunSpec) -> tuple[Any, Any]:
     return model, tokenizer
 
 
-def refresh_of(
+def loop_of(
     trainer: WeightedTrainer,
     problem: DualProblem,
     spec: RunSpec,
     directory: Path,
     table: pd.DataFrame,
     tokenizer: Any,
-) -> Callable[[], None]:
-    """What happens at a refresh: fresh responses are drawn, or the data's rows weighed again."""
-    data = trainer.rows
+    answers: LabelledAnswers | None,
+) -> list[TrainerCallback]:
+    """What happens between steps: fresh responses are drawn, or the data's rows weighed again."""
+    data, lag = trainer.rows, spec.lag
     trainer.rebuild = lambda fresh: encode(
         tokenizer, fresh["prompts"], fresh["responses"], spec.context, fresh["ended"]
     )
-    if not spec.lag.on_policy:
-        return partial(offline_refresh, trainer, problem, spec)
-    validation = pd.read_parquet(directory / VALIDATION)
-    return FreshRefresh(trainer, problem, spec, table, data, validation, tokenizer).refresh
+    if lag.every is not None and lag.on_policy:
+        validation = pd.read_parquet(directory / VALIDATION)
+        drawing = FreshRefresh(trainer, problem, spec, table, data, validation, tokenizer)
+        act = partial(trainer.watched.refreshing, drawing.refresh)
+        return [RefreshCallback(lag.every, act)]
+    loop = OfflineLoop(trainer, problem, spec, answers)
+    refresh, correct = (
+        partial(trainer.watched.refreshing, act) for act in (loop.refresh, loop.correct)
+    )
+    if lag.every is not None:
+        return [RefreshCallback(lag.every, refresh), CorrectionCallback([], correct, loop.look)]
+    steps = correction_steps(spec.fit.steps, spec.loop.rounds)
+    return [CorrectionCallback(steps, correct, loop.look)]
 
 
 def check_precision(fit: FitParams) -> None:

@@ -7,6 +7,7 @@ from rich.progress import Progress
 from transformers import TrainerCallback
 from transformers.trainer_callback import TrainerControl, TrainerState
 
+from mopo_pipeline.language.tokens import EncodedRows
 from mopo_pipeline.training.trainer import WeightedTrainer
 
 
@@ -24,6 +25,22 @@ class RefreshCallback(TrainerCallback):
             self.refresh()
 
 
+class CorrectionCallback(TrainerCallback):
+    """Call ``correct`` after some steps and ``look`` after the last, before these are logged."""
+
+    def __init__(self, steps: list[int], correct: Any, look: Any) -> None:
+        self.steps, self.correct, self.look = set(steps), correct, look
+
+    def on_step_end(
+        self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Correct here, or look where the run ends."""
+        if state.global_step in self.steps:
+            self.correct()
+        elif state.global_step == state.max_steps:
+            self.look()
+
+
 class FirstLogprobs(TrainerCallback):
     """Take the first log-probabilities from the trained model itself, before its first step.
 
@@ -31,8 +48,8 @@ class FirstLogprobs(TrainerCallback):
     and their difference would pass for a move of the policy.
     """
 
-    def __init__(self, trainer: WeightedTrainer) -> None:
-        self.trainer = trainer
+    def __init__(self, trainer: WeightedTrainer, validation: EncodedRows | None) -> None:
+        self.trainer, self.validation = trainer, validation
 
     def on_train_begin(
         self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
@@ -42,6 +59,11 @@ class FirstLogprobs(TrainerCallback):
             return
         trainer, logprob = self.trainer, self.trainer.logprobs_now()
         trainer.first_logprob = logprob
+        if self.validation is not None:
+            model = trainer.accelerator.unwrap_model(trainer.model)
+            trainer.first_validation = trainer.score(
+                model, self.validation, "labelled validation answers"
+            )
         trainer.lag_state = replace(
             trainer.lag_state,
             initial_logprob=logprob,

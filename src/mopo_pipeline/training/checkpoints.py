@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 STATE_FILE, FRESH_FILE = "mopo_state.safetensors", "fresh_rows.json"
 
-FIRST = "first_logprob"
+FIRST, FIRST_VALIDATION = "first_logprob", "first_validation"
 
 _WRITER = re.compile("PytorchStreamWriter|inline_container")
 """How torch.save says that it could not write."""
@@ -73,15 +73,19 @@ class RunState:
         lag: weights, reference and thresholds in force.
         first_logprob: (N,) log pi of the data's rows before the first step.
         fresh: the responses trained on, where the policy drew them; else None.
+        first_validation: (n,) log pi of labelled validation answers before the first step, where they are looked at.
     """
 
     lag: LagState
     first_logprob: Array
     fresh: dict[str, Any] | None
+    first_validation: Array | None = None
 
     def write(self, directory: Path) -> None:
         """Write to a checkpoint's directory."""
         arrays = self.lag.arrays() | {FIRST: self.first_logprob}
+        if self.first_validation is not None:
+            arrays[FIRST_VALIDATION] = self.first_validation
         save_file(arrays, str(directory / STATE_FILE))
         if self.fresh is not None:
             (directory / FRESH_FILE).write_text(json.dumps(self.fresh), encoding="utf-8")
@@ -91,8 +95,9 @@ class RunState:
         """What ``write`` wrote."""
         arrays = load_file(str(directory / STATE_FILE))
         first, fresh = arrays.pop(FIRST), directory / FRESH_FILE
+        validation = arrays.pop(FIRST_VALIDATION, None)
         drawn = json.loads(fresh.read_text(encoding="utf-8")) if fresh.is_file() else None
-        return cls(LagState.from_arrays(arrays), first, drawn)
+        return cls(LagState.from_arrays(arrays), first, drawn, validation)
 
 
 @contextmanager

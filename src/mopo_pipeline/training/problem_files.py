@@ -49,7 +49,15 @@ def read_problem(directory: Path) -> DualProblem | None:
 def _facts(problem: DualProblem) -> dict[str, Any]:
     return {
         name: getattr(problem, name)
-        for name in ("objectives", "tau", "epsilon", "pooling", "variant", "confidence")
+        for name in (
+            "objectives",
+            "tau",
+            "epsilon",
+            "pooling",
+            "variant",
+            "confidence",
+            "test_prompts",
+        )
     }
 
 

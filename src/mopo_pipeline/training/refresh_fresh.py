@@ -187,6 +187,7 @@ class FreshRefresh:
             seen.fresh.groups,
             self.error(),
             self.problem.level,
+            self.problem.test_prompts,
         )
         solved = solve_fresh(
             state, self.problem, drawn.win_rates, drawn.fresh.groups, margins,

@@ -1,33 +1,83 @@
-"""The reference moves by reweighing: the policy of one lag ago on the data's own rows."""
+"""Without new text: the duals solved again on the data's rows, for a moved reference or for what validation labels miss."""
 
 from mopo_pipeline.language.processes import from_first
+from mopo_pipeline.mopo.labelled import Seen
 from mopo_pipeline.mopo.problem import DualProblem
-from mopo_pipeline.mopo.schedule.lag import period_rows, refresh
+from mopo_pipeline.mopo.schedule.lag import corrected, period_rows, refresh
 from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.trainer import WeightedTrainer
+from mopo_pipeline.training.validation import LabelledAnswers
 
 
-def offline_refresh(
-    trainer: WeightedTrainer,
-    problem: DualProblem,
-    spec: RunSpec,
-) -> None:
-    """Move the reference to the policy of one lag ago, reweigh this period's rows."""
-    lag, state = spec.lag, trainer.lag_state
-    every = int(lag.every or 0)
-    rows = lag.rows or every * trainer.sampler.schedule.batch_size
-    this, following = (
-        period_rows(problem.groups, rows, spec.seed, state.refreshes + later) for later in (1, 2)
-    )
-    last = trainer.state.global_step + every >= trainer.state.max_steps
-    state = refresh(
-        state,
-        problem,
-        state.pending_logprob if last else trainer.logprobs_now(following),
-        this,
-        max_ratio=lag.max_ratio,
-        beta=lag.beta,
-        min_ess=lag.min_ess,
-        max_multiplier=lag.max_multiplier,
-    )
-    trainer.take_rows(trainer.rows, from_first(state))
+def correction_steps(steps: int, rounds: int) -> list[int]:
+    """The steps of a run after which its targets are corrected: evenly over the second half.
+
+    >>> correction_steps(700, 2), correction_steps(3, 2), correction_steps(700, 0)
+    ([350, 525], [2], [])
+    """
+    found = {round(steps * (0.5 + 0.5 * i / rounds)) for i in range(rounds)}
+    return sorted(step for step in found if 0 < step < steps)
+
+
+class OfflineLoop:
+    """Looks at validation labels and solves again.
+
+    Args:
+        trainer: of the run.
+        problem: thresholds to hold.
+        spec: of the run.
+        labelled: validation answers with labels; None sees nothing and raises nothing.
+    """
+
+    def __init__(
+        self,
+        trainer: WeightedTrainer,
+        problem: DualProblem,
+        spec: RunSpec,
+        labelled: LabelledAnswers | None,
+    ) -> None:
+        self.trainer, self.problem, self.spec, self.labelled = trainer, problem, spec, labelled
+
+    def look(self) -> Seen | None:
+        """The policy's values on validation prompts now, written with the next logged step."""
+        first = self.trainer.first_validation
+        if self.labelled is None or first is None:
+            return None
+        logprob = self.trainer.score(
+            self.trainer.accelerator.unwrap_model(self.trainer.model),
+            self.labelled.rows,
+            "labelled validation answers",
+        )
+        seen = self.labelled.seen(logprob, first)
+        self.trainer.watched.look(seen)
+        return seen
+
+    def correct(self) -> None:
+        """Raise what is aimed at by what the policy is seen to miss; the reference stays."""
+        seen = self.look()
+        if seen is not None:
+            state = corrected(self.trainer.lag_state, self.problem, seen)
+            self.trainer.take_rows(self.trainer.rows, from_first(state))
+
+    def refresh(self) -> None:
+        """Move the reference to the policy of one lag ago, reweigh this period's rows."""
+        trainer, lag, state = self.trainer, self.spec.lag, self.trainer.lag_state
+        every = int(lag.every or 0)
+        rows = lag.rows or every * trainer.sampler.schedule.batch_size
+        this, following = (
+            period_rows(self.problem.groups, rows, self.spec.seed, state.refreshes + later)
+            for later in (1, 2)
+        )
+        last = trainer.state.global_step + every >= trainer.state.max_steps
+        state = refresh(
+            state,
+            self.problem,
+            state.pending_logprob if last else trainer.logprobs_now(following),
+            this,
+            max_ratio=lag.max_ratio,
+            beta=lag.beta,
+            min_ess=lag.min_ess,
+            max_multiplier=lag.max_multiplier,
+            seen=self.look(),
+        )
+        trainer.take_rows(trainer.rows, from_first(state))

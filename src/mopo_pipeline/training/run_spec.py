@@ -1,12 +1,12 @@
 """What one training run is told: ``spec.json`` of its directory, typed."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mopo_pipeline.parameters.fit import FIT_WITHOUT_EFFECT, FitParams, LoraParams
-from mopo_pipeline.parameters.train import LagParams
+from mopo_pipeline.parameters.train import LagParams, LoopParams
 
 SPEC, ROWS, VALIDATION = "spec.json", "rows.parquet", "validation.parquet"
 """Files of a run's directory: this, the rows to train on, rows of prompts nothing is trained on."""
@@ -19,7 +19,7 @@ class RunSpec:
     Attributes:
         name: what the progress bar and the directory say.
         model: directory of the initial model.
-        fit, lag, lora: parameters; no adapter where ``lora`` is None.
+        fit, lag, loop, lora: parameters; no adapter where ``lora`` is None.
         seed: of initial adapters, row order and dropout.
         context: tokens of prompt and response; longer responses are cut; None cuts nothing.
         scorer: preference-model directory, for fresh responses.
@@ -33,6 +33,7 @@ class RunSpec:
     seed: int
     context: int | None
     scorer: Path | None
+    loop: LoopParams = field(default_factory=LoopParams)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; paths are absolute."""
@@ -41,6 +42,7 @@ class RunSpec:
             "model": str(self.model.resolve()),
             "fit": self.fit.model_dump(mode="json"),
             "lag": self.lag.model_dump(mode="json"),
+            "loop": self.loop.model_dump(mode="json"),
             "lora": None if self.lora is None else self.lora.model_dump(mode="json"),
             "seed": self.seed,
             "context": self.context,
@@ -69,6 +71,7 @@ class RunSpec:
                 "model": Path(plain["model"]),
                 "fit": FitParams(**plain["fit"]),
                 "lag": LagParams(**plain["lag"]),
+                "loop": LoopParams(**plain["loop"]),
                 "lora": None if lora is None else LoraParams(**lora),
                 "scorer": None if scorer is None else Path(scorer),
             }

@@ -8,6 +8,7 @@ import torch
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo import effective_share
+from mopo_pipeline.mopo.labelled import Seen
 from mopo_pipeline.mopo.schedule.lag import LagState
 from mopo_pipeline.training.batches import WeightedBatch
 
@@ -29,6 +30,7 @@ class StepLog:
     def _clear(self) -> None:
         self._tokens, self._refresh_seconds = 0, 0.0
         self._divergence: list[torch.Tensor] = []
+        self._seen: dict[str, float] = {}
         self._since = time.perf_counter()
 
     def step(self, batch: WeightedBatch, logprob: torch.Tensor, initial: Array) -> None:
@@ -43,6 +45,14 @@ class StepLog:
         gap = batch.weight * (logprob - first)
         self._divergence.append(gap.sum() / batch.weight.sum().clamp_min(1e-12))
         self._tokens += batch.packed.n_tokens
+
+    def look(self, seen: Seen) -> None:
+        """Keep what was seen on validation prompts for the next logged step."""
+        for k, name in enumerate(self.objectives):
+            self._seen |= {
+                f"validation_{name}": float(seen.values[k]),
+                f"validation_{name}_se": float(seen.errors[k]),
+            }
 
     def refreshing(self, act: Callable[[], None]) -> None:
         """Run a refresh and count its time."""
@@ -81,5 +91,6 @@ class StepLog:
                 f"target_{name}": float(state.targets[k]),
                 f"bound_{name}": float(state.bounds[k]),
             }
+        found |= self._seen
         self._clear()
         return found

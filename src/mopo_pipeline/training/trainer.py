@@ -55,6 +55,7 @@ class WeightedTrainer(Trainer):
         self.sampler = RowSampler(schedule, weighting, self.sharing)
         self.watched = StepLog(objectives, args.world_size)
         self.first_logprob = state.initial_logprob
+        self.first_validation: Array | None = None
         self.fresh: dict[str, Any] | None = None
         self.rebuild: Any = None
         self.remove_callback(PrinterCallback)
@@ -124,7 +125,9 @@ class WeightedTrainer(Trainer):
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)
         if self.args.should_save:
-            RunState(self.lag_state, self.first_logprob, self.fresh).write(Path(output_dir))
+            RunState(self.lag_state, self.first_logprob, self.fresh, self.first_validation).write(
+                Path(output_dir)
+            )
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
@@ -132,6 +135,7 @@ class WeightedTrainer(Trainer):
             return
         kept = RunState.read(Path(checkpoint))
         self.first_logprob, self.fresh, rows = kept.first_logprob, kept.fresh, self.rows
+        self.first_validation = kept.first_validation
         if kept.fresh is not None:
             rows = self.rebuild(kept.fresh)
         self.take_rows(rows, kept.lag)

@@ -14,7 +14,12 @@ from mopo_pipeline.mopo.errors import (
 from mopo_pipeline.mopo.learned import learned_values
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.lag import LagState
-from mopo_pipeline.mopo.schedule.margins import JudgeError, prompt_margins
+from mopo_pipeline.mopo.schedule.margins import (
+    JudgeError,
+    certificate_margins,
+    prompt_deviation,
+    prompt_margins,
+)
 from mopo_pipeline.mopo.schedule.tempering import tempered, tempering_power
 from mopo_pipeline.mopo.solution import DualSolution
 from mopo_pipeline.mopo.solve import solve_dual
@@ -26,12 +31,14 @@ def threshold_margins(
     groups: NDArray[np.int64],
     error: JudgeError,
     confidence: float,
+    test_prompts: int = 0,
 ) -> Array:
     """What thresholds are raised by, so that a policy trained on judged fresh rows truly holds them.
 
     The dual holds judged values of a target on training prompts; the user asked for true values of
-    the policy on all prompts. Between them lie the judge's bias, what the policy falls short of its
-    target, and, at the plan's confidence, the noise of both.
+    the policy on all prompts, and for a certificate on those of the test split. Between them lie the
+    judge's bias, what the policy falls short of its target, at the plan's confidence the noise of
+    both, and the half-width of the certificate.
 
     Args:
         targets: (K-1,) judged values aimed at by the last refresh.
@@ -39,10 +46,12 @@ def threshold_margins(
         groups: (n,) prompt of each.
         error: of the judge.
         confidence: one-sided, in [.5, 1).
+        test_prompts: that the certificate will rest on; 0 leaves it out.
     """
     shortfall = np.maximum(targets - win_rates.mean(axis=0), 0.0)
     varied = prompt_margins(win_rates, groups, confidence)
-    return np.asarray(error.bias + shortfall + np.hypot(error.noise, varied))
+    allowance = certificate_margins(prompt_deviation(win_rates, groups), test_prompts, confidence)
+    return np.asarray(error.bias + shortfall + np.hypot(error.noise, varied) + allowance)
 
 
 def solve_fresh(

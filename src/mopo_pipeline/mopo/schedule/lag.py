@@ -6,7 +6,7 @@ full weights are alike. Only rows that the steps until the next refresh may draw
 each period trains on its share of the prompts.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,11 @@ from mopo_pipeline.mopo.errors import (
     NotConvergedError,
     TrainingStoppedError,
 )
+from mopo_pipeline.mopo.labelled import Seen
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.ratio import effective_share
+from mopo_pipeline.mopo.schedule.margins import certificate_margins
+from mopo_pipeline.mopo.solution import DualSolution
 from mopo_pipeline.mopo.solve import solve_dual
 
 
@@ -42,6 +45,7 @@ class LagState:
         support: share of fresh responses like the data's own, 0 to 1; 1 offline.
         margin_share: share of the margins that fresh rows had room for, 0 to 1; 1 offline.
         refreshes: how often the reference moved.
+        raised: (K-1,) what validation labels raised the thresholds by; empty before they did.
     """
 
     weights: Array
@@ -57,6 +61,7 @@ class LagState:
     support: float = 1.0
     margin_share: float = 1.0
     refreshes: int = 0
+    raised: Array = field(default_factory=lambda: np.zeros(0))
 
     def arrays(self) -> dict[str, Array]:
         """All fields as float64 arrays, for safetensors."""
@@ -119,6 +124,7 @@ def refresh(
     beta: float | None,
     min_ess: float,
     max_multiplier: float,
+    seen: Seen | None = None,
 ) -> LagState:
     """Move the reference to the policy of one lag ago and solve the duals on it.
 
@@ -133,6 +139,7 @@ def refresh(
             ones.
         min_ess: smallest effective share of rows to go on with.
         max_multiplier: largest multiplier to go on with.
+        seen: the policy's values on validation prompts; None raises nothing.
 
     Raises:
         TrainingStoppedError: rows have lost their effective size, a multiplier runs away, or the
@@ -152,20 +159,49 @@ def refresh(
             "raise plan.tau, or draw fresh responses with train.lag.on_policy"
         )
     thresholds = state.thresholds if beta is None else beta * state.bounds
-    solution = _solve(problem.restricted(active), thresholds, mass)
-    _check_multipliers(problem.objectives, solution.multipliers, thresholds, max_multiplier)
-    weights = np.zeros(active.size)
-    weights[active] = mass * solution.ratio
-    return replace(
-        moved,
-        weights=weights / weights[active].mean(),
-        multipliers=solution.multipliers,
-        thresholds=thresholds,
-        bounds=solution.bounds,
-        targets=solution.values[1:],
-        ess=ess,
-        refreshes=state.refreshes + 1,
-    )
+    solved = _solve(moved, problem, thresholds, mass, seen)
+    _check_multipliers(problem.objectives, solved.multipliers, thresholds, max_multiplier)
+    return replace(solved, ess=ess, refreshes=state.refreshes + 1)
+
+
+def corrected(state: LagState, problem: DualProblem, seen: Seen) -> LagState:
+    """Solve the duals again, where the reference stands, for what validation labels say is missing.
+
+    Args:
+        state: before the correction.
+        problem: win rates and thresholds.
+        seen: the policy's values on validation prompts.
+
+    Raises:
+        TrainingStoppedError: the thresholds cannot be met on these rows.
+    """
+    return _solve(state, problem, state.thresholds, np.ones(len(state.weights)), seen)
+
+
+def raised_by(before: Array, thresholds: Array, problem: DualProblem, seen: Seen) -> Array:
+    """What thresholds are raised by, so that the policy is seen to hold them with room for a certificate.
+
+    What is missing is added to what they were raised by before, so that a policy that falls short of
+    its target again and again still arrives; a policy seen above what is asked lets them down again.
+
+    Args:
+        before: (K-1,) raised so far; empty means by nothing.
+        thresholds: (K-1,) in force.
+        problem: level, and the number of test prompts.
+        seen: the policy's values on validation prompts.
+
+    Returns:
+        (K-1,) >= 0; as before where no label says anything.
+    """
+    before = before if before.size else np.zeros(len(thresholds))
+    values, deviation, prompts = seen.values[1:], seen.deviation[1:], seen.prompts[1:]
+    noise = [
+        float(certificate_margins(deviation[k : k + 1], int(prompts[k]), problem.level)[0])
+        for k in range(len(thresholds))
+    ]
+    allowance = certificate_margins(deviation, problem.test_prompts, problem.level)
+    missing = thresholds + np.array(noise) + allowance - values
+    return np.asarray(np.maximum(before + np.nan_to_num(missing), 0.0))
 
 
 def _check_multipliers(
@@ -181,23 +217,52 @@ def _check_multipliers(
     )
 
 
-def _solve(problem: DualProblem, thresholds: Array, mass: Array) -> Any:
-    try:
-        return solve_dual(
-            problem.win_rates,
-            thresholds,
-            tau=problem.tau,
-            reference=mass,
-            behaviour=np.ones_like(mass),
-            groups=problem.groups,
-            epsilon=problem.epsilon,
-            confidence=problem.confidence,
-            comparisons=problem.comparisons,
-            pooling=problem.pooling,
-            variant=problem.variant,
+def _solve(
+    state: LagState,
+    problem: DualProblem,
+    thresholds: Array,
+    mass: Array,
+    seen: Seen | None,
+) -> LagState:
+    """The duals with thresholds raised by what is missing, by half of it or by nothing, as the rows allow."""
+    nothing = np.zeros(len(thresholds))
+    raised = nothing if seen is None else raised_by(state.raised, thresholds, problem, seen)
+    rows = problem.restricted(state.active)
+    for share in (1.0, 0.5, 0.0) if raised.any() else (1.0,):
+        try:
+            solution = _solution(rows, thresholds + share * raised, mass)
+        except (InfeasibleThresholdsError, NotConvergedError) as error:
+            failure = error
+            continue
+        weights = np.zeros(state.active.size)
+        weights[state.active] = mass * solution.ratio
+        return replace(
+            state,
+            weights=weights / weights[state.active].mean(),
+            multipliers=solution.multipliers,
+            thresholds=thresholds,
+            bounds=solution.bounds - share * raised,
+            targets=solution.values[1:],
+            margin_share=share,
+            raised=share * raised,
         )
-    except (InfeasibleThresholdsError, NotConvergedError) as error:
-        raise TrainingStoppedError(
-            f"on the lagged reference the thresholds can no longer be met ({error}): lengthen train.lag.every, raise "
-            "plan.tau, or draw fresh responses with train.lag.on_policy"
-        ) from error
+    raise TrainingStoppedError(
+        f"the rows can no longer meet the thresholds ({failure}): lengthen train.lag.every, raise "
+        "plan.tau, or draw fresh responses with train.lag.on_policy"
+    ) from failure
+
+
+def _solution(problem: DualProblem, thresholds: Array, mass: Array) -> DualSolution:
+    return solve_dual(
+        problem.win_rates,
+        thresholds,
+        tau=problem.tau,
+        reference=mass,
+        behaviour=np.ones_like(mass),
+        groups=problem.groups,
+        epsilon=problem.epsilon,
+        confidence=problem.confidence,
+        comparisons=problem.comparisons,
+        pooling=problem.pooling,
+        variant=problem.variant,
+    )

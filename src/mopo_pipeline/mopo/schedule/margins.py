@@ -47,6 +47,41 @@ def prompt_margins(values: Array, groups: NDArray[np.int64], confidence: float) 
     return np.array(margins, dtype=np.float64)
 
 
+def certificate_margins(deviation: Array, prompts: int, level: float) -> Array:
+    """Half-widths of the certificate to come: how far above a threshold a value must be seen to be certified.
+
+    Args:
+        deviation: (J,) standard deviation of a policy's values over prompts.
+        prompts: of the test split; fewer than two certify nothing, and ask for nothing.
+        level: one-sided, of each threshold.
+
+    Returns:
+        (J,) >= 0.
+
+    >>> certificate_margins(np.array([0.1]), 25, 0.975).round(3).tolist()
+    [0.041]
+    >>> certificate_margins(np.array([0.1]), 0, 0.975).tolist()
+    [0.0]
+    """
+    if prompts < 2:
+        return np.zeros(len(deviation))
+    return np.asarray(quantile(level, np.ones(prompts)) * deviation / np.sqrt(prompts))
+
+
+def prompt_deviation(values: Array, groups: NDArray[np.int64]) -> Array:
+    """Standard deviation (J,) over prompts of the mean of their rows (N, J); 0 for a single prompt.
+
+    >>> prompt_deviation(np.array([[0.4], [0.4], [0.6], [0.6]]), np.array([0, 0, 1, 1])).round(3).tolist()
+    [0.141]
+    """
+    counts = np.bincount(groups)
+    present = counts > 0
+    if present.sum() < 2:
+        return np.zeros(values.shape[1])
+    means = [np.bincount(groups, column)[present] / counts[present] for column in values.T]
+    return np.std(np.array(means, dtype=np.float64), axis=1, ddof=1)
+
+
 def judge_error(
     comparisons: Comparisons, ratio: Array, groups: NDArray[np.int64], confidence: float
 ) -> JudgeError:

@@ -1,0 +1,88 @@
+"""What labels alone say of a policy: its values normalised within each prompt (method.md, section 3)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mopo_pipeline.arrays import Array, Index
+from mopo_pipeline.mopo.comparisons import Comparisons, check_weights
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A policy's values on prompts that nothing is trained on.
+
+    Attributes:
+        values: (K,) win rates in [0, 1]; NaN without labels.
+        deviation: (K,) standard deviation over prompts; 0 where one prompt or none carries a value.
+        prompts: (K,) effective number of prompts.
+    """
+
+    values: Array
+    deviation: Array
+    prompts: Array
+
+    @property
+    def errors(self) -> Array:
+        """(K,) standard errors of the values."""
+        return np.asarray(self.deviation / np.sqrt(np.maximum(self.prompts, 1.0)))
+
+
+def label_shares(
+    first: Index, second: Index, weights: Array, log_ratio: Array, prompts: Index
+) -> tuple[Array, Array]:
+    """What each label says of its two responses under pi~(y|x) ~ mu pi / pi_ref, both (M, K).
+
+    A prompt's labelled responses share a mass of 1 in proportion to their ratios, and each
+    response shares its mass out over its own comparisons, in proportion to their weights.
+
+    Args:
+        first: (M,) rows of the first responses.
+        second: (M,) rows of the second responses.
+        weights: (M, K) of the comparisons, 0 where the label is missing.
+        log_ratio: (n,) log pi - log pi_ref, nats.
+        prompts: (n,) prompt of each response, from 0.
+    """
+    compared = np.zeros((len(log_ratio), weights.shape[1]))
+    np.add.at(compared, first, weights)
+    np.add.at(compared, second, weights)
+    logs = np.where(compared > 0, log_ratio[:, None], -np.inf)
+    highest = np.full((prompts.max() + 1, weights.shape[1]), -np.inf)
+    np.maximum.at(highest, prompts, logs)
+    mass = np.exp(logs - np.where(np.isfinite(highest), highest, 0.0)[prompts])
+    total = np.zeros_like(highest)
+    np.add.at(total, prompts, mass)
+    per_weight = np.divide(
+        mass, total[prompts] * compared, out=np.zeros_like(mass), where=compared > 0
+    )
+    return per_weight[first] * weights, per_weight[second] * weights
+
+
+def labelled_values(comparisons: Comparisons, log_ratio: Array, prompts: Index) -> Seen:
+    """Values of a policy from the labels of a prompt's own responses; needs no judge and no new text.
+
+    Args:
+        comparisons: labels (M, K) of row pairs; predictions are not looked at.
+        log_ratio: (n,) log pi - log pi_ref of the rows, nats.
+        prompts: (n,) prompt of each row, from 0.
+    """
+    first, second = np.asarray(comparisons.first), np.asarray(comparisons.second)
+    labels = np.asarray(comparisons.labels, dtype=np.float64)
+    weights = np.where(np.isnan(labels), 0.0, check_weights(comparisons.weights, labels.shape))
+    left, right = label_shares(first, second, weights, log_ratio, prompts)
+    known = np.nan_to_num(labels)
+    won, mass = np.zeros((2, int(prompts.max()) + 1, labels.shape[1]))
+    np.add.at(won, prompts[first], left * known + right * (1.0 - known))
+    np.add.at(mass, prompts[first], left + right)
+    total, squares = mass.sum(axis=0), (mass**2).sum(axis=0)
+    nothing = np.full(len(total), np.nan)
+    values = np.divide(won.sum(axis=0), total, out=nothing, where=total > 0)
+    count = np.divide(total**2, squares, out=np.zeros(len(total)), where=squares > 0)
+    moved = np.where(mass > 0, won - mass * np.nan_to_num(values), 0.0)
+    error = np.divide(
+        np.sqrt((moved**2).sum(axis=0)), total, out=np.zeros(len(total)), where=total > 0
+    )
+    wide = np.sqrt(
+        count * np.divide(count, count - 1.0, out=np.zeros_like(count), where=count > 1.0)
+    )
+    return Seen(values, error * wide, count)
