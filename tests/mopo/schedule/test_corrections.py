@@ -1,0 +1,87 @@
+"""What is seen on validation prompts raises what is aimed at."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mopo_pipeline.mopo import attainable_bounds, learned_values
+from mopo_pipeline.mopo.errors import TrainingStoppedError
+from mopo_pipeline.mopo.labelled import Seen
+from mopo_pipeline.mopo.problem import DualProblem
+from mopo_pipeline.mopo.schedule.lag import LagState, corrected, raised_by
+from mopo_pipeline.mopo.schedule.margins import certificate_margins
+
+RNG = np.random.default_rng(0)
+WIN_RATES = RNG.uniform(0.2, 0.8, (320, 3))
+GROUPS = np.repeat(np.arange(40), 8)
+THRESHOLDS = np.array([0.62, 0.5])
+NONE = np.zeros(0)
+
+
+def problem(test_prompts: int = 0, confidence: float | None = None) -> DualProblem:
+    zero = np.zeros(2)
+    return DualProblem(
+        ("help", "harm", "short"), WIN_RATES, GROUPS, THRESHOLDS, 0.1, 0.0, 5.0, "lagrangian", None,
+        zero, zero, zero, confidence, test_prompts,
+    )  # fmt: skip
+
+
+def start() -> LagState:
+    rows, zero = np.ones(320), np.zeros(320)
+    return LagState(rows, zero, zero, zero, NONE, THRESHOLDS, NONE, NONE, rows > 0)
+
+
+def seen(*values: float, deviation: float = 0.0, prompts: float = 50.0) -> Seen:
+    return Seen(np.array([0.6, *values]), np.full(3, deviation), np.full(3, prompts))
+
+
+def reached(state: LagState) -> np.ndarray:
+    exponent = WIN_RATES @ np.append(1.0, state.multipliers) / 0.1
+    return learned_values(exponent, WIN_RATES[:, 1:], GROUPS)
+
+
+def test_what_is_missing_is_aimed_higher_by_as_much() -> None:
+    state = corrected(start(), problem(), seen(0.59, 0.55))
+    np.testing.assert_allclose(state.raised, [0.03, 0.0])
+    assert reached(state)[0] == pytest.approx(0.65, abs=1e-6)
+    plain = corrected(start(), problem(), seen(0.7, 0.6))
+    assert state.multipliers[0] > plain.multipliers[0]
+    np.testing.assert_allclose(plain.raised, 0.0)
+
+
+def test_a_policy_that_goes_on_missing_is_asked_for_more_and_one_that_holds_for_less() -> None:
+    """Seen .03 below twice, then .02 above: .03, .06, .04."""
+    state, found = start(), []
+    for value in (0.59, 0.59, 0.64):
+        state = corrected(state, problem(), seen(value, 0.6))
+        found.append(state.raised[0])
+    np.testing.assert_allclose(found, [0.03, 0.06, 0.04])
+
+
+def test_noise_and_the_certificate_to_come_are_part_of_what_is_asked() -> None:
+    asked = problem(test_prompts=25, confidence=0.95)
+    told = seen(0.62, 0.5, deviation=0.1, prompts=50.0)
+    raised = raised_by(NONE, THRESHOLDS, asked, told)
+    one = np.array([0.1])
+    expected = certificate_margins(one, 50, 0.975) + certificate_margins(one, 25, 0.975)
+    np.testing.assert_allclose(raised, np.repeat(expected, 2))
+    assert raised_by(NONE, THRESHOLDS, problem(), told).tolist() == [0.0, 0.0]
+
+
+def test_where_no_label_speaks_nothing_moves() -> None:
+    before = np.array([0.02, 0.0])
+    silent = Seen(np.full(3, np.nan), np.zeros(3), np.zeros(3))
+    assert raised_by(before, THRESHOLDS, problem(30, 0.95), silent).tolist() == [0.02, 0.0]
+
+
+def test_a_raise_out_of_reach_is_halved_and_not_kept_for_later() -> None:
+    most = attainable_bounds(WIN_RATES, tau=0.1, groups=GROUPS)[1, 1]
+    near = replace(problem(), thresholds=np.array([most - 0.02, 0.0]))
+    opening = replace(start(), thresholds=near.thresholds)
+    state = corrected(opening, near, seen(most - 0.05, 0.5))
+    assert state.margin_share == 0.5
+    assert state.raised[0] == pytest.approx(0.015)
+    beyond = replace(near, thresholds=np.array([most + 0.02, 0.0]))
+    with pytest.raises(TrainingStoppedError, match="can no longer meet the thresholds"):
+        corrected(replace(opening, thresholds=beyond.thresholds), beyond, seen(0.5, 0.5))
