@@ -14,6 +14,7 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.chat import PLAIN_TEMPLATE
 from mopo_pipeline.language.intact import check_tokens, load_intact
 from mopo_pipeline.language.sealed import apply_umask
+from mopo_pipeline.language.threads import use_threads_for
 from mopo_pipeline.progress import show_hub_progress
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def load_model(
         ) from error
     tokenizer = load_tokenizer(path)
     check_tokens(model, tokenizer, spec)
+    use_threads_for(model.num_parameters())
     return model.eval().to(_device(device)), tokenizer
 
 

@@ -62,7 +62,7 @@ def read_labelled(
         ended_column(table),
     )
     prompts = pd.factorize(table["prompt"])[0].astype(np.int64)
-    comparisons = Comparisons(**{name: arrays.get(name) for name in _PAIRS})
+    comparisons = Comparisons(**arrays)
     first = table["reference_logprob"].to_numpy(dtype=np.float64)
     return LabelledAnswers(rows, prompts, comparisons), first
 

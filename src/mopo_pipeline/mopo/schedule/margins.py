@@ -79,7 +79,7 @@ def prompt_deviation(values: Array, groups: NDArray[np.int64]) -> Array:
     if present.sum() < 2:
         return np.zeros(values.shape[1])
     means = [np.bincount(groups, column)[present] / counts[present] for column in values.T]
-    return np.std(np.array(means, dtype=np.float64), axis=1, ddof=1)
+    return np.asarray(np.std(np.array(means, dtype=np.float64), axis=1, ddof=1))
 
 
 def judge_error(
