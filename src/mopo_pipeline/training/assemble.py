@@ -88,8 +88,10 @@ def loop_of(
     if lag.every is not None and lag.on_policy:
         validation = pd.read_parquet(directory / VALIDATION)
         drawing = FreshRefresh(trainer, problem, spec, table, data, validation, tokenizer)
-        act = partial(trainer.watched.refreshing, drawing.refresh)
-        return [RefreshCallback(lag.every, act)]
+        act, look = (
+            partial(trainer.watched.refreshing, act) for act in (drawing.refresh, drawing.look)
+        )
+        return [RefreshCallback(lag.every, act), CorrectionCallback([], act, look)]
     loop = OfflineLoop(trainer, problem, spec, answers)
     refresh, correct = (
         partial(trainer.watched.refreshing, act) for act in (loop.refresh, loop.correct)

@@ -14,9 +14,11 @@ from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.processes import from_all, from_first, rank_and_world, shared_out
 from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.mopo import JudgeError, judge_error
+from mopo_pipeline.mopo.labelled import Seen
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.fresh import solve_fresh, threshold_margins
 from mopo_pipeline.mopo.schedule.lag import period_rows
+from mopo_pipeline.mopo.schedule.margins import prompt_deviation
 from mopo_pipeline.training.fresh_judge import fresh_judge
 from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.trainer import WeightedTrainer
@@ -142,6 +144,14 @@ class Drawn:
     win_rates: Array
 
 
+def answered(drawn: Drawn, error: JudgeError) -> Seen:
+    """Values (K,) of the policy as the judge sees its answers, less what the judge overrates them by."""
+    groups = drawn.fresh.groups
+    deviation = prompt_deviation(drawn.win_rates, groups)
+    prompts = np.full(len(deviation), float(np.unique(groups).size))
+    return Seen(drawn.win_rates.mean(axis=0) - error.bias, deviation, prompts)
+
+
 class FreshRefresh:
     """Moves the reference of a run by drawing from its policy.
 
@@ -177,15 +187,15 @@ class FreshRefresh:
         """Draw fresh responses from the policy, solve the duals on them, train on them."""
         trainer, lag, state = self.trainer, self.lag, self.trainer.lag_state
         drawn = self.draw(self.behaviour, lag.fresh_prompts, 0)
-        seen = drawn
-        if self.validation and lag.validation_prompts:
-            seen = self.draw(self.validation, lag.validation_prompts, 1)
+        seen = self._unseen_prompts() or drawn
         self._first = None  # the memory is needed for training
+        error = self.error()
+        trainer.watched.look(answered(seen, error))
         margins = threshold_margins(
             state.targets,
             seen.win_rates[:, 1:],
             seen.fresh.groups,
-            self.error(),
+            JudgeError(error.bias[1:], error.noise[1:]),
             self.problem.level,
             self.problem.test_prompts,
         )
@@ -203,6 +213,19 @@ class FreshRefresh:
         trainer.lag_state = replace(
             state, initial_logprob=logprob, lagged_logprob=logprob, pending_logprob=logprob
         )
+
+    def look(self) -> None:
+        """The policy's values on validation prompts now, written with the next logged step."""
+        seen = self._unseen_prompts()
+        self._first = None
+        if seen is not None:
+            self.trainer.watched.look(answered(seen, self.error()))
+
+    def _unseen_prompts(self) -> Drawn | None:
+        """Answers to validation prompts; None where there are none to ask."""
+        if not (self.validation and self.lag.validation_prompts):
+            return None
+        return self.draw(self.validation, self.lag.validation_prompts, 1)
 
     def draw(self, behaviour: dict[str, list[str]], n_prompts: int, stream: int) -> Drawn:
         """Fresh responses to some of the prompts, judged against the original ones.
@@ -261,7 +284,7 @@ class FreshRefresh:
     def error(self) -> JudgeError:
         """The fitted judge's error where the policy is now, from the labels of this period's prompts."""
         problem, lag = self.problem, self.lag
-        nothing = JudgeError(*np.zeros((2, len(problem.objectives) - 1)))
+        nothing = JudgeError(*np.zeros((2, len(problem.objectives))))
         if lag.judge != "preference_model":
             return nothing
         asked = lag.rows or int(lag.every or 0) * self.trainer.sampler.schedule.batch_size
@@ -273,8 +296,7 @@ class FreshRefresh:
         labelled = self.data.subset(np.flatnonzero(chosen))
         logprob = self.trainer.score(self._model(), labelled, "labelled responses under the policy")
         ratio = np.minimum(np.exp(logprob - self.trainer.first_logprob[chosen]), lag.max_ratio)
-        found = judge_error(part.comparisons, ratio, part.groups, problem.level)
-        return JudgeError(found.bias[1:], found.noise[1:])
+        return judge_error(part.comparisons, ratio, part.groups, problem.level)
 
     def _model(self) -> Any:
         return self.trainer.accelerator.unwrap_model(self.trainer.model)
