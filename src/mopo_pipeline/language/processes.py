@@ -13,24 +13,17 @@ def rank_and_world() -> tuple[int, int]:
 
 def from_first(value: T) -> T:
     """The value the first process holds, in every process."""
-    if rank_and_world()[1] == 1:
-        return value
-    from torch.distributed import broadcast_object_list
+    from accelerate.utils import broadcast_object_list
 
-    box = [value]
-    broadcast_object_list(box, src=0)
+    box: list[T] = broadcast_object_list([value])
     return box[0]
 
 
 def from_all(value: T) -> list[T]:
     """The values of all processes, by rank."""
-    world = rank_and_world()[1]
-    if world == 1:
-        return [value]
-    from torch.distributed import all_gather_object
+    from accelerate.utils import gather_object
 
-    values: list[T] = [value] * world
-    all_gather_object(values, value)
+    values: list[T] = gather_object([value])
     return values
 
 

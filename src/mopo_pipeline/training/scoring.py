@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import reduce
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.language.logprobs import row_logprobs
@@ -35,6 +36,5 @@ def logprobs_of_all(
         row_logprobs(model, rows.subset(own), sharing=sharing, description=description)
     )
     if world > 1:
-        full = full.to(device)
-        torch.distributed.all_reduce(full)
+        full = reduce(full.to(device), "sum")
     return full.cpu().numpy()
