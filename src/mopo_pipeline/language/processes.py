@@ -27,7 +27,7 @@ def from_all(value: T) -> list[T]:
     return values
 
 
-def shared_out(model: Any) -> bool:
+def sharded(model: Any) -> bool:
     """Whether processes hold a part of ``model`` each (FSDP, ZeRO-3)."""
     from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
     from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
@@ -36,12 +36,12 @@ def shared_out(model: Any) -> bool:
 
 
 def in_step(model: Any, batches: list[T]) -> list[T]:
-    """Batches for this process, as many as for every other where they share out ``model``.
+    """Batches for this process, as many as for every other where they hold a part of ``model`` each.
 
     Each forward pass of such a model gathers weights from all processes and waits for them; the last
     batch is repeated where a process has fewer.
     """
-    if not shared_out(model):
+    if not sharded(model):
         return batches
     most = max(from_all(len(batches)))
     return batches + batches[-1:] * (most - len(batches))

@@ -1,4 +1,4 @@
-"""Log-probabilities of many rows, the work shared out over the processes of a run."""
+"""Log-probabilities of many rows, each process of a run scoring its prompts."""
 
 from typing import Any
 
