@@ -1,4 +1,4 @@
-"""Lagged reference offline against refresh by resampling, on the pocket task, at equal thresholds.
+"""Offline refreshes against on-policy refreshes, on the pocket task, at equal thresholds.
 
 Every seed trains its reference once; every threshold pair then trains a policy per mode, valued exactly
 on test prompts (a quarter of all, new phrasings of known settings): offline (each period on its rows, or on all

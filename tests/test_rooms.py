@@ -6,6 +6,8 @@ import subprocess
 import sys
 import tomllib
 
+import grimp
+
 from conftest import PROJECT
 from mopo_pipeline.mopo import run_tabular
 
@@ -56,3 +58,15 @@ def test_the_architecture_page_shows_the_layers_that_are_linted() -> None:
     assert "```\n" + "\n".join(layers) + "\n```" in page
     rooms = set(" | ".join(layers).split(" | "))
     assert set(re.findall(r"^\| `(\w+)` \|", page, flags=re.M)) == rooms
+
+
+def test_the_architecture_page_shows_the_arrows_that_there_are() -> None:
+    graph = grimp.build_graph("mopo_pipeline", cache_dir=None)
+    arrows: dict[str, set[str]] = {}
+    for module in graph.modules - {"mopo_pipeline"}:
+        room = module.split(".")[1]
+        reached = graph.find_modules_directly_imported_by(module) - {"mopo_pipeline"}
+        arrows.setdefault(room, set()).update({name.split(".")[1] for name in reached} - {room})
+    page = (PROJECT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*\|([a-z_ ]*)\|$", page, flags=re.M)
+    assert {room: set(shown.split()) for room, shown in rows} == arrows

@@ -95,6 +95,7 @@ def doubt(quality: dict[str, Any] | None) -> str:
 def _quality(
     predicted: Array, labels: Array, codes: NDArray[np.intp], params: EvaluateParams, seed: int
 ) -> dict[str, Any]:
+    """Accuracy, Brier score and ECE of probabilities (M,) on labels (M,), prompts by ``codes`` (M,)."""
     facts = calibration(predicted, labels)
     decided = ~np.isnan(labels) & (labels != 0.5)
     right = np.where(predicted == 0.5, 0.5, (predicted > 0.5) == (labels > 0.5))

@@ -1,4 +1,4 @@
-"""Held-out labels re-weighted to a policy: ratios, terms, and how many comparisons still count."""
+"""Test labels re-weighted to a policy: ratios, terms, and how many comparisons still count."""
 
 import numpy as np
 

@@ -89,6 +89,7 @@ def _replicate(params: SyntheticParams, task: tuple[tuple[Problem, int, Array], 
 
 
 def _summary(outcomes: Array, thresholds: Array, best: float) -> dict[str, float]:
+    """What is told of the outcomes (replicates, K + 1) of ``_replicate`` at thresholds (K-1,)."""
     solved = outcomes[~np.isnan(outcomes[:, 0])]
     held = solved[:, 1:-1] >= thresholds - HELD
     answered = len(solved) / len(outcomes)

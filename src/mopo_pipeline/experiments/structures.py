@@ -106,7 +106,7 @@ def problems(params: SyntheticParams) -> list[Problem]:
 
 
 def threshold_grid(problem: Problem, count: int) -> Iterator[Array]:
-    """Thresholds spread over the range of each constrained objective, those jointly feasible."""
+    """Thresholds (K-1,) spread over the range of each constrained objective, those jointly feasible."""
     present = problem.win_rates[problem.behaviour > 0, 1:]
     low, high = present.min(axis=0), present.max(axis=0)
     axes = np.linspace(low + 0.1 * (high - low), high - 0.01, count).T
@@ -179,7 +179,7 @@ def sample(problem: Problem, n: int, rng: np.random.Generator) -> Sample:
 def solve_sample(
     problem: Problem, drawn: Sample, thresholds: Array, tau: float, confidence: float
 ) -> DualSolution:
-    """The problem as somebody solves it who has nothing but the sampled comparisons.
+    """The problem at thresholds (K-1,) as somebody solves it who has nothing but the sampled comparisons.
 
     Weights are counts of equal comparisons here, so their number is known and sets the radius.
 

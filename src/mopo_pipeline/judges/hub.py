@@ -105,6 +105,7 @@ class RewardModelJudge:
         return np.column_stack(columns) if responses else np.empty((0, len(columns)))
 
     def _column(self, spec: RewardModel, prompts: list[str], responses: list[str]) -> Array:
+        """Rewards (n,) of one model."""
         import torch
 
         loaded, tokenizer = load_reward_model(spec.model)

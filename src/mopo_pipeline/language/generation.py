@@ -9,7 +9,7 @@ import numpy as np
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.chat import Chat
 from mopo_pipeline.language.lengths import model_limit
-from mopo_pipeline.language.processes import from_all, shared_out
+from mopo_pipeline.language.processes import from_all, sharded
 from mopo_pipeline.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def sample_responses(
         top_p: nucleus in (0, 1]; 1 samples the model as it is.
         seed: of every draw.
         batch_size: sequences generated at once.
-        process: rank and number of processes; each draws its share of the batches, all return all.
+        process: rank and number of processes; each draws its part of the batches, all return all.
         description: what the progress bar says.
 
     Returns:
@@ -121,7 +121,7 @@ def _continued(
         top_k=0,
         pad_token_id=pad_id,
         eos_token_id=ends,
-        synced_gpus=shared_out(model),
+        synced_gpus=sharded(model),
         **settings,
     )
     drawn: list[list[int]] = out[:, ids.shape[1] :].tolist()
@@ -143,7 +143,7 @@ def _unaltered(model: Any) -> Iterator[None]:
 
 
 def _left_padded(prompts: list[list[int]], pad_id: int) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Ids and attention mask of prompts that end together."""
+    """Ids and attention mask, both (prompts, longest), of prompts that end together."""
     import torch
 
     width = max(map(len, prompts))

@@ -101,7 +101,7 @@ def row_logprobs(
 def length_batches(
     lengths: NDArray[np.int64], rows: NDArray[np.int64], batch_tokens: int
 ) -> list[NDArray[np.int64]]:
-    """Cut rows, longest first, into batches of at most ``batch_tokens`` padded tokens."""
+    """Rows (n,), longest first by ``lengths`` (N,), cut into batches of at most ``batch_tokens`` padded tokens."""
     order = rows[np.argsort(-lengths[rows], kind="stable")]
     batches, start = [], 0
     while start < len(order):

@@ -6,7 +6,7 @@ from mopo_pipeline.arrays import Array
 
 
 def quantile(level: float, prompts: Array) -> float:
-    """One-sided quantile: normal for a single prompt, else Student's for the prompts that count.
+    """One-sided quantile: normal for a single prompt, else Student's for the prompts that count, of mass (G,).
 
     >>> import numpy as np
     >>> round(quantile(0.95, np.ones(1)), 3), round(quantile(0.95, np.full(10, 0.1)), 3)

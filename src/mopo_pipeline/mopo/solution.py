@@ -68,13 +68,13 @@ def lowest_objective(rows: Rows, tau: float) -> float:
 
 
 def kl_from_reference(rows: Rows, ratio: Array) -> float:
-    """``E[ratio log ratio]`` in nats."""
+    """``E[ratio log ratio]`` of a ratio (n,), in nats."""
     logs = np.log(ratio, where=ratio > 0, out=np.zeros_like(ratio))
     return max(float(rows.mass @ (ratio * logs)), 0.0)
 
 
 def statuses(multipliers: Array, slack: Array) -> tuple[str, ...]:
-    """A constraint is active where its price exceeds its slack, violated where it has none."""
+    """By multipliers and slack (K-1,): active where the price exceeds the slack, violated where there is none."""
     return tuple(
         "violated"
         if room < -VIOLATED

@@ -111,7 +111,7 @@ def _features(
 def _scale(
     table: NDArray[np.float32], centre: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and deviation to standardise with; word counts are left as they are."""
+    """Mean and deviation (F,) to standardise features (n, F) with; word counts are left as they are."""
     size = table.shape[1]
     if not centre:
         return np.zeros(size, dtype=np.float32), np.ones(size, dtype=np.float32)
@@ -129,5 +129,6 @@ def _folds(prompt_ids: pd.Series, folds: int, rng: np.random.Generator) -> dict[
 
 
 def _stop_prompts(prompt_ids: pd.Series, rng: np.random.Generator) -> NDArray[np.object_]:
+    """Prompts (p,) that tell when to stop."""
     unique = prompt_ids.drop_duplicates().to_numpy()
     return rng.permutation(unique)[: round(len(unique) * _STOP_SHARE)]

@@ -11,7 +11,7 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.judges.base import Judge, win_rates_against
 from mopo_pipeline.language.lengths import cut_finding, tell, typical_longest
 from mopo_pipeline.language.loading import load_model
-from mopo_pipeline.language.processes import from_all, from_first, rank_and_world, shared_out
+from mopo_pipeline.language.processes import from_all, from_first, rank_and_world, sharded
 from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.mopo import JudgeError, judge_error
 from mopo_pipeline.mopo.labelled import Seen
@@ -109,7 +109,7 @@ def fresh_win_rates(
         fresh: n responses.
         behaviour: original responses by stored prompt, the opponents.
         known: (n,) responses to judge; the others lose every comparison.
-        process: rank and number of processes that judge together, each its share of the prompts.
+        process: rank and number of processes that judge together, each its part of the prompts.
 
     Returns:
         (n, K) in [0, 1].
@@ -236,8 +236,8 @@ class FreshRefresh:
             stream: 0 or 1, so that two draws of a refresh differ.
         """
         lag, model = self.lag, self._model()
-        # A model shared out among processes generates in step: all draw the same, and the first one's counts.
-        process = (0, 1) if shared_out(model) else rank_and_world()
+        # A sharded model generates in step: all draw the same, and the first one's counts.
+        process = (0, 1) if sharded(model) else rank_and_world()
         count = 2 * (self.trainer.lag_state.refreshes + 1) + stream
         fresh = from_first(
             draw_fresh_rows(
@@ -260,7 +260,7 @@ class FreshRefresh:
         return Drawn(fresh, rows, known, win_rates)
 
     def like_the_data(self, rows: EncodedRows) -> NDArray[np.bool_]:
-        """Which fresh rows the first reference finds no less likely than (almost) all of the data's own.
+        """Which fresh rows (n,) the first reference finds no less likely than (almost) all of the data's own.
 
         The rest is unlike anything the win rates were learned from. It counts as losing every
         comparison, the least a win rate can be, so that a policy cannot gain by leaving the data.

@@ -52,6 +52,7 @@ class _State:
 
     @property
     def policy(self) -> Array:
+        """Probabilities (n,)."""
         weights = np.exp(self.logits - self.logits.max())
         return np.asarray(weights / weights.sum())
 
@@ -80,6 +81,7 @@ class _Updates:
             yield state
 
     def step(self, state: _State, batch: NDArray[np.int64]) -> _State:
+        """The state after a batch of rows (batch_size,)."""
         drawn = self.rows.columns[:, batch]
         exponent = (drawn[0] + state.multipliers @ drawn[1:]) / self.tau
         weight = np.exp(exponent - exponent.max())

@@ -3,7 +3,7 @@
 Offline, the lagged reference is nothing but one number per row: log pi(y|x) of the policy as it
 was, taken when it passed and used one lag later. No copy of the model is kept, so adapters and
 full weights are alike. Only rows that the steps until the next refresh may draw need that number:
-each period trains on its share of the prompts.
+each period trains on its part of the prompts.
 """
 
 from dataclasses import dataclass, field, replace
@@ -64,7 +64,7 @@ class LagState:
     raised: Array = field(default_factory=lambda: np.zeros(0))
 
     def arrays(self) -> dict[str, Array]:
-        """All fields as float64 arrays, for safetensors."""
+        """All fields as float64 arrays, numbers as (1,), for safetensors."""
         return {
             name: np.atleast_1d(np.asarray(value, dtype=np.float64))
             for name, value in vars(self).items()
@@ -72,7 +72,7 @@ class LagState:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Array]) -> "LagState":
-        """Rebuild from ``arrays``."""
+        """Rebuild from ``arrays``, numbers as (1,)."""
         fields: dict[str, Any] = dict(arrays)
         fields |= {name: float(arrays[name][0]) for name in ("ess", "support", "margin_share")}
         fields["active"] = arrays["active"] > 0
@@ -108,7 +108,7 @@ def period_rows(groups: NDArray[np.int64], rows: int, seed: int, period: int) ->
 
 
 def lagged_mass(state: LagState, max_ratio: float) -> Array:
-    """pi_lag / pi_ref0 of the active rows, clipped, mean 1."""
+    """pi_lag / pi_ref0 of the active rows, (active,), clipped, mean 1."""
     gap = (state.lagged_logprob - state.initial_logprob)[state.active]
     ratio = np.minimum(np.exp(gap), max_ratio)
     return np.asarray(ratio / ratio.mean())
@@ -207,6 +207,7 @@ def raised_by(before: Array, thresholds: Array, problem: DualProblem, seen: Seen
 def _check_multipliers(
     objectives: tuple[str, ...], multipliers: Array, thresholds: Array, limit: float
 ) -> None:
+    """Stop where one of the multipliers (K-1,) has passed the limit."""
     if multipliers.max(initial=0.0) <= limit:
         return
     worst = int(multipliers.argmax())

@@ -39,7 +39,7 @@ def tempered(weights: ArrayLike, share: float) -> Array:
 
 
 def tempering_power(weights: ArrayLike, share: float) -> float:
-    """The largest a <= 1 at which ``weights ** a`` keep ``share`` of the rows effective, in [0, 1]."""
+    """The largest a <= 1, in [0, 1], at which ``weights ** a`` (N,) keep ``share`` of the rows effective."""
     mass = check_mass("weights", weights, np.size(weights))
     kept = check_number("share", share, at_least=0)
     log_mass = np.log(mass[mass > 0] / mass.max())

@@ -51,7 +51,7 @@ def nearest_attainable(rows: Rows, thresholds: Array, max_rounds: int = 500) -> 
 
 
 def _project(vertices: Array, thresholds: Array) -> Array:
-    """Nearest point to ``thresholds`` of the vertices' hull and everything below it."""
+    """Nearest point to ``thresholds`` (m,) of the hull of vertices (v, m) and everything below it."""
     count, size = vertices.shape
     weight = 1e4
     system = np.zeros((size + 1, count + size))

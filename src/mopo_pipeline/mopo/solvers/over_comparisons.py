@@ -45,6 +45,7 @@ def _describe(
     thresholds: Array,
     pooling: float | None,
 ) -> DualSolution:
+    """The solution at multipliers ``point`` (K-1,), whose bounds exceed thresholds (K-1,) by ``excess``."""
     rows, direction = estimator.rows, np.append(1.0, point)
     found = estimator.at(direction)
     exponent = (direction @ rows.columns) / estimator.tau
@@ -73,7 +74,7 @@ def _describe(
 
 
 def _unsolved(bounds: Bounds, thresholds: Array) -> Exception:
-    """What each bound reaches alone, and the nearest thresholds the solver really meets."""
+    """What each bound reaches alone, and the nearest thresholds (K-1,) the solver really meets."""
     plain = Bounds(bounds, bounds.size)
     reached = plain(closest(plain, thresholds))
     relaxed = _nearest_solved(plain, thresholds, reached)
@@ -88,6 +89,7 @@ def _unsolved(bounds: Bounds, thresholds: Array) -> Exception:
 
 
 def _nearest_solved(bounds: Bounds, thresholds: Array, reached: Array) -> Array:
+    """Thresholds (K-1,) between what the reference reaches and ``reached`` (K-1,) that are solved."""
     nearest = np.minimum(reached, thresholds)
     safe = np.minimum(bounds(np.zeros(bounds.size)), nearest)
     for share in (1.0, 0.999, 0.99, 0.95, 0.9, 0.75, 0.5, 0.0):

@@ -35,7 +35,7 @@ def _solve_saddle(
     saddle: Saddle, thresholds: Array, start: Array, floor: float, logarithmic: bool,
     softness: float = 0.0,
 ) -> tuple[Array, State, bool]:  # fmt: skip
-    """Minimise over the multipliers; ``softness`` times lambda²/2 makes it bounded always."""
+    """Minimise over the multipliers (K-1,); ``softness`` times lambda²/2 makes it bounded always."""
     latest = [saddle.initial()]
 
     def oracle(point: Array) -> tuple[float, Array, Array]:
@@ -68,7 +68,7 @@ def _solve_saddle(
 def solve_over_rows(
     rows: Rows, thresholds: Array, tau: float, epsilon: Array, logarithmic: bool
 ) -> DualSolution:
-    """Row-robust optimum with its duality gap.
+    """Row-robust optimum at thresholds (K-1,) and radii (K-1,), with its duality gap.
 
     Raises:
         InfeasibleThresholdsError: no policy's bounds reach the thresholds.
@@ -115,6 +115,7 @@ def _cooling(tau: float) -> tuple[float, ...]:
 def _describe(
     saddle: Saddle, multipliers: Array, state: State, thresholds: Array, logarithmic: bool
 ) -> DualSolution:
+    """The solution at multipliers and thresholds (K-1,), with its duality gap."""
     rows, tau = saddle.rows, saddle.tau
     ratio = np.exp(state.log_ratio)
     bounds = saddle.bounds(state.log_ratio)

@@ -23,7 +23,7 @@ LARGE = 200_000
 
 
 def solve_plain(rows: Rows, thresholds: Array, tau: float, logarithmic: bool) -> DualSolution:
-    """Newton on the dual (3), with a certificate where it has no minimum."""
+    """Newton on the dual (3) at thresholds (K-1,), with a certificate where it has no minimum."""
     start = np.full(thresholds.size, barrier.START) if logarithmic else np.zeros(thresholds.size)
     if len(rows.mass) > LARGE and len(rows.starts) > 1000 and thresholds.size:
         sample = subsample(rows, LARGE // 10)
@@ -48,7 +48,7 @@ def solve_plain(rows: Rows, thresholds: Array, tau: float, logarithmic: bool) ->
 def _newton(
     rows: Rows, thresholds: Array, tau: float, logarithmic: bool, start: Array
 ) -> tuple[Minimum, Tilted]:
-    """Minimise the dual; returns where, and the rows tilted there."""
+    """Minimise the dual from ``start`` (K-1,); returns where, and the rows tilted there."""
     latest: dict[bytes, Tilted] = {}
 
     def oracle(point: Array) -> tuple[float, Array, Array]:
@@ -71,7 +71,7 @@ def assemble(
     rows: Rows, multipliers: Array, tilted: Tilted, bounds: Array, chi: Array, thresholds: Array,
     tau: float, logarithmic: bool,
 ) -> DualSolution:  # fmt: skip
-    """Everything a caller reads, from the solved multipliers."""
+    """Everything a caller reads, from the solved multipliers, bounds and chi, (K-1,) each."""
     ratio = sorted_ratio(rows, tilted.weights)
     dual = tau * tilted.log_normaliser - float(multipliers @ thresholds)
     kl = kl_from_reference(rows, ratio)
