@@ -49,7 +49,7 @@ def write_validation(rows: pd.DataFrame, comparisons: Comparisons | None, direct
 def read_labelled(
     directory: Path, tokenizer: Any, context: int | None
 ) -> tuple[LabelledAnswers, Array] | None:
-    """What ``write_validation`` wrote, and log pi_ref of the answers; None where there are no labels."""
+    """What ``write_validation`` wrote, and log pi_ref (n,) of the answers; None where there are no labels."""
     if not (directory / _LABELS).is_file():
         return None
     arrays: dict[str, Any] = load_file(str(directory / _LABELS))
@@ -68,6 +68,6 @@ def read_labelled(
 
 
 def validation_arrays(comparisons: Comparisons) -> dict[str, np.ndarray]:
-    """Indices, labels and weights of comparisons; their predictions are not needed."""
+    """Indices (M,), labels and weights (M, K) of comparisons; their predictions are not needed."""
     found = {name: getattr(comparisons, name) for name in _PAIRS}
     return {k: np.ascontiguousarray(v) for k, v in found.items() if v is not None}

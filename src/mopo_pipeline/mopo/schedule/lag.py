@@ -225,7 +225,7 @@ def _solve(
     mass: Array,
     seen: Seen | None,
 ) -> LagState:
-    """The duals with thresholds raised by what is missing, by half of it or by nothing, as the rows allow."""
+    """The duals with thresholds (K-1,) raised by what is missing, by half of it or by nothing, as the rows allow."""
     nothing = np.zeros(len(thresholds))
     raised = nothing if seen is None else raised_by(state.raised, thresholds, problem, seen)
     rows = problem.restricted(state.active)
@@ -254,6 +254,7 @@ def _solve(
 
 
 def _solution(problem: DualProblem, thresholds: Array, mass: Array) -> DualSolution:
+    """The duals of thresholds (K-1,) on a reference of mass (N,) that moved from where the rows were drawn."""
     return solve_dual(
         problem.win_rates,
         thresholds,
