@@ -37,7 +37,7 @@ def plan_of(seed: int, confidence: float, by: str) -> dict[str, Any]:
     task = TaskParams.model_validate(configured("task") | {"seed": seed})
     params = PreferencesParams.model_validate(configured("preferences"))
     ingest = configured("ingest")
-    ingest["split"] = ingest["split"] | {"by": by}
+    ingest["split"] = ingest.get("split", {}) | {"by": by}
     data = load_source(IngestParams.model_validate(ingest), task)
     compared = build_comparisons(
         data.responses, data.judgements, params.labels, task.names, np.random.default_rng([seed, 3])

@@ -35,10 +35,10 @@ def sample_responses(
     *,
     n: int,
     max_new_tokens: int,
+    seed: int,
+    batch_size: int,
     temperature: float = 1.0,
     top_p: float = 1.0,
-    seed: int = 0,
-    batch_size: int = 64,
     process: tuple[int, int] = (0, 1),
     description: str = "generating",
 ) -> list[list[Answer]]:

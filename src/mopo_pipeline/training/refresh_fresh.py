@@ -17,6 +17,7 @@ from mopo_pipeline.mopo import JudgeError, judge_error
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.fresh import solve_fresh, threshold_margins
 from mopo_pipeline.mopo.schedule.lag import period_rows
+from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.training.fresh_judge import fresh_judge
 from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.trainer import WeightedTrainer
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CUT_FRESH = "the policy did not end them: raise train.lag.max_new_tokens and reference.context"
+
+DRAWN_AT_ONCE = 64
+"""Fresh responses generated in one batch."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ def draw_fresh_rows(
         max_new_tokens=max_new_tokens,
         top_p=top_p,
         seed=seed,
+        batch_size=DRAWN_AT_ONCE,
         process=process,
         description="fresh responses",
     )
@@ -149,6 +154,7 @@ class FreshRefresh:
         trainer: of the run.
         problem: thresholds to hold.
         spec: of the run.
+        lag: its mode.
         table: training rows: prompt, response.
         data: their tokens.
         validation: prompt and response of prompts nothing is trained on; may be empty.
@@ -160,13 +166,14 @@ class FreshRefresh:
         trainer: WeightedTrainer,
         problem: DualProblem,
         spec: RunSpec,
+        lag: FreshLag,
         table: pd.DataFrame,
         data: EncodedRows,
         validation: pd.DataFrame,
         tokenizer: Any,
     ) -> None:
         self.trainer, self.problem, self.spec = trainer, problem, spec
-        self.lag = lag = spec.lag
+        self.lag = lag
         self.data, self.tokenizer, self.context = data, tokenizer, spec.context
         self.longest = lag.max_new_tokens or typical_longest(data.response_lengths)
         self.behaviour, self.validation = map(_by_prompt, (table, validation))
@@ -263,7 +270,7 @@ class FreshRefresh:
         nothing = JudgeError(*np.zeros((2, len(problem.objectives) - 1)))
         if lag.judge != "preference_model":
             return nothing
-        asked = lag.rows or int(lag.every or 0) * self.trainer.sampler.schedule.batch_size
+        asked = lag.rows or lag.every * self.trainer.sampler.schedule.batch_size
         period = self.trainer.lag_state.refreshes + 1
         chosen = period_rows(problem.groups, asked, self.spec.seed, period)
         part = problem.restricted(chosen)

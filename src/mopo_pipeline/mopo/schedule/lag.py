@@ -149,7 +149,7 @@ def refresh(
     if ess < min_ess:
         raise TrainingStoppedError(
             f"the lagged reference leaves {ess:.1%} of the rows effective (limit {min_ess:.1%}): lengthen train.lag.every, "
-            "raise plan.tau, or draw fresh responses with train.lag.on_policy"
+            "raise plan.tau, or draw fresh responses with train.lag.mode=fresh"
         )
     thresholds = state.thresholds if beta is None else beta * state.bounds
     solution = _solve(problem.restricted(active), thresholds, mass)
@@ -199,5 +199,5 @@ def _solve(problem: DualProblem, thresholds: Array, mass: Array) -> Any:
     except (InfeasibleThresholdsError, NotConvergedError) as error:
         raise TrainingStoppedError(
             f"on the lagged reference the thresholds can no longer be met ({error}): lengthen train.lag.every, raise "
-            "plan.tau, or draw fresh responses with train.lag.on_policy"
+            "plan.tau, or draw fresh responses with train.lag.mode=fresh"
         ) from error
