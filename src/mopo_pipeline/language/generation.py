@@ -11,6 +11,7 @@ from mopo_pipeline.language.chat import Chat
 from mopo_pipeline.language.lengths import model_limit
 from mopo_pipeline.language.processes import from_all, shared_out
 from mopo_pipeline.progress import progress_bar
+from mopo_pipeline.streams import generation_seed
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +86,7 @@ def sample_responses(
         )
         for number, start in starts:
             chunk = tasks[start : start + batch_size]
-            torch.manual_seed(seed * 1_000_003 + number)
+            torch.manual_seed(generation_seed(seed, number))
             drawn = _continued(
                 model, [encoded[i] for i in chunk], int(tokenizer.pad_token_id), ends, settings
             )

@@ -49,7 +49,7 @@ class TrainingRun:
     rows: pd.DataFrame
     fit: FitParams
     seed: int
-    lag: LagParams = NoLag()
+    lag: LagParams = field(default_factory=NoLag)
     lora: LoraParams | None = None
     problem: DualProblem | None = None
     scorer: Path | None = None

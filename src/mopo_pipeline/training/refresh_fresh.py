@@ -18,6 +18,7 @@ from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.fresh import solve_fresh, threshold_margins
 from mopo_pipeline.mopo.schedule.lag import period_rows
 from mopo_pipeline.parameters.lag import FreshLag
+from mopo_pipeline.streams import Stream, generator, refresh_seed
 from mopo_pipeline.training.fresh_judge import fresh_judge
 from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.trainer import WeightedTrainer
@@ -75,7 +76,7 @@ def draw_fresh_rows(
     """
     from mopo_pipeline.language.generation import sample_responses
 
-    rng = np.random.default_rng([seed, 11])
+    rng = generator(seed, Stream.FRESH_PROMPTS)
     chosen = np.sort(rng.choice(len(prompts), size=min(n_prompts, len(prompts)), replace=False))
     asked = [prompts[i] for i in chosen]
     samples = sample_responses(
@@ -183,10 +184,10 @@ class FreshRefresh:
     def refresh(self) -> None:
         """Draw fresh responses from the policy, solve the duals on them, train on them."""
         trainer, lag, state = self.trainer, self.lag, self.trainer.lag_state
-        drawn = self.draw(self.behaviour, lag.fresh_prompts, 0)
+        drawn = self.draw(self.behaviour, lag.fresh_prompts, validation=False)
         seen = drawn
         if self.validation and lag.validation_prompts:
-            seen = self.draw(self.validation, lag.validation_prompts, 1)
+            seen = self.draw(self.validation, lag.validation_prompts, validation=True)
         self._first = None  # the memory is needed for training
         margins = threshold_margins(
             state.targets,
@@ -210,18 +211,18 @@ class FreshRefresh:
             state, initial_logprob=logprob, lagged_logprob=logprob, pending_logprob=logprob
         )
 
-    def draw(self, behaviour: dict[str, list[str]], n_prompts: int, stream: int) -> Drawn:
+    def draw(self, behaviour: dict[str, list[str]], n_prompts: int, *, validation: bool) -> Drawn:
         """Fresh responses to some of the prompts, judged against the original ones.
 
         Args:
             behaviour: original responses by stored prompt.
             n_prompts: prompts drawn, at most all.
-            stream: 0 or 1, so that two draws of a refresh differ.
+            validation: whether the prompts are of that split; the two draws of a refresh differ.
         """
         lag, model = self.lag, self._model()
         # A model shared out among processes generates in step: all draw the same, and the first one's counts.
         process = (0, 1) if shared_out(model) else rank_and_world()
-        count = 2 * (self.trainer.lag_state.refreshes + 1) + stream
+        refresh = self.trainer.lag_state.refreshes + 1
         fresh = from_first(
             draw_fresh_rows(
                 model,
@@ -231,7 +232,7 @@ class FreshRefresh:
                 n_responses=lag.fresh_responses,
                 max_new_tokens=self.longest,
                 top_p=lag.top_p,
-                seed=self.spec.seed * 1009 + count,
+                seed=refresh_seed(self.spec.seed, refresh, validation=validation),
                 process=process,
             )
         )

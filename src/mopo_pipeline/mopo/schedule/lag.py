@@ -21,6 +21,7 @@ from mopo_pipeline.mopo.errors import (
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.ratio import effective_share
 from mopo_pipeline.mopo.solve import solve_dual
+from mopo_pipeline.streams import Stream, generator
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def period_rows(groups: NDArray[np.int64], rows: int, seed: int, period: int) ->
     if rows >= groups.size:
         return np.ones(groups.size, dtype=bool)
     counts = np.bincount(groups)
-    order = np.random.default_rng([seed, 13]).permutation(counts.size)
+    order = generator(seed, Stream.PERIODS).permutation(counts.size)
     starts = np.cumsum(counts[order]) - counts[order]
     distance = (starts - period * rows) % groups.size
     chosen = np.zeros(counts.size, dtype=bool)
