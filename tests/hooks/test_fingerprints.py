@@ -230,7 +230,10 @@ def test_what_lies_at_a_named_place_counts_and_where_it_lies_does_not(
     def found(place: Path) -> str:
         named = str(place / "model.safetensors" if key.endswith("path") else place)
         value = dict.fromkeys("ab", named) if key.endswith("reward_models") else named
-        return fingerprints(with_value(key, value), tmp_path / "memo")[MODEL_PARAMETERS[key]]
+        given = with_value(key, value)
+        if key.startswith("train.lag"):
+            given["train"]["lag"] |= {"mode": "fresh", "every": 2, "judge": "reward_models"}
+        return fingerprints(given, tmp_path / "memo")[MODEL_PARAMETERS[key]]
 
     before = found(one)
     assert found(two) == before

@@ -117,7 +117,7 @@ def test_artifact_without_a_fingerprint_is_named(tiny_run: Path, tmp_path: Path)
     ("given", "expected"),
     [
         (
-            "train.lag.every=2,train.lag.on_policy=true,preferences.win_rates.method=empirical",
+            "train.lag.mode=fresh,train.lag.every=2,preferences.win_rates.method=empirical",
             "train.lag.judge is 'preference_model', but preferences.win_rates.method 'empirical' fits none",
         ),
         ("train.fit.stepz=3", "did you mean 'train.fit.steps'?"),

@@ -8,6 +8,7 @@ import pandas as pd
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.evaluate import EvaluateParams, SamplingParams
+from mopo_pipeline.streams import Stream, completion_seed, generator
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -30,7 +31,7 @@ def prompts_of_test_split(responses: pd.DataFrame, limit: int | None, seed: int)
         )
     if limit is None or limit >= len(test):
         return test
-    rng = np.random.default_rng([seed, 31])
+    rng = generator(seed, Stream.TEST_PROMPTS)
     chosen = np.sort(rng.choice(len(test), size=limit, replace=False))
     return test.iloc[chosen].reset_index(drop=True)
 
@@ -57,8 +58,15 @@ def sample_completions(
     models = {"reference": load_model(reference_policy), "policy": load_model(policy)}
     longest = params.sampling.max_new_tokens or _longest(models["reference"][1], responses)
     parts = [
-        _drawn(models[name], name, asked, params.sampling, longest, 2 * seed + number)
-        for number, name in enumerate(POLICIES)
+        _drawn(
+            models[name],
+            name,
+            asked,
+            params.sampling,
+            longest,
+            completion_seed(seed, policy=name == "policy"),
+        )
+        for name in POLICIES
     ]
     table = pd.concat(parts, ignore_index=True)
     for name in reversed(POLICIES):

@@ -4,11 +4,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.preferences import PreferencesParams
+from mopo_pipeline.streams import Stream, generator
 
 
 def build_comparisons(
@@ -17,7 +17,7 @@ def build_comparisons(
     """One row per compared pair, one label per objective."""
     from mopo_pipeline.preferences import build
 
-    rng = np.random.default_rng([task.seed, 3])
+    rng = generator(task.seed, Stream.PAIRS)
     return build.build_comparisons(responses, judgements, params.labels, task.names, rng)
 
 
