@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
-from inspect import getsourcefile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,10 +65,10 @@ class Reached(NamedTuple):
 
 def code_of(function: Callable[..., Any]) -> Code:
     """The code ``function`` rests on: of its own module only what it uses, of all others everything."""
-    path = getsourcefile(function)
+    path = _path(function.__module__)
     if path is None:
-        raise ValueError(f"{function!r} has no source file")
-    own = _used(ast.parse(Path(path).read_text(encoding="utf-8")), function.__name__)
+        raise ValueError(f"{function!r} is no function of {OWN}")
+    own = _used(ast.parse(path.read_text(encoding="utf-8")), function.__name__)
     return _code(f"{function.__module__}.{function.__name__}", _read(own))
 
 

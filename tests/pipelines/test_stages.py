@@ -110,7 +110,7 @@ def test_the_plan_meets_its_thresholds_with_a_weight_for_every_training_response
     planned: Made,
 ) -> None:
     made, weights = planned["training_plan"], planned["row_weights"]
-    assert all(made["bounds"][n] >= b - 1e-6 for n, b in made["thresholds"].items())
+    assert all(made.bounds[n] >= b - 1e-6 for n, b in made.thresholds.items())
     train_ids = planned["responses"].query("split == 'train'")["response_id"]
     assert set(weights["response_id"]) == set(train_ids)
     assert weights["weight"].mean() == pytest.approx(1.0)

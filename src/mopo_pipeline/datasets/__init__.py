@@ -1,7 +1,12 @@
 """The few Kedro dataset classes that kedro-datasets lacks; heavy imports are lazy."""
 
 from mopo_pipeline.datasets.directory import ModelCardDataset, ModelDirectoryDataset
-from mopo_pipeline.datasets.files import AtomicJSONDataset, AtomicParquetDataset, AtomicTextDataset
+from mopo_pipeline.datasets.files import (
+    AtomicJSONDataset,
+    AtomicParquetDataset,
+    AtomicTextDataset,
+    RecordDataset,
+)
 
 __all__ = [
     "AtomicJSONDataset",
@@ -9,4 +14,5 @@ __all__ = [
     "AtomicTextDataset",
     "ModelCardDataset",
     "ModelDirectoryDataset",
+    "RecordDataset",
 ]

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from kedro.utils import load_obj
+from kedro_datasets._typing import JSONPreview
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.text import TextDataset
@@ -39,6 +41,27 @@ class AtomicJSONDataset(JSONDataset):
         text = json.dumps(plain(data, path.name), indent=1, ensure_ascii=False, allow_nan=False)
         write_atomically(path, lambda target: target.write_text(text + "\n", encoding="utf-8"))
         self._invalidate_cache()
+
+
+class RecordDataset(AtomicJSONDataset):
+    """JSON that is loaded as a record: ``record`` is the path of a class with ``to_json`` and ``from_json``."""
+
+    def __init__(self, *, record: str, **settings: Any) -> None:
+        """Bind the file; the class is imported when something is loaded."""
+        super().__init__(**settings)
+        self._record = record
+
+    def load(self) -> Any:
+        """The record."""
+        return load_obj(self._record).from_json(super().load())
+
+    def save(self, data: Any) -> None:
+        """Write what the record says of itself."""
+        super().save(data.to_json())
+
+    def preview(self) -> JSONPreview:
+        """The file, for Kedro-Viz."""
+        return JSONPreview(Path(self._get_load_path()).read_text(encoding="utf-8"))
 
 
 class AtomicParquetDataset(ParquetDataset):

@@ -1,34 +1,36 @@
 """Nodes of the report stage."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.report import ReportParams
 
+if TYPE_CHECKING:
+    from mopo_pipeline.plan.training_plan import TrainingPlan
+
 
 def tabulate_pareto(
     objective_values: pd.DataFrame,
     evaluation_summary: dict[str, Any],
-    training_plan: dict[str, Any],
+    training_plan: "TrainingPlan",
     exact_reference: dict[str, Any],
     params: ReportParams,
 ) -> pd.DataFrame:
     """Reference, policy, plan and optimum as points, with dominance and hypervolume."""
-    from mopo_pipeline.plan.training_plan import TrainingPlan
     from mopo_pipeline.reporting.tables import pareto_report
 
     return pareto_report(
-        objective_values, TrainingPlan.from_json(training_plan), exact_reference, evaluation_summary["estimator"],
+        objective_values, training_plan, exact_reference, evaluation_summary["estimator"],
         params.hypervolume_reference,
     )  # fmt: skip
 
 
 def draw_figures(
     objective_values: pd.DataFrame,
-    training_plan: dict[str, Any],
+    training_plan: "TrainingPlan",
     exact_reference: dict[str, Any],
     training_log: pd.DataFrame,
     reference_log: pd.DataFrame,
@@ -37,11 +39,10 @@ def draw_figures(
     evaluation_summary: dict[str, Any],
 ) -> tuple[Any, ...]:
     """Every figure of a run, in the order of ``reporting.figures.NAMES``."""
-    from mopo_pipeline.plan.training_plan import TrainingPlan
     from mopo_pipeline.reporting import figures
 
     drawn = figures.draw_figures(
-        objective_values, TrainingPlan.from_json(training_plan), exact_reference, training_log, reference_log,
+        objective_values, training_plan, exact_reference, training_log, reference_log,
         preference_model_metrics, agreement_matrix, evaluation_summary["estimator"],
     )  # fmt: skip
     return tuple(drawn[name] for name in figures.NAMES)
@@ -49,25 +50,24 @@ def draw_figures(
 
 def summarise_run(
     threshold_checks: pd.DataFrame,
-    training_plan: dict[str, Any],
+    training_plan: "TrainingPlan",
     evaluation_summary: dict[str, Any],
     exact_reference: dict[str, Any],
     task: TaskParams,
     params: ReportParams,
 ) -> dict[str, Any]:
     """The run's result for machines."""
-    from mopo_pipeline.plan.training_plan import TrainingPlan
     from mopo_pipeline.reporting.summary import run_summary
 
     return run_summary(
-        threshold_checks, TrainingPlan.from_json(training_plan), evaluation_summary, exact_reference,
+        threshold_checks, training_plan, evaluation_summary, exact_reference,
         environment=params.environment, seed=task.seed, seconds=params.seconds,
     )  # fmt: skip
 
 
 def write_report(
     run_summary: dict[str, Any],
-    training_plan: dict[str, Any],
+    training_plan: "TrainingPlan",
     evaluation_summary: dict[str, Any],
     threshold_checks: pd.DataFrame,
     pareto_report: pd.DataFrame,
@@ -85,12 +85,11 @@ def write_report(
     params: ReportParams,
 ) -> str:
     """The page a person reads. Saved figures cannot be read back, so it draws its own."""
-    from mopo_pipeline.plan.training_plan import TrainingPlan
     from mopo_pipeline.reporting.figures import draw_figures
     from mopo_pipeline.reporting.page import render_page
     from mopo_pipeline.reporting.tables import sample_pairs
 
-    plan = TrainingPlan.from_json(training_plan)
+    plan = training_plan
     return render_page(
         title=params.title,
         summary=run_summary,

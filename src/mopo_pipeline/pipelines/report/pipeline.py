@@ -4,7 +4,8 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from mopo_pipeline.pipelines.report import nodes
+from mopo_pipeline.pipelines.lazy import lazy
+from mopo_pipeline.pipelines.stage import stage
 
 DRAWN_FROM = (
     "objective_values",
@@ -31,10 +32,11 @@ TOLD = (
 
 def create_pipeline(**_: Any) -> Pipeline:
     """Everything a run produced to figures, tables, one page and the closing table."""
-    return Pipeline(
+    return stage(
+        "report",
         [
             Node(
-                nodes.tabulate_pareto,
+                lazy("mopo_pipeline.pipelines.report.nodes:tabulate_pareto"),
                 [
                     "objective_values",
                     "evaluation_summary",
@@ -46,7 +48,7 @@ def create_pipeline(**_: Any) -> Pipeline:
                 name="tabulate_pareto",
             ),
             Node(
-                nodes.draw_figures,
+                lazy("mopo_pipeline.pipelines.report.nodes:draw_figures"),
                 list(DRAWN_FROM),
                 [
                     "value_figure",
@@ -59,7 +61,7 @@ def create_pipeline(**_: Any) -> Pipeline:
                 name="draw_figures",
             ),
             Node(
-                nodes.summarise_run,
+                lazy("mopo_pipeline.pipelines.report.nodes:summarise_run"),
                 [
                     "threshold_checks",
                     "training_plan",
@@ -72,17 +74,16 @@ def create_pipeline(**_: Any) -> Pipeline:
                 name="summarise_run",
             ),
             Node(
-                nodes.write_report,
+                lazy("mopo_pipeline.pipelines.report.nodes:write_report"),
                 {name: name for name in (*TOLD, *DRAWN_FROM)} | {"params": "params:report"},
                 "report",
                 name="write_report",
             ),
             Node(
-                nodes.print_summary,
+                lazy("mopo_pipeline.pipelines.report.nodes:print_summary"),
                 ["run_summary", "report", "params:report"],
                 None,
                 name="print_summary",
             ),
         ],
-        tags="report",
     )
