@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
+from inspect import getsourcefile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,10 +66,10 @@ class Reached(NamedTuple):
 
 def code_of(function: Callable[..., Any]) -> Code:
     """The code ``function`` rests on: of its own module only what it uses, of all others everything."""
-    path = _path(function.__module__)
+    path = _path(function.__module__) or getsourcefile(function)
     if path is None:
-        raise ValueError(f"{function!r} is no function of {OWN}")
-    own = _used(ast.parse(path.read_text(encoding="utf-8")), function.__name__)
+        raise ValueError(f"{function!r} has no source file")
+    own = _used(ast.parse(Path(path).read_text(encoding="utf-8")), function.__name__)
     return _code(f"{function.__module__}.{function.__name__}", _read(own))
 
 

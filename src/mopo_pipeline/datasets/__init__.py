@@ -5,6 +5,7 @@ from mopo_pipeline.datasets.files import (
     AtomicJSONDataset,
     AtomicParquetDataset,
     AtomicTextDataset,
+    PictureDataset,
     RecordDataset,
 )
 
@@ -14,5 +15,6 @@ __all__ = [
     "AtomicTextDataset",
     "ModelCardDataset",
     "ModelDirectoryDataset",
+    "PictureDataset",
     "RecordDataset",
 ]

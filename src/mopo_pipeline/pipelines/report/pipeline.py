@@ -7,19 +7,12 @@ from kedro.pipeline import Node, Pipeline
 from mopo_pipeline.pipelines.lazy import lazy
 from mopo_pipeline.pipelines.stage import stage
 
-DRAWN_FROM = (
-    "objective_values",
-    "training_plan",
-    "exact_reference",
-    "training_log",
-    "reference_log",
-    "preference_model_metrics",
-    "agreement_matrix",
-    "evaluation_summary",
-)
+FIGURES = ("value", "front", "training", "multiplier", "calibration", "agreement")
 
 TOLD = (
     "run_summary",
+    "training_plan",
+    "evaluation_summary",
     "threshold_checks",
     "pareto_report",
     "ingest_report",
@@ -27,6 +20,7 @@ TOLD = (
     "completions",
     "scores",
     "training_findings",
+    *(f"{name}_figure" for name in FIGURES),
 )
 
 
@@ -48,16 +42,18 @@ def create_pipeline(**_: Any) -> Pipeline:
                 name="tabulate_pareto",
             ),
             Node(
-                lazy("mopo_pipeline.pipelines.report.nodes:draw_figures"),
-                list(DRAWN_FROM),
+                lazy("mopo_pipeline.reporting.figures:draw_figures"),
                 [
-                    "value_figure",
-                    "front_figure",
-                    "training_figure",
-                    "multiplier_figure",
-                    "calibration_figure",
-                    "agreement_figure",
+                    "objective_values",
+                    "training_plan",
+                    "exact_reference",
+                    "training_log",
+                    "reference_log",
+                    "preference_model_metrics",
+                    "agreement_matrix",
+                    "evaluation_summary",
                 ],
+                {name: f"{name}_figure" for name in FIGURES},
                 name="draw_figures",
             ),
             Node(
@@ -75,7 +71,7 @@ def create_pipeline(**_: Any) -> Pipeline:
             ),
             Node(
                 lazy("mopo_pipeline.pipelines.report.nodes:write_report"),
-                {name: name for name in (*TOLD, *DRAWN_FROM)} | {"params": "params:report"},
+                {name: name for name in TOLD} | {"params": "params:report"},
                 "report",
                 name="write_report",
             ),
