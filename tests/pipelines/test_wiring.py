@@ -7,6 +7,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from kedro.config import OmegaConfigLoader
+from kedro.io import DataCatalog
 from kedro.pipeline import Node
 from kedro.validation.type_extractor import TypeExtractor
 
@@ -15,6 +17,7 @@ from mopo_pipeline.parameters.groups import GROUPS
 from mopo_pipeline.pipeline_registry import STAGES, register_pipelines
 from mopo_pipeline.pipelines.lazy import lazy
 from mopo_pipeline.pipelines.stage import has_effect, order_only, stage
+from mopo_pipeline.settings import CONFIG_LOADER_ARGS
 
 PIPELINES = register_pipelines()
 NODES = [*PIPELINES["__default__"].nodes, *PIPELINES["synthetic"].nodes]
@@ -108,3 +111,20 @@ def test_hooks_name_no_node() -> None:
     for file in (PROJECT / "src/mopo_pipeline/hooks").glob("*.py"):
         text = Path(file).read_text(encoding="utf-8")
         assert not [name for name in names if f'"{name}"' in text], file.name
+
+
+def test_every_artifact_is_declared_lies_in_a_place_of_its_own_and_says_what_it_is() -> None:
+    loader = OmegaConfigLoader(str(PROJECT / "conf"), **CONFIG_LOADER_ARGS)
+    catalog = DataCatalog.from_config(loader["catalog"])
+    places = {}
+    for name, pipeline in PIPELINES.items():
+        for made in pipeline.all_outputs():
+            settings = catalog.config_resolver.resolve_pattern(made)
+            assert settings, made
+            places[made] = settings["filepath"]
+            assert settings["metadata"]["description"]
+            layer = settings["metadata"]["kedro-viz"]["layer"]
+            assert layer in (*STAGES, "synthetic")
+            if name == layer:
+                assert made in PIPELINES[layer].only_nodes_with_namespaces([layer]).all_outputs()
+    assert len(set(places.values())) == len(places) >= 40

@@ -1,6 +1,5 @@
 """Nodes of the evaluate stage."""
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,9 @@ def fit_evaluation_model(
 ) -> tuple[Path, dict[str, Any]]:
     """A preference model of the validation split: a judge that trained no policy."""
     from mopo_pipeline.evaluation import judging
+    from mopo_pipeline.language.sealed import handed_over
 
-    directory = Path(tempfile.mkdtemp(prefix="evaluation-model-"))
+    directory = handed_over("evaluation-model-")
     metrics = judging.fit_evaluation_model(
         responses, comparisons, preference_model, task.names, preferences.win_rates.model,
         task.seed, directory,
