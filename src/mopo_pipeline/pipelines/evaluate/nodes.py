@@ -29,6 +29,8 @@ def fit_evaluation_model(
         responses, comparisons, preference_model, task.names, preferences.win_rates.model,
         task.seed, directory,
     )  # fmt: skip
+    if not any(directory.iterdir()):
+        (directory / "none.json").write_text("{}", encoding="utf-8")
     return directory, metrics
 
 
