@@ -36,7 +36,7 @@ MODES = {
     "on_policy": FRESH,
     "on_policy_rules": FRESH | {"train.lag.judge": "pocket"},
 }
-STAGES = ("--from-nodes=plan_training", "--to-nodes=enumerate_answers")
+STAGES = ("--from-nodes=plan.plan_training", "--to-nodes=evaluate.enumerate_answers")
 DATA = {"ingest.split.train": 0.55, "ingest.split.validation": 0.2}
 SETTINGS = DATA | {
     "train.fit.save_every": 700,
@@ -163,7 +163,8 @@ def main() -> None:
         root = work / f"seed{seed}"
         if not list(root.rglob("reference_logprobs.parquet")):
             done = kedro(
-                ["--to-nodes=score_reference"], DATA | {"data_root": root, "task.seed": seed}
+                ["--to-nodes=reference.score_reference"],
+                DATA | {"data_root": root, "task.seed": seed},
             )
             if done.returncode:
                 raise SystemExit(done.stderr[-2000:])

@@ -28,10 +28,10 @@ def main() -> None:
     line = []
     with tempfile.TemporaryDirectory(prefix="bench-refresh-") as directory:
         root = Path(directory)
-        start = "--to-nodes=enumerate_answers"
+        start = "--to-nodes=evaluate.enumerate_answers"
         for name, rows in ROWS.items():
             done = kedro([*start.split()], SETTINGS | {"data_root": root, "train.lag.rows": rows})
-            start = "--from-nodes=train_policy --to-nodes=enumerate_answers"
+            start = "--from-nodes=train.train_policy --to-nodes=evaluate.enumerate_answers"
             if done.returncode:
                 print(f"{name}: {done.stderr[-300:]}")
                 continue

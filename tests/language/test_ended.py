@@ -182,7 +182,7 @@ def test_a_run_that_cuts_its_answers_says_so_before_training_and_leaves_an_error
     tmp_path: Path,
 ) -> None:
     short = "reference.context=20,evaluate.sampling.max_new_tokens=4"
-    done = kedro("--to-nodes=train_policy", f"--params={short}", data_root=tmp_path)
+    done = kedro("--to-nodes=train.train_policy", f"--params={short}", data_root=tmp_path)
     assert done.returncode == 0, done.stderr
     said = " ".join((done.stdout + done.stderr).split())
     assert "answers of the data cut short: 0.9" in said

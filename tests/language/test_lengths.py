@@ -13,6 +13,7 @@ from mopo_pipeline.language.generation import sample_responses
 from mopo_pipeline.language.lengths import Lengths, cut_finding, encode_all, measure
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.tokens import encode
+from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams, SamplingParams
 from mopo_pipeline.parameters.groups import validate_parameters
 from mopo_pipeline.policies.extract import CUT_WHEN_DRAWN, cut_rows
@@ -21,6 +22,7 @@ from mopo_pipeline.tables import chat_prompt
 from tiny_tokenizers import chatml_tokenizer, save_tiny
 
 DRAW = {"seed": 0, "batch_size": 64}
+TASK = TaskParams.model_validate({"objectives": [{"name": "a"}]})
 ANSWERS = ["very well", "because why", "thanks a lot " * 12, "hello"]
 
 
@@ -164,7 +166,7 @@ def test_answers_stop_where_the_models_positions_do(model: Path) -> None:
 
 def test_completions_say_which_were_cut_and_score_them_so(model: Path) -> None:
     params = EvaluateParams(sampling=SamplingParams(samples=12, max_new_tokens=5))
-    table = sample_completions(model, model, responses(), params, 0)
+    table = sample_completions(model, model, responses(), TASK, params)
     _, tokenizer = load_model(model)
     texts = table["prompt"].tolist(), table["completion"].tolist()
     closed = encode(tokenizer, *texts, None).response_lengths
@@ -177,7 +179,7 @@ def test_completions_say_which_were_cut_and_score_them_so(model: Path) -> None:
 def test_answers_are_as_long_as_the_datas_where_nothing_is_said(model: Path) -> None:
     longest = int(encode_all(load_model(model)[1], responses()).response_lengths.max())
     params = EvaluateParams(sampling=SamplingParams(samples=12))
-    tokens = sample_completions(model, model, responses(), params, 0)["n_tokens"]
+    tokens = sample_completions(model, model, responses(), TASK, params)["n_tokens"]
     assert 0.5 * longest < tokens.max() <= 2 * longest
 
 

@@ -76,7 +76,7 @@ def labelled_split(
         row = int(np.flatnonzero(~np.isfinite(gap))[0])
         raise InputError(
             f"test_logprobs: response {test['response_id'].iloc[row]!r} has a log-ratio of "
-            f"{gap[row]}; run kedro run --nodes=score_test_split"
+            f"{gap[row]}; run kedro run --nodes=evaluate.score_test_split"
         )
     place = pd.Series(np.arange(len(test)), index=test["response_id"])
     labels = pairs[list(objectives)].to_numpy(dtype=np.float64)

@@ -19,7 +19,7 @@ from mopo_pipeline.language.lengths import (
 )
 from mopo_pipeline.language.loading import load_model, materialise
 from mopo_pipeline.language.scratch import build_model, build_tokenizer
-from mopo_pipeline.language.sealed import MANIFEST
+from mopo_pipeline.language.sealed import MANIFEST, handed_over
 from mopo_pipeline.language.tokens import EncodedRows
 from mopo_pipeline.launching.fit_checks import check_fit
 from mopo_pipeline.launching.run import TrainingRun, train
@@ -120,7 +120,7 @@ def _initial(responses: pd.DataFrame, seed: int, params: ReferenceParams, target
 
 
 def _copy(directory: Path, work_dir: Path) -> Path:
-    target = Path(tempfile.mkdtemp(prefix=".model-", dir=work_dir))
+    target = handed_over(".model-", work_dir)
     shutil.copytree(
         directory,
         target,

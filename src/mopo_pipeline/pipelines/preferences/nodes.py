@@ -1,6 +1,5 @@
 """Nodes of the preferences stage."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +36,13 @@ def estimate_win_rates(
     responses: pd.DataFrame, comparisons: pd.DataFrame, task: TaskParams, params: PreferencesParams
 ) -> tuple[pd.DataFrame, pd.DataFrame, Path, dict[str, Any]]:
     """Win rate of every response, predictions for every comparison, the model and its calibration."""
+    from mopo_pipeline.language.sealed import handed_over
     from mopo_pipeline.preferences import estimate
 
     estimated = estimate.estimate_win_rates(
         responses, comparisons, params.win_rates, task.names, task.seed
     )
-    directory = Path(tempfile.mkdtemp(prefix="preference-model-"))
+    directory = handed_over("preference-model-")
     if estimated.model is not None:
         estimated.model.save(directory)
     else:
