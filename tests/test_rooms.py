@@ -1,5 +1,6 @@
 """What the rooms of the package promise each other, beside what import-linter holds."""
 
+import ast
 import os
 import re
 import subprocess
@@ -10,6 +11,9 @@ import grimp
 
 from conftest import PROJECT
 from mopo_pipeline.mopo import run_tabular
+
+LONGEST_FUNCTION = 60
+"""Lines, docstring included."""
 
 CYCLE = [[[0.5, 1, 0], [0, 0.5, 1], [1, 0, 0.5]]]
 
@@ -70,3 +74,15 @@ def test_the_architecture_page_shows_the_arrows_that_there_are() -> None:
     page = (PROJECT / "docs/architecture.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \|.*\|([a-z_ ]*)\|$", page, flags=re.M)
     assert {room: set(shown.split()) for room, shown in rows} == arrows
+
+
+def test_no_function_is_too_long_to_be_read_at_once() -> None:
+    root = PROJECT / "src/mopo_pipeline"
+    lengths = {
+        f"{file.relative_to(root)}: {node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for file in root.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert len(lengths) > 500
+    assert {name: n for name, n in lengths.items() if n > LONGEST_FUNCTION} == {}

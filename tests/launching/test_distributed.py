@@ -17,7 +17,7 @@ from mopo_pipeline.launching.failures import TrainingFailedError
 from mopo_pipeline.launching.fit_checks import check_fit, plan_launch
 from mopo_pipeline.launching.run import TrainingRun, prepare, train
 from mopo_pipeline.parameters.fit import FitParams
-from mopo_pipeline.parameters.train import LagParams
+from mopo_pipeline.parameters.lag import FreshLag
 from tiny_training import FIT, tiny_model, tiny_run, with_fit
 
 PROJECT = Path(__file__).parents[2]
@@ -86,8 +86,8 @@ def test_two_processes_draw_and_judge_the_fresh_responses_of_one(
     problem = replace(
         run.problem, objectives=("readability", "brevity"), thresholds=np.array([0.3])
     )
-    lag = LagParams(
-        every=4, on_policy=True, judge="text", min_ess=0.0, fresh_prompts=8, fresh_responses=4,
+    lag = FreshLag(
+        every=4, judge="text", fresh_prompts=8, fresh_responses=4,
         max_new_tokens=8,
     )  # fmt: skip
     fresh = replace(run, lag=lag, problem=problem)

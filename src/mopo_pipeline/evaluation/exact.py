@@ -15,6 +15,7 @@ from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import prompt_bootstrap
 from mopo_pipeline.plan.training_plan import TrainingPlan
+from mopo_pipeline.streams import Stream, generator
 
 UNKNOWN: dict[str, Any] = {
     "optimum": None,
@@ -73,7 +74,7 @@ def exact_reference(
             np.ones((len(prompts), 1)),
             confidence=params.confidence,
             draws=params.bootstrap,
-            rng=np.random.default_rng([seed, 34]),
+            rng=generator(seed, Stream.EXACT_VALUES),
         )
         found[name] = {
             objective: {

@@ -13,6 +13,7 @@ from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.preferences.calibration import calibration
 from mopo_pipeline.preferences.features import WordFeatures
+from mopo_pipeline.streams import Stream, generator
 
 MIN_COMPARISONS = 30
 """Fewest comparisons, plain or effective, that a verdict may rest on."""
@@ -105,7 +106,7 @@ def _quality(
         sum_by(decided[:, None].astype(np.float64), codes, prompts),
         confidence=params.confidence,
         draws=params.bootstrap,
-        rng=np.random.default_rng([seed, 36]),
+        rng=generator(seed, Stream.JUDGE_QUALITY),
     )
     return {
         "comparisons": int(decided.sum()),

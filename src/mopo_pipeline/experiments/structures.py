@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +20,7 @@ from mopo_pipeline.mopo import (
 )
 from mopo_pipeline.parameters.synthetic import SyntheticParams
 from mopo_pipeline.pareto.front import true_front_at
+from mopo_pipeline.streams import generator_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Problem:
 
     def generator(self, *parts: int) -> np.random.Generator:
         """A generator of this problem's own, whatever other structures there are."""
-        return np.random.default_rng([crc32(self.name.encode()), self.objectives, *parts])
+        return generator_of(self.name, self.objectives, *parts)
 
     def values(self, solution: DualSolution) -> Array:
         """True win rates (K,) of a solved policy."""

@@ -17,7 +17,8 @@ from mopo_pipeline.launching.launch import run_processes
 from mopo_pipeline.mopo import Comparisons
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.parameters.fit import FitParams, LoraParams
-from mopo_pipeline.parameters.train import LagParams, LoopParams
+from mopo_pipeline.parameters.lag import FreshLag, LagParams, NoLag
+from mopo_pipeline.parameters.train import LoopParams
 from mopo_pipeline.source import code_of_module
 from mopo_pipeline.training.problem_files import problem_digest, write_problem
 from mopo_pipeline.training.run_spec import ROWS, RunSpec
@@ -54,7 +55,7 @@ class TrainingRun:
     rows: pd.DataFrame
     fit: FitParams
     seed: int
-    lag: LagParams = field(default_factory=LagParams)
+    lag: LagParams = field(default_factory=NoLag)
     lora: LoraParams | None = None
     problem: DualProblem | None = None
     scorer: Path | None = None
@@ -128,7 +129,7 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
         digest.update(array.tobytes())
     if run.problem is not None:
         digest.update(problem_digest(run.problem).encode())
-    judges = sorted(run.lag.reward_models.items())
+    judges = sorted(run.lag.reward_models.items()) if isinstance(run.lag, FreshLag) else []
     for model in [run.scorer, *(Path(named) for _, named in judges)]:
         if model is not None and model.is_dir():
             digest.update(model_digest(model).encode())

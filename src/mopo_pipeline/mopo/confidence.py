@@ -3,6 +3,7 @@
 from scipy.stats import norm, t
 
 from mopo_pipeline.arrays import Array
+from mopo_pipeline.mopo.ratio import effective_number
 
 
 def quantile(level: float, prompts: Array) -> float:
@@ -16,7 +17,7 @@ def quantile(level: float, prompts: Array) -> float:
         return 0.0
     if prompts.size == 1:
         return float(norm.ppf(level))
-    return float(t.ppf(level, max(prompts.sum() ** 2 / (prompts @ prompts) - 1.0, 1.0)))
+    return float(t.ppf(level, max(effective_number(prompts) - 1.0, 1.0)))
 
 
 def each_level(confidence: float, constraints: int) -> float:

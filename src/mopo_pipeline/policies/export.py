@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pandas as pd
 from huggingface_hub import ModelCard, ModelCardData
 
 from mopo_pipeline.language.loading import FACTS
-from mopo_pipeline.language.sealed import MANIFEST
+from mopo_pipeline.language.sealed import MANIFEST, handed_over
 from mopo_pipeline.pareto.verdicts import qualified
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.training.checkpoints import write_error
@@ -65,7 +64,7 @@ def export_policy(source: Path, work_dir: Path, facts: dict[str, Any]) -> Path:
     Raises:
         WriteError: no room for the copy.
     """
-    target = Path(tempfile.mkdtemp(prefix=".policy-", dir=work_dir))
+    target = handed_over(".policy-", work_dir)
     ignored = shutil.ignore_patterns("training_args.bin", "README.md", MANIFEST)
     try:
         shutil.copytree(source, target, dirs_exist_ok=True, ignore=ignored)

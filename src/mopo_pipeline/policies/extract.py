@@ -13,11 +13,13 @@ from mopo_pipeline.language.loading import model_digest
 from mopo_pipeline.launching.run import TrainingRun, train
 from mopo_pipeline.mopo import Comparisons, Finding
 from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.parameters.lag import FreshLag, NoLag
 from mopo_pipeline.parameters.train import TrainParams
 from mopo_pipeline.plan.problem import dual_problem, row_comparisons
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.policies.export import export_policy, fingerprint
 from mopo_pipeline.policies.reference_logprobs import CUT_BY_CONTEXT, check_logprobs
+from mopo_pipeline.streams import Stream, generator
 from mopo_pipeline.training.fresh_judge import try_judge
 
 CUT_WHEN_DRAWN = "they end nowhere: raise ingest.sampled.max_new_tokens, or drop them"
@@ -56,7 +58,7 @@ def extract_policy(
     problem = dual_problem(rows, win_rates, comparisons, predictions, plan)
     table = rows[["prompt", "response", ENDED, "weight"]].assign(reference_logprob=rows["logprob"])
     scorer = None
-    if params.lag.on_policy:
+    if isinstance(params.lag, FreshLag):
         scorer = preference_model if params.lag.judge == "preference_model" else None
         try_judge(params.lag, problem.objectives, scorer, table)
     early = [
@@ -121,13 +123,15 @@ def validation_rows(
     rows = unseen[["response_id", "prompt_id", "prompt", "response"]].assign(
         **{ENDED: ended_column(unseen)}
     )
-    if params.lag.on_policy:
+    if isinstance(params.lag, FreshLag):
         return rows[["prompt", "response", ENDED]], None
     compared = comparisons.loc[comparisons["split"] == "validation"]
     prompts = np.sort(compared["prompt_id"].unique())
     limit = params.loop.prompts
     if limit is not None and limit < len(prompts):
-        drawn = np.random.default_rng([seed, 14]).choice(len(prompts), size=limit, replace=False)
+        drawn = generator(seed, Stream.VALIDATION_PROMPTS).choice(
+            len(prompts), size=limit, replace=False
+        )
         prompts = prompts[np.sort(drawn)]
     scored = reference_logprobs[["response_id", "logprob"]]
     rows = rows.loc[rows["prompt_id"].isin(prompts)].merge(
@@ -147,10 +151,10 @@ def repetition(params: TrainParams, rows: int, prompts: int) -> list[Finding]:
         prompts: of the data.
     """
     lag, fit = params.lag, params.fit
-    if lag.every is None:
+    if isinstance(lag, NoLag):
         return []
     drawn = min(lag.every, fit.steps) * fit.batch_size * fit.accumulation
-    if lag.on_policy:
+    if isinstance(lag, FreshLag):
         available = min(lag.fresh_prompts, prompts) * lag.fresh_responses
         remedy = (
             "raise train.lag.fresh_prompts or train.lag.fresh_responses, or lower train.lag.every"

@@ -21,8 +21,13 @@ from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.fresh import stepped_values
 from mopo_pipeline.mopo.schedule.lag import LagState
 from mopo_pipeline.parameters.fit import FitParams
-from mopo_pipeline.parameters.train import LagParams
-from mopo_pipeline.training.callbacks import CorrectionCallback, FirstLogprobs, RefreshCallback
+from mopo_pipeline.parameters.lag import FreshLag, LagParams, NoLag, OfflineLag
+from mopo_pipeline.training.callbacks import (
+    CorrectionCallback,
+    FirstLogprobs,
+    LookCallback,
+    RefreshCallback,
+)
 from mopo_pipeline.training.problem_files import read_problem
 from mopo_pipeline.training.refresh_fresh import FreshRefresh
 from mopo_pipeline.training.refresh_offline import OfflineLoop, correction_steps
@@ -43,15 +48,15 @@ def prepare_trainer(directory: Path, spec: RunSpec) -> tuple[WeightedTrainer, An
     state = initial_state(table, problem, spec.lag)
     trainer = build_trainer(directory, spec, model, tokenizer, rows, state, problem)
     labelled = read_labelled(directory, tokenizer, spec.context)
+    answers = None
     if labelled is not None:
-        trainer.first_validation = labelled[1]
-    answers = None if labelled is None else labelled[0]
+        answers, trainer.first_validation = labelled
     if spec.fit.dtype != "float32" and np.isfinite(state.initial_logprob).all():
         trainer.add_callback(FirstLogprobs(trainer, None if answers is None else answers.rows))
     if problem is not None:
         lag = spec.lag
-        limits = Limits(min_ess=lag.min_ess, max_multiplier=lag.max_multiplier)
-        trainer.add_callback(DiagnosisCallback(problem.objectives, lag.every, limits))
+        every = None if isinstance(lag, NoLag) else lag.every
+        trainer.add_callback(DiagnosisCallback(problem.objectives, every, run_limits(lag)))
         for callback in loop_of(trainer, problem, spec, directory, table, tokenizer, answers):
             trainer.add_callback(callback)
     return trainer, tokenizer
@@ -81,25 +86,29 @@ def loop_of(
     answers: LabelledAnswers | None,
 ) -> list[TrainerCallback]:
     """What happens between steps: fresh responses are drawn, or the data's rows weighed again."""
-    data, lag = trainer.rows, spec.lag
+    data, lag, timed = trainer.rows, spec.lag, trainer.watched.refreshing
     trainer.rebuild = lambda fresh: encode(
         tokenizer, fresh["prompts"], fresh["responses"], spec.context, fresh["ended"]
     )
-    if lag.every is not None and lag.on_policy:
+    if isinstance(lag, FreshLag):
         validation = pd.read_parquet(directory / VALIDATION)
-        drawing = FreshRefresh(trainer, problem, spec, table, data, validation, tokenizer)
-        act, look = (
-            partial(trainer.watched.refreshing, act) for act in (drawing.refresh, drawing.look)
-        )
-        return [RefreshCallback(lag.every, act), CorrectionCallback([], act, look)]
-    loop = OfflineLoop(trainer, problem, spec, answers)
-    refresh, correct = (
-        partial(trainer.watched.refreshing, act) for act in (loop.refresh, loop.correct)
-    )
-    if lag.every is not None:
-        return [RefreshCallback(lag.every, refresh), CorrectionCallback([], correct, loop.look)]
+        drawing = FreshRefresh(trainer, problem, spec, lag, table, data, validation, tokenizer)
+        act, look = partial(timed, drawing.refresh), partial(timed, drawing.look)
+        return [RefreshCallback(lag.every, act), LookCallback(look)]
+    loop = OfflineLoop(trainer, problem, answers)
+    look = partial(timed, loop.look)
+    if isinstance(lag, OfflineLag):
+        act = partial(timed, partial(loop.refresh, lag, spec.seed))
+        return [RefreshCallback(lag.every, act), LookCallback(look)]
     steps = correction_steps(spec.fit.steps, spec.loop.rounds)
-    return [CorrectionCallback(steps, correct, loop.look)]
+    return [CorrectionCallback(steps, partial(timed, loop.correct)), LookCallback(look)]
+
+
+def run_limits(lag: LagParams) -> Limits:
+    """Where a run's findings begin; the effective share counts where the reference's mass thins the rows."""
+    if isinstance(lag, OfflineLag):
+        return Limits(min_ess=lag.min_ess, max_multiplier=lag.max_multiplier)
+    return Limits(max_multiplier=lag.max_multiplier)
 
 
 def check_precision(fit: FitParams) -> None:
@@ -135,7 +144,7 @@ def initial_state(table: pd.DataFrame, problem: DualProblem | None, lag: LagPara
         targets=none if problem is None else problem.values,
         active=np.ones(len(table), dtype=bool),
     )
-    if problem is None or not lag.on_policy:
+    if problem is None or not isinstance(lag, FreshLag):
         return state
     targets = stepped_values(
         state.weights, lag.target_ess, problem.multipliers, problem.tau, problem.win_rates,

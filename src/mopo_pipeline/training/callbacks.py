@@ -26,18 +26,30 @@ class RefreshCallback(TrainerCallback):
 
 
 class CorrectionCallback(TrainerCallback):
-    """Call ``correct`` after some steps and ``look`` after the last, before these are logged."""
+    """Call ``correct`` after some steps, before these are logged and saved."""
 
-    def __init__(self, steps: list[int], correct: Any, look: Any) -> None:
-        self.steps, self.correct, self.look = set(steps), correct, look
+    def __init__(self, steps: list[int], correct: Any) -> None:
+        self.steps, self.correct = set(steps), correct
 
     def on_step_end(
         self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Correct here, or look where the run ends."""
+        """Correct here or do nothing."""
         if state.global_step in self.steps:
             self.correct()
-        elif state.global_step == state.max_steps:
+
+
+class LookCallback(TrainerCallback):
+    """Call ``look`` after the last step, before it is logged."""
+
+    def __init__(self, look: Any) -> None:
+        self.look = look
+
+    def on_step_end(
+        self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Look where the run ends."""
+        if state.global_step == state.max_steps:
             self.look()
 
 

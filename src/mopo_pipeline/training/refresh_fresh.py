@@ -19,6 +19,8 @@ from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.fresh import solve_fresh, threshold_margins
 from mopo_pipeline.mopo.schedule.lag import period_rows
 from mopo_pipeline.mopo.schedule.margins import prompt_deviation
+from mopo_pipeline.parameters.lag import FreshLag
+from mopo_pipeline.streams import Stream, generator, refresh_seed
 from mopo_pipeline.training.fresh_judge import fresh_judge
 from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.trainer import WeightedTrainer
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CUT_FRESH = "the policy did not end them: raise train.lag.max_new_tokens and reference.context"
+
+DRAWN_AT_ONCE = 64
+"""Fresh responses generated in one batch."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def draw_fresh_rows(
     """
     from mopo_pipeline.language.generation import sample_responses
 
-    rng = np.random.default_rng([seed, 11])
+    rng = generator(seed, Stream.FRESH_PROMPTS)
     chosen = np.sort(rng.choice(len(prompts), size=min(n_prompts, len(prompts)), replace=False))
     asked = [prompts[i] for i in chosen]
     samples = sample_responses(
@@ -84,6 +89,7 @@ def draw_fresh_rows(
         max_new_tokens=max_new_tokens,
         top_p=top_p,
         seed=seed,
+        batch_size=DRAWN_AT_ONCE,
         process=process,
         description="fresh responses",
     )
@@ -159,6 +165,7 @@ class FreshRefresh:
         trainer: of the run.
         problem: thresholds to hold.
         spec: of the run.
+        lag: its mode.
         table: training rows: prompt, response.
         data: their tokens.
         validation: prompt and response of prompts nothing is trained on; may be empty.
@@ -170,13 +177,14 @@ class FreshRefresh:
         trainer: WeightedTrainer,
         problem: DualProblem,
         spec: RunSpec,
+        lag: FreshLag,
         table: pd.DataFrame,
         data: EncodedRows,
         validation: pd.DataFrame,
         tokenizer: Any,
     ) -> None:
         self.trainer, self.problem, self.spec = trainer, problem, spec
-        self.lag = lag = spec.lag
+        self.lag = lag
         self.data, self.tokenizer, self.context = data, tokenizer, spec.context
         self.longest = lag.max_new_tokens or typical_longest(data.response_lengths)
         self.behaviour, self.validation = map(_by_prompt, (table, validation))
@@ -186,7 +194,7 @@ class FreshRefresh:
     def refresh(self) -> None:
         """Draw fresh responses from the policy, solve the duals on them, train on them."""
         trainer, lag, state = self.trainer, self.lag, self.trainer.lag_state
-        drawn = self.draw(self.behaviour, lag.fresh_prompts, 0)
+        drawn = self.draw(self.behaviour, lag.fresh_prompts, validation=False)
         seen = self._unseen_prompts() or drawn
         self._first = None  # the memory is needed for training
         error = self.error()
@@ -225,20 +233,20 @@ class FreshRefresh:
         """Answers to validation prompts; None where there are none to ask."""
         if not (self.validation and self.lag.validation_prompts):
             return None
-        return self.draw(self.validation, self.lag.validation_prompts, 1)
+        return self.draw(self.validation, self.lag.validation_prompts, validation=True)
 
-    def draw(self, behaviour: dict[str, list[str]], n_prompts: int, stream: int) -> Drawn:
+    def draw(self, behaviour: dict[str, list[str]], n_prompts: int, *, validation: bool) -> Drawn:
         """Fresh responses to some of the prompts, judged against the original ones.
 
         Args:
             behaviour: original responses by stored prompt.
             n_prompts: prompts drawn, at most all.
-            stream: 0 or 1, so that two draws of a refresh differ.
+            validation: whether the prompts are of that split; the two draws of a refresh differ.
         """
         lag, model = self.lag, self._model()
         # A sharded model generates in step: all draw the same, and the first one's counts.
         process = (0, 1) if sharded(model) else rank_and_world()
-        count = 2 * (self.trainer.lag_state.refreshes + 1) + stream
+        refresh = self.trainer.lag_state.refreshes + 1
         fresh = from_first(
             draw_fresh_rows(
                 model,
@@ -248,7 +256,7 @@ class FreshRefresh:
                 n_responses=lag.fresh_responses,
                 max_new_tokens=self.longest,
                 top_p=lag.top_p,
-                seed=self.spec.seed * 1009 + count,
+                seed=refresh_seed(self.spec.seed, refresh, validation=validation),
                 process=process,
             )
         )
@@ -287,7 +295,7 @@ class FreshRefresh:
         nothing = JudgeError(*np.zeros((2, len(problem.objectives))))
         if lag.judge != "preference_model":
             return nothing
-        asked = lag.rows or int(lag.every or 0) * self.trainer.sampler.schedule.batch_size
+        asked = lag.rows or lag.every * self.trainer.sampler.schedule.batch_size
         period = self.trainer.lag_state.refreshes + 1
         chosen = period_rows(problem.groups, asked, self.spec.seed, period)
         part = problem.restricted(chosen)

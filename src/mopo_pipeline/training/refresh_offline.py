@@ -4,7 +4,7 @@ from mopo_pipeline.language.processes import from_first
 from mopo_pipeline.mopo.labelled import Seen
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.lag import corrected, period_rows, refresh
-from mopo_pipeline.training.run_spec import RunSpec
+from mopo_pipeline.parameters.lag import OfflineLag
 from mopo_pipeline.training.trainer import WeightedTrainer
 from mopo_pipeline.training.validation import LabelledAnswers
 
@@ -25,29 +25,21 @@ class OfflineLoop:
     Args:
         trainer: of the run.
         problem: thresholds to hold.
-        spec: of the run.
         labelled: validation answers with labels; None sees nothing and raises nothing.
     """
 
     def __init__(
-        self,
-        trainer: WeightedTrainer,
-        problem: DualProblem,
-        spec: RunSpec,
-        labelled: LabelledAnswers | None,
+        self, trainer: WeightedTrainer, problem: DualProblem, labelled: LabelledAnswers | None
     ) -> None:
-        self.trainer, self.problem, self.spec, self.labelled = trainer, problem, spec, labelled
+        self.trainer, self.problem, self.labelled = trainer, problem, labelled
 
     def look(self) -> Seen | None:
         """The policy's values on validation prompts now, written with the next logged step."""
         first = self.trainer.first_validation
         if self.labelled is None or first is None:
             return None
-        logprob = self.trainer.score(
-            self.trainer.accelerator.unwrap_model(self.trainer.model),
-            self.labelled.rows,
-            "labelled validation answers",
-        )
+        model = self.trainer.accelerator.unwrap_model(self.trainer.model)
+        logprob = self.trainer.score(model, self.labelled.rows, "labelled validation answers")
         seen = self.labelled.seen(logprob, first)
         self.trainer.watched.look(seen)
         return seen
@@ -59,16 +51,15 @@ class OfflineLoop:
             state = corrected(self.trainer.lag_state, self.problem, seen)
             self.trainer.take_rows(self.trainer.rows, from_first(state))
 
-    def refresh(self) -> None:
+    def refresh(self, lag: OfflineLag, seed: int) -> None:
         """Move the reference to the policy of one lag ago, reweigh this period's rows."""
-        trainer, lag, state = self.trainer, self.spec.lag, self.trainer.lag_state
-        every = int(lag.every or 0)
-        rows = lag.rows or every * trainer.sampler.schedule.batch_size
+        trainer, state = self.trainer, self.trainer.lag_state
+        rows = lag.rows or lag.every * trainer.sampler.schedule.batch_size
         this, following = (
-            period_rows(self.problem.groups, rows, self.spec.seed, state.refreshes + later)
+            period_rows(self.problem.groups, rows, seed, state.refreshes + later)
             for later in (1, 2)
         )
-        last = trainer.state.global_step + every >= trainer.state.max_steps
+        last = trainer.state.global_step + lag.every >= trainer.state.max_steps
         state = refresh(
             state,
             self.problem,

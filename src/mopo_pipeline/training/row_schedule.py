@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mopo_pipeline.arrays import Index
+from mopo_pipeline.streams import Stream, generator
 
 BLOCK_BATCHES = 4
 
@@ -110,7 +111,7 @@ class RowSchedule:
     def _block(self, block: int) -> Index:
         """Rows (batch_size * BLOCK_BATCHES,) of a block; the last one asked for is kept."""
         if block not in self._order:
-            rng = np.random.default_rng([self.seed, 7, block])
+            rng = generator(self.seed, Stream.ROWS, block)
             size = self.batch_size * BLOCK_BATCHES
             if self._together > 1:
                 drawn = prompt_resample(self._weights, self._prompts, self._together, size, rng)

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from mopo_pipeline.parameters.fit import FIT_WITHOUT_EFFECT, FitParams, LoraParams
-from mopo_pipeline.parameters.train import LagParams, LoopParams
+from mopo_pipeline.parameters.lag import LagParams
+from mopo_pipeline.parameters.train import LoopParams
 
 SPEC, ROWS, VALIDATION = "spec.json", "rows.parquet", "validation.parquet"
 """Files of a run's directory: this, the rows to train on, rows of prompts nothing is trained on."""
@@ -70,8 +73,8 @@ class RunSpec:
             | {
                 "model": Path(plain["model"]),
                 "fit": FitParams(**plain["fit"]),
-                "lag": LagParams(**plain["lag"]),
                 "loop": LoopParams(**plain["loop"]),
+                "lag": TypeAdapter(LagParams).validate_python(plain["lag"]),
                 "lora": None if lora is None else LoraParams(**lora),
                 "scorer": None if scorer is None else Path(scorer),
             }

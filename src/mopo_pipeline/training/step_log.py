@@ -54,7 +54,7 @@ class StepLog:
                 f"validation_{name}_se": float(seen.errors[k]),
             }
 
-    def refreshing(self, act: Callable[[], None]) -> None:
+    def refreshing(self, act: Callable[[], object]) -> None:
         """Run a refresh and count its time."""
         start = time.perf_counter()
         act()

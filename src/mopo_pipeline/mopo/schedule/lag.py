@@ -24,6 +24,7 @@ from mopo_pipeline.mopo.ratio import effective_share
 from mopo_pipeline.mopo.schedule.margins import certificate_margins
 from mopo_pipeline.mopo.solution import DualSolution
 from mopo_pipeline.mopo.solve import solve_dual
+from mopo_pipeline.streams import Stream, generator
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def period_rows(groups: NDArray[np.int64], rows: int, seed: int, period: int) ->
     if rows >= groups.size:
         return np.ones(groups.size, dtype=bool)
     counts = np.bincount(groups)
-    order = np.random.default_rng([seed, 13]).permutation(counts.size)
+    order = generator(seed, Stream.PERIODS).permutation(counts.size)
     starts = np.cumsum(counts[order]) - counts[order]
     distance = (starts - period * rows) % groups.size
     chosen = np.zeros(counts.size, dtype=bool)
@@ -156,7 +157,7 @@ def refresh(
     if ess < min_ess:
         raise TrainingStoppedError(
             f"the lagged reference leaves {ess:.1%} of the rows effective (limit {min_ess:.1%}): lengthen train.lag.every, "
-            "raise plan.tau, or draw fresh responses with train.lag.on_policy"
+            "raise plan.tau, or draw fresh responses with train.lag.mode=fresh"
         )
     thresholds = state.thresholds if beta is None else beta * state.bounds
     solved = _solve(moved, problem, thresholds, mass, seen)
@@ -249,7 +250,7 @@ def _solve(
         )
     raise TrainingStoppedError(
         f"the rows can no longer meet the thresholds ({failure}): lengthen train.lag.every, raise "
-        "plan.tau, or draw fresh responses with train.lag.on_policy"
+        "plan.tau, or draw fresh responses with train.lag.mode=fresh"
     ) from failure
 
 

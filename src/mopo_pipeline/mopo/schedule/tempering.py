@@ -6,6 +6,7 @@ from scipy.optimize import brentq
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo.checks import check_mass, check_number
+from mopo_pipeline.mopo.ratio import effective_number
 
 
 def tempered(weights: ArrayLike, share: float) -> Array:
@@ -46,7 +47,7 @@ def tempering_power(weights: ArrayLike, share: float) -> float:
 
     def excess(power: float) -> float:
         part = np.exp(power * log_mass)
-        return float(part.sum() ** 2 / (part @ part) / mass.size) - kept
+        return effective_number(part) / mass.size - kept
 
     if excess(1.0) >= 0:
         return 1.0

@@ -15,6 +15,7 @@ from mopo_pipeline.mopo.ratio import effective_share
 from mopo_pipeline.mopo.rows import Rows
 from mopo_pipeline.mopo.solution import (
     CERTIFIED,
+    MET,
     DualSolution,
     kl_from_reference,
     lowest_objective,
@@ -26,9 +27,6 @@ from mopo_pipeline.mopo.solvers.saddle import Saddle, State
 
 SMOOTH = 0.05
 """Temperature from which Newton finds the optimum without a path that leads to it."""
-
-HELD = 1e-7
-"""Win rate by which a bound may miss its threshold and still count as met."""
 
 
 def _solve_saddle(
@@ -87,7 +85,7 @@ def solve_over_rows(
             continue
         found = _describe(saddle, point, state, thresholds, logarithmic)
         certified = abs(found.duality_gap) <= CERTIFIED
-        if certified and (found.bounds >= thresholds - HELD).all():
+        if certified and (found.bounds >= thresholds - MET).all():
             return found
     feasibility = Saddle(rows, rows.columns[0], max(tau, SMOOTH), epsilon)
     relaxed, shrinking = _nearest(feasibility, thresholds)
@@ -140,7 +138,6 @@ def _describe(
         ess=effective_share(ratio, rows.mass),
         status=statuses(multipliers, levels - thresholds),
         kl=kl,
-        dual_value=dual,
         epsilon=saddle.epsilon,
         effective_comparisons=np.full(levels.size, np.nan),
         pooling=0.0,
@@ -184,4 +181,4 @@ def _nearest(saddle: Saddle, thresholds: Array) -> tuple[Array, bool]:
         levels = np.array([bound.value for bound in saddle.bounds(state.log_ratio)])
         reached = np.minimum(levels, thresholds)
         shortfalls.append(float(np.linalg.norm(thresholds - reached)))
-    return reached - HELD, shortfalls[-1] < 0.5 * shortfalls[-2]
+    return reached - MET, shortfalls[-1] < 0.5 * shortfalls[-2]

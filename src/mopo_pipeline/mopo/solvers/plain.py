@@ -8,14 +8,14 @@ from mopo_pipeline.mopo.ratio import Tilted, effective_share, sorted_ratio, tilt
 from mopo_pipeline.mopo.rows import Rows, subsample
 from mopo_pipeline.mopo.solution import (
     CERTIFIED,
-    TOLERANCE,
+    MET,
     DualSolution,
     kl_from_reference,
     lowest_objective,
     statuses,
 )
 from mopo_pipeline.mopo.solvers import barrier
-from mopo_pipeline.mopo.solvers.feasibility import attainable_alone, nearest_attainable
+from mopo_pipeline.mopo.solvers.feasibility import ROUNDING, attainable_alone, nearest_attainable
 from mopo_pipeline.mopo.solvers.newton import Minimum, minimise
 
 LARGE = 200_000
@@ -31,13 +31,14 @@ def solve_plain(rows: Rows, thresholds: Array, tau: float, logarithmic: bool) ->
         start = start if rough.unbounded else rough.point
     found, tilted = _newton(rows, thresholds, tau, logarithmic, start)
     bounds = tilted.values[1:]
-    if (bounds < thresholds - TOLERANCE).any():
-        relaxed, certificate = nearest_attainable(rows, thresholds)
-        if certificate > TOLERANCE:
-            raise InfeasibleThresholdsError(thresholds, attainable_alone(rows), relaxed)
     solution = assemble(rows, found.point, tilted, bounds, np.full(bounds.size, np.inf), thresholds,
                         tau, logarithmic)  # fmt: skip
-    if not found.converged and abs(solution.duality_gap) > CERTIFIED:
+    optimal = found.converged or abs(solution.duality_gap) <= CERTIFIED
+    if not optimal or (bounds < thresholds - MET).any():
+        relaxed, certificate = nearest_attainable(rows, thresholds)
+        if certificate > ROUNDING:
+            raise InfeasibleThresholdsError(thresholds, attainable_alone(rows), relaxed)
+    if not optimal:
         raise NotConvergedError(
             f"the dual did not converge: thresholds {thresholds} against values {bounds}, duality gap "
             f"{solution.duality_gap:.1e} after {found.evaluations} evaluations; raise tau (now {tau:g})"
@@ -88,7 +89,6 @@ def assemble(
         ess=effective_share(ratio, rows.mass),
         status=statuses(multipliers, bounds - thresholds),
         kl=kl,
-        dual_value=dual,
         epsilon=np.zeros(bounds.size),
         effective_comparisons=np.full(bounds.size, np.nan),
         pooling=0.0,
