@@ -99,7 +99,7 @@ def _drawn(
     settings: dict[str, Any],
     description: str,
 ) -> dict[int, list[Answer]]:
-    """Answers of each batch of prompts, by the batch's number, which decides its draws."""
+    """Answers of each batch of prompts (indices (b,)), by the batch's number, which decides its draws."""
     import torch
 
     ends = chat.end_ids(model)

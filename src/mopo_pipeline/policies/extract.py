@@ -55,7 +55,11 @@ def extract_policy(
     trained = responses.loc[responses["response_id"].isin(row_weights["response_id"])]
     context = check_logprobs(reference_logprobs, trained, reference_policy)
     rows = training_rows(responses, row_weights, reference_logprobs)
-    problem = dual_problem(rows, win_rates, comparisons, predictions, plan)
+    asked = responses.loc[responses["split"] == "test", "prompt_id"].nunique()
+    problem = replace(
+        dual_problem(rows, win_rates, comparisons, predictions, plan),
+        test_prompts=int(asked) if params.loop.certificate else 0,
+    )
     table = rows[["prompt", "response", ENDED, "weight"]].assign(reference_logprob=rows["logprob"])
     scorer = None
     if isinstance(params.lag, FreshLag):
@@ -66,9 +70,6 @@ def extract_policy(
         *cut_rows(rows["truncated"].to_numpy(dtype=bool), rows[ENDED].to_numpy(dtype=bool)),
     ]
     tell(early)
-    if params.loop.certificate:
-        tested = responses.loc[responses["split"] == "test", "prompt_id"].nunique()
-        problem = replace(problem, test_prompts=int(tested))
     validation, labels = validation_rows(
         responses, comparisons, predictions, reference_logprobs, plan.objectives, params, task.seed
     )
@@ -85,11 +86,8 @@ def extract_policy(
         "base_fingerprint": model_digest(reference_policy),
     }
     policy = export_policy(result.directory, params.work_dir, facts)
-    return (
-        policy,
-        result.log.assign(truncated_rows=result.truncated),
-        [*(finding.as_dict() for finding in early), *result.findings],
-    )
+    findings = [*(finding.as_dict() for finding in early), *result.findings]
+    return policy, result.log.assign(truncated_rows=result.truncated), findings
 
 
 def training_rows(
