@@ -46,11 +46,6 @@ def test_a_key_of_other_modes_has_no_effect_and_is_an_error_that_names_them(mode
         )
 
 
-@pytest.mark.parametrize("mode", ["offline", "fresh"])
-def test_a_reference_that_moves_needs_to_know_how_often(mode: str) -> None:
-    assert message({"mode": mode}) == f"train.lag.every is missing: train.lag.mode {mode} needs it"
-
-
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

@@ -101,8 +101,6 @@ def _describe_lag(model: type[StrictModel], path: list[str], fault: Any) -> str:
     where = ".".join(LAG)
     mode = model.model_fields["mode"].default
     takers = [name for name, other in MODES.items() if path and path[0] in other.model_fields]
-    if fault["type"] == "missing":
-        return f"{where}.{path[0]} is missing: {where}.mode {mode} needs it"
     if fault["type"] == "extra_forbidden" and takers:
         others = " or ".join(takers)
         return f"{where}.{path[0]} has no effect with {where}.mode {mode}: remove it, or set the mode to {others}"

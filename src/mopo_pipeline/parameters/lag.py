@@ -31,7 +31,7 @@ class WatchedParams(StrictModel):
 class MovingParams(WatchedParams):
     """What every mode takes in which the reference moves."""
 
-    every: PositiveInt
+    every: PositiveInt = 100
     beta: float | None = Field(default=None, gt=0.0, le=1.0)
     rows: PositiveInt | None = None
     max_ratio: PositiveFloat = 20.0
@@ -56,8 +56,8 @@ class FreshLag(MovingParams):
     mode: Literal["fresh"] = "fresh"
     judge: JudgeName = "preference_model"
     reward_models: dict[str, str] = {}
-    fresh_prompts: PositiveInt = 128
-    fresh_responses: PositiveInt = 8
+    fresh_prompts: PositiveInt = 192
+    fresh_responses: PositiveInt = 16
     validation_prompts: NonNegativeInt = 64
     max_new_tokens: PositiveInt | None = None
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
