@@ -19,6 +19,7 @@ from mopo_pipeline.mopo.schedule.fresh import solve_fresh, threshold_margins
 from mopo_pipeline.mopo.schedule.lag import period_rows
 from mopo_pipeline.training.fresh_judge import fresh_judge
 from mopo_pipeline.training.run_spec import RunSpec
+from mopo_pipeline.training.support import per_token, refuse_unlike_data
 from mopo_pipeline.training.trainer import WeightedTrainer
 
 if TYPE_CHECKING:
@@ -177,6 +178,10 @@ class FreshRefresh:
         """Draw fresh responses from the policy, solve the duals on them, train on them."""
         trainer, lag, state = self.trainer, self.lag, self.trainer.lag_state
         drawn = self.draw(self.behaviour, lag.fresh_prompts, 0)
+        refuse_unlike_data(
+            drawn.known, drawn.fresh.prompts, drawn.fresh.responses, lag.min_support,
+            trainer.state.global_step,
+        )  # fmt: skip
         seen = drawn
         if self.validation and lag.validation_prompts:
             seen = self.draw(self.validation, lag.validation_prompts, 1)
@@ -236,7 +241,7 @@ class FreshRefresh:
         return Drawn(fresh, rows, known, win_rates)
 
     def like_the_data(self, rows: EncodedRows) -> NDArray[np.bool_]:
-        """Which fresh rows the first reference finds no less likely than (almost) all of the data's own.
+        """Which fresh rows the first reference finds no less likely per token than (almost) all of the data's own.
 
         The rest is unlike anything the win rates were learned from. It counts as losing every
         comparison, the least a win rate can be, so that a policy cannot gain by leaving the data.
@@ -254,7 +259,8 @@ class FreshRefresh:
                 self._first = first.to(self.trainer.args.device)
             with self.trainer.accelerator.autocast():
                 logprob = self.trainer.score(self._first, rows, description)
-        known: NDArray[np.bool_] = logprob >= np.quantile(own, self.lag.support_quantile)
+        least = np.quantile(per_token(own, self.data), self.lag.support_quantile)
+        known: NDArray[np.bool_] = per_token(logprob, rows) >= least
         return known
 
     def error(self) -> JudgeError:
