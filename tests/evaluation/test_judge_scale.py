@@ -60,7 +60,8 @@ def test_a_judge_too_flat_or_too_sharp_gives_the_values_of_one_that_is_neither(
             np.testing.assert_allclose(other[column], sharp[column], atol=1e-6)
         for name in OBJECTIVES:
             known = quality["rules"]["objectives"][name]["calibration"]
-            assert known["low"] * factor < 1.0 < known["high"] * factor
+            assert known["scale"] * factor == pytest.approx(1.0, abs=0.15)
+            assert known["low"] < known["scale"] < known["high"]
     assert (sharp["ci_low"] < judged.given.truth).all()
     assert (judged.given.truth < sharp["ci_high"]).all()
 
@@ -70,7 +71,7 @@ def test_without_validation_labels_a_flat_judge_is_believed_and_named_uncalibrat
 ) -> None:
     pairs = judged.given.comparisons.query("split == 'test'")
     flat, quality = found_by(Scaled(0.2), judged, pairs)
-    assert flat.loc["helpfulness", "ci_high"] < judged.given.truth[0] - 0.05
+    assert flat.loc["helpfulness", "ci_high"] < judged.given.truth[0] - 0.04
     for name in OBJECTIVES:
         assert doubt(quality["rules"]["objectives"][name]) == UNCALIBRATED
 
@@ -89,12 +90,14 @@ def test_a_judge_that_is_deaf_cannot_tell_whatever_it_says(judged: Judged) -> No
     assert not checks["rules_doubt"].any()
 
 
-def simulated(rng: np.random.Generator, prompts: int = 40) -> dict[str, np.ndarray]:
+def simulated(
+    rng: np.random.Generator, labelled: int = 20, prompts: int = 60
+) -> dict[str, np.ndarray]:
     """A flat judge's values of the policy, (3,) each, from labels and answers of different prompts."""
     scores, behaviour, policy = everything()
-    chosen = rng.permutation(len(scores))[: 2 * prompts]
+    chosen = rng.permutation(len(scores))[: labelled + prompts]
     gap, labels, codes = [], [], []
-    for code, p in enumerate(chosen[:prompts]):
+    for code, p in enumerate(chosen[:labelled]):
         own = scores[p][rng.choice(72, size=8, p=behaviour[p])]
         first, second = rng.integers(8, size=(2, 5))
         gap.append(own[first] - own[second])
@@ -102,7 +105,7 @@ def simulated(rng: np.random.Generator, prompts: int = 40) -> dict[str, np.ndarr
         codes += [code] * 5
     gaps, wins = 0.2 * np.concatenate(gap), np.concatenate(labels).astype(float)
     rates = {"value": [], "low": [], "high": []}
-    for p in chosen[prompts:]:
+    for p in chosen[labelled:]:
         own = scores[p][rng.choice(72, size=8, p=policy[p])]
         other = scores[p][rng.choice(72, size=8, p=behaviour[p])]
         rates["value"].append(0.2 * (own[:, None] - other[None]))
@@ -146,7 +149,9 @@ def test_calibrated_intervals_cover_the_truth_as_often_as_they_say() -> None:
     assert (covered[""] > 0.915).all()
     assert (covered[""] < 0.985).all()
     assert 0.93 < covered[""].mean() < 0.975
-    assert covered["own_"].mean() < 0.85
+    assert (
+        covered["own_"][[0, 2]] < 0.88
+    ).all()  # the other's value is near .5, where no scale matters
     assert covered["raw_"].mean() < 0.5
 
 
@@ -179,22 +184,26 @@ def test_weights_count_and_labels_a_judge_never_misses_keep_a_finite_scale() -> 
 
 
 def test_a_model_is_calibrated_by_folds_that_never_saw_the_label(tmp_path: Path) -> None:
-    """Random labels: the fitted model finds its own again, the folds left out find nothing."""
-    judged = judged_world(1, validation=12, test=12, answers=6)
-    rng = np.random.default_rng(0)
-    pairs = judged.given.comparisons.copy()
-    pairs[list(OBJECTIVES)] = rng.integers(2, size=(len(pairs), 3)).astype(float)
-    params = PreferenceModelParams(hidden=8, epochs=15, folds=2)
-    fit_evaluation_model(
+    """What the folds left out said stands beside the model, whatever the order of the comparisons."""
+    judged = judged_world(1, validation=12, test=4, answers=6)
+    pairs = judged.given.comparisons
+    params = PreferenceModelParams(hidden=4, epochs=2, folds=2)
+    metrics = fit_evaluation_model(
         judged.given.responses, pairs, tmp_path / "none", OBJECTIVES, params, 0, tmp_path
     )
+    left_out = pd.read_parquet(tmp_path / LEFT_OUT)
+    held = pairs.query("split == 'validation'")
+    error = expit(left_out["helpfulness"].to_numpy()) - held["helpfulness"].to_numpy()
+    assert (error**2).mean() == pytest.approx(metrics["objectives"]["helpfulness"]["brier"])
+
     model = PreferenceModelJudge(evaluation_model(tmp_path), OBJECTIVES)  # type: ignore[arg-type]
-    given = (model, judged.given.responses, pairs, judged.completions, PARAMS, 0)
-    honest = judge_quality(*given, model=tmp_path)["objectives"]
-    assert [honest[n]["calibration"]["low"] <= 0 for n in OBJECTIVES] == [True] * 3
-    (tmp_path / LEFT_OUT).unlink()
-    flattered = judge_quality(*given, model=tmp_path)["objectives"]
-    assert any(flattered[n]["calibration"]["low"] > 0 for n in OBJECTIVES)
+    contrary = np.where(held[list(OBJECTIVES)] > 0.5, -1.0, 1.0) * left_out[[*OBJECTIVES]].abs()
+    left_out.assign(**contrary).to_parquet(tmp_path / LEFT_OUT)
+    for table in (pairs, pairs.iloc[::-1]):
+        found = judge_quality(
+            model, judged.given.responses, table, judged.completions, PARAMS, 0, model=tmp_path
+        )["objectives"]  # fmt: skip
+        assert all(found[name]["calibration"]["high"] < 0 for name in OBJECTIVES)
 
 
 def labelled_answers(

@@ -13,6 +13,7 @@ from mopo_pipeline.pareto.verdicts import MISSED, MISSED_WITHIN_NOISE
 
 MAX_CUT = 0.05
 MAX_CLIPPED = 0.1
+MIN_KL = 0.01
 MAX_KL_FACTOR = 4.0
 """Greatest factor between measured and planned KL. What can be gained grows with its root, so a policy beyond is twice
 as far from the reference as planned, or not half as far."""
@@ -102,8 +103,8 @@ def _said(row: pd.Series, estimator: str) -> str:
 def _answers(facts: dict[str, Any]) -> list[Finding]:
     findings: list[Finding] = []
     kl = facts["kl_to_reference"]
-    if abs(kl) < 0.01:
-        findings.append(Finding("policy did not move", kl, 0.01,
+    if abs(kl) < MIN_KL:
+        findings.append(Finding("policy did not move", kl, MIN_KL,
             "the KL to the reference is near 0: train longer, raise the learning rate or lower plan.tau"))  # fmt: skip
     least = round(0.1 * facts["entropy"]["reference"], 3)
     if facts["entropy"]["policy"] < least:
@@ -133,7 +134,7 @@ def _kl_against_plan(facts: dict[str, Any]) -> list[Finding]:
         return [Finding("KL beyond the plan", kl, most,
             f"planned were {planned:.3g} nats: what the policy says there no label vouches for; lower the learning "
             "rate, train fewer steps, or refresh the reference less often")]  # fmt: skip
-    if planned >= LEAST_KL and 0.01 <= kl + noise < least:
+    if planned >= LEAST_KL and abs(kl) >= MIN_KL and kl + noise < least:
         return [Finding("KL short of the plan", kl, least,
             f"planned were {planned:.3g} nats, so the policy is not half way: train longer or raise the learning rate",
             "info")]  # fmt: skip
