@@ -69,7 +69,8 @@ def test_slope_and_ceiling_of_a_judge_stand_beside_each_threshold() -> None:
     text = page(values(), {"preference_model": judge()})
     assert text.count("slope 0.800 best answers 0.700 of 0.740 held") == 2
     unknown = {"preference_model": judge(slope=None, ceiling=None, calibration=None)}
-    assert "0.190 0.030 – – – 0.740" in page(values(), unknown)
+    assert "0.190 0.030 – 0.740" in page(values(), unknown)
+    assert "slope 0" not in page(values(), unknown)
     blind = {"preference_model": judge(slope=0.07, slope_low=0.02, slope_high=0.12)}
     text = page(values(), blind)
     assert (
