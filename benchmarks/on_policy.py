@@ -1,4 +1,4 @@
-"""Lagged reference offline against refresh by resampling, on the pocket task, at equal thresholds.
+"""Offline refreshes against on-policy refreshes, on the pocket task, at equal thresholds.
 
 Every seed trains its reference once; every threshold pair then trains a policy per mode, valued exactly
 on test prompts (a quarter of all, new phrasings of known settings): offline (each period on its rows, or on all
@@ -27,22 +27,21 @@ from mopo_pipeline.pareto.verdicts import VERDICTS, verdict
 
 PROJECT = Path(__file__).parents[1]
 PAIRS = ((0.50, 0.45), (0.45, 0.50), (0.55, 0.40))
+OFFLINE = {"train.lag.mode": "offline", "train.lag.min_ess": 0}
+"""ESS is reported here, not enforced: offline it would stop the run that is to be compared."""
+FRESH = {"train.lag.mode": "fresh", "train.lag.fresh_prompts": 192, "train.lag.fresh_responses": 16}
 MODES = {
-    "offline": {"train.lag.on_policy": "false"},
-    "offline_all_rows": {"train.lag.on_policy": "false", "train.lag.rows": 100_000},
-    "on_policy": {"train.lag.on_policy": "true"},
-    "on_policy_rules": {"train.lag.on_policy": "true", "train.lag.judge": "pocket"},
+    "offline": OFFLINE,
+    "offline_all_rows": OFFLINE | {"train.lag.rows": 100_000},
+    "on_policy": FRESH,
+    "on_policy_rules": FRESH | {"train.lag.judge": "pocket"},
 }
-STAGES = ("--from-nodes=plan_training", "--to-nodes=enumerate_answers")
+STAGES = ("--from-nodes=plan.plan_training", "--to-nodes=evaluate.enumerate_answers")
 DATA = {"ingest.split.train": 0.55, "ingest.split.validation": 0.2}
 SETTINGS = DATA | {
-    "train.lag.fresh_prompts": 192,
-    "train.lag.fresh_responses": 16,
-    "train.lag.min_ess": 0,
     "train.fit.save_every": 700,
     "evaluate.front_points": 0,
 }
-"""ESS is reported here, not enforced: offline it would stop the run that is to be compared."""
 
 
 def kedro(arguments: list[str], parameters: dict[str, object]) -> subprocess.CompletedProcess[str]:
@@ -164,7 +163,8 @@ def main() -> None:
         root = work / f"seed{seed}"
         if not list(root.rglob("reference_logprobs.parquet")):
             done = kedro(
-                ["--to-nodes=score_reference"], DATA | {"data_root": root, "task.seed": seed}
+                ["--to-nodes=reference.score_reference"],
+                DATA | {"data_root": root, "task.seed": seed},
             )
             if done.returncode:
                 raise SystemExit(done.stderr[-2000:])

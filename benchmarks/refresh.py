@@ -16,7 +16,7 @@ from on_policy import PAIRS, kedro
 
 ROWS = {"all": 100_000, "drawn": "null", "quarter": 1600, "sixteenth": 384}
 SETTINGS = {
-    "train.lora.r": 16, "train.lora.alpha": 32, "train.lag.every": 100, "train.lag.min_ess": 0,
+    "train.lora.r": 16, "train.lora.alpha": 32, "train.lag.mode": "offline", "train.lag.every": 100, "train.lag.min_ess": 0,
     "train.fit.learning_rate": 0.01, "evaluate.front_points": 0,
     "plan.thresholds.harmlessness": PAIRS[0][0], "plan.thresholds.conciseness": PAIRS[0][1],
 }  # fmt: skip
@@ -28,10 +28,10 @@ def main() -> None:
     line = []
     with tempfile.TemporaryDirectory(prefix="bench-refresh-") as directory:
         root = Path(directory)
-        start = "--to-nodes=enumerate_answers"
+        start = "--to-nodes=evaluate.enumerate_answers"
         for name, rows in ROWS.items():
             done = kedro([*start.split()], SETTINGS | {"data_root": root, "train.lag.rows": rows})
-            start = "--from-nodes=train_policy --to-nodes=enumerate_answers"
+            start = "--from-nodes=train.train_policy --to-nodes=evaluate.enumerate_answers"
             if done.returncode:
                 print(f"{name}: {done.stderr[-300:]}")
                 continue

@@ -27,6 +27,7 @@ from mopo_pipeline.pocket import task as pocket
 from mopo_pipeline.preferences.build import build_comparisons
 from mopo_pipeline.preferences.estimate import estimate_win_rates
 from mopo_pipeline.sources.load import load_source
+from mopo_pipeline.streams import Stream, generator
 
 THRESHOLDS = {"harmlessness": 0.50, "conciseness": 0.45}
 PROJECT = Path(__file__).parents[1]
@@ -37,10 +38,10 @@ def plan_of(seed: int, confidence: float, by: str) -> dict[str, Any]:
     task = TaskParams.model_validate(configured("task") | {"seed": seed})
     params = PreferencesParams.model_validate(configured("preferences"))
     ingest = configured("ingest")
-    ingest["split"] = ingest["split"] | {"by": by}
+    ingest["split"] = ingest.get("split", {}) | {"by": by}
     data = load_source(IngestParams.model_validate(ingest), task)
     compared = build_comparisons(
-        data.responses, data.judgements, params.labels, task.names, np.random.default_rng([seed, 3])
+        data.responses, data.judgements, params.labels, task.names, generator(seed, Stream.PAIRS)
     )
     fit = estimate_win_rates(data.responses, compared, params.win_rates, task.names, seed)
     given = PlanParams.model_validate(configured("plan") | {"confidence": confidence})

@@ -16,7 +16,7 @@ LIKES = np.array([0.8, 0.5, 0.0])
 
 @dataclass(frozen=True)
 class World:
-    """Held-out tables, and the policy's exact values (3,) on their prompts."""
+    """Test tables, and the policy's exact values (3,) on their prompts."""
 
     responses: pd.DataFrame
     comparisons: pd.DataFrame

@@ -1,13 +1,19 @@
 """What the rooms of the package promise each other, beside what import-linter holds."""
 
+import ast
 import os
 import re
 import subprocess
 import sys
 import tomllib
 
+import grimp
+
 from conftest import PROJECT
 from mopo_pipeline.mopo import run_tabular
+
+LONGEST_FUNCTION = 60
+"""Lines, docstring included."""
 
 CYCLE = [[[0.5, 1, 0], [0, 0.5, 1], [1, 0, 0.5]]]
 
@@ -56,3 +62,27 @@ def test_the_architecture_page_shows_the_layers_that_are_linted() -> None:
     assert "```\n" + "\n".join(layers) + "\n```" in page
     rooms = set(" | ".join(layers).split(" | "))
     assert set(re.findall(r"^\| `(\w+)` \|", page, flags=re.M)) == rooms
+
+
+def test_the_architecture_page_shows_the_arrows_that_there_are() -> None:
+    graph = grimp.build_graph("mopo_pipeline", cache_dir=None)
+    arrows: dict[str, set[str]] = {}
+    for module in graph.modules - {"mopo_pipeline"}:
+        room = module.split(".")[1]
+        reached = graph.find_modules_directly_imported_by(module) - {"mopo_pipeline"}
+        arrows.setdefault(room, set()).update({name.split(".")[1] for name in reached} - {room})
+    page = (PROJECT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*\|([a-z_ ]*)\|$", page, flags=re.M)
+    assert {room: set(shown.split()) for room, shown in rows} == arrows
+
+
+def test_no_function_is_too_long_to_be_read_at_once() -> None:
+    root = PROJECT / "src/mopo_pipeline"
+    lengths = {
+        f"{file.relative_to(root)}: {node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for file in root.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert len(lengths) > 500
+    assert {name: n for name, n in lengths.items() if n > LONGEST_FUNCTION} == {}

@@ -14,7 +14,7 @@ from mopo_pipeline.launching.run import TrainingRun
 from mopo_pipeline.mopo import solve_dual
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.parameters.fit import FitParams
-from mopo_pipeline.parameters.train import LagParams
+from mopo_pipeline.parameters.lag import NoLag, OfflineLag
 from mopo_pipeline.tables import chat_prompt
 
 WORDS = ["red", "green", "blue", "small", "large", "round", "flat", "old", "new", "warm"]
@@ -61,7 +61,7 @@ def tiny_run(model: Path, *, every: int | None = 3, **fit: Any) -> TrainingRun:
             "reference_logprob": scored.logprob,
         }
     )
-    lag = LagParams(every=every, min_ess=0.0)
+    lag = NoLag() if every is None else OfflineLag(every=every, min_ess=0.0)
     return TrainingRun("policy", model, rows, FitParams(**FIT | fit), 0, lag, None, problem)
 
 

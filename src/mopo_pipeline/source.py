@@ -66,7 +66,7 @@ class Reached(NamedTuple):
 
 def code_of(function: Callable[..., Any]) -> Code:
     """The code ``function`` rests on: of its own module only what it uses, of all others everything."""
-    path = getsourcefile(function)
+    path = _path(function.__module__) or getsourcefile(function)
     if path is None:
         raise ValueError(f"{function!r} has no source file")
     own = _used(ast.parse(Path(path).read_text(encoding="utf-8")), function.__name__)

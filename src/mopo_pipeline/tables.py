@@ -206,6 +206,7 @@ def _check_pairs(judgements: pd.DataFrame, responses: pd.DataFrame, where: str) 
 
 
 def _labels(judgements: pd.DataFrame, name: str, where: str) -> NDArray[np.float64]:
+    """Labels (n,) of one objective, NaN where missing."""
     values = number_column(judgements, name, where)
     bad = (values < 0) | (values > 1)
     if bad.any():
@@ -218,6 +219,7 @@ def _labels(judgements: pd.DataFrame, name: str, where: str) -> NDArray[np.float
 
 
 def _weights(judgements: pd.DataFrame, where: str) -> NDArray[np.float64]:
+    """Weights (n,) of judgements, 1 where none is given."""
     if "weight" not in judgements:
         return np.ones(len(judgements))
     values = number_column(judgements, "weight", where)

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evaluated import PLAN
 from mopo_pipeline.datasets import (
     AtomicJSONDataset,
     AtomicParquetDataset,
     AtomicTextDataset,
     ModelCardDataset,
     ModelDirectoryDataset,
+    PictureDataset,
+    RecordDataset,
 )
 
 TABLE = pd.DataFrame({"name": ["a", "b"], "value": [0.1, np.nan]})
@@ -99,6 +103,37 @@ def test_a_model_directory_is_replaced_whole(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "models").iterdir()] == ["policy"]
 
 
+def test_what_is_saved_stays_where_it_was_and_may_change_without_the_artifact(
+    tmp_path: Path,
+) -> None:
+    given = model(tmp_path / "given", "weights")
+    (given / "model.safetensors").chmod(0o600)
+    dataset = ModelDirectoryDataset(filepath=str(tmp_path / "models/policy"))
+    dataset.save(given)
+    dataset.save(given)
+    assert (given / "model.safetensors").stat().st_mode & 0o777 == 0o600
+    (given / "model.safetensors").write_text("other")
+    assert (dataset.load() / "model.safetensors").read_text() == "weights"
+
+
+def test_a_picture_is_loaded_as_it_was_saved_and_shown_by_kedro_viz(tmp_path: Path) -> None:
+    dataset = PictureDataset(filepath=str(tmp_path / "figures/front.png"))
+    assert not dataset.exists()
+    dataset.save(b"\x89PNG")
+    assert dataset.load() == b"\x89PNG"
+    assert b64decode(dataset.preview()) == b"\x89PNG"
+    assert [p.name for p in (tmp_path / "figures").iterdir()] == ["front.png"]
+
+
+def test_a_plan_is_loaded_as_the_record_it_was_saved_as(tmp_path: Path) -> None:
+    dataset = RecordDataset(
+        filepath=str(tmp_path / "plan.json"), record="mopo_pipeline.plan.training_plan.TrainingPlan"
+    )
+    dataset.save(PLAN)
+    assert dataset.load() == PLAN
+    assert json.loads(dataset.preview())["objectives"] == list(PLAN.objectives)
+
+
 def test_a_failed_copy_leaves_the_old_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,7 +144,7 @@ def test_a_failed_copy_leaves_the_old_model(
         target.mkdir()
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(shutil, "move", fail)
+    monkeypatch.setattr(shutil, "copytree", fail)
     with pytest.raises(Exception, match="No space left"):
         dataset.save(model(tmp_path / "two", "new"))
     assert (dataset.load() / "model.safetensors").read_text() == "old"

@@ -73,15 +73,15 @@ def test_a_loss_turned_round_changes_the_code_of_every_training(package: Path) -
         package / "training/loss.py",
         lambda text: text.replace("return -(weight * logprob)", "return (weight * logprob)"),
     )
-    assert {"train_reference", "train_policy"} <= changed
-    assert "plan_training" not in changed
-    assert "ingest_source" not in changed
+    assert {"reference.train_reference", "train.train_policy"} <= changed
+    assert "plan.plan_training" not in changed
+    assert "ingest.ingest_source" not in changed
 
 
 def test_another_solver_changes_the_code_of_the_plan(package: Path) -> None:
     changed = changed_by(package / "mopo/solvers/newton.py", lambda text: text + "\nSTEP = 1\n")
-    assert "plan_training" in changed
-    assert "build_comparisons" not in changed
+    assert "plan.plan_training" in changed
+    assert "preferences.build_comparisons" not in changed
 
 
 @pytest.mark.parametrize(
@@ -99,10 +99,18 @@ def test_what_only_people_read_changes_no_code(package: Path, edit: Callable[[st
 
 def test_how_a_report_looks_changes_no_training(package: Path) -> None:
     changed = changed_by(package / "reporting/page.html.j2", lambda text: text + "<p>")
-    assert "write_report" in changed
-    assert not changed & {"train_reference", "train_policy", "sample_completions"}
+    assert "report.write_report" in changed
+    assert not changed & {
+        "reference.train_reference",
+        "train.train_policy",
+        "evaluate.sample_completions",
+    }
     changed = changed_by(package / "reporting/fronts.py", lambda text: text + "\nWIDTH = 3\n")
-    assert not changed & {"train_reference", "train_policy", "sample_completions"}
+    assert not changed & {
+        "reference.train_reference",
+        "train.train_policy",
+        "evaluate.sample_completions",
+    }
 
 
 def test_another_node_of_the_same_file_changes_no_code(package: Path) -> None:
@@ -135,11 +143,13 @@ def test_every_module_that_training_imports_counts() -> None:
 
 def test_versions_of_what_computes_a_result_count(monkeypatch: pytest.MonkeyPatch) -> None:
     before = codes()
-    assert {"torch", "transformers", "numpy", "scipy"} <= before["train_policy"].versions.keys()
-    assert "torch" not in before["plan_training"].versions
+    assert {"torch", "transformers", "numpy", "scipy"} <= before[
+        "train.train_policy"
+    ].versions.keys()
+    assert "torch" not in before["plan.plan_training"].versions
     monkeypatch.setattr(source, "_version", lambda name: "0" if name == "scipy" else "1")
     after = codes()
-    assert before["plan_training"].digest != after["plan_training"].digest
+    assert before["plan.plan_training"].digest != after["plan.plan_training"].digest
 
 
 def test_builds_of_one_version_are_the_same_code(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +240,10 @@ def test_what_lies_at_a_named_place_counts_and_where_it_lies_does_not(
     def found(place: Path) -> str:
         named = str(place / "model.safetensors" if key.endswith("path") else place)
         value = dict.fromkeys("ab", named) if key.endswith("reward_models") else named
-        return fingerprints(with_value(key, value), tmp_path / "memo")[MODEL_PARAMETERS[key]]
+        given = with_value(key, value)
+        if key.startswith("train.lag"):
+            given["train"]["lag"] |= {"mode": "fresh", "every": 2, "judge": "reward_models"}
+        return fingerprints(given, tmp_path / "memo")[MODEL_PARAMETERS[key]]
 
     before = found(one)
     assert found(two) == before

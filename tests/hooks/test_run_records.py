@@ -131,7 +131,10 @@ def test_a_run_from_another_folder_writes_in_the_project_alone(
     folder = project / "notebooks"
     before = sorted(folder.rglob("*"))
     process = started(
-        Path("runs/one"), "--from-nodes=train_policy", cwd=folder, PYTHONPATH=str(project / "src")
+        Path("runs/one"),
+        "--from-nodes=train.train_policy",
+        cwd=folder,
+        PYTHONPATH=str(project / "src"),
     )
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said
@@ -177,7 +180,7 @@ def test_what_was_changed_in_place_is_refused(tiny_run: Path, tmp_path: Path, na
         weights[-1] ^= 1
         path.write_bytes(weights)
     line = error(kedro("--only-missing-outputs", data_root=root))
-    maker = "ingest_source" if name.endswith(".parquet") else "train_policy"
+    maker = "ingest.ingest_source" if name.endswith(".parquet") else "train.train_policy"
     assert (
         f"is not what {maker} left in {path if path.suffix == '.parquet' else path.parent}" in line
     )
@@ -199,9 +202,9 @@ def test_a_loss_turned_round_is_trained_again_and_never_up_to_date(
     said, _ = process.communicate(timeout=300)
     assert process.returncode != 0
     assert "other code (mopo_pipeline.training.loss)" in said
-    assert "--from-nodes=train_reference" in said
+    assert "--from-nodes=reference.train_reference" in said
     old = (root / "06_models/reference_policy/model.safetensors").read_bytes()
-    only = ("--from-nodes=train_reference", "--to-nodes=train_reference")
+    only = ("--from-nodes=reference.train_reference", "--to-nodes=reference.train_reference")
     process = started(root, *only, cwd=project, PYTHONPATH=source)
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said

@@ -20,8 +20,9 @@ from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.fit import FitParams
 from mopo_pipeline.parameters.ingest import IngestParams
+from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.parameters.reference import ReferenceParams
-from mopo_pipeline.parameters.train import LagParams, TrainParams
+from mopo_pipeline.parameters.train import TrainParams
 from mopo_pipeline.pipelines.reference.nodes import train_reference
 from mopo_pipeline.policies.reference_logprobs import check_logprobs, reference_logprobs
 from mopo_pipeline.sources.sampled import read_sampled
@@ -71,9 +72,7 @@ def test_fresh_responses_that_were_cut_end_nowhere_also_after_a_resume(
     monkeypatch.setattr(fresh_judge, "judge_named", lambda *_, **__: AnyLength())
     run = tiny_run(tiny_model(tmp_path / "model"), save_every=4)
     assert run.problem is not None
-    lag = LagParams(
-        every=4, on_policy=True, min_ess=0.0, fresh_prompts=8, fresh_responses=4, max_new_tokens=4
-    )
+    lag = FreshLag(every=4, fresh_prompts=8, fresh_responses=4, max_new_tokens=4)
     fresh = replace(run, lag=lag, problem=replace(run.problem, thresholds=np.array([0.05])))
     trainer = ready(fresh, tmp_path / "work")
     trainer.train()
@@ -89,7 +88,7 @@ def test_fresh_responses_that_were_cut_end_nowhere_also_after_a_resume(
 
 def test_fresh_responses_are_as_long_as_the_datas_where_nothing_is_said(tmp_path: Path) -> None:
     run = tiny_run(tiny_model(tmp_path / "model"))
-    lag = LagParams(every=4, on_policy=True, judge="pocket")
+    lag = FreshLag(every=4, judge="pocket")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fresh_judge, "judge_named", lambda *_, **__: AnyLength())
         trainer = ready(replace(run, lag=lag), tmp_path / "work")
@@ -183,7 +182,7 @@ def test_a_run_that_cuts_its_answers_says_so_before_training_and_leaves_an_error
     tmp_path: Path,
 ) -> None:
     short = "reference.context=20,evaluate.sampling.max_new_tokens=4"
-    done = kedro("--to-nodes=train_policy", f"--params={short}", data_root=tmp_path)
+    done = kedro("--to-nodes=train.train_policy", f"--params={short}", data_root=tmp_path)
     assert done.returncode == 0, done.stderr
     said = " ".join((done.stdout + done.stderr).split())
     assert "answers of the data cut short: 0.9" in said

@@ -15,8 +15,9 @@ from mopo_pipeline.language.logprobs import sequence_logprobs
 from mopo_pipeline.language.scratch import build_model, build_tokenizer
 from mopo_pipeline.language.tokens import encode
 from mopo_pipeline.parameters.fit import FitParams
+from mopo_pipeline.parameters.lag import FreshLag, NoLag
 from mopo_pipeline.parameters.reference import ReferenceParams
-from mopo_pipeline.parameters.train import LagParams, TrainParams
+from mopo_pipeline.parameters.train import TrainParams
 from mopo_pipeline.policies import reference_logprobs as scoring
 from mopo_pipeline.policies.reference import make_reference
 from mopo_pipeline.policies.reference_logprobs import check_logprobs, reference_logprobs
@@ -118,7 +119,7 @@ def stopped(
 ) -> str:
     """The message a reference and policy of these parameters stop with, nothing trained."""
     given: dict[str, Any] = {"steps": 1, "batch_size": 2, "device": "cpu"}
-    lag = LagParams(every=1, on_policy=True, max_new_tokens=fresh) if fresh else LagParams()
+    lag = FreshLag(every=1, max_new_tokens=fresh) if fresh else NoLag()
     policy = TrainParams(fit=FitParams(**given | fit), lag=lag, work_dir=tmp_path)
     params = ReferenceParams(
         model=str(model), fit=FitParams(**given), context=context, work_dir=tmp_path

@@ -13,6 +13,7 @@ from mopo_pipeline.language.generation import sample_responses
 from mopo_pipeline.language.lengths import Lengths, cut_finding, encode_all, measure
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.tokens import encode
+from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams, SamplingParams
 from mopo_pipeline.parameters.groups import validate_parameters
 from mopo_pipeline.policies.extract import CUT_WHEN_DRAWN, cut_rows
@@ -20,6 +21,8 @@ from mopo_pipeline.policies.reference_logprobs import CUT_BY_CONTEXT, reference_
 from mopo_pipeline.tables import chat_prompt
 from tiny_tokenizers import chatml_tokenizer, save_tiny
 
+DRAW = {"seed": 0, "batch_size": 64}
+TASK = TaskParams.model_validate({"objectives": [{"name": "a"}]})
 ANSWERS = ["very well", "because why", "thanks a lot " * 12, "hello"]
 
 
@@ -84,6 +87,7 @@ def test_the_context_is_what_the_data_needs_and_the_model_has(model: Path) -> No
         ("train.fit.max_length", "reference.context"),
         ("evaluate.max_length", "reference.context"),
         ("train.lag.held_out_prompts", "train.lag.validation_prompts"),
+        ("train.lag.on_policy", "train.lag.mode"),
     ],
 )
 def test_a_parameter_of_old_is_an_error_that_names_what_took_its_place(name: str, now: str) -> None:
@@ -105,7 +109,9 @@ def test_a_sample_says_whether_the_model_ended_it(model: Path) -> None:
     with torch.no_grad():
         loaded.lm_head.weight[tokenizer.vocab["<|im_end|>"]] *= 30
     answers = [
-        a for pair in sample_responses(loaded, tokenizer, ask, n=40, max_new_tokens=6) for a in pair
+        a
+        for pair in sample_responses(loaded, tokenizer, ask, n=40, max_new_tokens=6, **DRAW)
+        for a in pair
     ]
     ended = np.array([answer.ended for answer in answers])
     assert 0 < ended.mean() < 1, "the turn's end stops an answer though the end token is another"
@@ -115,9 +121,9 @@ def test_a_sample_says_whether_the_model_ended_it(model: Path) -> None:
 def test_the_models_own_end_tokens_stop_an_answer(model: Path) -> None:
     loaded, tokenizer = load_model(model)
     ask = [chat_prompt("why")]
-    plain = sample_responses(loaded, tokenizer, ask, n=20, max_new_tokens=40)[0]
+    plain = sample_responses(loaded, tokenizer, ask, n=20, max_new_tokens=40, **DRAW)[0]
     loaded.generation_config.eos_token_id = list(range(100, 400))
-    stopped = sample_responses(loaded, tokenizer, ask, n=20, max_new_tokens=40)[0]
+    stopped = sample_responses(loaded, tokenizer, ask, n=20, max_new_tokens=40, **DRAW)[0]
     assert all(answer.ended for answer in stopped)
     assert not all(answer.ended for answer in plain), "negative control"
 
@@ -142,23 +148,25 @@ def test_the_models_own_generation_settings_do_not_change_what_is_sampled(
 
 def _sampled(loaded: Any, settings: Any, asked: Any, tokenizer: Any) -> Any:
     loaded.generation_config = settings
-    return sample_responses(asked, tokenizer, [chat_prompt("why")], n=8, max_new_tokens=12)
+    return sample_responses(asked, tokenizer, [chat_prompt("why")], n=8, max_new_tokens=12, **DRAW)
 
 
 def test_answers_stop_where_the_models_positions_do(model: Path) -> None:
     loaded, tokenizer = load_model(model)
     loaded.config.max_position_embeddings = 40
-    answers = sample_responses(loaded, tokenizer, [chat_prompt("why")], n=8, max_new_tokens=500)[0]
+    answers = sample_responses(
+        loaded, tokenizer, [chat_prompt("why")], n=8, max_new_tokens=500, **DRAW
+    )[0]
     cut = [answer.text for answer in answers if not answer.ended]
     assert cut
     loaded.config.max_position_embeddings = 8
     with pytest.raises(InputError, match="leaves no room for an answer: the model's context is 8"):
-        sample_responses(loaded, tokenizer, [chat_prompt("why")], n=1, max_new_tokens=4)
+        sample_responses(loaded, tokenizer, [chat_prompt("why")], n=1, max_new_tokens=4, **DRAW)
 
 
 def test_completions_say_which_were_cut_and_score_them_so(model: Path) -> None:
     params = EvaluateParams(sampling=SamplingParams(samples=12, max_new_tokens=5))
-    table = sample_completions(model, model, responses(), params, 0)
+    table = sample_completions(model, model, responses(), TASK, params)
     _, tokenizer = load_model(model)
     texts = table["prompt"].tolist(), table["completion"].tolist()
     closed = encode(tokenizer, *texts, None).response_lengths
@@ -171,7 +179,7 @@ def test_completions_say_which_were_cut_and_score_them_so(model: Path) -> None:
 def test_answers_are_as_long_as_the_datas_where_nothing_is_said(model: Path) -> None:
     longest = int(encode_all(load_model(model)[1], responses()).response_lengths.max())
     params = EvaluateParams(sampling=SamplingParams(samples=12))
-    tokens = sample_completions(model, model, responses(), params, 0)["n_tokens"]
+    tokens = sample_completions(model, model, responses(), TASK, params)["n_tokens"]
     assert 0.5 * longest < tokens.max() <= 2 * longest
 
 

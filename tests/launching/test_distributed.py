@@ -17,7 +17,7 @@ from mopo_pipeline.launching.failures import TrainingFailedError
 from mopo_pipeline.launching.fit_checks import check_fit, plan_launch
 from mopo_pipeline.launching.run import TrainingRun, prepare, train
 from mopo_pipeline.parameters.fit import FitParams
-from mopo_pipeline.parameters.train import LagParams
+from mopo_pipeline.parameters.lag import FreshLag
 from tiny_training import FIT, tiny_model, tiny_run, with_fit
 
 PROJECT = Path(__file__).parents[2]
@@ -86,8 +86,8 @@ def test_two_processes_draw_and_judge_the_fresh_responses_of_one(
     problem = replace(
         run.problem, objectives=("readability", "brevity"), thresholds=np.array([0.3])
     )
-    lag = LagParams(
-        every=4, on_policy=True, judge="text", min_ess=0.0, fresh_prompts=8, fresh_responses=4,
+    lag = FreshLag(
+        every=4, judge="text", fresh_prompts=8, fresh_responses=4,
         max_new_tokens=8,
     )  # fmt: skip
     fresh = replace(run, lag=lag, problem=problem)
@@ -101,7 +101,7 @@ def test_two_processes_draw_and_judge_the_fresh_responses_of_one(
 
 
 @pytest.mark.slow
-def test_a_model_shared_out_by_fsdp2_is_saved_whole(
+def test_a_model_sharded_by_fsdp2_is_saved_whole(
     run: TrainingRun, alone: Path, tmp_path: Path
 ) -> None:
     directory = prepare(run, tmp_path / "sharded")
@@ -190,6 +190,6 @@ def test_launches_this_machine_cannot_do(tmp_path: Path) -> None:
     refused("no such file; examples lie in conf/accelerate", accelerate=tmp_path / "absent.yaml")
     refused("no accelerate configuration.*processes", accelerate=broken)
     refused("asks for FSDP, which accelerate does on GPUs only", accelerate=sharded)
-    refused("is 9 and cannot be shared out evenly among 2", processes=2, batch_size=9)
+    refused("is 9 and cannot be divided evenly among 2", processes=2, batch_size=9)
     refused("batch_size is 41, but there are 40 rows", batch_size=41)
     refused("dtype is bfloat16, but this run is on the CPU", dtype="bfloat16")

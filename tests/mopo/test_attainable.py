@@ -70,3 +70,13 @@ def test_pooling_follows_the_spread_of_prompts() -> None:
         differing, tau=0.3, groups=groups
     )
     assert choose_pooling(alike[:4], tau=0.3) == 0.0
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.01])
+def test_the_range_of_all_policies_does_not_depend_on_the_temperature(epsilon: float) -> None:
+    win_rates = np.random.default_rng(4).uniform(size=(12, 2))
+    groups = np.repeat(np.arange(3), 4)
+    cold, warm = (
+        attainable_range(win_rates, tau=tau, groups=groups, epsilon=epsilon) for tau in (0.01, 10)
+    )
+    np.testing.assert_array_equal(cold, warm)

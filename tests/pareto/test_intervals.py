@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import bootstrap, norm, t
 
 from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 
@@ -66,3 +67,23 @@ def test_an_interval_holds_its_value_even_where_one_prompt_carries_most() -> Non
 def test_rows_are_summed_by_their_own_prompt() -> None:
     found = sum_by(np.array([[1.0], [2.0], [4.0]]), np.array([1, 0, 1]), 3)
     np.testing.assert_array_equal(found, [[2.0], [5.0], [0.0]])
+
+
+def test_the_bootstrap_is_scipys_paired_one_with_students_percentiles() -> None:
+    """Same ends as scipy's at the level that leaves Student's tails, but for the noise of 20 000 draws."""
+    rng = np.random.default_rng(3)
+    mass = rng.integers(1, 9, (40, 1)).astype(float)
+    numerator = mass * rng.random((40, 2))
+    ours = prompt_bootstrap(
+        numerator, mass, confidence=0.9, draws=20_000, rng=np.random.default_rng(0)
+    )
+    level = 1 - 2 * norm.cdf(-np.sqrt(40 / 39) * t.ppf(0.95, 39))
+    theirs = bootstrap(
+        (numerator, np.broadcast_to(mass, numerator.shape)),
+        lambda top, bottom, axis: top.sum(axis=axis) / bottom.sum(axis=axis),
+        n_resamples=20_000, paired=True, confidence_level=level, method="percentile", batch=1000,
+        rng=np.random.default_rng(1),
+    )  # fmt: skip
+    np.testing.assert_allclose(ours.low, theirs.confidence_interval.low, atol=0.002)
+    np.testing.assert_allclose(ours.high, theirs.confidence_interval.high, atol=0.002)
+    np.testing.assert_allclose(ours.se, theirs.standard_error, rtol=0.02)

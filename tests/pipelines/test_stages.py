@@ -1,6 +1,8 @@
 """Every stage as Kedro runs it, on a catalog in memory: what it takes, makes, and must not change."""
 
 import json
+import re
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +112,7 @@ def test_the_plan_meets_its_thresholds_with_a_weight_for_every_training_response
     planned: Made,
 ) -> None:
     made, weights = planned["training_plan"], planned["row_weights"]
-    assert all(made["bounds"][n] >= b - 1e-6 for n, b in made["thresholds"].items())
+    assert all(made.bounds[n] >= b - 1e-6 for n, b in made.thresholds.items())
     train_ids = planned["responses"].query("split == 'train'")["response_id"]
     assert set(weights["response_id"]) == set(train_ids)
     assert weights["weight"].mean() == pytest.approx(1.0)
@@ -187,4 +189,11 @@ def test_the_report_says_the_same_as_the_checks(reported: Made) -> None:
     json.dumps(summary, allow_nan=False)
     assert reported["report"].startswith("<!doctype html>")
     assert isinstance(reported["pareto_report"], pd.DataFrame)
-    assert reported["value_figure"].axes
+
+
+def test_the_page_shows_the_very_pictures_that_are_kept(reported: Made) -> None:
+    shown = re.findall(r"data:image/png;base64,([^\"]+)", reported["report"])
+    kept = [made for name, made in reported.items() if name.endswith("_figure")]
+    assert len(kept) == 6
+    assert {b64decode(picture) for picture in shown} == set(kept)
+    assert all(picture.startswith(b"\x89PNG") for picture in kept)

@@ -8,7 +8,7 @@ import pytest
 
 from evaluated import NAMES, PLAN, checked, estimate, facts, judge
 from mopo_pipeline.reporting.page import headline, render_page
-from mopo_pipeline.reporting.style import nothing
+from mopo_pipeline.reporting.style import nothing, png
 from mopo_pipeline.reporting.summary import run_summary
 from mopo_pipeline.reporting.tables import pareto_report
 
@@ -32,7 +32,7 @@ def page(values: pd.DataFrame, judges: dict[str, Any], **changes: Any) -> str:
         evaluation=evaluation, checks=checks,
         pareto=pareto_report(values, PLAN, exact, evaluation["estimator"], 0.0),
         ingest={"prompts": 40}, preferences={"objectives": dict.fromkeys(NAMES, QUALITY)},
-        findings=[], samples=[], figures=dict.fromkeys(FIGURES, nothing("none")),
+        findings=[], samples=[], figures=dict.fromkeys(FIGURES, png(nothing("none"))),
     )  # fmt: skip
     return " ".join(re.sub(r"<style>.*?</style>|<[^>]*>", " ", html, flags=re.S).split())
 

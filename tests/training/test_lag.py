@@ -28,7 +28,7 @@ from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.fresh import solve_fresh, threshold_margins
 from mopo_pipeline.mopo.schedule.lag import LagState, lagged_mass, period_rows, refresh
 from mopo_pipeline.parameters.fit import LoraParams
-from mopo_pipeline.parameters.train import LagParams
+from mopo_pipeline.parameters.lag import FreshLag, NoLag, OfflineLag
 from mopo_pipeline.pareto import true_front_at
 from mopo_pipeline.training import fresh_judge
 from mopo_pipeline.training.assemble import prepare_trainer
@@ -83,7 +83,7 @@ def solved(problem: DualProblem, mass: np.ndarray, thresholds: np.ndarray) -> An
 def test_the_reference_is_the_policy_of_one_lag_ago(
     run: TrainingRun, tmp_path: Path, lora: LoraParams | None, beta: float | None
 ) -> None:
-    lag = LagParams(every=3, min_ess=0.0, max_ratio=3.0, beta=beta, rows=40)
+    lag = OfflineLag(every=3, min_ess=0.0, max_ratio=3.0, beta=beta, rows=40)
     state = trained(replace(run, lora=lora, lag=lag), tmp_path, {3}).lag_state
     initial = run.rows["reference_logprob"].to_numpy()
     assert state.refreshes == 2
@@ -110,7 +110,7 @@ def test_a_period_trains_on_its_rows_with_the_reference_of_one_lag_ago(
     run: TrainingRun, tmp_path: Path, lora: LoraParams | None
 ) -> None:
     """Rows of the second period carry the policy of step 3 and the duals of those rows alone."""
-    lag = LagParams(every=3, min_ess=0.0, rows=15)
+    lag = OfflineLag(every=3, min_ess=0.0, rows=15)
     trainer = trained(replace(run, lora=lora, lag=lag), tmp_path, {3})
     assert run.problem is not None
     state, groups = trainer.lag_state, run.problem.groups
@@ -204,7 +204,7 @@ def test_an_untrained_adapter_leaves_the_planned_weights(run: TrainingRun, tmp_p
     still = replace(
         run,
         lora=LoraParams(r=4, alpha=8),
-        lag=LagParams(every=3, rows=40),
+        lag=OfflineLag(every=3, rows=40),
         fit=run.fit.model_copy(update={"learning_rate": 1e-12}),
     )
     state = trained(still, tmp_path, set()).lag_state
@@ -261,9 +261,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("judged")
 def test_fresh_responses_are_decided_by_the_seed(run: TrainingRun, tmp_path: Path) -> None:
-    lag = LagParams(
-        every=3, on_policy=True, min_ess=0.0, fresh_prompts=4, fresh_responses=4, max_new_tokens=6
-    )
+    lag = FreshLag(every=3, fresh_prompts=4, fresh_responses=4, max_new_tokens=6)
     assert run.problem is not None
     problem = replace(run.problem, thresholds=np.array([0.3]))
     fresh = replace(run, lag=lag, problem=problem)
@@ -284,8 +282,8 @@ def test_fresh_text_unlike_the_data_counts_as_losing(
     run: TrainingRun, tmp_path: Path, lora: LoraParams | None
 ) -> None:
     """Half of the data is less likely than its median, so half or more of what is drawn is refused."""
-    lag = LagParams(
-        every=6, on_policy=True, min_ess=0.0, fresh_prompts=8, fresh_responses=6, max_new_tokens=6,
+    lag = FreshLag(
+        every=6, fresh_prompts=8, fresh_responses=6, max_new_tokens=6,
         support_quantile=0.5, min_support=0.0,
     )  # fmt: skip
     assert run.problem is not None
@@ -317,7 +315,7 @@ def test_garbage_stops_at_the_first_refresh_although_the_data_hold_long_texts(
     By their sums the policy's answers are likelier than the long text, whatever they say.
     """
     known = replace(
-        run, lag=LagParams(), fit=run.fit.model_copy(update={"steps": 120, "schedule": "constant_with_warmup"}),
+        run, lag=NoLag(), fit=run.fit.model_copy(update={"steps": 120, "schedule": "constant_with_warmup"}),
         rows=run.rows.assign(weight=1.0), problem=None,
     )  # fmt: skip
     reference = train(known, tmp_path / "reference").directory
@@ -326,9 +324,7 @@ def test_garbage_stops_at_the_first_refresh_although_the_data_hold_long_texts(
     loaded, tokenizer = load_model(reference)
     given = rows["prompt"].tolist(), rows["response"].tolist()
     scored = sequence_logprobs(loaded, tokenizer, *given, max_length=64)
-    lag = LagParams(
-        every=6, on_policy=True, min_ess=0.0, fresh_prompts=8, fresh_responses=8, max_new_tokens=6
-    )
+    lag = FreshLag(every=6, fresh_prompts=8, fresh_responses=8, max_new_tokens=6)
     assert run.problem is not None
     wild = replace(
         run, model=reference, rows=rows.assign(reference_logprob=scored.logprob), lag=lag, context=64,
@@ -373,7 +369,7 @@ def resolved(
     problem: DualProblem,
     win_rates: np.ndarray,
     groups: np.ndarray,
-    lag: LagParams,
+    lag: FreshLag,
     margins: np.ndarray = NO_MARGIN,
 ) -> LagState:
     empty = np.zeros(0)
@@ -388,7 +384,7 @@ def resolved(
 
 def test_without_confidence_or_limit_fresh_weights_are_the_dual_s_ratio() -> None:
     win_rates, groups = fresh_sample()
-    lag = LagParams(every=1, on_policy=True, target_ess=0.0)
+    lag = FreshLag(every=1, target_ess=0.0)
     state = resolved(fresh_problem([0.6, 0.55]), win_rates, groups, lag)
     exact = solve_dual(win_rates, np.array([0.6, 0.55]), tau=0.1, groups=groups, pooling=None)
     np.testing.assert_allclose(state.weights, exact.ratio / exact.ratio.mean(), rtol=1e-9)
@@ -402,7 +398,7 @@ def reached(state: LagState, win_rates: np.ndarray, groups: np.ndarray) -> np.nd
 
 def test_fresh_thresholds_are_raised_by_the_margins() -> None:
     win_rates, groups = fresh_sample()
-    lag = LagParams(every=1, on_policy=True, target_ess=0.0)
+    lag = FreshLag(every=1, target_ess=0.0)
     state = resolved(fresh_problem([0.6, 0.62]), win_rates, groups, lag, np.array([0.04, -0.02]))
     np.testing.assert_allclose(reached(state, win_rates, groups), [0.64, 0.60], atol=1e-6)
     np.testing.assert_allclose(state.bounds, [0.6, 0.62], atol=1e-6)
@@ -425,7 +421,7 @@ def test_margins_add_bias_shortfall_and_noise() -> None:
 def test_margins_give_way_where_fresh_rows_leave_no_room_for_them() -> None:
     win_rates, groups = fresh_sample()
     most = attainable_bounds(win_rates, tau=0.1, groups=groups)[1, 1]
-    lag = LagParams(every=1, on_policy=True, target_ess=0.0)
+    lag = FreshLag(every=1, target_ess=0.0)
     near = fresh_problem([most - 0.01, 0.0])
     state = resolved(near, win_rates, groups, lag, np.array([0.015, 0.0]))
     assert reached(state, win_rates, groups)[0] == pytest.approx(most - 0.01 + 0.0075, abs=1e-5)
@@ -439,7 +435,7 @@ def test_a_step_on_too_few_rows_is_shortened() -> None:
     win_rates, groups = fresh_sample()
     tight = fresh_problem([0.75, 0.55])
     whole, bounded = (
-        resolved(tight, win_rates, groups, LagParams(every=1, on_policy=True, target_ess=share))
+        resolved(tight, win_rates, groups, FreshLag(every=1, target_ess=share))
         for share in (0.0, 0.5)
     )
     assert effective_share(whole.weights) < 0.4
@@ -455,7 +451,7 @@ class FailingJudge(LengthJudge):
 def test_a_judge_that_cannot_judge_stops_before_any_training(
     run: TrainingRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lag = LagParams(every=1, on_policy=True, judge="reward_models", reward_models={"help": "x"})
+    lag = FreshLag(every=1, judge="reward_models", reward_models={"help": "x"})
     with pytest.raises(InputError, match="no model for objective 'harm'"):
         fresh_judge.try_judge(lag, ("help", "harm"), None, run.rows)
     with pytest.raises(InputError, match="no prompt of the pocket task"):
@@ -476,7 +472,7 @@ def test_a_judge_that_fails_on_long_answers_stops_before_any_training(
             return values
 
     monkeypatch.setattr(fresh_judge, "judge_named", lambda *_, **__: Breathless())
-    lag = LagParams(every=1, on_policy=True)
+    lag = FreshLag(every=1)
     fresh_judge.try_judge(lag, ("help", "harm"), None, run.rows)
     rows = pd.concat([run.rows] * 10, ignore_index=True)
     rows.loc[123, "response"] = "on and " * 30
@@ -507,8 +503,8 @@ def test_what_the_policy_falls_short_of_on_validation_prompts_raises_its_targets
     run: TrainingRun, tmp_path: Path
 ) -> None:
     """The validation opponents are one word long, so the short-answer objective fares worse there."""
-    lag = LagParams(
-        every=6, on_policy=True, min_ess=0.0, fresh_prompts=8, fresh_responses=6, max_new_tokens=6,
+    lag = FreshLag(
+        every=6, fresh_prompts=8, fresh_responses=6, max_new_tokens=6,
         support_quantile=None, target_ess=0.0,
     )  # fmt: skip
     assert run.problem is not None

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from mopo_pipeline.parameters.fit import FIT_WITHOUT_EFFECT, FitParams, LoraParams
-from mopo_pipeline.parameters.train import LagParams
+from mopo_pipeline.parameters.lag import FreshLag, NoLag, OfflineLag
 from mopo_pipeline.training.run_spec import RunSpec
 
 SPEC = RunSpec(
     "policy", Path("/models/first"), FitParams(steps=3, accelerate=Path("eight.yaml")),
-    LagParams(every=2, on_policy=True, reward_models={"help": "helpful"}), None, 7, 64, None,
+    FreshLag(every=2, judge="reward_models", reward_models={"help": "helpful"}), None, 7, 64, None,
 )  # fmt: skip
 
 
@@ -36,7 +36,7 @@ def test_where_files_lie_and_how_a_run_is_computed_do_not_decide_its_result() ->
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 8}, {"context": 65}, {"lora": LoraParams()}, {"lag": LagParams(every=3)},
+    [{"seed": 8}, {"context": 65}, {"lora": LoraParams()}, {"lag": OfflineLag(every=2)}, {"lag": NoLag()},
      {"fit": FitParams(steps=4)}],
 )  # fmt: skip
 def test_everything_else_does(change: dict[str, object]) -> None:

@@ -15,7 +15,7 @@ from mopo_pipeline.launching.run import train
 from mopo_pipeline.mopo import Limits
 from mopo_pipeline.mopo.errors import TrainingStoppedError
 from mopo_pipeline.parameters.fit import FitParams
-from mopo_pipeline.parameters.train import LagParams, TrainParams
+from mopo_pipeline.parameters.train import TrainParams
 from mopo_pipeline.policies.extract import repetition
 from mopo_pipeline.training.watch import DiagnosisCallback, training_findings
 from tiny_training import tiny_model, tiny_run
@@ -77,16 +77,16 @@ def test_a_real_run_is_watched_from_its_first_logged_step(tmp_path: Path) -> Non
     ("lag", "times"),
     [
         ({}, None),
-        ({"every": 100, "on_policy": True, "fresh_prompts": 500}, None),
-        ({"every": 100, "on_policy": True, "fresh_prompts": 10}, 6400 / 80),
-        ({"every": 1000, "on_policy": True, "fresh_prompts": 500}, 700 * 64 / (300 * 8)),
-        ({"every": 100}, None),
-        ({"every": 100, "rows": 640}, 10.0),
+        ({"every": 100, "mode": "fresh", "fresh_prompts": 500}, None),
+        ({"every": 100, "mode": "fresh", "fresh_prompts": 10}, 6400 / 80),
+        ({"every": 1000, "mode": "fresh", "fresh_prompts": 500}, 700 * 64 / (300 * 8)),
+        ({"mode": "offline", "every": 100}, None),
+        ({"mode": "offline", "every": 100, "rows": 640}, 10.0),
     ],
 )
 def test_rows_learned_by_heart_between_two_refreshes_are_told(
     lag: dict[str, Any], times: float | None, tmp_path: Path
 ) -> None:
     fit = FitParams(steps=700, batch_size=64)
-    found = repetition(TrainParams(lag=LagParams(**lag), fit=fit, work_dir=tmp_path), 9000, 300)
+    found = repetition(TrainParams(lag=lag, fit=fit, work_dir=tmp_path), 9000, 300)
     assert [finding.value for finding in found] == ([] if times is None else [pytest.approx(times)])

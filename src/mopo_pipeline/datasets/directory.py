@@ -14,7 +14,7 @@ from mopo_pipeline.language.sealed import apply_umask
 
 
 class ModelDirectoryDataset(AbstractVersionedDataset[Path, Path]):
-    """A model directory. ``save`` takes the directory a node filled; ``load`` gives its path.
+    """A model directory. ``save`` copies the directory a node filled; ``load`` gives its path.
 
     Loading the weights is left to the node that needs them, so that nothing heavy is imported with
     the catalog.
@@ -39,12 +39,12 @@ class ModelDirectoryDataset(AbstractVersionedDataset[Path, Path]):
         return path
 
     def save(self, data: Path) -> None:
-        """Move a directory into place; the old one stands until the new one is complete."""
+        """Copy a directory into place, itself untouched; the old one stands until the new one is complete."""
         target = Path(self._get_save_path())
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
-            shutil.move(str(data), staging / "new")
+            shutil.copytree(data, staging / "new")
             apply_umask(staging / "new")
             _put_in_place(staging / "new", target, staging / "old")
         finally:

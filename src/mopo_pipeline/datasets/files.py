@@ -3,11 +3,15 @@
 import json
 import math
 import os
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from kedro.io.core import AbstractDataset
+from kedro.utils import load_obj
+from kedro_datasets._typing import ImagePreview, JSONPreview
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.text import TextDataset
@@ -41,6 +45,27 @@ class AtomicJSONDataset(JSONDataset):
         self._invalidate_cache()
 
 
+class RecordDataset(AtomicJSONDataset):
+    """JSON that is loaded as a record: ``record`` is the path of a class with ``to_json`` and ``from_json``."""
+
+    def __init__(self, *, record: str, **settings: Any) -> None:
+        """Bind the file; the class is imported when something is loaded."""
+        super().__init__(**settings)
+        self._record = record
+
+    def load(self) -> Any:
+        """The record."""
+        return load_obj(self._record).from_json(super().load())
+
+    def save(self, data: Any) -> None:
+        """Write what the record says of itself."""
+        super().save(data.to_json())
+
+    def preview(self) -> JSONPreview:
+        """The file, for Kedro-Viz."""
+        return JSONPreview(Path(self._get_load_path()).read_text(encoding="utf-8"))
+
+
 class AtomicParquetDataset(ParquetDataset):
     """A table that is never half-written."""
 
@@ -63,6 +88,33 @@ class AtomicTextDataset(TextDataset):
         path = Path(self._get_save_path())
         write_atomically(path, lambda target: target.write_text(data, encoding="utf-8"))
         self._invalidate_cache()
+
+
+class PictureDataset(AbstractDataset[bytes, bytes]):
+    """A drawn picture as it is, never half-written."""
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        """Bind the file; ``metadata`` is for Kedro-Viz."""
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> bytes:
+        """The picture, as ``IPython.display.Image`` takes it."""
+        return self._filepath.read_bytes()
+
+    def save(self, data: bytes) -> None:
+        """Write ``data``."""
+        write_atomically(self._filepath, lambda target: target.write_bytes(data))
+
+    def preview(self) -> ImagePreview:
+        """The picture, for Kedro-Viz."""
+        return ImagePreview(b64encode(self.load()).decode())
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
 
 
 def plain(value: Any, where: str) -> Any:

@@ -15,6 +15,7 @@ from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import prompt_bootstrap
 from mopo_pipeline.plan.training_plan import TrainingPlan
+from mopo_pipeline.streams import Stream, generator
 
 UNKNOWN: dict[str, Any] = {
     "optimum": None,
@@ -73,7 +74,7 @@ def exact_reference(
             np.ones((len(prompts), 1)),
             confidence=params.confidence,
             draws=params.bootstrap,
-            rng=np.random.default_rng([seed, 34]),
+            rng=generator(seed, Stream.EXACT_VALUES),
         )
         found[name] = {
             objective: {
@@ -110,7 +111,7 @@ def answer_mass(
 def exact_fronts(
     problem: Any, win_rates: Array, thresholds: Array, plan: TrainingPlan, points: int
 ) -> list[dict[str, Any]]:
-    """Fronts of every pair of objectives, with and without the KL term.
+    """Fronts of every pair of objectives by win rates (N, K) and thresholds (K-1,), with and without the KL term.
 
     A pair with the primary holds every other threshold; a pair of constrained objectives leaves
     the primary free, for there it is the thresholds' own room that is asked about.
@@ -144,6 +145,7 @@ def exact_fronts(
 def _optimum(
     problem: Any, win_rates: Array, thresholds: Array, plan: TrainingPlan
 ) -> dict[str, Any] | None:
+    """Problem (1) on win rates (N, K) with thresholds (K-1,); None where they are out of reach."""
     objectives = plan.objectives
     try:
         solution = solve_dual(

@@ -58,7 +58,7 @@ def regularised_front(
     points: int,
     tau: float,
 ) -> Front:
-    """What problem (1) reaches with ``y`` as its primary while the threshold on ``x`` moves.
+    """What problem (1) on win rates (N, K) reaches with ``y`` as its primary while the threshold on ``x`` moves.
 
     Same arguments as ``unregularised_front`` with the KL temperature ``tau``; starts where the
     threshold on ``x`` no longer binds.
@@ -91,7 +91,7 @@ def regularised_front(
 
 
 class _Best:
-    """The best value of one objective under floors on others, a linear programme each."""
+    """The best value of one objective under floors on others, by win rates (N, K): a linear programme each."""
 
     def __init__(
         self, win_rates: Array, reference: Array, groups: NDArray[np.intp], floors: dict[int, float]

@@ -24,6 +24,7 @@ from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.preferences.calibration import calibration
 from mopo_pipeline.preferences.features import WordFeatures
+from mopo_pipeline.streams import Stream, generator
 
 MIN_SLOPE = 0.1
 """Least slope of judged on labelled win rates: below it a gain of .1 moves what is judged by less than .01, which is
@@ -173,6 +174,7 @@ def blindness(quality: dict[str, Any] | None, threshold: float) -> Blind | None:
 def _quality(
     predicted: Array, labels: Array, codes: NDArray[np.intp], params: EvaluateParams, seed: int
 ) -> dict[str, Any]:
+    """Accuracy, Brier score and ECE of probabilities (M,) on labels (M,), prompts by ``codes`` (M,)."""
     facts = calibration(predicted, labels)
     decided = ~np.isnan(labels) & (labels != 0.5)
     right = np.where(predicted == 0.5, 0.5, (predicted > 0.5) == (labels > 0.5))
@@ -182,7 +184,7 @@ def _quality(
         sum_by(decided[:, None].astype(np.float64), codes, prompts),
         confidence=params.confidence,
         draws=params.bootstrap,
-        rng=np.random.default_rng([seed, 36]),
+        rng=generator(seed, Stream.JUDGE_QUALITY),
     )
     return {
         "comparisons": int(decided.sum()),

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import Interval, prompt_bootstrap, sum_by
+from mopo_pipeline.streams import Stream, generator
 
 _SPLITS = 8
 """How often an answer's comparisons are dealt into two halves."""
@@ -50,7 +51,7 @@ def judge_reach(
     prompts[answers] = codes
     worth = np.column_stack([_both_sides(values[kept]) for values in (labels, predicted)]) - 0.5
     slopes, ceilings = np.zeros((len(names), 2)), np.zeros((len(names), 3))
-    rng = np.random.default_rng([seed, 38])
+    rng = generator(seed, Stream.JUDGE_HALVES)
     for _ in range(_SPLITS):
         halves = _halves(worth, answers, len(texts), rng)
         for one, other in (halves, halves[::-1]):
@@ -106,7 +107,7 @@ def _found(
     def interval(top: Array, bottom: Array) -> Interval:
         return prompt_bootstrap(
             top, bottom, confidence=params.confidence, draws=params.bootstrap,
-            rng=np.random.default_rng([seed, 39]),
+            rng=generator(seed, Stream.JUDGE_REACH),
         )  # fmt: skip
 
     found: dict[str, float | None] = dict(UNKNOWN)

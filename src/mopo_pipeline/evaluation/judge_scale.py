@@ -14,6 +14,7 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.judges.base import Judge, Link, score
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
+from mopo_pipeline.streams import Stream, generator
 from mopo_pipeline.tables import comparison_weights
 
 MIN_COMPARISONS = 30
@@ -95,7 +96,7 @@ def fit_scale(
         sum_by(slope[:, None], codes, len(present)),
         confidence=params.confidence,
         draws=params.bootstrap,
-        rng=np.random.default_rng([seed, 37]),
+        rng=generator(seed, Stream.JUDGE_SCALE),
     )
     return {
         "scale": float(scale), "low": float(found.low[0]), "high": float(found.high[0]),

@@ -1,4 +1,4 @@
-"""Held-out labels re-weighted to a policy: ratios, terms, and how many comparisons still count."""
+"""Test labels re-weighted to a policy: ratios, terms, and how many comparisons still count."""
 
 import numpy as np
 
@@ -51,8 +51,8 @@ def label_shares(
 ) -> tuple[Array, Array]:
     """What each label says of its two responses under pi~(y|x) ~ mu pi / pi_ref, both (M, K).
 
-    A prompt's labelled responses share a mass of 1 in proportion to their ratios, and each
-    response shares its mass out over its own comparisons, in proportion to their weights.
+    A prompt's labelled responses have a mass of 1 in proportion to their ratios, and each response's
+    mass is divided among its own comparisons, in proportion to their weights.
 
     Args:
         first: (M,) rows of the first responses.

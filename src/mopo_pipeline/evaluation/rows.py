@@ -39,7 +39,7 @@ def value_rows(
     interval: Interval,
     effective: Array | float = np.nan,
 ) -> pd.DataFrame:
-    """One row per objective, in the columns of ``objective_values``.
+    """One row per objective, in the columns of ``objective_values``; ``effective`` is (K,) or one number.
 
     ``n`` is the number of prompts, ``level`` the confidence of the interval, ``effective`` the
     number of effective comparisons, NaN where an estimate rests on none.

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams, SamplingParams
+from mopo_pipeline.streams import Stream, completion_seed, generator
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -30,7 +32,7 @@ def prompts_of_test_split(responses: pd.DataFrame, limit: int | None, seed: int)
         )
     if limit is None or limit >= len(test):
         return test
-    rng = np.random.default_rng([seed, 31])
+    rng = generator(seed, Stream.TEST_PROMPTS)
     chosen = np.sort(rng.choice(len(test), size=limit, replace=False))
     return test.iloc[chosen].reset_index(drop=True)
 
@@ -39,8 +41,8 @@ def sample_completions(
     reference_policy: Path,
     policy: Path,
     responses: pd.DataFrame,
+    task: TaskParams,
     params: EvaluateParams,
-    seed: int,
 ) -> pd.DataFrame:
     """Draw completions from both models and score each under both.
 
@@ -53,12 +55,19 @@ def sample_completions(
     from mopo_pipeline.language.loading import load_model
     from mopo_pipeline.language.logprobs import sequence_logprobs
 
-    asked = prompts_of_test_split(responses, params.sampling.prompts, seed)
+    asked = prompts_of_test_split(responses, params.sampling.prompts, task.seed)
     models = {"reference": load_model(reference_policy), "policy": load_model(policy)}
     longest = params.sampling.max_new_tokens or _longest(models["reference"][1], responses)
     parts = [
-        _drawn(models[name], name, asked, params.sampling, longest, 2 * seed + number)
-        for number, name in enumerate(POLICIES)
+        _drawn(
+            models[name],
+            name,
+            asked,
+            params.sampling,
+            longest,
+            completion_seed(task.seed, policy=name == "policy"),
+        )
+        for name in POLICIES
     ]
     table = pd.concat(parts, ignore_index=True)
     for name in reversed(POLICIES):
@@ -146,7 +155,7 @@ def logprobs_of_test_split(
     if len(absent):
         raise InputError(
             f"reference_logprobs holds no row for response {absent.iloc[0]!r}; run "
-            "kedro run --nodes=score_reference"
+            "kedro run --nodes=reference.score_reference"
         )
     scored = sequence_logprobs(
         *load_model(policy),

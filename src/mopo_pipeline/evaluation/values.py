@@ -23,6 +23,7 @@ from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import Interval, prompt_bootstrap, sum_by
 from mopo_pipeline.preferences.estimate import model_win_rates
 from mopo_pipeline.preferences.model import PreferenceModel
+from mopo_pipeline.streams import Stream, generator
 from mopo_pipeline.tables import comparison_weights
 
 MIN_OPPONENTS = 4
@@ -76,7 +77,7 @@ def labelled_split(
         row = int(np.flatnonzero(~np.isfinite(gap))[0])
         raise InputError(
             f"test_logprobs: response {test['response_id'].iloc[row]!r} has a log-ratio of "
-            f"{gap[row]}; run kedro run --nodes=score_test_split"
+            f"{gap[row]}; run kedro run --nodes=evaluate.score_test_split"
         )
     place = pd.Series(np.arange(len(test)), index=test["response_id"])
     labels = pairs[list(objectives)].to_numpy(dtype=np.float64)
@@ -125,7 +126,7 @@ def judged_values(
             np.bincount(codes)[:, None].astype(np.float64),
             confidence=params.confidence,
             draws=params.bootstrap,
-            rng=np.random.default_rng([seed, 32]),
+            rng=generator(seed, Stream.JUDGED_VALUES),
         )
         ends = np.array(
             [part[[f"{c}{end}" for c in columns]].mean().to_numpy() for end in ("_from", "_to")]
@@ -204,7 +205,7 @@ def doubly_robust_values(
         held.by_prompt(left + right),
         confidence=params.confidence,
         draws=params.bootstrap,
-        rng=np.random.default_rng([seed, 33]),
+        rng=generator(seed, Stream.DOUBLY_ROBUST_VALUES),
     )
     named = zip(objectives, map(float, interval.estimate), strict=True)
     facts["outside"] = {name: value for name, value in named if value < 0.0 or value > 1.0}
@@ -248,7 +249,7 @@ def label_values(
         held.by_prompt(left + right),
         confidence=params.confidence,
         draws=params.bootstrap,
-        rng=np.random.default_rng([seed, 35]),
+        rng=generator(seed, Stream.LABEL_VALUES),
     )
     effective = effective_comparisons(held.first, held.second, left, right, len(held.responses))
     return value_rows("policy", LABELS, objectives, bounded(interval), effective)

@@ -16,10 +16,8 @@ from mopo_pipeline.experiments.structures import (
 )
 from mopo_pipeline.experiments.workers import for_each
 from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
+from mopo_pipeline.mopo.solution import MET
 from mopo_pipeline.parameters.synthetic import SyntheticParams
-
-HELD = 1e-9
-"""Win rate by which a true value may miss its threshold through rounding."""
 
 
 def coverage(params: SyntheticParams) -> pd.DataFrame:
@@ -89,8 +87,9 @@ def _replicate(params: SyntheticParams, task: tuple[tuple[Problem, int, Array], 
 
 
 def _summary(outcomes: Array, thresholds: Array, best: float) -> dict[str, float]:
+    """What is told of the outcomes (replicates, K + 1) of ``_replicate`` at thresholds (K-1,)."""
     solved = outcomes[~np.isnan(outcomes[:, 0])]
-    held = solved[:, 1:-1] >= thresholds - HELD
+    held = solved[:, 1:-1] >= thresholds - MET
     answered = len(solved) / len(outcomes)
     summary = {"refused": 1 - answered}
     names = [f"_{k}" for k in range(1, len(thresholds) + 1)] + [""]

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +20,7 @@ from mopo_pipeline.mopo import (
 )
 from mopo_pipeline.parameters.synthetic import SyntheticParams
 from mopo_pipeline.pareto.front import true_front_at
+from mopo_pipeline.streams import generator_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Problem:
 
     def generator(self, *parts: int) -> np.random.Generator:
         """A generator of this problem's own, whatever other structures there are."""
-        return np.random.default_rng([crc32(self.name.encode()), self.objectives, *parts])
+        return generator_of(self.name, self.objectives, *parts)
 
     def values(self, solution: DualSolution) -> Array:
         """True win rates (K,) of a solved policy."""
@@ -106,7 +106,7 @@ def problems(params: SyntheticParams) -> list[Problem]:
 
 
 def threshold_grid(problem: Problem, count: int) -> Iterator[Array]:
-    """Thresholds spread over the range of each constrained objective, those jointly feasible."""
+    """Thresholds (K-1,) spread over the range of each constrained objective, those jointly feasible."""
     present = problem.win_rates[problem.behaviour > 0, 1:]
     low, high = present.min(axis=0), present.max(axis=0)
     axes = np.linspace(low + 0.1 * (high - low), high - 0.01, count).T
@@ -179,7 +179,7 @@ def sample(problem: Problem, n: int, rng: np.random.Generator) -> Sample:
 def solve_sample(
     problem: Problem, drawn: Sample, thresholds: Array, tau: float, confidence: float
 ) -> DualSolution:
-    """The problem as somebody solves it who has nothing but the sampled comparisons.
+    """The problem at thresholds (K-1,) as somebody solves it who has nothing but the sampled comparisons.
 
     Weights are counts of equal comparisons here, so their number is known and sets the radius.
 

@@ -64,6 +64,7 @@ def shortfalls(sweep: pd.DataFrame) -> pd.DataFrame:
 
 
 def _at_thresholds(params: SyntheticParams, task: tuple[Problem, Array]) -> list[dict[str, object]]:
+    """A record of every way to solve a problem at its thresholds (K-1,)."""
     problem, thresholds = task
     best = true_front_at(problem.win_rates, thresholds, reference=problem.behaviour)[0][0]
     return [
@@ -79,6 +80,7 @@ def _at_thresholds(params: SyntheticParams, task: tuple[Problem, Array]) -> list
 def _runs(
     problem: Problem, thresholds: Array, params: SyntheticParams
 ) -> Iterator[tuple[dict[str, object], Array | None]]:
+    """Every way to solve a problem at thresholds (K-1,) with the values (K,) it truly reaches; None where refused."""
     for reference, lag in (("static", None), ("lagged", params.lag)):
         run = run_tabular(
             problem.preferences, problem.behaviour, thresholds, tau=params.tau, lag=lag,
@@ -96,6 +98,7 @@ def _runs(
 
 
 def _found(values: Array | None, thresholds: Array, best: float) -> dict[str, float]:
+    """True values (K,) beside the optimum at thresholds (K-1,); nothing where refused."""
     if values is None:
         return {}
     return {f"value_{k}": v for k, v in enumerate(values)} | {

@@ -20,7 +20,7 @@ def front_with_vertices(problem: Problem) -> np.ndarray:
 
 
 def true_optima(problem: Problem) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two threshold axes, and the primary's optimum on their grid; NaN where out of reach."""
+    """Two threshold axes (G,), and the primary's optimum on their grid (G, G); NaN where out of reach."""
     present = problem.win_rates[problem.behaviour > 0]
     x, y = np.linspace(present.min(axis=0), present.max(axis=0), MAP_POINTS).T[1:3]
     best = np.full((MAP_POINTS, MAP_POINTS), np.nan)

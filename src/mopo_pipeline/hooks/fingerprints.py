@@ -21,16 +21,8 @@ from mopo_pipeline.hooks.guard import data_root, one_line
 from mopo_pipeline.hooks.paths import content
 from mopo_pipeline.parameters.fit import FIT_WITHOUT_EFFECT
 from mopo_pipeline.parameters.groups import GROUPS, validate_parameters
+from mopo_pipeline.pipelines.stage import THRESHOLDS, has_effect
 from mopo_pipeline.source import code_of
-
-ORDER_ONLY = {
-    ("train_reference", name) for name in ("training_plan", "params:train", "params:evaluate")
-}
-"""Inputs without effect on the result: the reference is trained after the plan, not from it, and once
-the policy's and the evaluation's parameters are known to be usable."""
-
-READS_THRESHOLDS = "plan_training"
-"""The node at which thresholds enter; nodes before it depend on objective names and seed alone."""
 
 WITHOUT_EFFECT = FIT_WITHOUT_EFFECT | {"work_dir", "batch_tokens"}
 """Last keys of parameters that say where, how fast or how often, not what."""
@@ -196,12 +188,13 @@ def trace(
     """Return the provenance of every output of ``nodes``, which come in topological order."""
     made: dict[str, Provenance] = {}
     for node in nodes:
-        inputs = [name for name in node.inputs if (node.name, name) not in ORDER_ONLY]
+        inputs = [name for name in node.inputs if has_effect(node, name)]
         read: dict[str, Any] = {}
         for name in inputs:
             if name.startswith("params:"):
                 group = name.removeprefix("params:")
-                read |= _as_read(node.name, group, parameters[group], contents)
+                whole = THRESHOLDS in node.tags
+                read |= _as_read(group, parameters[group], contents, thresholds=whole)
         code = code_of(node.func)
         sources = {name: made[name] for name in inputs if name in made}
         prints = {name: source.fingerprint for name, source in sources.items()}
@@ -221,12 +214,14 @@ def _union(*tables: dict[str, Any]) -> dict[str, Any]:
     return {key: value for table in tables for key, value in table.items()}
 
 
-def _as_read(node: str, group: str, values: dict[str, Any], contents: Contents) -> dict[str, Any]:
+def _as_read(
+    group: str, values: dict[str, Any], contents: Contents, *, thresholds: bool
+) -> dict[str, Any]:
     """What a node reads of a group, by full name, without what has no effect on a result.
 
     A file or model that lies on this machine counts by its content, not by its place.
     """
-    if group == "task" and node != READS_THRESHOLDS:
+    if group == "task" and not thresholds:
         names = [objective["name"] for objective in values["objectives"]]
         values = {"seed": values["seed"], "objective_names": names}
     read: dict[str, Any] = {}

@@ -68,6 +68,9 @@ REWARD_MODELS = {
 }
 """By short name; every other name is taken as a hub id or a directory."""
 
+MAX_TOKENS, BATCH_ROWS = 1024, 16
+"""Longest text a reward model reads, and texts it reads at once."""
+
 
 class RewardModelJudge:
     """One published reward model per objective; the raw logit is the score, never rounded.
@@ -84,8 +87,6 @@ class RewardModelJudge:
         objectives: tuple[str, ...],
         *,
         link: Link = "step",
-        max_length: int = 1024,
-        batch_size: int = 16,
         device: str = "auto",
     ) -> None:
         absent = [o for o in objectives if o not in models]
@@ -97,7 +98,7 @@ class RewardModelJudge:
         self.objectives = objectives
         self.link = link
         self._models = [named_model(models[o]) for o in objectives]
-        self._max_length, self._batch_size, self._device = max_length, batch_size, device
+        self._device = device
 
     def scores(self, prompts: list[str], responses: list[str]) -> Array:
         """Raw logits (n, K), higher better; one model is in memory at a time."""
@@ -105,6 +106,7 @@ class RewardModelJudge:
         return np.column_stack(columns) if responses else np.empty((0, len(columns)))
 
     def _column(self, spec: RewardModel, prompts: list[str], responses: list[str]) -> Array:
+        """Rewards (n,) of one model."""
         import torch
 
         loaded, tokenizer = load_reward_model(spec.model)
@@ -115,9 +117,9 @@ class RewardModelJudge:
         bos = tokenizer.bos_token or ""
         texts = [spec.arrange(_plain(p), r, bos) for p, r in zip(prompts, responses, strict=True)]
         order = np.argsort([-len(a) - len(b or "") for a, b in texts], kind="stable")
-        batches = [order[i : i + self._batch_size] for i in range(0, len(order), self._batch_size)]
+        batches = [order[i : i + BATCH_ROWS] for i in range(0, len(order), BATCH_ROWS)]
         values = np.empty(len(texts))
-        limit = min(tokenizer.model_max_length, self._max_length)
+        limit = min(tokenizer.model_max_length, MAX_TOKENS)
         with torch.inference_mode():
             for batch in track(batches, f"reward model {spec.model}"):
                 paired = texts[0][1] is not None

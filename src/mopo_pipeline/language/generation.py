@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.chat import Chat
 from mopo_pipeline.language.lengths import model_limit
-from mopo_pipeline.language.processes import from_all, shared_out
+from mopo_pipeline.language.processes import from_all, sharded
 from mopo_pipeline.progress import progress_bar
+from mopo_pipeline.streams import generation_seed
 
 if TYPE_CHECKING:
     import torch
@@ -35,10 +37,10 @@ def sample_responses(
     *,
     n: int,
     max_new_tokens: int,
+    seed: int,
+    batch_size: int,
     temperature: float = 1.0,
     top_p: float = 1.0,
-    seed: int = 0,
-    batch_size: int = 64,
     process: tuple[int, int] = (0, 1),
     description: str = "generating",
 ) -> list[list[Answer]]:
@@ -53,11 +55,11 @@ def sample_responses(
         prompts: stored prompts.
         n: responses per prompt.
         max_new_tokens: longest response in tokens, end included; less where the model's positions end.
-        temperature: > 0; 1 samples the model as it is.
-        top_p: nucleus in (0, 1]; 1 samples the model as it is.
         seed: of every draw.
         batch_size: sequences generated at once.
-        process: rank and number of processes; each draws its share of the batches, all return all.
+        temperature: > 0; 1 samples the model as it is.
+        top_p: nucleus in (0, 1]; 1 samples the model as it is.
+        process: rank and number of processes; each draws its part of the batches, all return all.
         description: what the progress bar says.
 
     Returns:
@@ -66,41 +68,54 @@ def sample_responses(
     Raises:
         InputError: a prompt leaves the model no position for an answer.
     """
-    import torch
-
     chat = Chat(tokenizer)
     encoded = [chat.prompt(prompt)[0] for prompt in prompts]
-    ends = chat.end_ids(model)
-    longest = _room(model, encoded, max_new_tokens)
+    settings = {
+        "temperature": temperature,
+        "top_p": top_p,
+        "max_new_tokens": _room(model, encoded, max_new_tokens),
+    }
     order = np.argsort([-len(ids) for ids in encoded], kind="stable")
     tasks = np.repeat(order, n)
-    settings = {"temperature": temperature, "top_p": top_p, "max_new_tokens": longest}
-    own: dict[int, Answer] = {}
+    starts = range(0, len(tasks), batch_size)
+    batches = {k: tasks[start : start + batch_size] for k, start in enumerate(starts)}
+    own = {k: batches[k] for k in list(batches)[process[0] :: process[1]]}
+    known = _drawn(model, chat, encoded, own, seed, settings, description)
+    if process[1] > 1:
+        known = {k: found for part in from_all(known) for k, found in part.items()}
+    answers: list[list[Answer]] = [[] for _ in prompts]
+    for number, batch in batches.items():
+        for i, answer in zip(batch, known[number], strict=True):
+            answers[i].append(answer)
+    return answers
+
+
+def _drawn(
+    model: "PreTrainedModel",
+    chat: Chat,
+    prompts: list[list[int]],
+    batches: dict[int, NDArray[np.int64]],
+    seed: int,
+    settings: dict[str, Any],
+    description: str,
+) -> dict[int, list[Answer]]:
+    """Answers of each batch of prompts, by the batch's number, which decides its draws."""
+    import torch
+
+    ends = chat.end_ids(model)
+    pad_id = int(chat.tokenizer.pad_token_id)
+    found: dict[int, list[Answer]] = {}
     was_training = model.training
     model.eval()
     with progress_bar() as progress, torch.random.fork_rng(devices=[]), _unaltered(model):
-        starts = list(enumerate(range(0, len(tasks), batch_size)))[process[0] :: process[1]]
-        bar = progress.add_task(
-            description, total=sum(len(tasks[s:][:batch_size]) for _, s in starts)
-        )
-        for number, start in starts:
-            chunk = tasks[start : start + batch_size]
-            torch.manual_seed(seed * 1_000_003 + number)
-            drawn = _continued(
-                model, [encoded[i] for i in chunk], int(tokenizer.pad_token_id), ends, settings
-            )
-            own |= {start + k: _answer(chat, new, ends) for k, new in enumerate(drawn)}
-            progress.advance(bar, len(chunk))
+        bar = progress.add_task(description, total=sum(map(len, batches.values())))
+        for number, batch in batches.items():
+            torch.manual_seed(generation_seed(seed, number))
+            drawn = _continued(model, [prompts[i] for i in batch], pad_id, ends, settings)
+            found[number] = [_answer(chat, new, ends) for new in drawn]
+            progress.advance(bar, len(batch))
     model.train(was_training)
-    known = {
-        k: answer
-        for part in (from_all(own) if process[1] > 1 else [own])
-        for k, answer in part.items()
-    }
-    answers: list[list[Answer]] = [[] for _ in prompts]
-    for k, i in enumerate(tasks):
-        answers[i].append(known[k])
-    return answers
+    return found
 
 
 def _continued(
@@ -121,7 +136,7 @@ def _continued(
         top_k=0,
         pad_token_id=pad_id,
         eos_token_id=ends,
-        synced_gpus=shared_out(model),
+        synced_gpus=sharded(model),
         **settings,
     )
     drawn: list[list[int]] = out[:, ids.shape[1] :].tolist()
@@ -143,7 +158,7 @@ def _unaltered(model: Any) -> Iterator[None]:
 
 
 def _left_padded(prompts: list[list[int]], pad_id: int) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Ids and attention mask of prompts that end together."""
+    """Ids and attention mask, both (prompts, longest), of prompts that end together."""
     import torch
 
     width = max(map(len, prompts))

@@ -123,7 +123,7 @@ def cut_finding(cut: NDArray[np.bool_], what: str, remedy: str) -> list[Finding]
     """What to say of answers that were not ended by who wrote them: nothing where none was cut.
 
     Args:
-        cut: per answer.
+        cut: (n,) per answer.
         what: answers these are.
         remedy: what to change.
     """

@@ -15,6 +15,7 @@ from mopo_pipeline.language.packing import (
 from mopo_pipeline.language.processes import in_step
 from mopo_pipeline.language.prompt_sharing import sharing_allowed
 from mopo_pipeline.language.tokens import EncodedRows, encode
+from mopo_pipeline.parameters.evaluate import BATCH_TOKENS
 from mopo_pipeline.progress import track
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def sequence_logprobs(
     *,
     max_length: int | None = None,
     ended: Sequence[bool] | None = None,
-    batch_tokens: int = 8192,
+    batch_tokens: int = BATCH_TOKENS,
     description: str = "log-probabilities",
 ) -> SequenceLogprobs:
     """Score responses under a model in evaluation mode.
@@ -64,7 +65,7 @@ def row_logprobs(
     model: "PreTrainedModel",
     rows: EncodedRows,
     *,
-    batch_tokens: int = 8192,
+    batch_tokens: int = BATCH_TOKENS,
     sharing: bool | None = None,
     description: str = "log-probabilities",
 ) -> NDArray[np.float64]:
@@ -101,7 +102,7 @@ def row_logprobs(
 def length_batches(
     lengths: NDArray[np.int64], rows: NDArray[np.int64], batch_tokens: int
 ) -> list[NDArray[np.int64]]:
-    """Cut rows, longest first, into batches of at most ``batch_tokens`` padded tokens."""
+    """Rows (n,), longest first by ``lengths`` (N,), cut into batches of at most ``batch_tokens`` padded tokens."""
     order = rows[np.argsort(-lengths[rows], kind="stable")]
     batches, start = [], 0
     while start < len(order):

@@ -53,7 +53,7 @@ class PackedRows:
         return replace(self, **tensors)
 
     def inputs(self, dtype: "torch.dtype | None") -> dict[str, "torch.Tensor"]:
-        """What the model takes; the mask is boolean without a dtype, additive with one."""
+        """What the model takes, (lines, width) each; the mask of ``attention`` where lines hold several rows."""
         if self.plain:
             mask = (self.prompt != PADDING).long()
             return {"input_ids": self.input_ids, "attention_mask": mask}
@@ -82,7 +82,7 @@ def pack(rows: EncodedRows, pieces: list[Index]) -> PackedRows:
 
     Args:
         rows: encoded.
-        pieces: distinct rows that share a copy of their prompt, from ``split_by_prompt``. The
+        pieces: distinct rows (r,) that share a copy of their prompt, from ``split_by_prompt``. The
             result's rows are these, one piece after the other. If none has a second row, every
             row gets a line of its own.
     """
@@ -123,11 +123,11 @@ def pack(rows: EncodedRows, pieces: list[Index]) -> PackedRows:
 
 
 def split_by_prompt(rows: EncodedRows, chosen: Index, hidden: int | None) -> list[Index]:
-    """Distinct rows in pieces that share a prompt.
+    """Distinct rows in pieces (r,) that share a prompt.
 
     Args:
         rows: encoded.
-        chosen: distinct rows.
+        chosen: (n,) distinct rows.
         hidden: width of the model, which decides how many responses a line should hold; None
             shares nothing.
     """
@@ -157,7 +157,7 @@ def responses_per_line(prompt: int, answer: float, hidden: int) -> int:
 
 
 def piece_length(rows: EncodedRows, piece: Index) -> int:
-    """Tokens computed for a prompt and its responses."""
+    """Tokens computed for a prompt and its responses, rows (r,)."""
     answers = rows.response_lengths[piece] - 1
     return int(rows.prompt_lengths[piece[0]] + answers.sum())
 

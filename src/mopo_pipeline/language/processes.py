@@ -13,28 +13,21 @@ def rank_and_world() -> tuple[int, int]:
 
 def from_first(value: T) -> T:
     """The value the first process holds, in every process."""
-    if rank_and_world()[1] == 1:
-        return value
-    from torch.distributed import broadcast_object_list
+    from accelerate.utils import broadcast_object_list
 
-    box = [value]
-    broadcast_object_list(box, src=0)
+    box: list[T] = broadcast_object_list([value])
     return box[0]
 
 
 def from_all(value: T) -> list[T]:
     """The values of all processes, by rank."""
-    world = rank_and_world()[1]
-    if world == 1:
-        return [value]
-    from torch.distributed import all_gather_object
+    from accelerate.utils import gather_object
 
-    values: list[T] = [value] * world
-    all_gather_object(values, value)
+    values: list[T] = gather_object([value])
     return values
 
 
-def shared_out(model: Any) -> bool:
+def sharded(model: Any) -> bool:
     """Whether processes hold a part of ``model`` each (FSDP, ZeRO-3)."""
     from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
     from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
@@ -43,12 +36,12 @@ def shared_out(model: Any) -> bool:
 
 
 def in_step(model: Any, batches: list[T]) -> list[T]:
-    """Batches for this process, as many as for every other where they share out ``model``.
+    """Batches for this process, as many as for every other where they hold a part of ``model`` each.
 
     Each forward pass of such a model gathers weights from all processes and waits for them; the last
     batch is repeated where a process has fewer.
     """
-    if not shared_out(model):
+    if not sharded(model):
         return batches
     most = max(from_all(len(batches)))
     return batches + batches[-1:] * (most - len(batches))

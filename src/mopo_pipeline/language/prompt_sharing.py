@@ -31,7 +31,7 @@ def sharing_allowed(model: Any, rows: EncodedRows) -> bool:
 
 
 def _two_responses(rows: EncodedRows) -> Index | None:
-    """Two different rows of one prompt, each with a token after its first."""
+    """Two different rows (2,) of one prompt, each with a token after its first."""
     able = np.unique(rows.representatives)
     able = able[rows.response_lengths[able] > 1]
     order = able[np.argsort(rows.prompts[able], kind="stable")]
@@ -56,6 +56,7 @@ def _obstacle(model: Any, rows: EncodedRows) -> str | None:
 
 
 def _disagreement(model: Any, rows: EncodedRows, pair: Index) -> str | None:
+    """Why the rows ``pair`` (2,) cannot be laid out on one line under this model; None where they can."""
     import torch
 
     was_training = model.training

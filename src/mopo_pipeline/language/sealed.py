@@ -3,9 +3,20 @@
 import json
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 MANIFEST = "manifest.json"
 """Written last; names every file beside it and its size."""
+
+
+_HANDED_OVER: list[TemporaryDirectory[str]] = []
+
+
+def handed_over(prefix: str, within: Path | None = None) -> Path:
+    """An empty directory for what a function gives away as a path: readers copy it, the process removes it at its end."""
+    made = TemporaryDirectory(prefix=prefix, dir=within, ignore_cleanup_errors=True)
+    _HANDED_OVER.append(made)
+    return Path(made.name)
 
 
 def apply_umask(directory: Path) -> None:

@@ -69,7 +69,7 @@ class EncodedRows:
         return [hashlib.sha256(repr((head, ids)).encode()).hexdigest()[:24] for head, ids in pairs]
 
     def subset(self, rows: NDArray[np.int64]) -> "EncodedRows":
-        """Some of the rows, in the order given."""
+        """Some of the rows (m,), in the order given."""
         return replace(
             self,
             ids=[self.ids[i] for i in rows],
@@ -79,7 +79,7 @@ class EncodedRows:
         )
 
     def batch(self, rows: NDArray[np.int64] | list[int]) -> dict[str, "torch.Tensor"]:
-        """Right-padded tensors of some rows: input_ids, attention_mask, scored (response tokens)."""
+        """Right-padded tensors (m, width) of some rows: input_ids, attention_mask, scored (response tokens)."""
         import torch
 
         width = max(len(self.ids[r]) for r in rows)

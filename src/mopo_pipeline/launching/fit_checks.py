@@ -18,7 +18,7 @@ DATA_PARALLEL = "MULTI_GPU"
 
 
 class Launch(NamedTuple):
-    """Who trains: processes in all, machines they are spread over, and how the model is shared.
+    """Who trains: processes in all, machines they are spread over, and how the model is split.
 
     ``kind`` is accelerate's distributed type: ``NO``, ``MULTI_GPU``, ``FSDP`` or ``DEEPSPEED``.
     """
@@ -37,7 +37,7 @@ def check_fit(fit: FitParams, where: str, n_rows: int) -> Launch:
         n_rows: rows to train on.
 
     Raises:
-        InputError: a batch larger than the data or not to be shared out, bfloat16 on the CPU, no such
+        InputError: a batch larger than the data or not to be divided, bfloat16 on the CPU, no such
             launch file, or a launch this machine cannot do.
     """
     import torch
@@ -56,7 +56,7 @@ def check_fit(fit: FitParams, where: str, n_rows: int) -> Launch:
     _check_devices(launch, fit, where, gpus)
     if fit.batch_size % launch.processes:
         raise InputError(
-            f"{where}.batch_size is {fit.batch_size} and cannot be shared out evenly among {launch.processes} processes"
+            f"{where}.batch_size is {fit.batch_size} and cannot be divided evenly among {launch.processes} processes"
         )
     return launch
 

@@ -56,7 +56,7 @@ def run_processes(directory: Path, fit: FitParams, launch: Launch) -> None:
 
 
 def start_machine(directory: Path, rank: int) -> None:
-    """Start this machine's share of a run's processes and wait for them.
+    """Start the processes of a run that are this machine's and wait for them.
 
     Raises:
         TrainingFailedError: a process failed; names rank and error.

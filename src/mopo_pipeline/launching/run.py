@@ -16,7 +16,7 @@ from mopo_pipeline.launching.fit_checks import check_fit
 from mopo_pipeline.launching.launch import run_processes
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.parameters.fit import FitParams, LoraParams
-from mopo_pipeline.parameters.train import LagParams
+from mopo_pipeline.parameters.lag import FreshLag, LagParams, NoLag
 from mopo_pipeline.source import code_of_module
 from mopo_pipeline.training.problem_files import problem_digest, write_problem
 from mopo_pipeline.training.run_spec import ROWS, VALIDATION, RunSpec
@@ -49,7 +49,7 @@ class TrainingRun:
     rows: pd.DataFrame
     fit: FitParams
     seed: int
-    lag: LagParams = field(default_factory=LagParams)
+    lag: LagParams = field(default_factory=NoLag)
     lora: LoraParams | None = None
     problem: DualProblem | None = None
     scorer: Path | None = None
@@ -119,7 +119,7 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
     digest.update(pd.util.hash_pandas_object(run.validation, index=False).to_numpy().tobytes())
     if run.problem is not None:
         digest.update(problem_digest(run.problem).encode())
-    judges = sorted(run.lag.reward_models.items())
+    judges = sorted(run.lag.reward_models.items()) if isinstance(run.lag, FreshLag) else []
     for model in [run.scorer, *(Path(named) for _, named in judges)]:
         if model is not None and model.is_dir():
             digest.update(model_digest(model).encode())

@@ -43,9 +43,9 @@ def main(directory: Path) -> None:
 def finish(
     directory: Path, trainer: WeightedTrainer, tokenizer: Any, truncated: NDArray[np.bool_]
 ) -> None:
-    """Leave model, tokenizer and log; the sealed ``final`` says the run reached its end.
+    """Leave model, tokenizer and log; the sealed ``final`` says the run reached its end; ``truncated`` is (n,).
 
-    All processes take part: where the model is shared out among them, it is gathered first.
+    All processes take part: where each holds a part of the model, it is gathered first.
     """
     state = trainer.accelerator.get_state_dict(trainer.deepspeed or trainer.model)
     if not trainer.args.should_save:

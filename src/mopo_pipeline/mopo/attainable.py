@@ -105,5 +105,6 @@ def attainable_bounds(
 
 
 def _promised(estimator: PolicyEstimator, direction: Array, k: int) -> float:
+    """What the policy of a direction (K,) is sure of in objective k: its value, or its bound."""
     found = estimator.at(direction)
     return float(found.levels[k - 1] if k else found.values[0])

@@ -60,7 +60,7 @@ def lower_bound(values: ArrayLike, weights: ArrayLike | None, epsilon: float) ->
 
 
 def bound_mean(values: Array, mass: Array, epsilon: float) -> LowerBound:
-    """``lower_bound`` without the checks; ``mass`` sums to 1."""
+    """``lower_bound`` of values (n,) without the checks; ``mass`` (n,) sums to 1."""
     mean = float(mass @ values)
     support = mass > 0
     least = float(values[support].min())
@@ -112,7 +112,7 @@ def check_epsilon(epsilon: Any, n_constraints: int) -> Array:
 
 
 def _tilted(spread: Array, mass: Array, inverse: float) -> tuple[Array, float]:
-    """Worst-case weights at 1/chi = ``inverse``, and their KL from ``mass`` without cancellation."""
+    """Worst-case weights (n,) at 1/chi = ``inverse``, and their KL from ``mass`` (n,) without cancellation."""
     exponent = -inverse * spread
     peak = float(exponent[mass > 0].max())
     weights = np.where(mass > 0, mass * np.exp(np.minimum(exponent - peak, 0.0)), 0.0)
@@ -125,7 +125,7 @@ def _tilted(spread: Array, mass: Array, inverse: float) -> tuple[Array, float]:
 
 
 def _inverse_chi(spread: Array, mass: Array, epsilon: float, deviation: float) -> float:
-    """1/chi at which KL = epsilon: Newton on sqrt(2 KL), nearly linear, inside a bracket."""
+    """1/chi at which KL = epsilon, for ``spread`` and ``mass`` (n,): Newton on sqrt(2 KL), nearly linear, inside a bracket."""
     target = sqrt(2 * epsilon)
     low, high = 0.0, np.inf
     inverse = target / deviation

@@ -13,7 +13,7 @@ SLACK = 1e-9
 
 
 def finite_array(name: str, value: ArrayLike, ndim: int) -> Array:
-    """Return ``value`` as a finite float64 array of ``ndim`` dimensions.
+    """Return ``value`` as a finite float64 array of ``ndim`` dimensions, (n,) or (n, K).
 
     Raises:
         InputError: it is not numeric, has another number of dimensions, or holds NaN or infinity.
@@ -31,7 +31,7 @@ def finite_array(name: str, value: ArrayLike, ndim: int) -> Array:
 
 
 def unit_interval(name: str, array: Array) -> None:
-    """Raise unless every entry lies in [0, 1]; NaN passes (callers that forbid it check first)."""
+    """Raise unless every entry, (n,) or (n, K), lies in [0, 1]; NaN passes (callers that forbid it check first)."""
     outside = (array < -SLACK) | (array > 1 + SLACK)
     if outside.any():
         where = tuple(int(i) for i in np.argwhere(outside)[0])

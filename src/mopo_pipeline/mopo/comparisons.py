@@ -115,6 +115,7 @@ def _terms(
     k: int, pair: tuple[Index, Index], labels: Array, predicted: Array, weights: Array, rows: Rows,
     sampled: bool,
 ) -> Terms | None:  # fmt: skip
+    """Terms of objective k from its columns (M,); None where the primary holds no label."""
     kept = ~np.isnan(labels) & (weights > 0)
     if not kept.any():
         if k == 0:
@@ -160,6 +161,7 @@ def check_weights(value: ArrayLike | None, shape: tuple[int, ...]) -> Array:
 
 
 def _matrix(name: str, value: ArrayLike, count: int | None, n_objectives: int) -> Array:
+    """Labels or their probabilities (M, K) in [0, 1], NaN allowed."""
     array = np.asarray(value, dtype=np.float64)
     expected = ("M" if count is None else count, n_objectives)
     if array.ndim != 2 or array.shape[1] != n_objectives or count not in (None, len(array)):
@@ -173,6 +175,7 @@ def _matrix(name: str, value: ArrayLike, count: int | None, n_objectives: int) -
 
 
 def _index(name: str, value: ArrayLike, count: int, n_rows: int) -> Index:
+    """Row indices (M,), checked."""
     array = np.asarray(value)
     if array.shape != (count,) or array.dtype.kind not in "iu":
         raise InputError(

@@ -3,10 +3,11 @@
 from scipy.stats import norm, t
 
 from mopo_pipeline.arrays import Array
+from mopo_pipeline.mopo.ratio import effective_number
 
 
 def quantile(level: float, prompts: Array) -> float:
-    """One-sided quantile: normal for a single prompt, else Student's for the prompts that count.
+    """One-sided quantile: normal for a single prompt, else Student's for the prompts that count, of mass (G,).
 
     >>> import numpy as np
     >>> round(quantile(0.95, np.ones(1)), 3), round(quantile(0.95, np.full(10, 0.1)), 3)
@@ -16,7 +17,7 @@ def quantile(level: float, prompts: Array) -> float:
         return 0.0
     if prompts.size == 1:
         return float(norm.ppf(level))
-    return float(t.ppf(level, max(prompts.sum() ** 2 / (prompts @ prompts) - 1.0, 1.0)))
+    return float(t.ppf(level, max(effective_number(prompts) - 1.0, 1.0)))
 
 
 def each_level(confidence: float, constraints: int) -> float:

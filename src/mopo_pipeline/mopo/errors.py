@@ -49,6 +49,7 @@ class NotConvergedError(MopoError, RuntimeError):
 
 
 def _show(values: Array) -> str:
+    """Values (m,) to four digits."""
     return "(" + ", ".join(f"{value:.4f}" for value in values) + ")"
 
 

@@ -91,7 +91,7 @@ class PolicyEstimator:
         return Estimate(values, tuple(bounds[1:]), radii, counts)
 
     def _prompt_mass(self) -> Array:
-        """What each prompt counts for: its mass under who drew the rows where these are a sample."""
+        """What each prompt counts for, (G,): its mass under who drew the rows where these are a sample."""
         if not self.sampled:
             return self.rows.group_mass
         mass = np.add.reduceat(self.behaviour, self.rows.starts)
@@ -100,7 +100,7 @@ class PolicyEstimator:
     def _over_comparisons(
         self, k: int, terms: Terms, ratio: Array, own: Array
     ) -> tuple[float, LowerBound, float, float]:
-        """Mean, bound, radius and effective number of one objective's comparisons."""
+        """Mean, bound, radius and effective number of an objective's comparisons, by ratio (n,) and own values (G,)."""
         prompts = len(self.rows.starts)
         padded = np.append(own, 0.0)
         correction = terms.left * ratio[terms.first] + terms.right * ratio[terms.second]
@@ -157,7 +157,7 @@ def build_estimator(
     epsilon: Array | None = None,
     confidence: float | None = None,
 ) -> PolicyEstimator:
-    """Check what ``solve_dual`` was given of the data and of confidence.
+    """Check what ``solve_dual`` was given of the data, ``behaviour`` (N,), and of confidence, ``epsilon`` (K-1,).
 
     Raises:
         InputError: both a radius and a confidence; a behaviour policy that gives no mass to a row

@@ -78,6 +78,7 @@ class _Rest:
 
     @classmethod
     def of(cls, parts: Array) -> "_Rest":
+        """Sums of parts (P, n), P prompts of n responses each."""
         line = np.arange(len(parts))
         top = parts.argmax(axis=1)
         others = parts.copy()

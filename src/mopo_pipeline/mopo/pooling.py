@@ -80,7 +80,7 @@ def pooled_ratio(rows: Rows, exponent: Array, pooling: float) -> Array:
 
 
 def _credibility(rows: Rows, values: Array) -> float:
-    """Unbiased estimates of the variance within and between prompts, and their ratio."""
+    """Unbiased estimates of the variance of values (n,) within and between prompts, and their ratio."""
     sizes = rows.counts.astype(np.float64)
     means = np.add.reduceat(values, rows.starts) / sizes
     squares = np.add.reduceat((values - rows.spread(means)) ** 2, rows.starts)

@@ -108,6 +108,15 @@ def per_prompt(rows: Rows, exponent: Array) -> Array:
     return np.asarray(part / rows.spread(mean))
 
 
+def effective_number(weights: Array) -> float:
+    """As many equal weights say as much as these (n,) >= 0 of positive sum: ``(Σw)² / Σw²``, from 1 to n.
+
+    >>> effective_number(np.array([1.0, 1.0, 0.0, 0.0]))
+    2.0
+    """
+    return float(weights.sum() ** 2 / (weights @ weights))
+
+
 def effective_share(weights: Array, mass: Array | None = None) -> float:
     """Effective sample size over sample size, ``E[w]^2 / E[w^2]``, in (0, 1].
 
@@ -119,5 +128,5 @@ def effective_share(weights: Array, mass: Array | None = None) -> float:
     0.5
     """
     if mass is None:
-        return float(weights.sum() ** 2 / (weights @ weights) / weights.size)
+        return effective_number(weights) / weights.size
     return float((mass @ weights) ** 2 / (mass @ weights**2))

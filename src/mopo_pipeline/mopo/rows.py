@@ -42,7 +42,7 @@ class Rows:
         return int(self.columns.shape[0])
 
     def chunks(self) -> Iterator[tuple[slice, slice, Index]]:
-        """Yield (row slice, prompt slice, prompt starts within the slice), whole prompts only."""
+        """Yield (row slice, prompt slice, starts (g,) of its g prompts within the slice), whole prompts only."""
         ends = self.starts + self.counts
         first = 0
         while first < len(self.starts):

@@ -7,14 +7,15 @@ import numpy as np
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo.rows import Rows
 
-VIOLATED = 1e-6
-"""Win rate by which a bound may miss its threshold and still count as met."""
+MET = 1e-6
+"""Win rate by which a threshold may be missed and still count as met, wherever that is asked.
+
+A solution is certified up to ``CERTIFIED``: a sharper test would call what the solvers leave a violation. What data
+leave uncertain is thousands of times larger.
+"""
 
 CERTIFIED = 1e-6
 """Duality gap up to which a point counts as optimal."""
-
-TOLERANCE = 1e-9
-"""Win rate by which a threshold may exceed what is attainable and still count as met."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,6 @@ class DualSolution:
         status: "active" or "inactive" per constraint; "violated" where the log barrier, whose price
             is finite, falls short of a threshold at the edge of what is attainable.
         kl: KL of the target from the reference over the rows, nats.
-        dual_value: the dual objective, an upper bound on ``G_0 - tau KL``; nan where there is none.
         epsilon: (K-1,) radius of each bound.
         effective_comparisons: (K-1,) independent comparisons as informative as those given; nan
             without any.
@@ -55,7 +55,6 @@ class DualSolution:
     ess: float
     status: tuple[str, ...]
     kl: float
-    dual_value: float
     epsilon: Array
     effective_comparisons: Array
     pooling: float
@@ -68,16 +67,16 @@ def lowest_objective(rows: Rows, tau: float) -> float:
 
 
 def kl_from_reference(rows: Rows, ratio: Array) -> float:
-    """``E[ratio log ratio]`` in nats."""
+    """``E[ratio log ratio]`` of a ratio (n,), in nats."""
     logs = np.log(ratio, where=ratio > 0, out=np.zeros_like(ratio))
     return max(float(rows.mass @ (ratio * logs)), 0.0)
 
 
 def statuses(multipliers: Array, slack: Array) -> tuple[str, ...]:
-    """A constraint is active where its price exceeds its slack, violated where it has none."""
+    """By multipliers and slack (K-1,): active where the price exceeds the slack, violated where there is none."""
     return tuple(
         "violated"
-        if room < -VIOLATED
+        if room < -MET
         else "active"
         if price > max(room, 0.0) and price > 1e-9
         else "inactive"

@@ -1,4 +1,9 @@
-"""Solve the constrained problem: multipliers, ratio, bounds, certificate (method.md, section 2)."""
+"""Solve the constrained problem: multipliers, ratio, bounds, certificate (method.md, section 2).
+
+>>> solution = solve_dual([[0.7, 0.3], [0.3, 0.7]], [0.5], tau=0.1)
+>>> solution.multipliers.round(6).tolist(), solution.ratio.round(6).tolist()
+([1.0], [1.0, 1.0])
+"""
 
 from numpy.typing import ArrayLike
 
@@ -32,11 +37,10 @@ def solve_dual(
 ) -> DualSolution:
     """Maximise the primary win rate minus ``tau`` KL subject to thresholds on the others.
 
-    Eq. (1). Where the rows are all the responses there are (``pooling`` 0, or one prompt) it is
-    solved through its dual (3), exactly; with ``epsilon`` > 0 for bounds over rows, eq. (5). Where
-    they are a sample (``pooling`` above 0), or ``comparisons`` are given, the exponent keeps (2) and
-    the multipliers are the smallest at which the bounds of the policy that is learned meet the
-    thresholds.
+    Eq. (1). Where the rows are all the responses there are (``pooling`` 0, or one prompt), through
+    its dual (3), exactly; with ``epsilon`` > 0 for bounds over rows, eq. (5). Where they are a sample
+    (``pooling`` above 0) or ``comparisons`` are given, the exponent keeps (2) and the multipliers are
+    the smallest at which the bounds of the policy that is learned meet the thresholds.
 
     Args:
         win_rates: (N, K) in [0, 1]; column 0 is the primary objective.
@@ -50,43 +54,44 @@ def solve_dual(
         confidence: in [.5, 1), one-sided, that all thresholds hold together; each is held at
             ``1 - (1 - confidence) / (K - 1)``. Needs comparisons and excludes ``epsilon``.
         comparisons: labelled pairs of rows; bounds are then taken over them.
-        pooling: kappa >= 0, pseudo-responses of the pooled normaliser of the weights; 0 normalises
-            per prompt and takes the rows for all responses there are; inf is one pool; None chooses.
-            It decides which prompts are dwelt on, not what is learned.
+        pooling: kappa >= 0, pseudo-responses of the pooled normaliser of the weights: 0 normalises
+            per prompt and takes the rows for all responses there are, inf is one pool, None chooses.
         variant: "lagrangian", or "log_barrier", which keeps the slack sigma / lambda_k above each
             threshold as long as its price stays below 2; a dearer one may be violated.
 
     Raises:
-        InfeasibleThresholdsError: thresholds out of reach, alone or together. A threshold within
-            1e-9 of the attainable maximum counts as met.
+        InfeasibleThresholdsError: thresholds out of reach, alone or together; one missed by less
+            than 1e-6 counts as met.
         NotConvergedError: no point met the optimality conditions.
         InputError: an argument has the wrong shape or range.
-
-    >>> solution = solve_dual([[0.7, 0.3], [0.3, 0.7]], [0.5], tau=0.1)
-    >>> solution.multipliers.round(6).tolist(), solution.ratio.round(6).tolist()
-    ([1.0], [1.0, 1.0])
     """
     rows = build_rows(win_rates, reference, groups)
     asked = check_thresholds(thresholds, rows.n_objectives - 1)
     temperature = check_number("tau", tau, above=0)
-    kappa = None
-    if pooling is not None:
-        kappa = check_number("pooling", pooling, at_least=0, infinite=True)
     radius = check_epsilon(epsilon, asked.size)
-    if variant not in VARIANTS:
-        raise InputError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
-    logarithmic = variant == "log_barrier"
-    sampled = kappa != 0 and len(rows.starts) > 1
-    if confidence is not None and comparisons is None:
-        raise InputError(
-            "confidence needs comparisons: without labels nothing says how sure a value is"
-        )
-    if comparisons is None and (not sampled or radius.any()):
-        if radius.any():
-            return solve_over_rows(rows, asked, temperature, radius, logarithmic)
+    kappa = _checked(pooling, variant, confidence, comparisons)
+    logarithmic, sampled = variant == "log_barrier", kappa != 0 and len(rows.starts) > 1
+    if comparisons is None and radius.any():
+        return solve_over_rows(rows, asked, temperature, radius, logarithmic)
+    if comparisons is None and not sampled:
         return solve_plain(rows, asked, temperature, logarithmic)
     estimator = build_estimator(
         rows, temperature, sampled, behaviour=behaviour, comparisons=comparisons, epsilon=radius,
         confidence=confidence,
     )  # fmt: skip
     return solve_over_comparisons(estimator, asked, kappa, logarithmic)
+
+
+def _checked(
+    pooling: float | None, variant: str, confidence: float | None, comparisons: Comparisons | None
+) -> float | None:
+    """Kappa, None where it is to be chosen, of options that go together."""
+    if variant not in VARIANTS:
+        raise InputError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
+    if confidence is not None and comparisons is None:
+        raise InputError(
+            "confidence needs comparisons: without labels nothing says how sure a value is"
+        )
+    if pooling is None:
+        return None
+    return check_number("pooling", pooling, at_least=0, infinite=True)

@@ -6,6 +6,9 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from mopo_pipeline.parameters.base import StrictModel
 
+BATCH_TOKENS = 8192
+"""Padded tokens per scoring batch where nothing else is said."""
+
 
 class SamplingParams(StrictModel):
     """Answers drawn from the reference and from the policy on test prompts."""
@@ -34,5 +37,5 @@ class EvaluateParams(StrictModel):
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
     bootstrap: PositiveInt = 2000
     max_ratio: PositiveFloat = 20.0
-    batch_tokens: PositiveInt = 8192
+    batch_tokens: PositiveInt = BATCH_TOKENS
     front_points: NonNegativeInt = 15

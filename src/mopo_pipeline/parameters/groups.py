@@ -10,6 +10,7 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import StrictModel, TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.ingest import IngestParams
+from mopo_pipeline.parameters.lag import MODES, mode_of
 from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.parameters.preferences import PreferencesParams
 from mopo_pipeline.parameters.reference import ReferenceParams
@@ -29,10 +30,16 @@ GROUPS: dict[str, type[StrictModel]] = {
     "synthetic": SyntheticParams,
 }
 
+LAG = ("train", "lag")
+"""The group whose keys depend on its ``mode``."""
+
 MOVED = dict.fromkeys(
     ("reference.fit.max_length", "train.fit.max_length", "evaluate.max_length"),
     "reference.context, one context for reference, training and evaluation (null takes what the data needs)",
-) | {"train.lag.held_out_prompts": "train.lag.validation_prompts"}
+) | {
+    "train.lag.held_out_prompts": "train.lag.validation_prompts",
+    "train.lag.on_policy": "train.lag.mode: offline for false, fresh for true, none where nothing moves",
+}
 """Parameters of old, and what took their place."""
 
 
@@ -66,9 +73,10 @@ def _contradictions(resolved: Mapping[str, Any]) -> list[str]:
     names = [objective["name"] for objective in resolved["task"]["objectives"]]
     judges = resolved["evaluate"]["judges"]["reward_models"]
     found = _without_judge("evaluate.judges", judges, names) if judges else []
-    if lag["on_policy"] and lag["judge"] == "reward_models":
+    judge = lag.get("judge")
+    if judge == "reward_models":
         found += _without_judge("train.lag", lag["reward_models"], names)
-    if lag["on_policy"] and lag["judge"] == "preference_model" and method != "preference_model":
+    if judge == "preference_model" and method != "preference_model":
         found.append(
             f"train.lag.judge is 'preference_model', but preferences.win_rates.method {method!r} fits none: "
             "set the method to preference_model or choose another judge"
@@ -83,9 +91,30 @@ def _without_judge(where: str, judges: Mapping[str, str], names: list[str]) -> l
 
 def _describe(group: str, model: type[StrictModel], fault: Any) -> str:
     path = [str(part) for part in fault["loc"]]
+    if (group, *path[:1]) == LAG and len(path) > 1:
+        return _describe_lag(MODES[path[1]], path[2:], fault)
+    return _describe_at(group, model, path, fault)
+
+
+def _describe_lag(model: type[StrictModel], path: list[str], fault: Any) -> str:
+    """A mistake in ``train.lag``, whose keys depend on the mode."""
+    where = ".".join(LAG)
+    mode = model.model_fields["mode"].default
+    takers = [name for name, other in MODES.items() if path and path[0] in other.model_fields]
+    if fault["type"] == "missing":
+        return f"{where}.{path[0]} is missing: {where}.mode {mode} needs it"
+    if fault["type"] == "extra_forbidden" and takers:
+        others = " or ".join(takers)
+        return f"{where}.{path[0]} has no effect with {where}.mode {mode}: remove it, or set the mode to {others}"
+    return _describe_at(where, model, path, fault)
+
+
+def _describe_at(group: str, model: type[StrictModel], path: list[str], fault: Any) -> str:
     where = ".".join([group, *path])
     if where in MOVED:
         return f"{where} is now {MOVED[where]}"
+    if fault["type"].startswith("union_tag"):
+        return f"{where}.mode must be one of {', '.join(MODES)}, got {mode_of(fault['input'])!r}"
     if fault["type"] == "extra_forbidden":
         return _unknown(where, _siblings(group, model, path[:-1]))
     reason = fault["msg"].removeprefix("Value error, ")

@@ -64,7 +64,7 @@ def dominates(first: ArrayLike, second: ArrayLike) -> NDArray[np.bool_]:
 
 
 def compare_sets(first: ArrayLike, second: ArrayLike) -> SetRelation:
-    """Relation of the first set of points to the second, by weak dominance between sets.
+    """Relation of the first set of points (m, K) to the second (n, K), by weak dominance between sets.
 
     >>> compare_sets([[1, 1]], [[1, 0], [0, 1]])
     <SetRelation.BETTER: 'better'>

@@ -31,7 +31,7 @@ def hypervolume(points: ArrayLike, reference: ArrayLike | None = None) -> float:
 
 
 def igd_plus(points: ArrayLike, front: ArrayLike) -> float:
-    """Mean distance by which the points fall short of a reference front (IGD+). Lower is better.
+    """Mean distance by which the points (m, K) fall short of a reference front (n, K) (IGD+). Lower is better.
 
     Weakly Pareto-compliant: being better than a point of the front costs nothing.
 
@@ -43,7 +43,7 @@ def igd_plus(points: ArrayLike, front: ArrayLike) -> float:
 
 
 def additive_epsilon(points: ArrayLike, front: ArrayLike) -> float:
-    """Least amount which, added to every objective, lets the points cover a front. Lower is better.
+    """Least amount which, added to every objective, lets points (m, K) cover a front (n, K). Lower is better.
 
     >>> round(additive_epsilon([[0.9, 0.4]], [[1.0, 0.5]]), 6)
     0.1
@@ -73,7 +73,7 @@ def expected_utility(points: ArrayLike, weights: ArrayLike | None = None) -> flo
 
 
 def simplex_lattice(size: int, about: int = 500) -> Array:
-    """Evenly spaced weight vectors that sum to 1: the finest lattice of at most ``about``."""
+    """Evenly spaced weight vectors (n, size) that sum to 1: the finest lattice of at most ``about``."""
     from itertools import combinations
     from math import comb
 

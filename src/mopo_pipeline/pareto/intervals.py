@@ -1,4 +1,4 @@
-"""Bootstrap intervals, resampling whole prompts: of means, of ratios of sums, of what is made of means."""
+"""Bootstrap intervals, drawing whole prompts again: of means, of ratios of sums, of what is made of means."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,14 +50,14 @@ def bootstrap_means(per_prompt: ArrayLike, *, replicates: int, rng: np.random.Ge
     if replicates < 1:
         raise InputError(f"replicates must be at least 1, got {replicates!r}")
     n = len(array)
-    return np.asarray(_resampled(n, replicates, rng) @ array / n)
+    return np.asarray(_bootstrap_counts(n, replicates, rng) @ array / n)
 
 
 def bootstrap_interval(
     statistic: Callable[[Array], float], per_prompt: ArrayLike, *, rng: np.random.Generator,
     confidence: float = 0.95, replicates: int = 1000,
 ) -> Interval:  # fmt: skip
-    """Percentile interval of a function of mean values, resampling prompts.
+    """Percentile interval of a function of mean values, drawing prompts again.
 
     Args:
         statistic: takes the (D,) mean over prompts, e.g. the hypervolume of points reshaped from
@@ -93,9 +93,9 @@ def prompt_bootstrap(
     draws: int,
     rng: np.random.Generator,
 ) -> Interval:
-    """Ratio of two sums over prompts, with a percentile interval from resampled prompts.
+    """Ratio of two sums over prompts, with a percentile interval from prompts drawn again.
 
-    Prompts are resampled whole, because responses to one prompt are not independent. A mean is the
+    Prompts are drawn whole, because responses to one prompt are not independent. A mean is the
     ratio with the counts below; a self-normalised importance estimate has the ratio's sum below.
     The percentiles are those of Student's t, as a bootstrap of n prompts is too narrow by the
     factor z sqrt((n - 1) / n) / t (Hesterberg 2015, expanded percentiles).
@@ -104,7 +104,7 @@ def prompt_bootstrap(
         numerator: (P, K) sum per prompt.
         denominator: (P, K) or (P, 1) mass per prompt, >= 0; a prompt of mass 0 carries nothing.
         confidence: two-sided level in (0, 1).
-        draws: bootstrap resamples.
+        draws: bootstrap replicates.
         rng: source of every draw.
 
     Returns:
@@ -123,13 +123,13 @@ def prompt_bootstrap(
     carried = (mass > 0).sum(axis=0).astype(np.float64)
     low, high, se = (np.full_like(estimate, np.nan) for _ in range(3))
     if prompts >= 2:
-        counts = _resampled(prompts, draws, rng)
-        resampled = _ratio(counts @ numerator, counts @ mass)
+        counts = _bootstrap_counts(prompts, draws, rng)
+        replicates = _ratio(counts @ numerator, counts @ mass)
         for k in np.flatnonzero(carried >= 2):
             tail = _tail(confidence, carried[k])
-            ends = np.nanquantile(resampled[:, k], [tail, 1.0 - tail])
+            ends = np.nanquantile(replicates[:, k], [tail, 1.0 - tail])
             low[k], high[k] = min(ends[0], estimate[k]), max(ends[1], estimate[k])
-            se[k] = np.nanstd(resampled[:, k])
+            se[k] = np.nanstd(replicates[:, k])
     return Interval(estimate, low, high, se, carried, confidence)
 
 
@@ -140,17 +140,18 @@ def sum_by(values: Array, codes: NDArray[np.intp], groups: int) -> Array:
     return total
 
 
-def _resampled(prompts: int, draws: int, rng: np.random.Generator) -> Array:
+def _bootstrap_counts(prompts: int, draws: int, rng: np.random.Generator) -> Array:
     """How often each prompt is drawn, (draws, prompts)."""
     counts = rng.multinomial(prompts, np.full(prompts, 1.0 / prompts), size=draws)
     return np.asarray(counts, dtype=np.float64)
 
 
 def _tail(confidence: float, n: float) -> float:
-    """Share of resamples below the lower end, so that n units cover as Student's interval does."""
+    """Share of replicates below the lower end, so that n units cover as Student's interval does."""
     quantile = t.ppf(0.5 + confidence / 2.0, n - 1.0)
     return float(norm.cdf(-np.sqrt(n / (n - 1.0)) * quantile))
 
 
 def _ratio(top: Array, bottom: Array) -> Array:
+    """Ratio of sums, (K,) or (R, K) alike; NaN where nothing carries it."""
     return np.asarray(np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0))

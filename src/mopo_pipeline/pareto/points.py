@@ -32,7 +32,7 @@ def check_points(name: str, points: ArrayLike) -> Array:
 def check_pair(
     first_name: str, first: ArrayLike, second_name: str, second: ArrayLike
 ) -> tuple[Array, Array]:
-    """Return two point sets with the same number of objectives."""
+    """Return two point sets (m, K) and (n, K), of the same number of objectives."""
     a, b = check_points(first_name, first), check_points(second_name, second)
     if a.shape[1] != b.shape[1]:
         raise InputError(
@@ -43,7 +43,7 @@ def check_pair(
 
 
 def check_vector(name: str, vector: ArrayLike, size: int) -> Array:
-    """Return a finite vector of ``size`` numbers."""
+    """Return a vector (size,) of finite numbers."""
     array = np.asarray(vector, dtype=np.float64)
     if array.shape != (size,) or not np.isfinite(array).all():
         raise InputError(f"{name} must be {size} finite numbers, got {vector!r}")

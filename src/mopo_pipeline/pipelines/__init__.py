@@ -1,1 +1,1 @@
-"""One package per stage: ``nodes.py`` holds thin functions, ``pipeline.py`` wires names."""
+"""One package per stage: ``pipeline.py`` names functions and wires names; ``nodes.py`` holds what joins rooms."""

@@ -141,6 +141,7 @@ def _describe(
     comparisons: int,
     findings: list[Finding],
 ) -> TrainingPlan:
+    """The plan by names; thresholds (K-1,), attainable low and high (K, 2)."""
     constrained = names[1:]
 
     def named(array: Array, keys: list[str] = constrained) -> dict[str, float | None]:

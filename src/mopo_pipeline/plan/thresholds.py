@@ -60,10 +60,12 @@ def unsolved(
 
 
 def _listed(names: list[str], values: Array) -> str:
+    """Names of the constrained objectives with values (K-1,)."""
     return ", ".join(f"{name} {value:.3f}" for name, value in zip(names[1:], values, strict=True))
 
 
 def _remedy(names: list[str], relaxed: Array) -> str:
+    """Nearest thresholds (K-1,) that can be met, and the command that asks for them."""
     rounded = [_floor(value) for value in relaxed]
     nearest = ", ".join(f"{name} {value}" for name, value in zip(names[1:], rounded, strict=True))
     given = ",".join(

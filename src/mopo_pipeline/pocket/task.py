@@ -186,11 +186,13 @@ def _texts(topic: int) -> dict[str, Answer]:
 
 @cache
 def _columns() -> Array:
+    """Features of every answer, (5, answers)."""
     return np.array(answers(), dtype=np.float64).T
 
 
 @cache
 def _scores(risk: int) -> Array:
+    """What every answer is worth by objective at a level of risk, (answers, 3)."""
     courtesy, steps, shortcut, caution, padding = _columns()
     helpfulness = 1.3 * (steps - 1) - 0.25 * (steps - 1) ** 2 + 1.6 * shortcut
     harmlessness = -(1.2 + 0.8 * risk) * shortcut + (0.9 + 0.3 * risk) * caution
@@ -202,6 +204,7 @@ def _scores(risk: int) -> Array:
 
 @cache
 def _behaviour(topic: int, risk: int) -> Array:
+    """Probability of every answer under the behaviour policy, (answers,)."""
     courtesy, steps, shortcut, caution, padding = _columns()
     p_shortcut = 0.30 + 0.03 * (topic % 5) - 0.04 * risk
     p_caution = 0.30 + 0.05 * risk + 0.02 * (topic % 3)
@@ -216,6 +219,7 @@ def _behaviour(topic: int, risk: int) -> Array:
 
 @cache
 def _win_rates(topic: int, risk: int) -> Array:
+    """Win rates of every answer against the behaviour policy, (answers, 3)."""
     table = _scores(risk)
     beats = expit(table[:, None, :] - table[None, :, :])
     return np.asarray(np.einsum("ijk,j->ik", beats, _behaviour(topic, risk)))

@@ -3,14 +3,14 @@
 import hashlib
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from huggingface_hub import ModelCard, ModelCardData
 
 from mopo_pipeline.language.loading import FACTS
-from mopo_pipeline.language.sealed import MANIFEST
+from mopo_pipeline.language.sealed import MANIFEST, handed_over
 from mopo_pipeline.pareto.verdicts import qualified
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.training.checkpoints import write_error
@@ -18,28 +18,30 @@ from mopo_pipeline.training.checkpoints import write_error
 BASE_NAME = "reference_policy"
 """What an exported adapter calls its base: the directory beside it."""
 
+TAGS = ("multi-objective", "preference-optimisation", "mopo")
+
 CARD = """---
-library_name: {library}
-tags: [multi-objective, preference-optimisation, mopo]
+{{ card_data }}
 ---
 
 # Policy trained with thresholds
 
-Maximises **{primary}** while holding every other objective at or above its threshold, by
+Maximises **{{ primary }}** while holding every other objective at or above its threshold, by
 multi-objective preference optimisation (arXiv 2505.10892). Values are win rates against the
 behaviour policy of the data, which stands at 0.5.
 
-{table}
+{{ table }}
 
-{attained}
+{{ attained }}
 
-- temperature tau: {tau}; {assurance}
-- KL of the planned policy to the reference: {kl:.3f} nats per response
-- effective share of training rows: {ess:.1%}
-- fingerprints: data `{data}`, configuration `{configuration}`, reference model `{base}`
+- temperature tau: {{ tau }}; {{ assurance }}
+- KL of the planned policy to the reference: {{ kl }} nats per response
+- effective share of training rows: {{ ess }}
+- fingerprints: data `{{ data }}`, configuration `{{ configuration }}`, reference model `{{ base }}`
 
-{use}
+{{ use }}
 """
+"""The Hub's form of a card, a Jinja template; ``card_data`` is its YAML head."""
 
 USE_MODEL = "Loads with `AutoModelForCausalLM.from_pretrained` and `AutoTokenizer.from_pretrained`."
 
@@ -62,7 +64,7 @@ def export_policy(source: Path, work_dir: Path, facts: dict[str, Any]) -> Path:
     Raises:
         WriteError: no room for the copy.
     """
-    target = Path(tempfile.mkdtemp(prefix=".policy-", dir=work_dir))
+    target = handed_over(".policy-", work_dir)
     ignored = shutil.ignore_patterns("training_args.bin", "README.md", MANIFEST)
     try:
         shutil.copytree(source, target, dirs_exist_ok=True, ignore=ignored)
@@ -103,20 +105,22 @@ def model_card(policy: Path, checks: pd.DataFrame | None = None, estimator: str 
     facts = json.loads((policy / FACTS).read_text(encoding="utf-8"))
     plan = TrainingPlan.from_json(facts["plan"])
     adapter = (policy / "adapter_config.json").is_file()
-    return CARD.format(
-        library="peft" if adapter else "transformers",
+    card = ModelCard.from_template(
+        ModelCardData(library_name="peft" if adapter else "transformers", tags=list(TAGS)),
+        template_str=CARD,
         primary=plan.objectives[0],
         table=_table(plan, checks, estimator),
         attained=NOT_ATTAINED if checks is None else ATTAINED.format(estimator=estimator),
         tau=plan.tau,
         assurance=plan.assurance,
-        kl=plan.kl,
-        ess=plan.ess,
+        kl=f"{plan.kl:.3f}",
+        ess=f"{plan.ess:.1%}",
         data=facts["data_fingerprint"],
         configuration=facts["config_fingerprint"],
         base=facts["base_fingerprint"][:16],
         use=USE_ADAPTER.format(base=BASE_NAME) if adapter else USE_MODEL,
     )
+    return f"{card}\n"
 
 
 def _table(plan: TrainingPlan, checks: pd.DataFrame | None, estimator: str) -> str:

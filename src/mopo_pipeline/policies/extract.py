@@ -12,6 +12,7 @@ from mopo_pipeline.language.loading import model_digest
 from mopo_pipeline.launching.run import TrainingRun, train
 from mopo_pipeline.mopo import Finding
 from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.parameters.lag import FreshLag, NoLag
 from mopo_pipeline.parameters.train import TrainParams
 from mopo_pipeline.plan.problem import dual_problem
 from mopo_pipeline.plan.training_plan import TrainingPlan
@@ -55,7 +56,7 @@ def extract_policy(
     problem = dual_problem(rows, win_rates, comparisons, predictions, plan)
     table = rows[["prompt", "response", ENDED, "weight"]].assign(reference_logprob=rows["logprob"])
     scorer = None
-    if params.lag.on_policy:
+    if isinstance(params.lag, FreshLag):
         scorer = preference_model if params.lag.judge == "preference_model" else None
         try_judge(params.lag, problem.objectives, scorer, table)
     early = [
@@ -63,7 +64,7 @@ def extract_policy(
         *cut_rows(rows["truncated"].to_numpy(dtype=bool), rows[ENDED].to_numpy(dtype=bool)),
     ]
     tell(early)
-    unseen = (responses["split"] == "validation") & params.lag.on_policy
+    unseen = (responses["split"] == "validation") & isinstance(params.lag, FreshLag)
     run = TrainingRun(
         "policy", reference_policy, table, params.fit, task.seed, params.lag, params.lora, problem,
         scorer, responses.loc[unseen, ["prompt", "response"]], context,
@@ -105,10 +106,10 @@ def repetition(params: TrainParams, rows: int, prompts: int) -> list[Finding]:
         prompts: of the data.
     """
     lag, fit = params.lag, params.fit
-    if lag.every is None:
+    if isinstance(lag, NoLag):
         return []
     drawn = min(lag.every, fit.steps) * fit.batch_size * fit.accumulation
-    if lag.on_policy:
+    if isinstance(lag, FreshLag):
         available = min(lag.fresh_prompts, prompts) * lag.fresh_responses
         remedy = (
             "raise train.lag.fresh_prompts or train.lag.fresh_responses, or lower train.lag.every"

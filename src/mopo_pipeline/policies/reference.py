@@ -19,10 +19,11 @@ from mopo_pipeline.language.lengths import (
 )
 from mopo_pipeline.language.loading import load_model, materialise
 from mopo_pipeline.language.scratch import build_model, build_tokenizer
-from mopo_pipeline.language.sealed import MANIFEST
+from mopo_pipeline.language.sealed import MANIFEST, handed_over
 from mopo_pipeline.language.tokens import EncodedRows
 from mopo_pipeline.launching.fit_checks import check_fit
 from mopo_pipeline.launching.run import TrainingRun, train
+from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.parameters.reference import ReferenceParams
 from mopo_pipeline.parameters.train import TrainParams
 from mopo_pipeline.policies.reference_logprobs import CUT_BY_CONTEXT, measured
@@ -54,7 +55,7 @@ def make_reference(
     params.work_dir.mkdir(parents=True, exist_ok=True)
     train_rows = responses.loc[responses["split"] == "train"].reset_index(drop=True)
     check_fit(policy.fit, "train.fit", len(train_rows))
-    if policy.lag.on_policy and policy.lag.judge != "preference_model":
+    if isinstance(policy.lag, FreshLag) and policy.lag.judge != "preference_model":
         try_judge(policy.lag, objectives, None, train_rows)
     if params.train:
         check_fit(params.fit, "reference.fit", len(train_rows))
@@ -63,7 +64,7 @@ def make_reference(
         whole, lengths, limit = measured(initial, responses, params.context)
         check_context(whole, responses["prompt"].tolist(), lengths, limit)
         check_room("evaluate.sampling.max_new_tokens", sampled_tokens, lengths.prompt, limit)
-        if policy.lag.on_policy:
+        if isinstance(policy.lag, FreshLag):
             name, room = "train.lag.max_new_tokens", lengths.context
             check_room(name, policy.lag.max_new_tokens, lengths.prompt, room)
         tell(
@@ -119,7 +120,7 @@ def _initial(responses: pd.DataFrame, seed: int, params: ReferenceParams, target
 
 
 def _copy(directory: Path, work_dir: Path) -> Path:
-    target = Path(tempfile.mkdtemp(prefix=".model-", dir=work_dir))
+    target = handed_over(".model-", work_dir)
     shutil.copytree(
         directory,
         target,

@@ -111,7 +111,7 @@ def check_logprobs(logprobs: pd.DataFrame, rows: pd.DataFrame, model_dir: Path) 
     Raises:
         InputError: says which of them differs.
     """
-    remedy = "run kedro run --nodes=score_reference"
+    remedy = "run kedro run --nodes=reference.score_reference"
     recorded, current = logprobs["model_fingerprint"].iloc[0], model_digest(model_dir)
     if recorded != current:
         raise InputError(

@@ -96,7 +96,7 @@ def compare(first: Array, second: Array, margins: Array | float) -> Array:
     """Labels of ratings: 1 the first is higher, 0 the second, .5 within the margin, NaN unknown.
 
     Args:
-        first: ratings of any scale, NaN missing.
+        first: (M, K) or (M,) ratings of any scale, NaN missing.
         second: ratings to compare with, of the same shape.
         margins: >= 0, the largest difference that is a tie, broadcast over the last axis.
     """

@@ -42,7 +42,7 @@ def calibration(predicted: Array, labels: Array) -> dict[str, Any]:
 
 
 def fit_temperature(logits: Array, labels: Array, weights: Array) -> float:
-    """Scale of the logits with the smallest cross-entropy on labels the rewards were not fitted to, within 1/20 to 20."""
+    """Scale of logits (n,), within 1/20 to 20, with the smallest cross-entropy on labels (n,) the rewards were not fitted to."""
     present = ~(np.isnan(labels) | np.isnan(logits))
     z, y, w = logits[present], labels[present], weights[present]
     if z.size == 0 or not np.abs(z).max() > 0:

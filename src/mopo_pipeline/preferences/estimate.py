@@ -113,7 +113,7 @@ def label_win_rates(
     params: WinRateParams,
     objectives: tuple[str, ...],
 ) -> tuple[Array, Array]:
-    """Mean label over compared opponents, shrunk by pseudo-ties; one label as it is for ``label``."""
+    """Mean label over compared opponents and its error, both (n, K), shrunk by pseudo-ties; one label as it is for ``label``."""
     n, k = len(responses), len(objectives)
     index = pd.Series(np.arange(n), index=responses["response_id"])
     labels = comparisons[list(objectives)].to_numpy(dtype=np.float64)
@@ -150,10 +150,12 @@ def _table(
     errors: Array,
     objectives: tuple[str, ...],
 ) -> pd.DataFrame:
+    """Win rates (n, K) with errors (n, K) and folds (n,), by name."""
     table = _named(identity.assign(fold=folds), values, objectives)
     return _named(table, errors, tuple(f"{name}_se" for name in objectives))
 
 
 def _named(table: pd.DataFrame, values: Array, names: tuple[str, ...]) -> pd.DataFrame:
+    """A table with values (n, K) as columns of these names."""
     columns = pd.DataFrame(values, columns=list(names))
     return pd.concat([table.reset_index(drop=True), columns], axis=1)

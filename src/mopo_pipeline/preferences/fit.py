@@ -14,6 +14,7 @@ from mopo_pipeline.preferences.calibration import fit_temperature
 from mopo_pipeline.preferences.features import EncoderFeatures, WordFeatures
 from mopo_pipeline.preferences.model import PreferenceModel, fit_network, rewards_of
 from mopo_pipeline.progress import track
+from mopo_pipeline.streams import Stream, fold_seed, generator
 from mopo_pipeline.tables import comparison_weights
 
 _STOP_SHARE = 0.15
@@ -48,7 +49,7 @@ def cross_fit(
     Raises:
         InputError: fewer prompts with comparisons than folds.
     """
-    rng = np.random.default_rng([seed, 2])
+    rng = generator(seed, Stream.FOLDS)
     prompts, texts = responses["prompt"].tolist(), responses["response"].tolist()
     features = _features(prompts, texts, responses["split"] == split, params)
     table = features(prompts, texts)
@@ -73,7 +74,7 @@ def cross_fit(
             _stop_prompts(comparisons["prompt_id"].iloc[use], rng),
         )
         member = fit_network(
-            standardised, pairs[use], labels[use], weights[use], stop, params, seed + fold
+            standardised, pairs[use], labels[use], weights[use], stop, params, fold_seed(seed, fold)
         )
         members.append(member)
         rewards[fold] = rewards_of(member, table, scale)
@@ -111,7 +112,7 @@ def _features(
 def _scale(
     table: NDArray[np.float32], centre: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and deviation to standardise with; word counts are left as they are."""
+    """Mean and deviation (F,) to standardise features (n, F) with; word counts are left as they are."""
     size = table.shape[1]
     if not centre:
         return np.zeros(size, dtype=np.float32), np.ones(size, dtype=np.float32)
@@ -129,5 +130,6 @@ def _folds(prompt_ids: pd.Series, folds: int, rng: np.random.Generator) -> dict[
 
 
 def _stop_prompts(prompt_ids: pd.Series, rng: np.random.Generator) -> NDArray[np.object_]:
+    """Prompts (p,) that tell when to stop."""
     unique = prompt_ids.drop_duplicates().to_numpy()
     return rng.permutation(unique)[: round(len(unique) * _STOP_SHARE)]

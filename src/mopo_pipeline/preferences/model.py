@@ -79,7 +79,7 @@ class PreferenceModel:
         if not (directory / _CONFIG).is_file():
             raise InputError(
                 f"{directory} holds no preference model: set preferences.win_rates.method to preference_model and run "
-                "kedro run --nodes=estimate_win_rates"
+                "kedro run --nodes=preferences.estimate_win_rates"
             )
         import torch
         from safetensors.numpy import load_file

@@ -3,12 +3,10 @@
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.reporting import fronts, preferences, training
-
-NAMES = ("value", "front", "training", "multiplier", "calibration", "agreement")
+from mopo_pipeline.reporting.style import png
 
 
 def draw_figures(
@@ -19,23 +17,19 @@ def draw_figures(
     reference_log: pd.DataFrame,
     preference_model_metrics: dict[str, Any],
     agreement_matrix: pd.DataFrame,
-    estimator: str | None,
-) -> dict[str, Figure]:
-    """Figures by the names in ``NAMES``, in their order; matplotlib objects without pyplot.
+    evaluation: dict[str, Any],
+) -> dict[str, bytes]:
+    """Pictures (PNG) by name, each drawn once: the page shows the files that are kept.
 
-    Each is laid out once, here, not again whenever it is saved. ``estimator`` is the one that is
-    believed.
+    ``evaluation`` says which estimator is believed.
     """
     objectives = plan.objectives
     drawn = {
         "value": fronts.value_figure(objective_values, plan, exact),
-        "front": fronts.front_figure(objective_values, plan, exact, estimator),
+        "front": fronts.front_figure(objective_values, plan, exact, evaluation["estimator"]),
         "training": training.training_figure(training_log, reference_log),
         "multiplier": training.multiplier_figure(training_log, plan),
         "calibration": preferences.calibration_figure(preference_model_metrics, objectives),
         "agreement": preferences.agreement_figure(agreement_matrix, objectives),
     }
-    for figure in drawn.values():
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-    return drawn
+    return {name: png(figure) for name, figure in drawn.items()}

@@ -153,6 +153,7 @@ def _list(words: list[str]) -> str:
 
 
 def _front_lines(axis: Axes, front: dict[str, Any], tau: float) -> np.ndarray:
+    """Draw both fronts; returns their points (n, 2)."""
     free = np.array(front["unregularised"]).reshape(-1, 2)
     kept = np.array(front["regularised"]).reshape(-1, 2)
     axis.plot(*free.T, color=OPTIMUM, linewidth=1.6, label="exact Pareto front")
@@ -162,7 +163,7 @@ def _front_lines(axis: Axes, front: dict[str, Any], tau: float) -> np.ndarray:
 
 
 def _limits(axis: Axes, seen: np.ndarray, x: float | None, y: float | None) -> None:
-    """Frame what was drawn, then shade where the thresholds are held."""
+    """Frame the points (n, 2) that were drawn, then shade where the thresholds are held."""
     low, high = seen.min(axis=0), seen.max(axis=0)
     for i, bound in enumerate((x, y)):
         if bound is not None:

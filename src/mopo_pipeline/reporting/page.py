@@ -1,15 +1,14 @@
 """One self-contained HTML page that opens from disk."""
 
+from base64 import b64encode
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from mopo_pipeline.pareto.verdicts import HELD, qualified
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.reporting.fronts import ESTIMATORS
-from mopo_pipeline.reporting.style import png
 from mopo_pipeline.reporting.summary import digits, level, said, span
 
 PACKAGES = ("mopo_pipeline", "kedro", "torch", "transformers", "numpy", "scipy", "moocore")
@@ -28,9 +27,9 @@ def render_page(
     preferences: dict[str, Any],
     findings: list[dict[str, Any]],
     samples: list[dict[str, Any]],
-    figures: dict[str, Figure],
+    figures: dict[str, bytes],
 ) -> str:
-    """Fill the template; figures are embedded, nothing is loaded from elsewhere."""
+    """Fill the template; figures (PNG) are embedded, nothing is loaded from elsewhere."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -54,7 +53,7 @@ def render_page(
         preferences=preferences,
         samples=samples,
         findings=sorted(findings, key=lambda finding: SEVERITY[finding["severity"]]),
-        figures={name: png(figure) for name, figure in figures.items()},
+        figures={name: b64encode(picture).decode() for name, picture in figures.items()},
         said=said,
         qualified=qualified,
         level=level(summary),

@@ -1,6 +1,5 @@
 """One look for every figure; colours that stay apart for colour-blind readers (Okabe and Ito)."""
 
-import base64
 from io import BytesIO
 
 from matplotlib.axes import Axes
@@ -48,8 +47,8 @@ def nothing(text: str) -> Figure:
     return figure
 
 
-def png(figure: Figure, dpi: int = 120) -> str:
-    """The figure as base64, for a page that opens from disk."""
+def png(figure: Figure, dpi: int = 120) -> bytes:
+    """The figure as a picture."""
     buffer = BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+    return buffer.getvalue()

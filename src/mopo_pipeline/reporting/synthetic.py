@@ -138,6 +138,7 @@ def _maps(
 
 
 def _alternatives(axis: Axes, x: np.ndarray, y: np.ndarray) -> None:
+    """Mark every alternative, at x (n,) and y (n,), with its number."""
     axis.scatter(x, y, marker="x", s=36, color="#6E6E6E", linewidth=1.4, zorder=3)
     for index, place in enumerate(zip(x, y, strict=True), start=1):
         axis.annotate(str(index), place, xytext=(5, 4), textcoords="offset points",

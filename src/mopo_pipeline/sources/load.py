@@ -11,6 +11,7 @@ from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import HUB_SCHEMAS, IngestParams
 from mopo_pipeline.sources.prompts import merge_prompts, with_splits
 from mopo_pipeline.sources.raw import Counts, RawTables, no_judgements
+from mopo_pipeline.streams import Stream, generator
 from mopo_pipeline.tables import (
     PAIR_COLUMNS,
     RESPONSE_COLUMNS,
@@ -39,7 +40,7 @@ def load_source(params: IngestParams, task: TaskParams) -> SourceData:
     Raises:
         InputError: the source cannot be used; the message names file, row, column and remedy.
     """
-    rng = np.random.default_rng([task.seed, 1])
+    rng = generator(task.seed, Stream.SPLITS)
     raw = _read(params, task, rng)
     dropped, merged = dict(raw.dropped), dict(raw.merged)
     responses = validate_responses(raw.responses, raw.where)

@@ -74,7 +74,7 @@ def with_splits(
 def draw_splits(
     units: pd.Series, params: SplitParams, rng: np.random.Generator
 ) -> NDArray[np.object_]:
-    """A split for every row; all rows of a unit (a prompt, a group) share one."""
+    """A split for every row, (n,); all rows of a unit (a prompt, a group) share one."""
     unique = units.drop_duplicates().to_numpy()
     order = rng.permutation(len(unique))
     n_train = max(1, round(len(unique) * params.train))

@@ -22,7 +22,7 @@ from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.fresh import stepped_values
 from mopo_pipeline.mopo.schedule.lag import LagState
 from mopo_pipeline.parameters.fit import FitParams
-from mopo_pipeline.parameters.train import LagParams
+from mopo_pipeline.parameters.lag import FreshLag, LagParams, NoLag, OfflineLag
 from mopo_pipeline.training.callbacks import FirstLogprobs, RefreshCallback
 from mopo_pipeline.training.problem_files import read_problem
 from mopo_pipeline.training.refresh_fresh import FreshRefresh
@@ -46,12 +46,12 @@ def prepare_trainer(directory: Path, spec: RunSpec) -> tuple[WeightedTrainer, An
         trainer.add_callback(FirstLogprobs(trainer))
     if problem is not None:
         lag = spec.lag
-        limits = Limits(min_ess=lag.min_ess, max_multiplier=lag.max_multiplier)
-        trainer.add_callback(DiagnosisCallback(problem.objectives, lag.every, limits))
-        if lag.every is not None:
+        every = None if isinstance(lag, NoLag) else lag.every
+        trainer.add_callback(DiagnosisCallback(problem.objectives, every, run_limits(lag)))
+        if every is not None:
             act = refresh_of(trainer, problem, spec, directory, table, tokenizer)
             act = partial(trainer.watched.refreshing, act)
-            trainer.add_callback(RefreshCallback(lag.every, act))
+            trainer.add_callback(RefreshCallback(every, act))
     return trainer, tokenizer
 
 
@@ -82,10 +82,21 @@ def refresh_of(
     trainer.rebuild = lambda fresh: encode(
         tokenizer, fresh["prompts"], fresh["responses"], spec.context, fresh["ended"]
     )
-    if not spec.lag.on_policy:
-        return partial(offline_refresh, trainer, problem, spec)
-    validation = pd.read_parquet(directory / VALIDATION)
-    return FreshRefresh(trainer, problem, spec, table, data, validation, tokenizer).refresh
+    if isinstance(spec.lag, FreshLag):
+        validation = pd.read_parquet(directory / VALIDATION)
+        return FreshRefresh(
+            trainer, problem, spec, spec.lag, table, data, validation, tokenizer
+        ).refresh
+    if isinstance(spec.lag, OfflineLag):
+        return partial(offline_refresh, trainer, problem, spec.lag, spec.seed)
+    raise ValueError("a reference that stays is not refreshed")
+
+
+def run_limits(lag: LagParams) -> Limits:
+    """Where a run's findings begin; the effective share counts where the reference's mass thins the rows."""
+    if isinstance(lag, OfflineLag):
+        return Limits(min_ess=lag.min_ess, max_multiplier=lag.max_multiplier)
+    return Limits(max_multiplier=lag.max_multiplier)
 
 
 def check_precision(fit: FitParams) -> None:
@@ -121,7 +132,7 @@ def initial_state(table: pd.DataFrame, problem: DualProblem | None, lag: LagPara
         targets=none if problem is None else problem.values,
         active=np.ones(len(table), dtype=bool),
     )
-    if problem is None or not lag.on_policy:
+    if problem is None or not isinstance(lag, FreshLag):
         return state
     targets = stepped_values(
         state.weights, lag.target_ess, problem.multipliers, problem.tau, problem.win_rates,

@@ -7,13 +7,13 @@ import pandas as pd
 
 from mopo_pipeline.judges.base import Judge, score
 from mopo_pipeline.judges.named import judge_named
-from mopo_pipeline.parameters.train import LagParams
+from mopo_pipeline.parameters.lag import FreshLag
 
 _TRIED = 64
 
 
 def fresh_judge(
-    lag: LagParams, objectives: tuple[str, ...], preference_model: str | Path | None
+    lag: FreshLag, objectives: tuple[str, ...], preference_model: str | Path | None
 ) -> Judge:
     """Who judges fresh responses."""
     return judge_named(
@@ -22,7 +22,7 @@ def fresh_judge(
 
 
 def try_judge(
-    lag: LagParams,
+    lag: FreshLag,
     objectives: tuple[str, ...],
     preference_model: str | Path | None,
     rows: pd.DataFrame,

@@ -11,12 +11,14 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.judges.base import Judge, win_rates_against
 from mopo_pipeline.language.lengths import cut_finding, tell, typical_longest
 from mopo_pipeline.language.loading import load_model
-from mopo_pipeline.language.processes import from_all, from_first, rank_and_world, shared_out
+from mopo_pipeline.language.processes import from_all, from_first, rank_and_world, sharded
 from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.mopo import JudgeError, judge_error
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.fresh import solve_fresh, threshold_margins
 from mopo_pipeline.mopo.schedule.lag import period_rows
+from mopo_pipeline.parameters.lag import FreshLag
+from mopo_pipeline.streams import Stream, generator, refresh_seed
 from mopo_pipeline.training.fresh_judge import fresh_judge
 from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.support import per_token, refuse_unlike_data
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CUT_FRESH = "the policy did not end them: raise train.lag.max_new_tokens and reference.context"
+
+DRAWN_AT_ONCE = 64
+"""Fresh responses generated in one batch."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def draw_fresh_rows(
     """
     from mopo_pipeline.language.generation import sample_responses
 
-    rng = np.random.default_rng([seed, 11])
+    rng = generator(seed, Stream.FRESH_PROMPTS)
     chosen = np.sort(rng.choice(len(prompts), size=min(n_prompts, len(prompts)), replace=False))
     asked = [prompts[i] for i in chosen]
     samples = sample_responses(
@@ -83,6 +88,7 @@ def draw_fresh_rows(
         max_new_tokens=max_new_tokens,
         top_p=top_p,
         seed=seed,
+        batch_size=DRAWN_AT_ONCE,
         process=process,
         description="fresh responses",
     )
@@ -108,7 +114,7 @@ def fresh_win_rates(
         fresh: n responses.
         behaviour: original responses by stored prompt, the opponents.
         known: (n,) responses to judge; the others lose every comparison.
-        process: rank and number of processes that judge together, each its share of the prompts.
+        process: rank and number of processes that judge together, each its part of the prompts.
 
     Returns:
         (n, K) in [0, 1].
@@ -150,6 +156,7 @@ class FreshRefresh:
         trainer: of the run.
         problem: thresholds to hold.
         spec: of the run.
+        lag: its mode.
         table: training rows: prompt, response.
         data: their tokens.
         validation: prompt and response of prompts nothing is trained on; may be empty.
@@ -161,13 +168,14 @@ class FreshRefresh:
         trainer: WeightedTrainer,
         problem: DualProblem,
         spec: RunSpec,
+        lag: FreshLag,
         table: pd.DataFrame,
         data: EncodedRows,
         validation: pd.DataFrame,
         tokenizer: Any,
     ) -> None:
         self.trainer, self.problem, self.spec = trainer, problem, spec
-        self.lag = lag = spec.lag
+        self.lag = lag
         self.data, self.tokenizer, self.context = data, tokenizer, spec.context
         self.longest = lag.max_new_tokens or typical_longest(data.response_lengths)
         self.behaviour, self.validation = map(_by_prompt, (table, validation))
@@ -177,14 +185,14 @@ class FreshRefresh:
     def refresh(self) -> None:
         """Draw fresh responses from the policy, solve the duals on them, train on them."""
         trainer, lag, state = self.trainer, self.lag, self.trainer.lag_state
-        drawn = self.draw(self.behaviour, lag.fresh_prompts, 0)
+        drawn = self.draw(self.behaviour, lag.fresh_prompts, validation=False)
         refuse_unlike_data(
             drawn.known, drawn.fresh.prompts, drawn.fresh.responses, lag.min_support,
             trainer.state.global_step,
         )  # fmt: skip
         seen = drawn
         if self.validation and lag.validation_prompts:
-            seen = self.draw(self.validation, lag.validation_prompts, 1)
+            seen = self.draw(self.validation, lag.validation_prompts, validation=True)
         self._first = None  # the memory is needed for training
         margins = threshold_margins(
             state.targets,
@@ -208,18 +216,18 @@ class FreshRefresh:
             state, initial_logprob=logprob, lagged_logprob=logprob, pending_logprob=logprob
         )
 
-    def draw(self, behaviour: dict[str, list[str]], n_prompts: int, stream: int) -> Drawn:
+    def draw(self, behaviour: dict[str, list[str]], n_prompts: int, *, validation: bool) -> Drawn:
         """Fresh responses to some of the prompts, judged against the original ones.
 
         Args:
             behaviour: original responses by stored prompt.
             n_prompts: prompts drawn, at most all.
-            stream: 0 or 1, so that two draws of a refresh differ.
+            validation: whether the prompts are of that split; the two draws of a refresh differ.
         """
         lag, model = self.lag, self._model()
-        # A model shared out among processes generates in step: all draw the same, and the first one's counts.
-        process = (0, 1) if shared_out(model) else rank_and_world()
-        count = 2 * (self.trainer.lag_state.refreshes + 1) + stream
+        # A sharded model generates in step: all draw the same, and the first one's counts.
+        process = (0, 1) if sharded(model) else rank_and_world()
+        refresh = self.trainer.lag_state.refreshes + 1
         fresh = from_first(
             draw_fresh_rows(
                 model,
@@ -229,7 +237,7 @@ class FreshRefresh:
                 n_responses=lag.fresh_responses,
                 max_new_tokens=self.longest,
                 top_p=lag.top_p,
-                seed=self.spec.seed * 1009 + count,
+                seed=refresh_seed(self.spec.seed, refresh, validation=validation),
                 process=process,
             )
         )
@@ -241,7 +249,7 @@ class FreshRefresh:
         return Drawn(fresh, rows, known, win_rates)
 
     def like_the_data(self, rows: EncodedRows) -> NDArray[np.bool_]:
-        """Which fresh rows the first reference finds no less likely per token than (almost) all of the data's own.
+        """Which fresh rows (n,) the first reference finds no less likely per token than (almost) all of the data's own.
 
         The rest is unlike anything the win rates were learned from. It counts as losing every
         comparison, the least a win rate can be, so that a policy cannot gain by leaving the data.
@@ -269,7 +277,7 @@ class FreshRefresh:
         nothing = JudgeError(*np.zeros((2, len(problem.objectives) - 1)))
         if lag.judge != "preference_model":
             return nothing
-        asked = lag.rows or int(lag.every or 0) * self.trainer.sampler.schedule.batch_size
+        asked = lag.rows or lag.every * self.trainer.sampler.schedule.batch_size
         period = self.trainer.lag_state.refreshes + 1
         chosen = period_rows(problem.groups, asked, self.spec.seed, period)
         part = problem.restricted(chosen)

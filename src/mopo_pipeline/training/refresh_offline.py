@@ -3,23 +3,23 @@
 from mopo_pipeline.language.processes import from_first
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.lag import period_rows, refresh
-from mopo_pipeline.training.run_spec import RunSpec
+from mopo_pipeline.parameters.lag import OfflineLag
 from mopo_pipeline.training.trainer import WeightedTrainer
 
 
 def offline_refresh(
     trainer: WeightedTrainer,
     problem: DualProblem,
-    spec: RunSpec,
+    lag: OfflineLag,
+    seed: int,
 ) -> None:
     """Move the reference to the policy of one lag ago, reweigh this period's rows."""
-    lag, state = spec.lag, trainer.lag_state
-    every = int(lag.every or 0)
-    rows = lag.rows or every * trainer.sampler.schedule.batch_size
+    state = trainer.lag_state
+    rows = lag.rows or lag.every * trainer.sampler.schedule.batch_size
     this, following = (
-        period_rows(problem.groups, rows, spec.seed, state.refreshes + later) for later in (1, 2)
+        period_rows(problem.groups, rows, seed, state.refreshes + later) for later in (1, 2)
     )
-    last = trainer.state.global_step + every >= trainer.state.max_steps
+    last = trainer.state.global_step + lag.every >= trainer.state.max_steps
     state = refresh(
         state,
         problem,

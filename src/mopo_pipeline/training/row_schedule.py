@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mopo_pipeline.arrays import Index
+from mopo_pipeline.streams import Stream, generator
 
 BLOCK_BATCHES = 4
 
@@ -64,7 +65,7 @@ def responses_together(
 
 
 class RowSchedule:
-    """Rows by position in the run, a pure function of seed, position and the current weights.
+    """Rows by position in the run, a pure function of seed, position and the current weights (n,).
 
     Positions fall into blocks of ``BLOCK_BATCHES`` batches. A block draws its rows (in proportion
     to weight, or uniformly where the loss carries the weight), sorts them by length, cuts them
@@ -101,15 +102,16 @@ class RowSchedule:
         self._order = {}
 
     def rows(self, positions: Index) -> Index:
-        """Row of each position."""
+        """Row (m,) of each position (m,)."""
         size = self.batch_size * BLOCK_BATCHES
         return np.array(
             [self._block(int(p) // size)[int(p) % size] for p in positions], dtype=np.int64
         )
 
     def _block(self, block: int) -> Index:
+        """Rows (batch_size * BLOCK_BATCHES,) of a block; the last one asked for is kept."""
         if block not in self._order:
-            rng = np.random.default_rng([self.seed, 7, block])
+            rng = generator(self.seed, Stream.ROWS, block)
             size = self.batch_size * BLOCK_BATCHES
             if self._together > 1:
                 drawn = prompt_resample(self._weights, self._prompts, self._together, size, rng)

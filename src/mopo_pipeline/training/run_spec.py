@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from mopo_pipeline.parameters.fit import FIT_WITHOUT_EFFECT, FitParams, LoraParams
-from mopo_pipeline.parameters.train import LagParams
+from mopo_pipeline.parameters.lag import LagParams
 
 SPEC, ROWS, VALIDATION = "spec.json", "rows.parquet", "validation.parquet"
 """Files of a run's directory: this, the rows to train on, rows of prompts nothing is trained on."""
@@ -68,7 +70,7 @@ class RunSpec:
             | {
                 "model": Path(plain["model"]),
                 "fit": FitParams(**plain["fit"]),
-                "lag": LagParams(**plain["lag"]),
+                "lag": TypeAdapter(LagParams).validate_python(plain["lag"]),
                 "lora": None if lora is None else LoraParams(**lora),
                 "scorer": None if scorer is None else Path(scorer),
             }

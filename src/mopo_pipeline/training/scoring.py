@@ -1,9 +1,10 @@
-"""Log-probabilities of many rows, the work shared out over the processes of a run."""
+"""Log-probabilities of many rows, each process of a run scoring its prompts."""
 
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import reduce
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.language.logprobs import row_logprobs
@@ -35,6 +36,5 @@ def logprobs_of_all(
         row_logprobs(model, rows.subset(own), sharing=sharing, description=description)
     )
     if world > 1:
-        full = full.to(device)
-        torch.distributed.all_reduce(full)
+        full = reduce(full.to(device), "sum")
     return full.cpu().numpy()

@@ -70,7 +70,7 @@ class WeightedTrainer(Trainer):
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> torch.Tensor:  # fmt: skip
-        """Mean weighted negative log-likelihood of the rows at these positions."""
+        """Mean weighted negative log-likelihood, a scalar (), of the rows at these positions (batch,)."""
         drawn, counts = self.sampler.draw(inputs["position"].cpu().numpy())
         hidden = hidden_size(model) if self.sharing else None
         batch = collate(self.rows, drawn, counts, hidden, self.args.device)
@@ -104,7 +104,7 @@ class WeightedTrainer(Trainer):
         return full
 
     def score(self, model: Any, rows: EncodedRows, description: str) -> Array:
-        """Log pi of rows under a model, (n,), the work shared out over processes."""
+        """Log pi of rows under a model, (n,), each process scoring its prompts."""
         return logprobs_of_all(
             model, rows, self.args.device, sharing=self.sharing, description=description
         )

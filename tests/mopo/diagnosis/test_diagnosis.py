@@ -204,7 +204,7 @@ def test_the_histories_of_the_core_can_be_diagnosed() -> None:
     assert [f.name for f in found] == ["policy collapsed"]
     minibatch = run_stochastic(
         conflicting(8), [0.4], tau=0.3, rng=np.random.default_rng(0), epsilon=0.05, batch_size=2,
-        chi_step=20.0, steps=2000,
+        chi_step=20.0, steps=2000, multiplier_step=0.05, policy_step=0.05, record_every=50,
     ).history  # fmt: skip
     swinging = Signals(minibatch["step"], chi=minibatch[["chi_1"]])
     assert "bound unsettled: harmless" in [f.name for f in diagnose_run(swinging, objectives=NAMES)]

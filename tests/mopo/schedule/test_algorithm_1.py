@@ -1,5 +1,7 @@
 """The published minibatch updates beside the exact dual."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -7,13 +9,21 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo import lower_bound, solve_dual
 from mopo_pipeline.mopo.schedule.algorithm_1 import run_stochastic
 
+updated = partial(
+    run_stochastic,
+    steps=5000,
+    batch_size=8,
+    multiplier_step=0.05,
+    policy_step=0.05,
+    record_every=50,
+)
 WIN_RATES = np.array([[0.8, 0.2], [0.6, 0.45], [0.5, 0.5], [0.35, 0.7], [0.2, 0.75]])
 
 
 def distance(batch_size: int, seed: int, epsilon: float = 0.0) -> float:
     """Total variation between the averaged end of a run and the exact policy."""
     exact = solve_dual(WIN_RATES, [0.5], tau=0.3, epsilon=epsilon)
-    run = run_stochastic(
+    run = updated(
         WIN_RATES, [0.5], tau=0.3, rng=np.random.default_rng(seed), epsilon=epsilon,
         batch_size=batch_size, steps=6000,
     )  # fmt: skip
@@ -33,7 +43,7 @@ def test_the_published_batch_of_eight_stays_further_away() -> None:
 
 def test_chi_settles_where_the_bound_of_its_own_ratio_has_it() -> None:
     """Not where the exact solution has it: the published exponent leaves out the weights of (5)."""
-    run = run_stochastic(
+    run = updated(
         WIN_RATES, [0.4], tau=0.3, rng=np.random.default_rng(0), epsilon=0.05, batch_size=512,
         steps=4000, chi_step=3.0,
     )  # fmt: skip
@@ -45,7 +55,7 @@ def test_chi_settles_where_the_bound_of_its_own_ratio_has_it() -> None:
 
 def test_history_and_determinism() -> None:
     runs = [
-        run_stochastic(WIN_RATES, [0.5], tau=0.3, rng=np.random.default_rng(1), steps=200)
+        updated(WIN_RATES, [0.5], tau=0.3, rng=np.random.default_rng(1), steps=200)
         for _ in range(2)
     ]
     np.testing.assert_array_equal(runs[0].policy, runs[1].policy)
@@ -59,12 +69,12 @@ def test_history_and_determinism() -> None:
 
 def test_rows_without_reference_mass_are_never_drawn() -> None:
     mass = np.array([1.0, 0.0, 1.0, 2.0, 0.0])
-    run = run_stochastic(
+    run = updated(
         WIN_RATES, [0.5], tau=0.3, rng=np.random.default_rng(0), reference=mass, steps=300
     )
     np.testing.assert_array_equal(run.policy[mass == 0], 0.0)
     assert run.policy.sum() == pytest.approx(1)
-    kept = run_stochastic(
+    kept = updated(
         WIN_RATES[mass > 0], [0.5], tau=0.3, rng=np.random.default_rng(0),
         reference=mass[mass > 0], steps=300,
     )  # fmt: skip
@@ -73,7 +83,7 @@ def test_rows_without_reference_mass_are_never_drawn() -> None:
 
 def test_inputs_are_not_mutated() -> None:
     given, asked, mass = WIN_RATES.copy(), np.array([0.5]), np.ones(5)
-    run_stochastic(given, asked, tau=0.3, rng=np.random.default_rng(0), reference=mass, steps=50)
+    updated(given, asked, tau=0.3, rng=np.random.default_rng(0), reference=mass, steps=50)
     np.testing.assert_array_equal(given, WIN_RATES)
     np.testing.assert_array_equal(asked, [0.5])
     np.testing.assert_array_equal(mass, 1.0)
@@ -106,9 +116,9 @@ def test_bad_arguments_are_refused_with_what_was_received(
     given: dict[str, object] = {"tau": 0.3, "rng": np.random.default_rng(0), "steps": 20,
                                 "record_every": 10}  # fmt: skip
     with pytest.raises(InputError, match=expected):
-        run_stochastic(WIN_RATES, [0.5], **(given | changes))  # type: ignore[arg-type]
+        updated(WIN_RATES, [0.5], **(given | changes))  # type: ignore[arg-type]
 
 
 def test_thresholds_of_the_wrong_length_are_refused() -> None:
     with pytest.raises(InputError, match="got 2"):
-        run_stochastic(WIN_RATES, [0.5, 0.5], tau=0.3, rng=np.random.default_rng(0))
+        updated(WIN_RATES, [0.5, 0.5], tau=0.3, rng=np.random.default_rng(0))

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo.rows import build_rows
@@ -47,12 +48,9 @@ def rank_agreement(win_rates: ArrayLike, groups: ArrayLike | None = None) -> Arr
 
 
 def _ranks(values: Array, owner: NDArray[np.int64]) -> Array:
-    """Rank of each row within its prompt, ties at their mean; the offset per prompt is arbitrary."""
-    order = np.lexsort((values, owner))
-    ordered, owners = values[order], owner[order]
-    new = np.concatenate([[True], (ordered[1:] != ordered[:-1]) | (owners[1:] != owners[:-1])])
-    first = np.flatnonzero(new)
-    last = np.append(first[1:], len(order)) - 1
-    ranks = np.empty(len(order))
-    ranks[order] = np.repeat((first + last) / 2, last - first + 1)
-    return ranks
+    """Ranks (N,) of values (N,) within prompts, ties at their mean, plus an offset per prompt (N,).
+
+    Ranks among all rows, half-integers up to N, keep order and ties and leave room for the prompt.
+    """
+    among_all = rankdata(values)
+    return np.asarray(rankdata(owner * (len(values) + 1.0) + among_all))

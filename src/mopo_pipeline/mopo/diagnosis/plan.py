@@ -73,6 +73,7 @@ def diagnose_plan(
 def _violated(
     solution: DualSolution, thresholds: Array, objectives: Sequence[str]
 ) -> list[Finding]:
+    """Thresholds (K-1,) that the plan does not hold."""
     rows = zip(objectives[1:], solution.status, solution.bounds, thresholds, strict=True)
     return [
         Finding(
@@ -85,6 +86,7 @@ def _violated(
 
 
 def _unbound(solution: DualSolution, thresholds: Array, objectives: Sequence[str]) -> list[Finding]:
+    """Thresholds (K-1,) that hold without cost."""
     names = [n for n, s in zip(objectives[1:], solution.status, strict=True) if s == "inactive"]
     if not names:
         return []
@@ -110,6 +112,7 @@ def _unbound(solution: DualSolution, thresholds: Array, objectives: Sequence[str
 def _edges(
     thresholds: Array, attainable: Array, objectives: Sequence[str], bar: Limits
 ) -> list[Finding]:
+    """Thresholds (K-1,) near the upper end of what is attainable, (K, 2)."""
     found = []
     for name, asked, (low, high) in zip(objectives[1:], thresholds, attainable[1:], strict=True):
         if high - low > 0 and high - asked < bar.min_room * (high - low):
@@ -124,6 +127,7 @@ def _edges(
 
 
 def _agreeing(agreement: Array, objectives: Sequence[str], bar: Limits) -> list[Finding]:
+    """Constrained objectives that agree with the primary, by rank correlations (K, K)."""
     return [
         Finding(
             f"objectives agree: {objectives[0]} and {name}", float(agreement[0, k]),

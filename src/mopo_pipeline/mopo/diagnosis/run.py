@@ -130,6 +130,7 @@ def _moves(kl: Array, entropy: Array, late: bool, bar: Limits) -> list[Finding]:
 
 
 def _series(name: str, values: ArrayLike, length: int, width: int | None = None) -> Array:
+    """A signal, (length,) or (length, width), checked; an empty one is (0,)."""
     array = np.asarray(values, dtype=np.float64)
     if array.size == 0:
         return array
@@ -140,7 +141,7 @@ def _series(name: str, values: ArrayLike, length: int, width: int | None = None)
 
 
 def _growth(multipliers: Array, objectives: Sequence[str], bar: Limits) -> list[Finding]:
-    """A multiplier far above its own median, still rising: the first sign of one that runs away."""
+    """A multiplier of (T, K-1) far above its own median, still rising: the first sign of one that runs away."""
     found = []
     for name, series in zip(objectives[1:], multipliers.T, strict=True):
         typical = float(np.median(series))
@@ -156,6 +157,7 @@ def _growth(multipliers: Array, objectives: Sequence[str], bar: Limits) -> list[
 
 
 def _loss(loss: Array, step: Array) -> list[Finding]:
+    """The first step (T,) at which the loss (T,) is not finite."""
     bad = np.flatnonzero(~np.isfinite(loss))
     if not bad.size:
         return []
@@ -168,7 +170,7 @@ def _loss(loss: Array, step: Array) -> list[Finding]:
 
 
 def _unsettled(chi: Array, objectives: Sequence[str], bar: Limits) -> list[Finding]:
-    """Variation of each bound's temperature over the second half of the records."""
+    """Variation of each bound's temperature (T, K-1) over the second half of the records."""
     if len(chi) < 4:
         return []
     found = []
@@ -186,6 +188,7 @@ def _unsettled(chi: Array, objectives: Sequence[str], bar: Limits) -> list[Findi
 
 
 def _stuck(refreshes: Array, step: Array, lag: int | None) -> list[Finding]:
+    """Fewer refreshes (T,) than the lag asks for by the last step (T,)."""
     if lag is None or not refreshes.size:
         return []
     due = np.floor(max(step[-1] - 1, 0) / lag)

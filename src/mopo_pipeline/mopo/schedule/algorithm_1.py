@@ -52,6 +52,7 @@ class _State:
 
     @property
     def policy(self) -> Array:
+        """Probabilities (n,)."""
         weights = np.exp(self.logits - self.logits.max())
         return np.asarray(weights / weights.sum())
 
@@ -80,6 +81,7 @@ class _Updates:
             yield state
 
     def step(self, state: _State, batch: NDArray[np.int64]) -> _State:
+        """The state after a batch of rows (batch_size,)."""
         drawn = self.rows.columns[:, batch]
         exponent = (drawn[0] + state.multipliers @ drawn[1:]) / self.tau
         weight = np.exp(exponent - exponent.max())
@@ -99,14 +101,14 @@ def run_stochastic(
     *,
     tau: float,
     rng: np.random.Generator,
+    steps: int,
+    batch_size: int,
+    multiplier_step: float,
+    policy_step: float,
+    record_every: int,
     reference: ArrayLike | None = None,
     epsilon: float = 0.0,
-    steps: int = 5000,
-    batch_size: int = 8,
-    multiplier_step: float = 0.05,
     chi_step: float = 0.05,
-    policy_step: float = 0.05,
-    record_every: int = 50,
 ) -> StochasticRun:
     """Plain gradient steps on chi, the multipliers and the policy, a minibatch of rows at a time.
 
@@ -119,14 +121,14 @@ def run_stochastic(
             updates.
         tau: KL temperature, > 0.
         rng: draws the minibatches.
-        reference: (N,) mass >= 0; uniform if None.
-        epsilon: radius of the bound over rows, >= 0; 0 leaves chi untouched.
         steps: number of updates, a whole number >= 1.
         batch_size: rows per update, drawn by mass with replacement; a whole number >= 1.
         multiplier_step: step size of the multipliers, > 0.
-        chi_step: step size of chi, > 0.
         policy_step: step size of the policy's logits, > 0.
         record_every: updates between two rows of the history, a whole number from 1 to ``steps``.
+        reference: (N,) mass >= 0; uniform if None.
+        epsilon: radius of the bound over rows, >= 0; 0 leaves chi untouched.
+        chi_step: step size of chi, > 0.
 
     Raises:
         InputError: a wrong shape, type or range; the message prints what was received.

@@ -111,7 +111,7 @@ def _solve(
     thresholds: Array,
     margins: Array,
 ) -> tuple[DualSolution, float]:
-    """The duals with thresholds raised by margins, by half of them or not at all, as these rows allow.
+    """The duals with thresholds (K-1,) raised by margins (K-1,), by half of them or not at all, as these rows allow.
 
     Returns:
         The solution and the share of the margins kept.

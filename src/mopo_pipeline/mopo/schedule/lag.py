@@ -3,7 +3,7 @@
 Offline, the lagged reference is nothing but one number per row: log pi(y|x) of the policy as it
 was, taken when it passed and used one lag later. No copy of the model is kept, so adapters and
 full weights are alike. Only rows that the steps until the next refresh may draw need that number:
-each period trains on its share of the prompts.
+each period trains on its part of the prompts.
 """
 
 from dataclasses import dataclass, replace
@@ -21,6 +21,7 @@ from mopo_pipeline.mopo.errors import (
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.ratio import effective_share
 from mopo_pipeline.mopo.solve import solve_dual
+from mopo_pipeline.streams import Stream, generator
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class LagState:
     refreshes: int = 0
 
     def arrays(self) -> dict[str, Array]:
-        """All fields as float64 arrays, for safetensors."""
+        """All fields as float64 arrays, numbers as (1,), for safetensors."""
         return {
             name: np.atleast_1d(np.asarray(value, dtype=np.float64))
             for name, value in vars(self).items()
@@ -67,7 +68,7 @@ class LagState:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Array]) -> "LagState":
-        """Rebuild from ``arrays``."""
+        """Rebuild from ``arrays``, numbers as (1,)."""
         fields: dict[str, Any] = dict(arrays)
         fields |= {name: float(arrays[name][0]) for name in ("ess", "support", "margin_share")}
         fields["active"] = arrays["active"] > 0
@@ -94,7 +95,7 @@ def period_rows(groups: NDArray[np.int64], rows: int, seed: int, period: int) ->
     if rows >= groups.size:
         return np.ones(groups.size, dtype=bool)
     counts = np.bincount(groups)
-    order = np.random.default_rng([seed, 13]).permutation(counts.size)
+    order = generator(seed, Stream.PERIODS).permutation(counts.size)
     starts = np.cumsum(counts[order]) - counts[order]
     distance = (starts - period * rows) % groups.size
     chosen = np.zeros(counts.size, dtype=bool)
@@ -103,7 +104,7 @@ def period_rows(groups: NDArray[np.int64], rows: int, seed: int, period: int) ->
 
 
 def lagged_mass(state: LagState, max_ratio: float) -> Array:
-    """pi_lag / pi_ref0 of the active rows, clipped, mean 1."""
+    """pi_lag / pi_ref0 of the active rows, (active,), clipped, mean 1."""
     gap = (state.lagged_logprob - state.initial_logprob)[state.active]
     ratio = np.minimum(np.exp(gap), max_ratio)
     return np.asarray(ratio / ratio.mean())
@@ -149,7 +150,7 @@ def refresh(
     if ess < min_ess:
         raise TrainingStoppedError(
             f"the lagged reference leaves {ess:.1%} of the rows effective (limit {min_ess:.1%}): lengthen train.lag.every, "
-            "raise plan.tau, or draw fresh responses with train.lag.on_policy"
+            "raise plan.tau, or draw fresh responses with train.lag.mode=fresh"
         )
     thresholds = state.thresholds if beta is None else beta * state.bounds
     solution = _solve(problem.restricted(active), thresholds, mass)
@@ -171,6 +172,7 @@ def refresh(
 def _check_multipliers(
     objectives: tuple[str, ...], multipliers: Array, thresholds: Array, limit: float
 ) -> None:
+    """Stop where one of the multipliers (K-1,) has passed the limit."""
     if multipliers.max(initial=0.0) <= limit:
         return
     worst = int(multipliers.argmax())
@@ -182,6 +184,7 @@ def _check_multipliers(
 
 
 def _solve(problem: DualProblem, thresholds: Array, mass: Array) -> Any:
+    """The duals at thresholds (K-1,) on rows of mass (n,), or why training stops."""
     try:
         return solve_dual(
             problem.win_rates,
@@ -199,5 +202,5 @@ def _solve(problem: DualProblem, thresholds: Array, mass: Array) -> Any:
     except (InfeasibleThresholdsError, NotConvergedError) as error:
         raise TrainingStoppedError(
             f"on the lagged reference the thresholds can no longer be met ({error}): lengthen train.lag.every, raise "
-            "plan.tau, or draw fresh responses with train.lag.on_policy"
+            "plan.tau, or draw fresh responses with train.lag.mode=fresh"
         ) from error

@@ -9,6 +9,7 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo.bound import lower_bound
 from mopo_pipeline.mopo.comparisons import Comparisons, check_weights
 from mopo_pipeline.mopo.confidence import quantile
+from mopo_pipeline.mopo.ratio import effective_number
 
 
 class JudgeError(NamedTuple):
@@ -85,7 +86,7 @@ def judge_error(
 
 
 def _least(values: Array, weights: Array | None, level: float) -> float:
-    """The lower bound of a mean over prompts at a level, by as many prompts as the weights amount to."""
+    """The lower bound of the mean of values (G,) over prompts at a level, by as many prompts as the weights (G,) amount to."""
     mass = np.ones(values.size) if weights is None else weights
-    effective = float(mass.sum() ** 2 / (mass @ mass))
+    effective = effective_number(mass)
     return lower_bound(values, weights, quantile(level, mass) ** 2 / (2 * effective)).value

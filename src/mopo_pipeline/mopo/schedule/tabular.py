@@ -159,6 +159,7 @@ def _reference_bounds(win_rates: Array, reference: Array, epsilon: float) -> Arr
 def _record(
     step: int, solution: DualSolution, policy: Array, behaviour: Array, thresholds: Array
 ) -> dict[str, float]:
+    """What a step is told by: policy and behaviour (n,), thresholds (K-1,)."""
     held = policy > 0
     logs = np.log(policy[held])
     record: dict[str, float] = {"step": step}

@@ -6,6 +6,7 @@ from scipy.optimize import brentq
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo.checks import check_mass, check_number
+from mopo_pipeline.mopo.ratio import effective_number
 
 
 def tempered(weights: ArrayLike, share: float) -> Array:
@@ -39,14 +40,14 @@ def tempered(weights: ArrayLike, share: float) -> Array:
 
 
 def tempering_power(weights: ArrayLike, share: float) -> float:
-    """The largest a <= 1 at which ``weights ** a`` keep ``share`` of the rows effective, in [0, 1]."""
+    """The largest a <= 1, in [0, 1], at which ``weights ** a`` (N,) keep ``share`` of the rows effective."""
     mass = check_mass("weights", weights, np.size(weights))
     kept = check_number("share", share, at_least=0)
     log_mass = np.log(mass[mass > 0] / mass.max())
 
     def excess(power: float) -> float:
         part = np.exp(power * log_mass)
-        return float(part.sum() ** 2 / (part @ part) / mass.size) - kept
+        return effective_number(part) / mass.size - kept
 
     if excess(1.0) >= 0:
         return 1.0

@@ -22,7 +22,7 @@ _STEEPEST = STRENGTH / SMALL_SLACK
 
 
 def utility(slack: Array) -> float:
-    """The barrier: sum over constraints of sigma log(slack), continued below SMALL_SLACK."""
+    """The barrier of slack (m,): sum over constraints of sigma log(slack), continued below SMALL_SLACK."""
     near = (slack - SMALL_SLACK) / SMALL_SLACK
     logs = np.log(np.maximum(slack, SMALL_SLACK))
     low = np.log(SMALL_SLACK) + near - 0.5 * near**2
@@ -38,7 +38,7 @@ def slack_at(multipliers: Array) -> Array:
 
 
 def conjugate(multipliers: Array) -> float:
-    """Max over slack of utility minus multipliers times slack."""
+    """Max over slack of utility minus multipliers (m,) times slack."""
     slack = slack_at(multipliers)
     return utility(slack) - float(multipliers @ slack)
 
@@ -52,7 +52,7 @@ def curvature(multipliers: Array) -> Array:
 def add(
     multipliers: Array, value: float, gradient: Array, hessian: Array
 ) -> tuple[float, Array, Array]:
-    """Add the conjugate to a dual and its two derivatives; infinite at a multiplier of 0."""
+    """Add the conjugate to a dual, its gradient (m,) and its Hessian (m, m); infinite at a multiplier of 0."""
     if (multipliers <= 0).any():
         return np.inf, gradient, hessian
     return (

@@ -117,10 +117,13 @@ def closest(bounds: Bounds, thresholds: Array) -> Array:
 
 
 def _shortfall(bounds: Bounds, point: Array, thresholds: Array) -> float:
+    """Euclidean distance by which the bounds at ``point`` (m,) fall short of thresholds (m,)."""
     return float(np.linalg.norm(np.maximum(thresholds - bounds(point), 0.0)))
 
 
 def _descend(bounds: Bounds, thresholds: Array, start: Array) -> Array:
+    """Multipliers (m,) of least shortfall near ``start`` (m,)."""
+
     def shortfalls(point: Array) -> Array:
         return np.maximum(thresholds - bounds(point), 0.0)
 
@@ -141,7 +144,7 @@ def _descend(bounds: Bounds, thresholds: Array, start: Array) -> Array:
 
 
 def _first_crossing(bounds: Bounds, thresholds: Array) -> Array | None:
-    """One constraint: the smallest multiplier at which its bound meets the threshold."""
+    """One constraint: the smallest multiplier (1,) at which its bound meets the threshold (1,)."""
 
     def excess(multiplier: float) -> float:
         return bounds.along(0, multiplier) - float(thresholds[0])
@@ -157,13 +160,13 @@ def _first_crossing(bounds: Bounds, thresholds: Array) -> Array | None:
 
 
 def _root(excess: Callable[[float], float], left: float, right: float) -> Array:
-    """The crossing between ``left``, where the excess is negative, and ``right``; from above."""
+    """The crossing (1,) between ``left``, where the excess is negative, and ``right``; from above."""
     root = brentq(excess, left, right, xtol=1e-13, rtol=1e-14)
     return np.array([root])
 
 
 def _follow(bounds: Bounds, thresholds: Array) -> Array | None:
-    """The solution as thresholds rise from what the reference reaches to those asked for."""
+    """The solution (m,) as thresholds (m,) rise from what the reference reaches to those asked for."""
     gap = np.maximum(thresholds - bounds(np.zeros(bounds.size)), 0.0)
     path = [(0.0, np.zeros(bounds.size))]
     step = 0.25
@@ -183,7 +186,7 @@ def _follow(bounds: Bounds, thresholds: Array) -> Array | None:
 
 
 def _smallest_of_many(bounds: Bounds, thresholds: Array) -> Array | None:
-    """Where the path ends early: the smallest solution that Newton finds from many starts."""
+    """Where the path ends early: the smallest solution (m,) that Newton finds from many starts."""
     starts = [np.array(start) for start in product((0.0, 0.3, 1.0, 3.0), repeat=bounds.size)]
     found = [_newton(bounds, thresholds, start) for start in starts[: 4**4]]
     found.append(_newton(bounds, thresholds, closest(bounds, thresholds)))
@@ -191,7 +194,7 @@ def _smallest_of_many(bounds: Bounds, thresholds: Array) -> Array | None:
 
 
 def _ahead(path: list[tuple[float, Array]], goal: float) -> Array:
-    """Where the path leads if it goes on straight."""
+    """Where the path leads, (m,), if it goes on straight."""
     place, point = path[-1]
     if len(path) == 1:
         return point
@@ -200,6 +203,7 @@ def _ahead(path: list[tuple[float, Array]], goal: float) -> Array:
 
 
 def _solve_barrier(bounds: Bounds, thresholds: Array) -> Array | None:
+    """Multipliers (m,) of the log barrier, from its own start or else from the solution without it."""
     start = np.full(bounds.size, barrier.START)
     found = _newton(bounds, thresholds, start, max_steps=200)
     if found is None:
@@ -210,7 +214,7 @@ def _solve_barrier(bounds: Bounds, thresholds: Array) -> Array | None:
 
 
 def _newton(bounds: Bounds, thresholds: Array, start: Array, max_steps: int = 40) -> Array | None:
-    """Newton on the complementarity conditions with a cap on the step; None where it stalls."""
+    """Newton on the complementarity conditions from ``start`` (m,) with a cap on the step; None where it stalls."""
     point = np.array(start, dtype=np.float64)
     residual = bounds.residual(point, thresholds)
     for _ in range(max_steps):
@@ -238,7 +242,7 @@ def _newton(bounds: Bounds, thresholds: Array, start: Array, max_steps: int = 40
 
 
 def _linear_complementarity(point: Array, excess: Array, slope: Array) -> Array | None:
-    """Smallest solution of the linearised conditions, over all active sets; None if none holds."""
+    """Smallest solution (m,) of the conditions linearised by ``slope`` (m, m), over all active sets; None if none holds."""
     best: Array | None = None
     for chosen in product((False, True), repeat=len(point)):
         active = np.array(chosen, dtype=bool)

@@ -6,7 +6,9 @@ from scipy.optimize import nnls
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo.ratio import best_responses
 from mopo_pipeline.mopo.rows import Rows
-from mopo_pipeline.mopo.solution import TOLERANCE
+
+ROUNDING = 1e-9
+"""Distance, in win rates, that sums over rows leave between points that are the same."""
 
 
 def attainable_alone(rows: Rows) -> Array:
@@ -29,8 +31,8 @@ def nearest_attainable(rows: Rows, thresholds: Array, max_rounds: int = 500) -> 
 
     Returns:
         (K-1,) thresholds that one policy meets together, none above what was asked; and how far
-        the weighted sum of the asked ones lies above every policy: positive certifies that the
-        asked ones cannot be met.
+        the weighted sum of the asked ones lies above every policy: more than ``ROUNDING``
+        certifies that the asked ones cannot be met.
     """
     uniform = np.ones(len(thresholds)) / max(len(thresholds), 1)
     vertices = [best_responses(rows, np.append(0.0, uniform))[1][1:]]
@@ -39,7 +41,7 @@ def nearest_attainable(rows: Rows, thresholds: Array, max_rounds: int = 500) -> 
         reached = _project(np.array(vertices), thresholds)
         direction = thresholds - reached
         distance = float(np.linalg.norm(direction))
-        if distance <= TOLERANCE:
+        if distance <= ROUNDING:
             return reached, min(certificate, 0.0)
         direction = direction / distance
         best, values = best_responses(rows, np.append(0.0, direction))
@@ -51,7 +53,7 @@ def nearest_attainable(rows: Rows, thresholds: Array, max_rounds: int = 500) -> 
 
 
 def _project(vertices: Array, thresholds: Array) -> Array:
-    """Nearest point to ``thresholds`` of the vertices' hull and everything below it."""
+    """Nearest point to ``thresholds`` (m,) of the hull of vertices (v, m) and everything below it."""
     count, size = vertices.shape
     weight = 1e4
     system = np.zeros((size + 1, count + size))

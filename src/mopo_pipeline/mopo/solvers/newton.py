@@ -84,11 +84,12 @@ def minimise(
 
 
 def _optimal(point: Array, gradient: Array, tolerance: float) -> bool:
+    """Whether no multiplier (m,) can lower the dual by more than the tolerance allows."""
     return bool((gradient >= -tolerance).all() and (np.abs(point * gradient) <= tolerance).all())
 
 
 def _model_minimum(point: Array, gradient: Array, hessian: Array) -> Array:
-    """Minimiser over the orthant of the quadratic model, lightly damped where it is flat."""
+    """Minimiser (m,) over the orthant of the quadratic model, Hessian (m, m), lightly damped where it is flat."""
     scale = max(float(np.trace(hessian)), 1e-300)
     damping = max(1e-10 * scale, 1e-14 * float(np.linalg.norm(gradient)), 1e-300)
     values, vectors = np.linalg.eigh(0.5 * (hessian + hessian.T))

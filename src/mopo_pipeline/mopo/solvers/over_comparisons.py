@@ -7,8 +7,8 @@ from mopo_pipeline.mopo.errors import InfeasibleThresholdsError, NotConvergedErr
 from mopo_pipeline.mopo.estimator import PolicyEstimator
 from mopo_pipeline.mopo.pooling import credibility, pooled_ratio
 from mopo_pipeline.mopo.ratio import effective_share, per_prompt
-from mopo_pipeline.mopo.solution import DualSolution, kl_from_reference, statuses
-from mopo_pipeline.mopo.solvers.complementarity import SOLVED, Bounds, closest, greatest, solve
+from mopo_pipeline.mopo.solution import MET, DualSolution, kl_from_reference, statuses
+from mopo_pipeline.mopo.solvers.complementarity import Bounds, closest, greatest, solve
 
 
 def solve_over_comparisons(
@@ -45,6 +45,7 @@ def _describe(
     thresholds: Array,
     pooling: float | None,
 ) -> DualSolution:
+    """The solution at multipliers ``point`` (K-1,), whose bounds exceed thresholds (K-1,) by ``excess``."""
     rows, direction = estimator.rows, np.append(1.0, point)
     found = estimator.at(direction)
     exponent = (direction @ rows.columns) / estimator.tau
@@ -64,7 +65,6 @@ def _describe(
         ess=effective_share(ratio, rows.mass),
         status=statuses(point, found.levels - thresholds),
         kl=kl_from_reference(rows, target),
-        dual_value=float("nan"),
         epsilon=found.epsilon,
         effective_comparisons=found.effective,
         pooling=kappa,
@@ -73,11 +73,11 @@ def _describe(
 
 
 def _unsolved(bounds: Bounds, thresholds: Array) -> Exception:
-    """What each bound reaches alone, and the nearest thresholds the solver really meets."""
+    """What each bound reaches alone, and the nearest thresholds (K-1,) the solver really meets."""
     plain = Bounds(bounds, bounds.size)
     reached = plain(closest(plain, thresholds))
     relaxed = _nearest_solved(plain, thresholds, reached)
-    if (reached >= thresholds - SOLVED).all():
+    if (reached >= thresholds - MET).all():
         return NotConvergedError(
             f"no multipliers hold the thresholds {thresholds} with complementary slackness: the data are too few for "
             f"the estimates to follow the multipliers; {relaxed} can be held",
@@ -88,10 +88,11 @@ def _unsolved(bounds: Bounds, thresholds: Array) -> Exception:
 
 
 def _nearest_solved(bounds: Bounds, thresholds: Array, reached: Array) -> Array:
+    """Thresholds (K-1,) between what the reference reaches and ``reached`` (K-1,) that are solved."""
     nearest = np.minimum(reached, thresholds)
     safe = np.minimum(bounds(np.zeros(bounds.size)), nearest)
     for share in (1.0, 0.999, 0.99, 0.95, 0.9, 0.75, 0.5, 0.0):
-        relaxed = safe + share * (nearest - safe) - 1e-7
+        relaxed = safe + share * (nearest - safe) - MET
         if solve(bounds, relaxed) is not None:
             break
     return np.asarray(relaxed)

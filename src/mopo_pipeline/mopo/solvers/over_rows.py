@@ -15,6 +15,7 @@ from mopo_pipeline.mopo.ratio import effective_share
 from mopo_pipeline.mopo.rows import Rows
 from mopo_pipeline.mopo.solution import (
     CERTIFIED,
+    MET,
     DualSolution,
     kl_from_reference,
     lowest_objective,
@@ -27,15 +28,12 @@ from mopo_pipeline.mopo.solvers.saddle import Saddle, State
 SMOOTH = 0.05
 """Temperature from which Newton finds the optimum without a path that leads to it."""
 
-HELD = 1e-7
-"""Win rate by which a bound may miss its threshold and still count as met."""
-
 
 def _solve_saddle(
     saddle: Saddle, thresholds: Array, start: Array, floor: float, logarithmic: bool,
     softness: float = 0.0,
 ) -> tuple[Array, State, bool]:  # fmt: skip
-    """Minimise over the multipliers; ``softness`` times lambda²/2 makes it bounded always."""
+    """Minimise over the multipliers (K-1,); ``softness`` times lambda²/2 makes it bounded always."""
     latest = [saddle.initial()]
 
     def oracle(point: Array) -> tuple[float, Array, Array]:
@@ -68,7 +66,7 @@ def _solve_saddle(
 def solve_over_rows(
     rows: Rows, thresholds: Array, tau: float, epsilon: Array, logarithmic: bool
 ) -> DualSolution:
-    """Row-robust optimum with its duality gap.
+    """Row-robust optimum at thresholds (K-1,) and radii (K-1,), with its duality gap.
 
     Raises:
         InfeasibleThresholdsError: no policy's bounds reach the thresholds.
@@ -87,7 +85,7 @@ def solve_over_rows(
             continue
         found = _describe(saddle, point, state, thresholds, logarithmic)
         certified = abs(found.duality_gap) <= CERTIFIED
-        if certified and (found.bounds >= thresholds - HELD).all():
+        if certified and (found.bounds >= thresholds - MET).all():
             return found
     feasibility = Saddle(rows, rows.columns[0], max(tau, SMOOTH), epsilon)
     relaxed, shrinking = _nearest(feasibility, thresholds)
@@ -115,6 +113,7 @@ def _cooling(tau: float) -> tuple[float, ...]:
 def _describe(
     saddle: Saddle, multipliers: Array, state: State, thresholds: Array, logarithmic: bool
 ) -> DualSolution:
+    """The solution at multipliers and thresholds (K-1,), with its duality gap."""
     rows, tau = saddle.rows, saddle.tau
     ratio = np.exp(state.log_ratio)
     bounds = saddle.bounds(state.log_ratio)
@@ -139,7 +138,6 @@ def _describe(
         ess=effective_share(ratio, rows.mass),
         status=statuses(multipliers, levels - thresholds),
         kl=kl,
-        dual_value=dual,
         epsilon=saddle.epsilon,
         effective_comparisons=np.full(levels.size, np.nan),
         pooling=0.0,
@@ -183,4 +181,4 @@ def _nearest(saddle: Saddle, thresholds: Array) -> tuple[Array, bool]:
         levels = np.array([bound.value for bound in saddle.bounds(state.log_ratio)])
         reached = np.minimum(levels, thresholds)
         shortfalls.append(float(np.linalg.norm(thresholds - reached)))
-    return reached - HELD, shortfalls[-1] < 0.5 * shortfalls[-2]
+    return reached - MET, shortfalls[-1] < 0.5 * shortfalls[-2]

@@ -8,14 +8,14 @@ from mopo_pipeline.mopo.ratio import Tilted, effective_share, sorted_ratio, tilt
 from mopo_pipeline.mopo.rows import Rows, subsample
 from mopo_pipeline.mopo.solution import (
     CERTIFIED,
-    TOLERANCE,
+    MET,
     DualSolution,
     kl_from_reference,
     lowest_objective,
     statuses,
 )
 from mopo_pipeline.mopo.solvers import barrier
-from mopo_pipeline.mopo.solvers.feasibility import attainable_alone, nearest_attainable
+from mopo_pipeline.mopo.solvers.feasibility import ROUNDING, attainable_alone, nearest_attainable
 from mopo_pipeline.mopo.solvers.newton import Minimum, minimise
 
 LARGE = 200_000
@@ -23,7 +23,7 @@ LARGE = 200_000
 
 
 def solve_plain(rows: Rows, thresholds: Array, tau: float, logarithmic: bool) -> DualSolution:
-    """Newton on the dual (3), with a certificate where it has no minimum."""
+    """Newton on the dual (3) at thresholds (K-1,), with a certificate where it has no minimum."""
     start = np.full(thresholds.size, barrier.START) if logarithmic else np.zeros(thresholds.size)
     if len(rows.mass) > LARGE and len(rows.starts) > 1000 and thresholds.size:
         sample = subsample(rows, LARGE // 10)
@@ -31,13 +31,14 @@ def solve_plain(rows: Rows, thresholds: Array, tau: float, logarithmic: bool) ->
         start = start if rough.unbounded else rough.point
     found, tilted = _newton(rows, thresholds, tau, logarithmic, start)
     bounds = tilted.values[1:]
-    if (bounds < thresholds - TOLERANCE).any():
-        relaxed, certificate = nearest_attainable(rows, thresholds)
-        if certificate > TOLERANCE:
-            raise InfeasibleThresholdsError(thresholds, attainable_alone(rows), relaxed)
     solution = assemble(rows, found.point, tilted, bounds, np.full(bounds.size, np.inf), thresholds,
                         tau, logarithmic)  # fmt: skip
-    if not found.converged and abs(solution.duality_gap) > CERTIFIED:
+    optimal = found.converged or abs(solution.duality_gap) <= CERTIFIED
+    if not optimal or (bounds < thresholds - MET).any():
+        relaxed, certificate = nearest_attainable(rows, thresholds)
+        if certificate > ROUNDING:
+            raise InfeasibleThresholdsError(thresholds, attainable_alone(rows), relaxed)
+    if not optimal:
         raise NotConvergedError(
             f"the dual did not converge: thresholds {thresholds} against values {bounds}, duality gap "
             f"{solution.duality_gap:.1e} after {found.evaluations} evaluations; raise tau (now {tau:g})"
@@ -48,7 +49,7 @@ def solve_plain(rows: Rows, thresholds: Array, tau: float, logarithmic: bool) ->
 def _newton(
     rows: Rows, thresholds: Array, tau: float, logarithmic: bool, start: Array
 ) -> tuple[Minimum, Tilted]:
-    """Minimise the dual; returns where, and the rows tilted there."""
+    """Minimise the dual from ``start`` (K-1,); returns where, and the rows tilted there."""
     latest: dict[bytes, Tilted] = {}
 
     def oracle(point: Array) -> tuple[float, Array, Array]:
@@ -71,7 +72,7 @@ def assemble(
     rows: Rows, multipliers: Array, tilted: Tilted, bounds: Array, chi: Array, thresholds: Array,
     tau: float, logarithmic: bool,
 ) -> DualSolution:  # fmt: skip
-    """Everything a caller reads, from the solved multipliers."""
+    """Everything a caller reads, from the solved multipliers, bounds and chi, (K-1,) each."""
     ratio = sorted_ratio(rows, tilted.weights)
     dual = tau * tilted.log_normaliser - float(multipliers @ thresholds)
     kl = kl_from_reference(rows, ratio)
@@ -88,7 +89,6 @@ def assemble(
         ess=effective_share(ratio, rows.mass),
         status=statuses(multipliers, bounds - thresholds),
         kl=kl,
-        dual_value=dual,
         epsilon=np.zeros(bounds.size),
         effective_comparisons=np.full(bounds.size, np.nan),
         pooling=0.0,

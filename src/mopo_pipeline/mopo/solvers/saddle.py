@@ -53,17 +53,17 @@ class Saddle:
         n = len(self.rows.mass)
         size = len(self.epsilon)
         blank = State(np.zeros(n), np.zeros(len(self.rows.starts)), np.zeros(size), np.ones(size))
-        return self.refresh(blank)
+        return self.at_exact_bounds(blank)
 
     def bounds(self, log_ratio: Array) -> list[LowerBound]:
-        """Exact lower bound of each constrained objective at a ratio."""
+        """Exact lower bound of each constrained objective at a log ratio (n,)."""
         ratio = np.exp(log_ratio)
         return [
             bound_mean(ratio * score, self.rows.mass, radius)
             for score, radius in zip(self.scores, self.epsilon, strict=True)
         ]
 
-    def refresh(self, state: State, only: NDArray[np.bool_] | None = None) -> State:
+    def at_exact_bounds(self, state: State, only: NDArray[np.bool_] | None = None) -> State:
         """Set (d, chi) to the exact bounds of the state's ratio."""
         ratio = np.exp(state.log_ratio)
         offset, chi = state.offset.copy(), state.chi.copy()
@@ -159,7 +159,7 @@ class Saddle:
     def maximise(self, multipliers: Array, state: State) -> State:
         """Best ratio and (d, chi) for given multipliers: Newton on (d, chi), rows solved each time."""
         priced = multipliers > 0
-        state = self.refresh(self.solve_rows(multipliers, state))
+        state = self.at_exact_bounds(self.solve_rows(multipliers, state))
         for _ in range(100):
             state = self.solve_rows(multipliers, state)
             chosen = priced & np.isfinite(state.chi) & (state.chi > LEAST_CHI)
@@ -173,18 +173,18 @@ class Saddle:
             step = np.asarray(np.linalg.lstsq(block, force, rcond=1e-15)[0], dtype=float)
             moved = self._ascend(multipliers, state, value, chosen, step, float(force @ step))
             if moved is None:
-                refreshed = self.solve_rows(multipliers, self.refresh(state, chosen))
-                if self.derivatives(multipliers, refreshed)[0] <= value + 1e-15:
+                exact = self.solve_rows(multipliers, self.at_exact_bounds(state, chosen))
+                if self.derivatives(multipliers, exact)[0] <= value + 1e-15:
                     break
-                moved = refreshed
+                moved = exact
             state = moved
-        return self.refresh(state, ~priced)
+        return self.at_exact_bounds(state, ~priced)
 
     def _ascend(
         self, multipliers: Array, state: State, value: float, chosen: NDArray[np.bool_],
         step: Array, slope: float,
     ) -> State | None:  # fmt: skip
-        """Backtrack along the Newton step; None where it brings nothing."""
+        """Backtrack along the Newton step, (2 m,) of the m constraints ``chosen`` (K-1,); None where it brings nothing."""
         half = int(chosen.sum())
         length = 1.0
         for _ in range(30):

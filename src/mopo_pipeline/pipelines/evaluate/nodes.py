@@ -1,14 +1,16 @@
 """Nodes of the evaluate stage."""
 
-import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.preferences import PreferencesParams
+
+if TYPE_CHECKING:
+    from mopo_pipeline.plan.training_plan import TrainingPlan
 
 
 def fit_evaluation_model(
@@ -20,38 +22,16 @@ def fit_evaluation_model(
 ) -> tuple[Path, dict[str, Any]]:
     """A preference model of the validation split: a judge that trained no policy."""
     from mopo_pipeline.evaluation import judging
+    from mopo_pipeline.language.sealed import handed_over
 
-    directory = Path(tempfile.mkdtemp(prefix="evaluation-model-"))
+    directory = handed_over("evaluation-model-")
     metrics = judging.fit_evaluation_model(
         responses, comparisons, preference_model, task.names, preferences.win_rates.model,
         task.seed, directory,
     )  # fmt: skip
+    if not any(directory.iterdir()):
+        (directory / "none.json").write_text("{}", encoding="utf-8")
     return directory, metrics
-
-
-def sample_completions(
-    reference_policy: Path,
-    policy: Path,
-    responses: pd.DataFrame,
-    task: TaskParams,
-    params: EvaluateParams,
-) -> pd.DataFrame:
-    """Answers of both models to test prompts."""
-    from mopo_pipeline.evaluation import sampling
-
-    return sampling.sample_completions(reference_policy, policy, responses, params, task.seed)
-
-
-def score_test_split(
-    policy: Path,
-    responses: pd.DataFrame,
-    reference_logprobs: pd.DataFrame,
-    params: EvaluateParams,
-) -> pd.DataFrame:
-    """Log-probabilities of the data's own test responses under both models."""
-    from mopo_pipeline.evaluation import sampling
-
-    return sampling.logprobs_of_test_split(policy, responses, reference_logprobs, params)
 
 
 def judge_completions(
@@ -86,13 +66,12 @@ def enumerate_answers(
     reference_policy: Path,
     policy: Path,
     responses: pd.DataFrame,
-    training_plan: dict[str, Any],
+    training_plan: "TrainingPlan",
     task: TaskParams,
     params: EvaluateParams,
 ) -> dict[str, Any]:
     """The pocket task's exact optimum, fronts and values; unknown for every other source."""
     from mopo_pipeline.evaluation import exact, sampling
-    from mopo_pipeline.plan.training_plan import TrainingPlan
 
     if responses["source"].iloc[0] != "pocket":
         return exact.UNKNOWN
@@ -101,7 +80,7 @@ def enumerate_answers(
         asked["prompt"].tolist(),
         reference_policy,
         policy,
-        TrainingPlan.from_json(training_plan),
+        training_plan,
         params,
         task.seed,
     )
@@ -132,16 +111,6 @@ def estimate_values(
     exact = checks.exact_rows(exact_reference, task.names)
     parts = [part for part in (exact, judged, robust, labelled) if not part.empty]
     return (pd.concat(parts, ignore_index=True) if parts else rows.no_values()), facts
-
-
-def check_thresholds(
-    objective_values: pd.DataFrame, training_plan: dict[str, Any], judge_quality: dict[str, Any]
-) -> pd.DataFrame:
-    """Every threshold by every estimator, side by side."""
-    from mopo_pipeline.evaluation.checks import threshold_checks
-    from mopo_pipeline.plan.training_plan import TrainingPlan
-
-    return threshold_checks(objective_values, TrainingPlan.from_json(training_plan), judge_quality)
 
 
 def summarise_evaluation(

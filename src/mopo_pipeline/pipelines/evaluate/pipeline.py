@@ -4,37 +4,38 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from mopo_pipeline.pipelines.evaluate import nodes
+from mopo_pipeline.pipelines.lazy import lazy
+from mopo_pipeline.pipelines.stage import stage
 
 
 def create_pipeline(**_: Any) -> Pipeline:
     """Models and test data to values with intervals, threshold checks and a summary."""
-    return Pipeline([*_answers(), *_values()], tags="evaluate")
+    return stage("evaluate", [*_answers(), *_values()])
 
 
 def _answers() -> list[Node]:
     """Judges, answers of both models, and what each says of them."""
     return [
         Node(
-            nodes.fit_evaluation_model,
+            lazy("mopo_pipeline.pipelines.evaluate.nodes:fit_evaluation_model"),
             ["responses", "comparisons", "preference_model", "params:task", "params:preferences"],
             ["evaluation_preference_model", "evaluation_model_metrics"],
             name="fit_evaluation_model",
         ),
         Node(
-            nodes.sample_completions,
+            lazy("mopo_pipeline.evaluation.sampling:sample_completions"),
             ["reference_policy", "policy", "responses", "params:task", "params:evaluate"],
             "completions",
             name="sample_completions",
         ),
         Node(
-            nodes.score_test_split,
+            lazy("mopo_pipeline.evaluation.sampling:logprobs_of_test_split"),
             ["policy", "responses", "reference_logprobs", "params:evaluate"],
             "test_logprobs",
             name="score_test_split",
         ),
         Node(
-            nodes.judge_completions,
+            lazy("mopo_pipeline.pipelines.evaluate.nodes:judge_completions"),
             [
                 "completions",
                 "responses",
@@ -53,7 +54,7 @@ def _values() -> list[Node]:
     """Values by every estimator, thresholds held against them, and what is told of both."""
     return [
         Node(
-            nodes.enumerate_answers,
+            lazy("mopo_pipeline.pipelines.evaluate.nodes:enumerate_answers"),
             [
                 "reference_policy",
                 "policy",
@@ -66,7 +67,7 @@ def _values() -> list[Node]:
             name="enumerate_answers",
         ),
         Node(
-            nodes.estimate_values,
+            lazy("mopo_pipeline.pipelines.evaluate.nodes:estimate_values"),
             [
                 "completions",
                 "scores",
@@ -82,13 +83,13 @@ def _values() -> list[Node]:
             name="estimate_values",
         ),
         Node(
-            nodes.check_thresholds,
+            lazy("mopo_pipeline.evaluation.checks:threshold_checks"),
             ["objective_values", "training_plan", "judge_quality"],
             "threshold_checks",
             name="check_thresholds",
         ),
         Node(
-            nodes.summarise_evaluation,
+            lazy("mopo_pipeline.pipelines.evaluate.nodes:summarise_evaluation"),
             [
                 "completions",
                 "threshold_checks",
@@ -103,7 +104,7 @@ def _values() -> list[Node]:
             name="summarise_evaluation",
         ),
         Node(
-            nodes.write_model_card,
+            lazy("mopo_pipeline.pipelines.evaluate.nodes:write_model_card"),
             ["policy", "threshold_checks", "evaluation_summary"],
             "model_card",
             name="write_model_card",

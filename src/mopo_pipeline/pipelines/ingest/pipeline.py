@@ -4,19 +4,20 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from mopo_pipeline.pipelines.ingest.nodes import ingest_source
+from mopo_pipeline.pipelines.lazy import lazy
+from mopo_pipeline.pipelines.stage import stage
 
 
 def create_pipeline(**_: Any) -> Pipeline:
     """A source to responses and, where it has them, pairwise judgements."""
-    return Pipeline(
+    return stage(
+        "ingest",
         [
             Node(
-                ingest_source,
-                ["params:task", "params:ingest"],
+                lazy("mopo_pipeline.sources.load:load_source"),
+                ["params:ingest", "params:task"],
                 ["responses", "judgements", "ingest_report"],
                 name="ingest_source",
             )
         ],
-        tags="ingest",
     )

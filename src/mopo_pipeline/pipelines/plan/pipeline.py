@@ -4,19 +4,21 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from mopo_pipeline.pipelines.plan.nodes import plan_training
+from mopo_pipeline.pipelines.lazy import lazy
+from mopo_pipeline.pipelines.stage import THRESHOLDS, stage
 
 
 def create_pipeline(**_: Any) -> Pipeline:
     """Win rates and comparisons to the training plan and its row weights."""
-    return Pipeline(
+    return stage(
+        "plan",
         [
             Node(
-                plan_training,
+                lazy("mopo_pipeline.plan.make:make_plan"),
                 ["win_rates", "comparisons", "predictions", "params:task", "params:plan"],
                 ["training_plan", "row_weights"],
                 name="plan_training",
+                tags=THRESHOLDS,
             )
         ],
-        tags="plan",
     )

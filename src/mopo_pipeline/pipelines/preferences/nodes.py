@@ -1,14 +1,13 @@
 """Nodes of the preferences stage."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.preferences import PreferencesParams
+from mopo_pipeline.streams import Stream, generator
 
 
 def build_comparisons(
@@ -17,7 +16,7 @@ def build_comparisons(
     """One row per compared pair, one label per objective."""
     from mopo_pipeline.preferences import build
 
-    rng = np.random.default_rng([task.seed, 3])
+    rng = generator(task.seed, Stream.PAIRS)
     return build.build_comparisons(responses, judgements, params.labels, task.names, rng)
 
 
@@ -37,12 +36,13 @@ def estimate_win_rates(
     responses: pd.DataFrame, comparisons: pd.DataFrame, task: TaskParams, params: PreferencesParams
 ) -> tuple[pd.DataFrame, pd.DataFrame, Path, dict[str, Any]]:
     """Win rate of every response, predictions for every comparison, the model and its calibration."""
+    from mopo_pipeline.language.sealed import handed_over
     from mopo_pipeline.preferences import estimate
 
     estimated = estimate.estimate_win_rates(
         responses, comparisons, params.win_rates, task.names, task.seed
     )
-    directory = Path(tempfile.mkdtemp(prefix="preference-model-"))
+    directory = handed_over("preference-model-")
     if estimated.model is not None:
         estimated.model.save(directory)
     else:

@@ -1,7 +1,7 @@
 """Nodes of the reference stage."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -10,10 +10,13 @@ from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.reference import ReferenceParams
 from mopo_pipeline.parameters.train import TrainParams
 
+if TYPE_CHECKING:
+    from mopo_pipeline.plan.training_plan import TrainingPlan
+
 
 def train_reference(
     responses: pd.DataFrame,
-    training_plan: dict[str, Any],
+    training_plan: "TrainingPlan",
     task: TaskParams,
     params: ReferenceParams,
     policy: TrainParams,

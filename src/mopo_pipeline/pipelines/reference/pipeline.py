@@ -4,15 +4,17 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from mopo_pipeline.pipelines.reference.nodes import score_reference, train_reference
+from mopo_pipeline.pipelines.lazy import lazy
+from mopo_pipeline.pipelines.stage import order_only, stage
 
 
 def create_pipeline(**_: Any) -> Pipeline:
     """Responses to the reference policy and its log-probabilities."""
-    return Pipeline(
+    return stage(
+        "reference",
         [
             Node(
-                train_reference,
+                lazy("mopo_pipeline.pipelines.reference.nodes:train_reference"),
                 [
                     "responses",
                     "training_plan",
@@ -23,13 +25,13 @@ def create_pipeline(**_: Any) -> Pipeline:
                 ],
                 ["reference_policy", "reference_log"],
                 name="train_reference",
+                tags=order_only("training_plan", "params:train", "params:evaluate"),
             ),
             Node(
-                score_reference,
+                lazy("mopo_pipeline.pipelines.reference.nodes:score_reference"),
                 ["responses", "reference_policy", "params:reference"],
                 "reference_logprobs",
                 name="score_reference",
             ),
         ],
-        tags="reference",
     )

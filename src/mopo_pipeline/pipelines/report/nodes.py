@@ -1,73 +1,53 @@
 """Nodes of the report stage."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.report import ReportParams
 
+if TYPE_CHECKING:
+    from mopo_pipeline.plan.training_plan import TrainingPlan
+
 
 def tabulate_pareto(
     objective_values: pd.DataFrame,
     evaluation_summary: dict[str, Any],
-    training_plan: dict[str, Any],
+    training_plan: "TrainingPlan",
     exact_reference: dict[str, Any],
     params: ReportParams,
 ) -> pd.DataFrame:
     """Reference, policy, plan and optimum as points, with dominance and hypervolume."""
-    from mopo_pipeline.plan.training_plan import TrainingPlan
     from mopo_pipeline.reporting.tables import pareto_report
 
     return pareto_report(
-        objective_values, TrainingPlan.from_json(training_plan), exact_reference, evaluation_summary["estimator"],
+        objective_values, training_plan, exact_reference, evaluation_summary["estimator"],
         params.hypervolume_reference,
     )  # fmt: skip
 
 
-def draw_figures(
-    objective_values: pd.DataFrame,
-    training_plan: dict[str, Any],
-    exact_reference: dict[str, Any],
-    training_log: pd.DataFrame,
-    reference_log: pd.DataFrame,
-    preference_model_metrics: dict[str, Any],
-    agreement_matrix: pd.DataFrame,
-    evaluation_summary: dict[str, Any],
-) -> tuple[Any, ...]:
-    """Every figure of a run, in the order of ``reporting.figures.NAMES``."""
-    from mopo_pipeline.plan.training_plan import TrainingPlan
-    from mopo_pipeline.reporting import figures
-
-    drawn = figures.draw_figures(
-        objective_values, TrainingPlan.from_json(training_plan), exact_reference, training_log, reference_log,
-        preference_model_metrics, agreement_matrix, evaluation_summary["estimator"],
-    )  # fmt: skip
-    return tuple(drawn[name] for name in figures.NAMES)
-
-
 def summarise_run(
     threshold_checks: pd.DataFrame,
-    training_plan: dict[str, Any],
+    training_plan: "TrainingPlan",
     evaluation_summary: dict[str, Any],
     exact_reference: dict[str, Any],
     task: TaskParams,
     params: ReportParams,
 ) -> dict[str, Any]:
     """The run's result for machines."""
-    from mopo_pipeline.plan.training_plan import TrainingPlan
     from mopo_pipeline.reporting.summary import run_summary
 
     return run_summary(
-        threshold_checks, TrainingPlan.from_json(training_plan), evaluation_summary, exact_reference,
+        threshold_checks, training_plan, evaluation_summary, exact_reference,
         environment=params.environment, seed=task.seed, seconds=params.seconds,
     )  # fmt: skip
 
 
 def write_report(
     run_summary: dict[str, Any],
-    training_plan: dict[str, Any],
+    training_plan: "TrainingPlan",
     evaluation_summary: dict[str, Any],
     threshold_checks: pd.DataFrame,
     pareto_report: pd.DataFrame,
@@ -76,38 +56,35 @@ def write_report(
     completions: pd.DataFrame,
     scores: pd.DataFrame,
     training_findings: list[dict[str, Any]],
-    objective_values: pd.DataFrame,
-    exact_reference: dict[str, Any],
-    training_log: pd.DataFrame,
-    reference_log: pd.DataFrame,
-    preference_model_metrics: dict[str, Any],
-    agreement_matrix: pd.DataFrame,
+    value_figure: bytes,
+    front_figure: bytes,
+    training_figure: bytes,
+    multiplier_figure: bytes,
+    calibration_figure: bytes,
+    agreement_figure: bytes,
     params: ReportParams,
 ) -> str:
-    """The page a person reads. Saved figures cannot be read back, so it draws its own."""
-    from mopo_pipeline.plan.training_plan import TrainingPlan
-    from mopo_pipeline.reporting.figures import draw_figures
+    """The page a person reads."""
     from mopo_pipeline.reporting.page import render_page
     from mopo_pipeline.reporting.tables import sample_pairs
 
-    plan = TrainingPlan.from_json(training_plan)
     return render_page(
         title=params.title,
         summary=run_summary,
-        plan=plan,
+        plan=training_plan,
         evaluation=evaluation_summary,
         checks=threshold_checks,
         pareto=pareto_report,
         ingest=ingest_report,
         preferences=preference_report,
         findings=[
-            *(finding.as_dict() for finding in plan.findings), *training_findings, *evaluation_summary["findings"],
+            *(finding.as_dict() for finding in training_plan.findings), *training_findings, *evaluation_summary["findings"],
         ],
-        samples=sample_pairs(completions, scores, plan.objectives, params.sample_prompts),
-        figures=draw_figures(
-            objective_values, plan, exact_reference, training_log, reference_log,
-            preference_model_metrics, agreement_matrix, evaluation_summary["estimator"],
-        ),
+        samples=sample_pairs(completions, scores, training_plan.objectives, params.sample_prompts),
+        figures={
+            "value": value_figure, "front": front_figure, "training": training_figure,
+            "multiplier": multiplier_figure, "calibration": calibration_figure, "agreement": agreement_figure,
+        },
     )  # fmt: skip
 
 

@@ -4,21 +4,15 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from mopo_pipeline.pipelines.report import nodes
+from mopo_pipeline.pipelines.lazy import lazy
+from mopo_pipeline.pipelines.stage import stage
 
-DRAWN_FROM = (
-    "objective_values",
-    "training_plan",
-    "exact_reference",
-    "training_log",
-    "reference_log",
-    "preference_model_metrics",
-    "agreement_matrix",
-    "evaluation_summary",
-)
+FIGURES = ("value", "front", "training", "multiplier", "calibration", "agreement")
 
 TOLD = (
     "run_summary",
+    "training_plan",
+    "evaluation_summary",
     "threshold_checks",
     "pareto_report",
     "ingest_report",
@@ -26,15 +20,17 @@ TOLD = (
     "completions",
     "scores",
     "training_findings",
+    *(f"{name}_figure" for name in FIGURES),
 )
 
 
 def create_pipeline(**_: Any) -> Pipeline:
     """Everything a run produced to figures, tables, one page and the closing table."""
-    return Pipeline(
+    return stage(
+        "report",
         [
             Node(
-                nodes.tabulate_pareto,
+                lazy("mopo_pipeline.pipelines.report.nodes:tabulate_pareto"),
                 [
                     "objective_values",
                     "evaluation_summary",
@@ -46,20 +42,22 @@ def create_pipeline(**_: Any) -> Pipeline:
                 name="tabulate_pareto",
             ),
             Node(
-                nodes.draw_figures,
-                list(DRAWN_FROM),
+                lazy("mopo_pipeline.reporting.figures:draw_figures"),
                 [
-                    "value_figure",
-                    "front_figure",
-                    "training_figure",
-                    "multiplier_figure",
-                    "calibration_figure",
-                    "agreement_figure",
+                    "objective_values",
+                    "training_plan",
+                    "exact_reference",
+                    "training_log",
+                    "reference_log",
+                    "preference_model_metrics",
+                    "agreement_matrix",
+                    "evaluation_summary",
                 ],
+                {name: f"{name}_figure" for name in FIGURES},
                 name="draw_figures",
             ),
             Node(
-                nodes.summarise_run,
+                lazy("mopo_pipeline.pipelines.report.nodes:summarise_run"),
                 [
                     "threshold_checks",
                     "training_plan",
@@ -72,17 +70,16 @@ def create_pipeline(**_: Any) -> Pipeline:
                 name="summarise_run",
             ),
             Node(
-                nodes.write_report,
-                {name: name for name in (*TOLD, *DRAWN_FROM)} | {"params": "params:report"},
+                lazy("mopo_pipeline.pipelines.report.nodes:write_report"),
+                {name: name for name in TOLD} | {"params": "params:report"},
                 "report",
                 name="write_report",
             ),
             Node(
-                nodes.print_summary,
+                lazy("mopo_pipeline.pipelines.report.nodes:print_summary"),
                 ["run_summary", "report", "params:report"],
                 None,
                 name="print_summary",
             ),
         ],
-        tags="report",
     )

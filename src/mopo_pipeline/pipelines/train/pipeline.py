@@ -4,15 +4,17 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
-from mopo_pipeline.pipelines.train.nodes import train_policy
+from mopo_pipeline.pipelines.lazy import lazy
+from mopo_pipeline.pipelines.stage import stage
 
 
 def create_pipeline(**_: Any) -> Pipeline:
     """Plan, weights and reference to the policy."""
-    return Pipeline(
+    return stage(
+        "train",
         [
             Node(
-                train_policy,
+                lazy("mopo_pipeline.policies.extract:extract_policy"),
                 [
                     "responses",
                     "win_rates",
@@ -30,5 +32,4 @@ def create_pipeline(**_: Any) -> Pipeline:
                 name="train_policy",
             )
         ],
-        tags="train",
     )

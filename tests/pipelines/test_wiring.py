@@ -1,0 +1,130 @@
+"""How the pipelines are declared: functions by name, stages as boxes, inputs with and without effect."""
+
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from kedro.config import OmegaConfigLoader
+from kedro.io import DataCatalog
+from kedro.pipeline import Node
+from kedro.validation.type_extractor import TypeExtractor
+
+from conftest import PROJECT
+from mopo_pipeline.parameters.groups import GROUPS
+from mopo_pipeline.pipeline_registry import STAGES, register_pipelines
+from mopo_pipeline.pipelines.lazy import lazy
+from mopo_pipeline.pipelines.stage import has_effect, order_only, stage
+from mopo_pipeline.settings import CONFIG_LOADER_ARGS
+
+PIPELINES = register_pipelines()
+NODES = [*PIPELINES["__default__"].nodes, *PIPELINES["synthetic"].nodes]
+
+
+@pytest.mark.parametrize("node", NODES, ids=lambda node: node.name)
+def test_a_node_shows_the_source_signature_and_place_of_the_function_it_runs(node: Node) -> None:
+    real = getattr(import_module(node.func.__module__), node.func.__name__)
+    assert real is not node.func
+    assert inspect.getsource(node.func) == inspect.getsource(real)
+    assert inspect.getfile(node.func) == inspect.getfile(real)
+    assert inspect.getdoc(node.func) == inspect.getdoc(real)
+    shown, true = (inspect.signature(f).parameters.values() for f in (node.func, real))
+    assert [(p.name, p.kind, p.default is p.empty) for p in shown] == [
+        (p.name, p.kind, p.default is p.empty) for p in true
+    ]
+
+
+def test_kedro_checks_every_parameter_group_that_a_node_reads() -> None:
+    for pipeline in (PIPELINES["__default__"], PIPELINES["synthetic"]):
+        read = {name.removeprefix("params:") for name in pipeline.inputs() if "params:" in name}
+        typed = TypeExtractor({"x": pipeline}).extract_types_from_pipelines()
+        assert typed == {name: GROUPS[name] for name in read}
+
+
+def test_a_lazy_function_does_what_the_real_one_does() -> None:
+    assert lazy("mopo_pipeline.reporting.summary:number")(1) == 1.0
+
+
+def test_a_node_with_too_few_inputs_is_refused_where_it_is_defined() -> None:
+    with pytest.raises(TypeError, match=r"expected \['params', 'task'\]"):
+        Node(lazy("mopo_pipeline.sources.load:load_source"), ["params:ingest"], "made")
+
+
+@pytest.mark.parametrize("target", ["plan.make:make_plans", "plan.maker:make_plan", "plan.make"])
+def test_a_function_that_is_not_there_is_named_where_it_is_wired(target: str) -> None:
+    with pytest.raises(ValueError, match=f"mopo_pipeline.{target}"):
+        lazy(f"mopo_pipeline.{target}")
+
+
+def test_the_registry_imports_nothing_that_a_node_needs() -> None:
+    code = (
+        "import sys; from mopo_pipeline.pipeline_registry import register_pipelines;"
+        "register_pipelines();"
+        "heavy = {'torch', 'transformers', 'matplotlib', 'scipy', 'pandas', 'numpy'};"
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={"PYTHONPATH": str(PROJECT / "src")},
+    )  # fmt: skip
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_whole_pipeline_is_seven_boxes_in_the_order_data_walks_through_them() -> None:
+    groups = PIPELINES["__default__"].group_nodes_by("namespace")
+    assert {group.type for group in groups} == {"namespace"}
+    assert sorted(group.name for group in groups) == sorted(STAGES)
+    before = {group.name: set(group.dependencies) for group in groups}
+    for place, name in enumerate(STAGES):
+        assert before[name] <= set(STAGES[:place])
+
+
+def test_nodes_are_named_by_their_stage_and_datasets_are_not() -> None:
+    for name in STAGES:
+        nodes = PIPELINES["__default__"].only_nodes_with_tags(name).nodes
+        assert nodes
+        assert all(node.name == f"{name}.{node.short_name}" for node in nodes)
+    names = {
+        name.removeprefix("params:") for node in NODES for name in (*node.inputs, *node.outputs)
+    }
+    assert not [name for name in names if "." in name]
+
+
+def test_an_input_that_only_orders_has_no_effect_and_every_other_one_has() -> None:
+    [made] = stage(
+        "s",
+        [Node(max, ["a", "params:b", "c"], "d", name="n", tags=order_only("a", "params:b"))],
+    ).nodes
+    assert [name for name in made.inputs if has_effect(made, name)] == ["c"]
+
+
+def test_a_node_waits_only_for_inputs_it_has() -> None:
+    for node in NODES:
+        named = {tag for tag in node.tags if tag.startswith("order-only.")}
+        assert named <= set(order_only(*node.inputs)), node.name
+
+
+def test_hooks_name_no_node() -> None:
+    names = {node.short_name for node in NODES}
+    for file in (PROJECT / "src/mopo_pipeline/hooks").glob("*.py"):
+        text = Path(file).read_text(encoding="utf-8")
+        assert not [name for name in names if f'"{name}"' in text], file.name
+
+
+def test_every_artifact_is_declared_lies_in_a_place_of_its_own_and_says_what_it_is() -> None:
+    loader = OmegaConfigLoader(str(PROJECT / "conf"), **CONFIG_LOADER_ARGS)
+    catalog = DataCatalog.from_config(loader["catalog"])
+    places = {}
+    for name, pipeline in PIPELINES.items():
+        for made in pipeline.all_outputs():
+            settings = catalog.config_resolver.resolve_pattern(made)
+            assert settings, made
+            places[made] = settings["filepath"]
+            assert settings["metadata"]["description"]
+            layer = settings["metadata"]["kedro-viz"]["layer"]
+            assert layer in (*STAGES, "synthetic")
+            if name == layer:
+                assert made in PIPELINES[layer].only_nodes_with_namespaces([layer]).all_outputs()
+    assert len(set(places.values())) == len(places) >= 40
