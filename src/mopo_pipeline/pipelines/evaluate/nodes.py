@@ -121,7 +121,7 @@ def summarise_evaluation(
     doubly_robust_facts: dict[str, Any],
     exact_reference: dict[str, Any],
     responses: pd.DataFrame,
-    training_plan: dict[str, Any],
+    training_plan: TrainingPlan,
 ) -> dict[str, Any]:
     """KL, drift, form and diversity of the sampled answers, with findings."""
     from mopo_pipeline.evaluation.summary import evaluation_summary
@@ -129,7 +129,7 @@ def summarise_evaluation(
     return evaluation_summary(
         completions, threshold_checks, evaluation_model_metrics, judge_quality,
         doubly_robust_facts, exact_reference, str(responses["source"].iloc[0]),
-        training_plan["kl"],
+        training_plan.kl,
     )  # fmt: skip
 
 
