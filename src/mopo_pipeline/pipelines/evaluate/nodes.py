@@ -121,7 +121,7 @@ def summarise_evaluation(
     doubly_robust_facts: dict[str, Any],
     exact_reference: dict[str, Any],
     responses: pd.DataFrame,
-    training_plan: TrainingPlan,
+    training_plan: "TrainingPlan",
 ) -> dict[str, Any]:
     """KL, drift, form and diversity of the sampled answers, with findings."""
     from mopo_pipeline.evaluation.summary import evaluation_summary
