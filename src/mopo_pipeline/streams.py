@@ -26,6 +26,9 @@ class Stream(IntEnum):
     EXACT_VALUES = 34
     LABEL_VALUES = 35
     JUDGE_QUALITY = 36
+    JUDGE_SCALE = 37
+    JUDGE_HALVES = 38  # of an answer's comparisons
+    JUDGE_REACH = 39
 
 
 def generator(seed: int, stream: Stream, *parts: int) -> np.random.Generator:

@@ -37,7 +37,7 @@ def summary(table: pd.DataFrame) -> dict[str, Any]:
     checks = checked(estimate("rules", [0.6, 0.52, 0.47]))
     metrics = {"split": "validation", "findings": [{"name": "given", "severity": "warning"}]}
     return evaluation_summary(
-        table, checks, metrics, {"rules": judge()}, ROBUST, {"well_formed": None}, "files"
+        table, checks, metrics, {"rules": judge()}, ROBUST, {"well_formed": None}, "files", 1.0
     )
 
 
@@ -69,7 +69,8 @@ def test_cut_answers_are_counted_where_it_is_known_and_told_on_the_terminal(
 def test_judged_values_are_means_over_prompts_of_each_model() -> None:
     rates = np.array([0.2, 0.4, 0.4, 0.6, 0.8, 0.6, 1.0, 0.8])
     scores = pd.DataFrame(
-        {"completion_id": [f"{i}" for i in range(8)], "judge": "rules", "help_win_rate": rates}
+        {"completion_id": [f"{i}" for i in range(8)], "judge": "rules"}
+        | {f"help_win_rate{end}": rates for end in ("", "_from", "_to")}
     )
     found = judged_values(
         completions(), scores.sample(frac=1, random_state=0), ("help",),

@@ -117,6 +117,46 @@ def test_a_judge_near_chance_or_hardly_tried_is_told() -> None:
     )
 
 
+def test_what_a_judge_cannot_tell_and_what_it_is_worth_uncalibrated_are_told() -> None:
+    deaf = {"preference_model": judge(slope=0.07, slope_low=0.02, slope_high=0.12)}
+    found = diagnose_policy(facts(judges=deaf), model(judges=deaf))
+    assert [f.name for f in found] == [
+        f"judge cannot tell: preference_model, {name}" for name in ("help", "harm", "short")
+    ]
+    assert (found[0].value, found[0].limit) == (0.02, 0.1)
+    assert "believe the labels" in found[0].remedy
+    own = {"preference_model": judge(calibration=None)}
+    assert names(model(judges=own), judges=own) == [
+        f"warning judge uncalibrated: preference_model, {name}"
+        for name in ("help", "harm", "short")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("measured", "planned", "expected"),
+    [
+        (2.93, 0.07, ["warning KL beyond the plan"]),
+        (0.84, 0.07, ["warning KL beyond the plan"]),
+        (0.63, 1.0, []),
+        (0.24, 0.07, []),
+        (0.18, 0.001, []),
+        (0.24, 1.2, ["info KL short of the plan"]),
+        (0.29, 1.2, []),
+    ],
+)
+def test_kl_measured_far_from_the_planned_one_is_told(
+    measured: float, planned: float, expected: list[str]
+) -> None:
+    assert names(model(), kl_to_reference=measured, kl_planned=planned) == expected
+
+
+def test_kl_that_only_noise_puts_beyond_the_plan_is_not_told() -> None:
+    wide = {"kl_to_reference": 0.84, "kl_planned": 0.07, "kl_to_reference_se": 0.3}
+    assert names(model(), **wide) == []
+    once = wide | {"kl_to_reference_se": None}
+    assert names(model(), **once) == ["warning KL beyond the plan"]
+
+
 def test_a_label_based_value_that_rests_on_little_is_told() -> None:
     thin = checked(
         estimate("preference_model", GOOD), estimate("doubly_robust", GOOD, effective=7.0)

@@ -6,7 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mopo_pipeline.evaluation.judge_quality import doubt, judge_quality, unknown_words
+from mopo_pipeline.evaluation.judge_quality import (
+    UNCALIBRATED,
+    doubt,
+    judge_quality,
+    unknown_words,
+)
 from mopo_pipeline.judges.pocket import PocketRules
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.preferences.features import WordFeatures
@@ -46,7 +51,9 @@ def test_the_rules_that_made_the_labels_are_right_and_calibrated(given: World) -
         assert found["prompts"] == 36
         assert found["accuracy_low"] > 0.6
         assert found["ece"] < 0.06
-        assert doubt(found) == ""
+        assert found["slope_low"] > 0.7
+        assert abs(found["ceiling"] - found["ceiling_labels"]) < 0.06
+        assert doubt(found) == UNCALIBRATED
 
 
 def test_a_judge_turned_round_is_wrong_where_the_other_is_right(given: World) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.judges.base import score, win_rates_against
 from mopo_pipeline.judges.hub import RewardModelJudge, load_reward_model
 from mopo_pipeline.judges.rules import RULES, TextRules, cleanliness, readability, sentiment
 from mopo_pipeline.parameters.groups import validate_parameters
@@ -118,3 +119,24 @@ def parameters(evaluate: dict[str, Any]) -> dict[str, Any]:
             "structures": {"s": {"behaviour": [0.5, 0.5], "preferences": [[[0.5] * 2] * 2] * 3}}
         },
     }
+
+
+class Gap(TextRules):
+    """Gives no number for one text."""
+
+    def scores(self, prompts: list[str], responses: list[str]) -> np.ndarray:
+        values = super().scores(prompts, responses)
+        values[[text == "no number" for text in responses], 1] = np.nan
+        return values
+
+
+def test_a_score_that_is_no_number_is_refused_with_its_prompt_and_answer() -> None:
+    judge = Gap(("brevity", "cleanliness"))
+    asked = [chat_prompt("What now?"), chat_prompt("And then?")]
+    with pytest.raises(
+        InputError,
+        match=r"gave nan for objective 'cleanliness' on the answer 'no number' to 'And then\?'",
+    ):
+        score(judge, asked, ["fine", "no number"])
+    with pytest.raises(InputError, match=r"on the answer 'no number' to 'What now\?'"):
+        win_rates_against(judge, asked[:1], ["fine"], [["well", "no number"]])

@@ -141,7 +141,8 @@ def test_evaluation_gives_every_threshold_a_verdict_by_every_estimator(evaluated
             row = checks.loc[name]
             said = row[f"{estimator}_verdict"]
             if said.startswith("undecided"):
-                assert row[f"{estimator}_effective"] < 30
+                doubt = row[f"{estimator}_doubt"]
+                assert row[f"{estimator}_effective"] < 30 or doubt.startswith("judge cannot tell")
                 continue
             numbers = (row[f"{estimator}_{c}"] for c in ("value", "ci_low", "ci_high"))
             assert said == verdict(*numbers, row["threshold"])
@@ -158,6 +159,8 @@ def test_evaluation_holds_each_judge_against_test_labels(evaluated: Made) -> Non
         for name, found in judge["objectives"].items():
             assert found["comparisons"] == (pairs[name].notna() & (pairs[name] != 0.5)).sum()
     assert quality["rules"]["objectives"]["harmlessness"]["accuracy"] > 0.6
+    scale = quality["rules"]["objectives"]["harmlessness"]["calibration"]
+    assert 0 < scale["low"] < 1 < scale["high"]
     assert 0 <= quality["preference_model"]["unknown_words"] < 1
 
 

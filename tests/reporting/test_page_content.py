@@ -57,9 +57,30 @@ def test_verdict_level_and_prompts_stand_beside_the_result() -> None:
 
 def test_the_judge_s_own_record_stands_beside_its_verdicts() -> None:
     text = page(values(), {"preference_model": judge()})
-    assert "preference model harm 70.0% 65.0%–75.0% 400 40 0.190 0.030" in text
+    assert (
+        "preference model harm 70.0% 65.0%–75.0% 400 40 0.190 0.030 1.000 [0.900, 1.100] "
+        "0.800 [0.700, 0.900] 0.700 [0.680, 0.720] 0.740"
+    ) in text
     assert "does not know 2.0% of the words it judged" in text
     assert text.index("does not know 2.0%") < text.index("Where the policy stands")
+
+
+def test_slope_and_ceiling_of_a_judge_stand_beside_each_threshold() -> None:
+    text = page(values(), {"preference_model": judge()})
+    assert text.count("slope 0.800 best answers 0.700 of 0.740 held") == 2
+    unknown = {"preference_model": judge(slope=None, ceiling=None, calibration=None)}
+    assert "0.190 0.030 – 0.740" in page(values(), unknown)
+    assert "slope 0" not in page(values(), unknown)
+    blind = {"preference_model": judge(slope=0.07, slope_low=0.02, slope_high=0.12)}
+    text = page(values(), blind)
+    assert (
+        "undecided (judge cannot tell: a gain of 1 by test labels is one of 0.07 [0.02, 0.12] to it)"
+        in text
+    )
+
+
+def test_measured_and_planned_kl_stand_side_by_side() -> None:
+    assert "0.400 ± 0.010 (planned 0.300)" in page(values(), {"preference_model": judge()})
 
 
 def test_a_doubtful_judge_is_named_wherever_it_says_held() -> None:

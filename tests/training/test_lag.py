@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from transformers import TrainerCallback
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.logprobs import sequence_logprobs
+from mopo_pipeline.language.tokens import encode
 from mopo_pipeline.launching.run import TrainingRun, prepare, train
 from mopo_pipeline.mopo import (
     Comparisons,
@@ -26,7 +28,7 @@ from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.fresh import solve_fresh, threshold_margins
 from mopo_pipeline.mopo.schedule.lag import LagState, lagged_mass, period_rows, refresh
 from mopo_pipeline.parameters.fit import LoraParams
-from mopo_pipeline.parameters.lag import FreshLag, OfflineLag
+from mopo_pipeline.parameters.lag import FreshLag, NoLag, OfflineLag
 from mopo_pipeline.pareto import true_front_at
 from mopo_pipeline.training import fresh_judge
 from mopo_pipeline.training.assemble import prepare_trainer
@@ -282,15 +284,16 @@ def test_fresh_text_unlike_the_data_counts_as_losing(
     """Half of the data is less likely than its median, so half or more of what is drawn is refused."""
     lag = FreshLag(
         every=6, fresh_prompts=8, fresh_responses=6, max_new_tokens=6,
-        support_quantile=0.5,
+        support_quantile=0.5, min_support=0.0,
     )  # fmt: skip
     assert run.problem is not None
     problem = replace(run.problem, thresholds=np.array([0.05]))
     fresh = replace(run, lag=lag, lora=lora, problem=problem)
     trainer = trained(fresh, tmp_path / "half", set())
-    first, _ = load_model(run.model)
-    cut = np.quantile(run.rows["reference_logprob"], 0.5)
-    known = trainer.score(first, trainer.rows, "check") >= cut
+    first, first_tokenizer = load_model(run.model)
+    data = encode(first_tokenizer, *(run.rows[c].tolist() for c in ("prompt", "response")), 32)
+    cut = np.quantile(run.rows["reference_logprob"] / data.response_lengths, 0.5)
+    known = trainer.score(first, trainer.rows, "check") / trainer.rows.response_lengths >= cut
     state = trainer.lag_state
     assert 0 < known.mean() < 1
     assert state.support == pytest.approx(known.mean())
@@ -301,6 +304,46 @@ def test_fresh_text_unlike_the_data_counts_as_losing(
         assert (state.weights[own & known] > refused.max(initial=0.0)).all()
     free = replace(fresh, lag=lag.model_copy(update={"support_quantile": None}))
     assert trained(free, tmp_path / "all", set()).lag_state.support == 1.0
+
+
+@pytest.mark.usefixtures("judged")
+def test_garbage_stops_at_the_first_refresh_although_the_data_hold_long_texts(
+    run: TrainingRun, tmp_path: Path
+) -> None:
+    """A reference that knows its data well; one long text among them; a policy pushed away from all of it.
+
+    By their sums the policy's answers are likelier than the long text, whatever they say.
+    """
+    known = replace(
+        run, lag=NoLag(), fit=run.fit.model_copy(update={"steps": 120, "schedule": "constant_with_warmup"}),
+        rows=run.rows.assign(weight=1.0), problem=None,
+    )  # fmt: skip
+    reference = train(known, tmp_path / "reference").directory
+    rows = run.rows.copy()
+    rows.loc[0, "response"] = " ".join([*rows["response"][:5], *rows["response"][:5]])
+    loaded, tokenizer = load_model(reference)
+    given = rows["prompt"].tolist(), rows["response"].tolist()
+    scored = sequence_logprobs(loaded, tokenizer, *given, max_length=64)
+    lag = FreshLag(every=6, fresh_prompts=8, fresh_responses=8, max_new_tokens=6)
+    assert run.problem is not None
+    wild = replace(
+        run, model=reference, rows=rows.assign(reference_logprob=scored.logprob), lag=lag, context=64,
+        problem=replace(run.problem, thresholds=np.array([0.01])),
+        fit=run.fit.model_copy(update={"learning_rate": 0.5}),
+    )  # fmt: skip
+    with pytest.raises(
+        TrainingStoppedError,
+        match=r"at step 6: \d+% of the fresh responses are like the data, .* asks for 50%; to '.+' the policy says",
+    ):
+        trained(wild, tmp_path / "wild", set())
+    calm = replace(wild, fit=run.fit.model_copy(update={"learning_rate": 1e-4}))
+    trainer = trained(calm, tmp_path / "calm", set())
+    assert trainer.lag_state.support > 0.8
+    free = replace(wild, lag=lag.model_copy(update={"min_support": 0.0}))
+    garbage = trained(free, tmp_path / "free", set())
+    assert garbage.lag_state.support < 0.5
+    sums = garbage.score(loaded, garbage.rows, "check")
+    assert (sums > scored.logprob.min()).mean() > 0.9
 
 
 def fresh_problem(thresholds: list[float], confidence: float = 0.5) -> DualProblem:
@@ -417,6 +460,24 @@ def test_a_judge_that_cannot_judge_stops_before_any_training(
     monkeypatch.setattr(fresh_judge, "judge_named", lambda *_, **__: FailingJudge())
     with pytest.raises(InputError, match="gave nan for objective 'help'"):
         fresh_judge.try_judge(lag, ("help", "harm"), None, run.rows)
+
+
+def test_a_judge_that_fails_on_long_answers_stops_before_any_training(
+    run: TrainingRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Breathless(LengthJudge):
+        def scores(self, prompts: list[str], responses: list[str]) -> np.ndarray:
+            values = super().scores(prompts, responses)
+            values[[len(text.split()) > 50 for text in responses]] = np.nan
+            return values
+
+    monkeypatch.setattr(fresh_judge, "judge_named", lambda *_, **__: Breathless())
+    lag = FreshLag(every=1)
+    fresh_judge.try_judge(lag, ("help", "harm"), None, run.rows)
+    rows = pd.concat([run.rows] * 10, ignore_index=True)
+    rows.loc[123, "response"] = "on and " * 30
+    with pytest.raises(InputError, match="gave nan for objective 'help' on the answer 'on and on"):
+        fresh_judge.try_judge(lag, ("help", "harm"), None, rows)
 
 
 def test_only_responses_like_the_data_are_judged() -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.evaluation.judge_quality import MIN_COMPARISONS, doubt
+from mopo_pipeline.evaluation.judge_quality import blindness, doubt
+from mopo_pipeline.evaluation.judge_scale import MIN_COMPARISONS
 from mopo_pipeline.evaluation.rows import EXACT, LABEL_BASED, no_values, value_rows
 from mopo_pipeline.pareto.intervals import Interval
 from mopo_pipeline.pareto.verdicts import UNDECIDED, verdict
@@ -18,13 +19,20 @@ PREFERENCE = (
 
 NUMBERS = ("value", "ci_low", "ci_high", "n", "level", "effective")
 
+REACH = (
+    "slope", "slope_low", "slope_high", "ceiling", "ceiling_low", "ceiling_high", "ceiling_labels",
+)  # fmt: skip
+"""What of a judge's reach stands beside its thresholds."""
+
 
 def best_estimator(checks: pd.DataFrame) -> str | None:
     """The most trusted estimator that says something of every objective; None where none does.
 
-    An estimate from labels needs enough effective comparisons and an interval for each.
+    An estimate from labels needs enough effective comparisons and an interval for each. One that leaves a
+    threshold undecided is taken only where all do.
     """
-    return next((e for e in PREFERENCE if f"{e}_value" in checks and _usable(checks, e)), None)
+    usable = [e for e in PREFERENCE if f"{e}_value" in checks and _usable(checks, e)]
+    return next((e for e in usable if _decides(checks, e)), usable[0] if usable else None)
 
 
 def threshold_checks(
@@ -40,8 +48,10 @@ def threshold_checks(
     Returns:
         objective, role, threshold, and per estimator ``<estimator>_value``, ``_ci_low``,
         ``_ci_high``, ``_n`` (prompts), ``_level``, ``_effective`` (comparisons, NaN where none
-        limit it), ``_doubt`` (why its judge is doubtful, or empty) and ``_verdict``: one of the four
-        of ``pareto.verdicts``, "undecided" with its reason, or empty for the primary.
+        limit it), of judges ``_slope``, ``_ceiling`` and ``_ceiling_labels`` with ends
+        (``judge_reach``, NaN unknown), ``_doubt`` (why its judge is doubtful or cannot tell, or empty)
+        and ``_verdict``: one of the four of ``pareto.verdicts``, "undecided" with its reason (that of a
+        judge that cannot tell is its doubt), or empty for the primary.
     """
     names = list(plan.objectives)
     table = pd.DataFrame(
@@ -56,11 +66,28 @@ def threshold_checks(
         part = own.loc[own["estimator"] == estimator].set_index("objective").reindex(names)
         for column in NUMBERS:
             table[f"{estimator}_{column}"] = part[column].to_numpy(dtype=np.float64)
+        known = judges.get(estimator, {}).get("objectives", {})
+        if not _on_labels(estimator):
+            for column in REACH:
+                table[f"{estimator}_{column}"] = np.array(
+                    [known.get(name, {}).get(column) for name in names], dtype=np.float64
+                )
+        blind = [
+            blindness(known.get(row["objective"]), row["threshold"]) for _, row in table.iterrows()
+        ]
         table[f"{estimator}_doubt"] = pd.Series(
-            [_doubt(estimator, name, judges) for name in names], dtype="str"
+            [
+                found.said if found else _doubt(estimator, known.get(name))
+                for name, found in zip(names, blind, strict=True)
+            ],
+            dtype="str",
         )
         table[f"{estimator}_verdict"] = pd.Series(
-            [_verdict(row, estimator) for _, row in table.iterrows()], dtype="str"
+            [
+                _verdict(row, estimator, found is not None)
+                for (_, row), found in zip(table.iterrows(), blind, strict=True)
+            ],
+            dtype="str",
         )
     return table
 
@@ -89,16 +116,24 @@ def _usable(checks: pd.DataFrame, estimator: str) -> bool:
     return bool((enough & checks[f"{estimator}_ci_low"].notna()).all())
 
 
-def _doubt(estimator: str, objective: str, judges: dict[str, Any]) -> str:
-    if estimator == EXACT or estimator in LABEL_BASED:
-        return ""
-    return doubt(judges.get(estimator, {}).get("objectives", {}).get(objective))
+def _decides(checks: pd.DataFrame, estimator: str) -> bool:
+    return not checks[f"{estimator}_verdict"].str.startswith(UNDECIDED).any()
 
 
-def _verdict(row: pd.Series, estimator: str) -> str:
-    """Empty without a threshold; undecided where too few comparisons carry the estimate."""
+def _on_labels(estimator: str) -> bool:
+    return estimator == EXACT or estimator in LABEL_BASED
+
+
+def _doubt(estimator: str, quality: dict[str, Any] | None) -> str:
+    return "" if _on_labels(estimator) else doubt(quality)
+
+
+def _verdict(row: pd.Series, estimator: str, blind: bool) -> str:
+    """Empty without a threshold; undecided where too few comparisons carry the estimate or the judge is blind."""
     if np.isnan(row["threshold"]):
         return ""
+    if blind:
+        return UNDECIDED
     if row[f"{estimator}_effective"] < MIN_COMPARISONS:
         return (
             f"{UNDECIDED}: {row[f'{estimator}_effective']:.0f} effective comparisons, "

@@ -5,13 +5,20 @@ from typing import Any
 import pandas as pd
 
 from mopo_pipeline.evaluation.checks import PREFERENCE
-from mopo_pipeline.evaluation.judge_quality import MIN_COMPARISONS
+from mopo_pipeline.evaluation.judge_quality import UNCALIBRATED, blindness
+from mopo_pipeline.evaluation.judge_scale import MIN_COMPARISONS
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABEL_BASED
 from mopo_pipeline.mopo.diagnosis.findings import Finding
 from mopo_pipeline.pareto.verdicts import MISSED, MISSED_WITHIN_NOISE
 
 MAX_CUT = 0.05
 MAX_CLIPPED = 0.1
+MIN_KL = 0.01
+MAX_KL_FACTOR = 4.0
+"""Greatest factor between measured and planned KL. What can be gained grows with its root, so a policy beyond is twice
+as far from the reference as planned, or not half as far."""
+LEAST_KL = 0.05
+"""KL, nats, below which a plan asks for so little that the noise of training is as large."""
 RESOLUTION = 1e-3
 """Values closer than the digits that are shown do not disagree."""
 
@@ -24,7 +31,7 @@ def diagnose_policy(facts: dict[str, Any], checks: pd.DataFrame) -> list[Finding
         checks: every threshold by every estimator.
     """
     estimators = [e for e in PREFERENCE if f"{e}_value" in checks]
-    findings = [*_answers(facts), *_cut(facts["cut_share"])]
+    findings = [*_answers(facts), *_kl_against_plan(facts), *_cut(facts["cut_share"])]
     for estimator in estimators:
         findings += _doubtful(checks, estimator, facts["judges"])
         findings += _thin(checks, estimator)
@@ -96,8 +103,8 @@ def _said(row: pd.Series, estimator: str) -> str:
 def _answers(facts: dict[str, Any]) -> list[Finding]:
     findings: list[Finding] = []
     kl = facts["kl_to_reference"]
-    if abs(kl) < 0.01:
-        findings.append(Finding("policy did not move", kl, 0.01,
+    if abs(kl) < MIN_KL:
+        findings.append(Finding("policy did not move", kl, MIN_KL,
             "the KL to the reference is near 0: train longer, raise the learning rate or lower plan.tau"))  # fmt: skip
     least = round(0.1 * facts["entropy"]["reference"], 3)
     if facts["entropy"]["policy"] < least:
@@ -118,6 +125,22 @@ def _answers(facts: dict[str, Any]) -> list[Finding]:
     return findings
 
 
+def _kl_against_plan(facts: dict[str, Any]) -> list[Finding]:
+    """KL surely farther from the planned one than sampling and training leave it."""
+    kl, planned = facts["kl_to_reference"], facts["kl_planned"]
+    noise = 2.0 * (facts["kl_to_reference_se"] or 0.0)
+    most, least = MAX_KL_FACTOR * max(planned, LEAST_KL), planned / MAX_KL_FACTOR
+    if kl - noise > most:
+        return [Finding("KL beyond the plan", kl, most,
+            f"planned were {planned:.3g} nats: what the policy says there no label vouches for; lower the learning "
+            "rate, train fewer steps, or refresh the reference less often")]  # fmt: skip
+    if planned >= LEAST_KL and abs(kl) >= MIN_KL and kl + noise < least:
+        return [Finding("KL short of the plan", kl, least,
+            f"planned were {planned:.3g} nats, so the policy is not half way: train longer or raise the learning rate",
+            "info")]  # fmt: skip
+    return []
+
+
 def _cut(shares: dict[str, float | None]) -> list[Finding]:
     return [
         Finding(f"answers cut: {name}", share, MAX_CUT,
@@ -131,21 +154,38 @@ def _doubtful(checks: pd.DataFrame, estimator: str, judges: dict[str, Any]) -> l
     findings = []
     for _, row in checks.loc[checks[f"{estimator}_doubt"] != ""].iterrows():
         known = judges.get(estimator, {}).get("objectives", {}).get(row["objective"]) or {}
-        count = known.get("comparisons", 0)
-        few = count < MIN_COMPARISONS
-        name, value, limit = (
-            ("judge hardly held against labels", count, MIN_COMPARISONS)
-            if few
-            else ("judge not better than chance", known["accuracy"], 0.5)
-        )
+        name, value, limit = _doubt(row[f"{estimator}_doubt"], known, float(row["threshold"]))
         findings.append(
             Finding(
-                f"{name}: {estimator}, {row['objective']}", float(value), float(limit),
-                f"{row[f'{estimator}_doubt']}: its verdicts say little; label more test "
-                "comparisons or name another judge in evaluate.judges",
+                f"{name}: {estimator}, {row['objective']}", value, limit,
+                f"{row[f'{estimator}_doubt']}: its verdicts say little; {_REMEDIES[name]} or name another judge "
+                "in evaluate.judges",
             )
         )  # fmt: skip
     return findings
+
+
+_FEW, _CHANCE = "judge hardly held against labels", "judge not better than chance"
+_BLIND = "judge cannot tell"
+_REMEDIES = {
+    _FEW: "label more test comparisons",
+    _CHANCE: "label more test comparisons",
+    _BLIND: "believe the labels (doubly_robust, labels)",
+    UNCALIBRATED: "label validation comparisons",
+}
+
+
+def _doubt(said: str, known: dict[str, Any], threshold: float) -> tuple[str, float, float]:
+    """What a doubt is called, the number seen and its limit."""
+    blind = blindness(known or None, threshold)
+    if blind is not None:
+        return _BLIND, blind.value, blind.limit
+    if said == UNCALIBRATED:
+        return UNCALIBRATED, 0.0, float(MIN_COMPARISONS)
+    count = known.get("comparisons", 0)
+    if count < MIN_COMPARISONS:
+        return _FEW, float(count), float(MIN_COMPARISONS)
+    return _CHANCE, float(known["accuracy"]), 0.5
 
 
 def _thin(checks: pd.DataFrame, estimator: str) -> list[Finding]:

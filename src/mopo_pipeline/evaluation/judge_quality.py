@@ -1,5 +1,7 @@
-"""How far a judge can be trusted: what it makes of test comparisons that people labelled."""
+"""How far a judge can be trusted: what it makes of comparisons that people labelled."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +9,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mopo_pipeline.arrays import Array
-from mopo_pipeline.judges.base import Judge, preference, score
+from mopo_pipeline.evaluation.judge_reach import judge_reach
+from mopo_pipeline.evaluation.judge_scale import (
+    LEFT_OUT,
+    MIN_COMPARISONS,
+    calibrating_comparisons,
+    fit_scale,
+    on_scale,
+    score_gaps,
+)
+from mopo_pipeline.judges.base import Judge
 from mopo_pipeline.judges.preference import PreferenceModelJudge
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
@@ -15,8 +26,27 @@ from mopo_pipeline.preferences.calibration import calibration
 from mopo_pipeline.preferences.features import WordFeatures
 from mopo_pipeline.streams import Stream, generator
 
-MIN_COMPARISONS = 30
-"""Fewest comparisons, plain or effective, that a verdict may rest on."""
+MIN_SLOPE = 0.1
+"""Least slope of judged on labelled win rates: below it a gain of .1 moves what is judged by less than .01, which is
+less than the interval of some hundred prompts."""
+
+
+UNCALIBRATED = "judge uncalibrated"
+
+
+@dataclass(frozen=True)
+class Blind:
+    """Why a judge cannot tell whether a threshold is held.
+
+    Attributes:
+        said: in words.
+        value: what was seen.
+        limit: what it was held against.
+    """
+
+    said: str
+    value: float
+    limit: float
 
 
 def judge_quality(
@@ -26,41 +56,49 @@ def judge_quality(
     completions: pd.DataFrame,
     params: EvaluateParams,
     seed: int,
+    model: Path | None = None,
 ) -> dict[str, Any]:
-    """A judge's accuracy and calibration on the labels of the test split.
+    """A judge's scale on the labels of the validation split, and its record on those of the test split.
 
     Args:
         judge: scores responses; it saw no test label.
         responses: every response.
-        comparisons: labelled pairs; those of the test split are used.
+        comparisons: labelled pairs.
         completions: the sampled answers the judge judged.
-        params: confidence and bootstrap size of the accuracy's interval over prompts.
+        params: confidence and bootstrap size of the intervals over prompts.
         seed: of the bootstrap.
+        model: directory of the evaluation model, which says what its folds left out made of the
+            validation split.
 
     Returns:
         ``unknown_words``, the share of the answers' words outside a words model's vocabulary (None
         for other judges), and per objective ``comparisons`` (decided ones), ``prompts``,
         ``accuracy`` with ``accuracy_low`` and ``accuracy_high`` (a judge that sees no difference
-        is half right), ``brier``, ``ece``; what is unknown is None.
+        is half right), ``brier``, ``ece`` of the judge at its word; ``calibration`` (``fit_scale``);
+        slope and ceilings (``judge_reach``) on that scale. What is unknown is None.
     """
     pairs = comparisons.loc[comparisons["split"] == "test"].reset_index(drop=True)
-    text = responses.set_index("response_id")
-    prompts = text["prompt"].reindex(pairs["response_a"]).tolist()
-    first, second = (
-        score(judge, prompts, text["response"].reindex(pairs[side]).tolist())
-        for side in ("response_a", "response_b")
-    )
-    predicted = preference(first, second, judge.link)
+    gap = score_gaps(judge, responses, pairs)
     codes = pd.factorize(pairs["prompt_id"])[0].astype(np.intp)
-    return {
-        "unknown_words": unknown_words(judge, completions),
-        "objectives": {
-            name: _quality(
-                predicted[:, k], pairs[name].to_numpy(dtype=np.float64), codes, params, seed
-            )
-            for k, name in enumerate(judge.objectives)
-        },
-    }
+    left_out = None if model is None else Path(model) / LEFT_OUT
+    fitted_there = isinstance(judge, PreferenceModelJudge) and left_out and left_out.is_file()
+    known = calibrating_comparisons(
+        judge, responses, comparisons, left_out if fitted_there else None
+    )
+    objectives = {}
+    for k, name in enumerate(judge.objectives):
+        labels = pairs[name].to_numpy(dtype=np.float64)
+        found = fit_scale(
+            known.gap[:, k], known.labels[:, k], known.weights[:, k], known.prompts, judge.link,
+            params, seed,
+        )  # fmt: skip
+        said = on_scale(gap[:, k], judge.link, 1.0 if found is None else found["scale"])
+        objectives[name] = (
+            _quality(on_scale(gap[:, k], judge.link, 1.0), labels, codes, params, seed)
+            | {"calibration": found}
+            | judge_reach(said, labels, pairs, params, seed)
+        )
+    return {"unknown_words": unknown_words(judge, completions), "objectives": objectives}
 
 
 def unknown_words(judge: Judge, completions: pd.DataFrame) -> float | None:
@@ -80,17 +118,57 @@ def doubt(quality: dict[str, Any] | None) -> str:
     Args:
         quality: one objective's entry of ``judge_quality``; None where the judge never met a label.
 
-    >>> doubt({"comparisons": 400, "accuracy": 0.7, "accuracy_low": 0.64})
+    >>> able = {"comparisons": 400, "accuracy": 0.7, "accuracy_low": 0.64}
+    >>> doubt(able | {"calibration": {"scale": 1.0}})
     ''
+    >>> doubt(able | {"calibration": None})
+    'judge uncalibrated'
     >>> doubt({"comparisons": 8, "accuracy": 0.17, "accuracy_low": 0.0})
     'judge right in 17% of 8 comparisons'
     """
     if quality is None or not quality["comparisons"]:
         return "judge never held against labels"
     low = quality["accuracy_low"]
-    if quality["comparisons"] >= MIN_COMPARISONS and low is not None and low > 0.5:
-        return ""
-    return f"judge right in {quality['accuracy']:.0%} of {quality['comparisons']} comparisons"
+    if quality["comparisons"] < MIN_COMPARISONS or low is None or not low > 0.5:
+        return f"judge right in {quality['accuracy']:.0%} of {quality['comparisons']} comparisons"
+    return "" if quality["calibration"] else UNCALIBRATED
+
+
+def blindness(quality: dict[str, Any] | None, threshold: float) -> Blind | None:
+    """Why a judge cannot tell whether a threshold is held; None where it can, or labels do not say.
+
+    Its word must rise with the labels, surely and by enough to be seen, and answers that reach the threshold by
+    the labels must not surely miss it by the judge.
+
+    Args:
+        quality: one objective's entry of ``judge_quality``; None where the judge never met a label.
+        threshold: win rate; NaN of the primary.
+    """
+    if quality is None:
+        return None
+    known = quality["calibration"]
+    if known is not None and not known["low"] > 0:
+        return Blind(
+            f"judge cannot tell: its scale on {known['comparisons']} validation labels is {known['scale']:.2f} "
+            f"[{known['low']:.2f}, {known['high']:.2f}]",
+            known["low"], 0.0,
+        )  # fmt: skip
+    low = quality["slope_low"]
+    if low is not None and not low > MIN_SLOPE:
+        return Blind(
+            f"judge cannot tell: a gain of 1 by test labels is one of {quality['slope']:.2f} "
+            f"[{low:.2f}, {quality['slope_high']:.2f}] to it",
+            low, MIN_SLOPE,
+        )  # fmt: skip
+    if quality["ceiling"] is None:
+        return None
+    if quality["ceiling_high"] < threshold <= quality["ceiling_labels_low"]:
+        return Blind(
+            f"judge cannot tell: the best answers, worth {quality['ceiling_labels']:.3f} by test labels, are worth "
+            f"{quality['ceiling']:.3f} to it",
+            quality["ceiling"], threshold,
+        )  # fmt: skip
+    return None
 
 
 def _quality(

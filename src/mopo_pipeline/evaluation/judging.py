@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.judges.base import Judge, compare
+from mopo_pipeline.evaluation.judge_scale import on_scale, save_left_out
+from mopo_pipeline.judges.base import Judge, against
 from mopo_pipeline.judges.named import judge_named
 from mopo_pipeline.mopo.diagnosis.findings import Finding
 from mopo_pipeline.parameters.evaluate import JudgeParams
@@ -40,7 +41,8 @@ def fit_evaluation_model(
         objectives: names of the heads.
         params: sizes and rates of the model.
         seed: of folds, initial weights and batches.
-        directory: where the model is written; it stays empty when there is no model at all.
+        directory: where the model is written, with what its folds left out say of their comparisons; it
+            stays empty when there is no model at all.
 
     Returns:
         Facts: comparisons, calibration per objective on the folds left out, findings.
@@ -61,6 +63,7 @@ def fit_evaluation_model(
     )  # fmt: skip
     fit.model.save(directory)
     held = fit.predictions[chosen.to_numpy()]
+    save_left_out(held, comparisons.loc[chosen], objectives, directory)
     return {
         "split": "validation",
         "prompts": prompts,
@@ -126,24 +129,38 @@ def choose_judges(
 
 
 def judge_completions(
-    completions: pd.DataFrame, responses: pd.DataFrame, judges: list[Judge]
+    completions: pd.DataFrame,
+    responses: pd.DataFrame,
+    judges: list[Judge],
+    quality: dict[str, Any],
 ) -> pd.DataFrame:
-    """Scores and win rates of every completion by every judge.
+    """Scores and win rates of every completion by every judge, on the scale of the labels where it is known.
 
     A completion's opponents are the data's own responses to its prompt.
 
+    Args:
+        completions: sampled answers.
+        responses: every response.
+        judges: who judges.
+        quality: ``judge_quality`` of every judge by name.
+
     Returns:
-        completion_id, judge, one score column per objective and one ``<objective>_win_rate``.
+        completion_id, judge, one score column per objective, one ``<objective>_win_rate``, and
+        ``<objective>_win_rate_from`` and ``_to``: the same at the two ends of the scale's interval.
     """
     answers = responses.groupby("prompt_id")["response"].agg(list)
     opponents = answers.reindex(completions["prompt_id"]).tolist()
     parts = []
     for judge in judges:
-        scores, win_rates = compare(
+        scores, gaps, mean = against(
             judge, completions["prompt"].tolist(), completions["completion"].tolist(), opponents
         )
         columns = {name: scores[:, k] for k, name in enumerate(judge.objectives)}
-        columns |= {f"{name}_win_rate": win_rates[:, k] for k, name in enumerate(judge.objectives)}
+        for k, name in enumerate(judge.objectives):
+            known = quality[judge.name]["objectives"][name]["calibration"]
+            for suffix, end in {"": "scale", "_from": "low", "_to": "high"}.items():
+                beats = on_scale(gaps[:, k], judge.link, 1.0 if known is None else known[end])
+                columns[f"{name}_win_rate{suffix}"] = mean(beats)
         identity = {"completion_id": completions["completion_id"], "judge": judge.name}
         parts.append(pd.DataFrame(identity | columns))
     if not parts:

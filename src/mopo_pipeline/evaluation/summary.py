@@ -22,6 +22,7 @@ def evaluation_summary(
     doubly_robust: dict[str, Any],
     exact: dict[str, Any],
     source: str,
+    planned_kl: float,
 ) -> dict[str, Any]:
     """KL, form, length and diversity of the sampled answers, and who is believed, with findings.
 
@@ -36,6 +37,7 @@ def evaluation_summary(
         doubly_robust: facts about the doubly robust estimate.
         exact: exact values, where they are known.
         source: of the data; the pocket task has a grammar.
+        planned_kl: of the planned policy from the reference, nats.
     """
     groups = {name: completions.loc[completions["policy"] == name] for name in POLICIES}
     own = groups["policy"]
@@ -47,6 +49,7 @@ def evaluation_summary(
         "samples_per_prompt": int(own.groupby("prompt_id").size().max()),
         "kl_to_reference": float(per_prompt.mean()),
         "kl_to_reference_se": float(spread) if len(per_prompt) > 1 else None,
+        "kl_planned": planned_kl,
         "estimator": best_estimator(checks),
         "well_formed": {name: well_formed_share(part, source) for name, part in groups.items()},
         "tokens": {name: float(part["n_tokens"].mean()) for name, part in groups.items()},

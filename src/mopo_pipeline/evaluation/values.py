@@ -1,11 +1,12 @@
 """Objective values of the reference and the policy, each with an interval over prompts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
+from scipy.stats import norm
 
 from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.errors import InputError
@@ -19,7 +20,7 @@ from mopo_pipeline.judges.preference import PreferenceModelJudge
 from mopo_pipeline.mopo import effective_share
 from mopo_pipeline.mopo.labelled import label_shares
 from mopo_pipeline.parameters.evaluate import EvaluateParams
-from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
+from mopo_pipeline.pareto.intervals import Interval, prompt_bootstrap, sum_by
 from mopo_pipeline.preferences.estimate import model_win_rates
 from mopo_pipeline.preferences.model import PreferenceModel
 from mopo_pipeline.streams import Stream, generator
@@ -98,7 +99,18 @@ def judged_values(
     params: EvaluateParams,
     seed: int,
 ) -> pd.DataFrame:
-    """Mean win rate of sampled answers per policy, objective and judge."""
+    """Mean win rate of sampled answers per policy, objective and judge.
+
+    The interval holds two errors, independent because they come of different prompts: that of the sampled
+    prompts, and that of the judge's scale on the labels (``scores`` at the ends of its interval).
+
+    Args:
+        completions: sampled answers.
+        scores: as ``judge_completions`` gives them.
+        objectives: names of the K objectives.
+        params: confidence and bootstrap size.
+        seed: of the bootstrap.
+    """
     table = scores.merge(
         completions[["completion_id", "prompt_id", "policy"]],
         on="completion_id",
@@ -116,8 +128,29 @@ def judged_values(
             draws=params.bootstrap,
             rng=generator(seed, Stream.JUDGED_VALUES),
         )
-        parts.append(value_rows(str(policy), str(judge), objectives, interval))
+        ends = np.array(
+            [part[[f"{c}{end}" for c in columns]].mean().to_numpy() for end in ("_from", "_to")]
+        )
+        parts.append(
+            value_rows(
+                str(policy), str(judge), objectives, bounded(with_scale_error(interval, ends))
+            )
+        )
     return pd.concat(parts, ignore_index=True) if parts else no_values()
+
+
+def with_scale_error(interval: Interval, ends: Array) -> Interval:
+    """An interval (K,) widened by what its estimates are at the two ends (2, K) of the scale's own interval."""
+    value = interval.estimate
+    down = value - np.minimum(ends.min(axis=0), value)
+    up = np.maximum(ends.max(axis=0), value) - value
+    quantile = norm.ppf(0.5 + interval.level / 2.0)
+    return replace(
+        interval,
+        low=value - np.hypot(value - interval.low, down),
+        high=value + np.hypot(interval.high - value, up),
+        se=np.hypot(interval.se, (up + down) / (2.0 * quantile)),
+    )
 
 
 def doubly_robust_values(

@@ -1,5 +1,6 @@
 """What every judge offers, and how its scores become win rates."""
 
+from collections.abc import Callable
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -7,6 +8,7 @@ from scipy.special import expit
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.tables import prompt_text
 
 Link = Literal["logistic", "step"]
 
@@ -49,7 +51,7 @@ def score(judge: Judge, prompts: list[str], responses: list[str]) -> Array:
         (n, K) finite scores.
 
     Raises:
-        InputError: a score of the wrong shape, or one that is not finite.
+        InputError: a score of the wrong shape, or one that is not finite, with its prompt and answer.
     """
     distinct = list(dict.fromkeys(zip(prompts, responses, strict=True)))
     if not distinct:
@@ -67,8 +69,8 @@ def score(judge: Judge, prompts: list[str], responses: list[str]) -> Array:
         row, column = (int(i[0]) for i in np.nonzero(bad))
         raise InputError(
             f"judge {judge.name!r} gave {values[row, column]} for objective "
-            f"{judge.objectives[column]!r} on the response {distinct[row][1][:60]!r}; scores must be "
-            "finite: repair the judge or leave it out of evaluate"
+            f"{judge.objectives[column]!r} on the answer {distinct[row][1][:60]!r} to "
+            f"{prompt_text(distinct[row][0])[:60]!r}; scores must be finite: repair the judge or choose another"
         )
     place = {key: i for i, key in enumerate(distinct)}
     return values[[place[key] for key in zip(prompts, responses, strict=True)]]
@@ -92,26 +94,39 @@ def win_rates_against(
     Raises:
         InputError: a response without opponents, or scores that are not finite.
     """
-    return compare(judge, prompts, responses, opponents)[1]
+    _, gaps, mean = against(judge, prompts, responses, opponents)
+    return mean(preference(gaps, np.zeros_like(gaps), judge.link))
 
 
-def compare(
+def against(
     judge: Judge, prompts: list[str], responses: list[str], opponents: list[list[str]]
-) -> tuple[Array, Array]:
-    """Scores (n, K) of the responses and their win rates (n, K) against the opponents."""
+) -> tuple[Array, Array, Callable[[Array], Array]]:
+    """Scores of the responses, and their differences from those of their opponents.
+
+    Returns:
+        Scores (n, K), differences (D, K) with D the number of opponents in all, and the mean over each
+        response's opponents, from (D, ...) to (n, ...).
+
+    Raises:
+        InputError: a response without opponents, or scores that are not finite.
+    """
     empty = [i for i, texts in enumerate(opponents) if not texts]
     if empty:
         raise InputError(
             f"response {empty[0]} has no opponent to be compared with; its prompt needs at least one "
             "response in the data"
         )
-    sizes = [len(texts) for texts in opponents]
+    sizes = np.array([len(texts) for texts in opponents], dtype=np.intp)
     flat_prompts = [p for p, size in zip(prompts, sizes, strict=True) for _ in range(size)]
     flat = [text for texts in opponents for text in texts]
     judged = score(judge, prompts + flat_prompts, responses + flat)
     own, other = judged[: len(responses)], judged[len(responses) :]
-    beats = preference(np.repeat(own, sizes, axis=0), other, judge.link)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp)
-    if not len(responses):
-        return own, own
-    return own, np.add.reduceat(beats, starts, axis=0) / np.array(sizes)[:, None]
+
+    def mean(values: Array) -> Array:
+        if not len(sizes):
+            return values
+        total = np.add.reduceat(values, starts, axis=0)
+        return np.asarray((total.T / sizes).T)
+
+    return own, np.repeat(own, sizes, axis=0) - other, mean

@@ -61,7 +61,8 @@ class FreshLag(MovingParams):
     validation_prompts: NonNegativeInt = 64
     max_new_tokens: PositiveInt | None = None
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
-    support_quantile: float | None = Field(default=0.001, ge=0.0, lt=1.0)
+    support_quantile: float | None = Field(default=0.01, ge=0.0, lt=1.0)
+    min_support: float = Field(default=0.5, ge=0.0, le=1.0)
     target_ess: float = Field(default=0.5, ge=0.0, lt=1.0)
 
     @model_validator(mode="after")

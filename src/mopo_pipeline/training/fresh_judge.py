@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mopo_pipeline.judges.base import Judge, score
 from mopo_pipeline.judges.named import judge_named
 from mopo_pipeline.parameters.lag import FreshLag
+
+_TRIED = 64
 
 
 def fresh_judge(
@@ -24,14 +27,15 @@ def try_judge(
     preference_model: str | Path | None,
     rows: pd.DataFrame,
 ) -> None:
-    """Judge the first response of the data, so that a judge that can't fails before any training.
+    """Judge responses of the data from the shortest to the longest, so that a judge that can't fails before any training.
 
     Raises:
-        InputError: says what the judge lacks.
+        InputError: says what the judge lacks, or on which prompt and answer it gives no number.
     """
-    first = rows.iloc[:1]
+    order = rows["response"].str.len().to_numpy().argsort(kind="stable")
+    tried = rows.iloc[order[np.unique(np.linspace(0, len(order) - 1, _TRIED).astype(int))]]
     score(
         fresh_judge(lag, objectives, preference_model),
-        first["prompt"].tolist(),
-        first["response"].tolist(),
+        tried["prompt"].tolist(),
+        tried["response"].tolist(),
     )

@@ -23,6 +23,7 @@ from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.streams import Stream, generator, refresh_seed
 from mopo_pipeline.training.fresh_judge import fresh_judge
 from mopo_pipeline.training.run_spec import RunSpec
+from mopo_pipeline.training.support import per_token, refuse_unlike_data
 from mopo_pipeline.training.trainer import WeightedTrainer
 
 if TYPE_CHECKING:
@@ -195,6 +196,10 @@ class FreshRefresh:
         """Draw fresh responses from the policy, solve the duals on them, train on them."""
         trainer, lag, state = self.trainer, self.lag, self.trainer.lag_state
         drawn = self.draw(self.behaviour, lag.fresh_prompts, validation=False)
+        refuse_unlike_data(
+            drawn.known, drawn.fresh.prompts, drawn.fresh.responses, lag.min_support,
+            trainer.state.global_step,
+        )  # fmt: skip
         seen = self._unseen_prompts() or drawn
         self._first = None  # the memory is needed for training
         error = self.error()
@@ -268,7 +273,7 @@ class FreshRefresh:
         return Drawn(fresh, rows, known, win_rates)
 
     def like_the_data(self, rows: EncodedRows) -> NDArray[np.bool_]:
-        """Which fresh rows (n,) the first reference finds no less likely than (almost) all of the data's own.
+        """Which fresh rows (n,) the first reference finds no less likely per token than (almost) all of the data's own.
 
         The rest is unlike anything the win rates were learned from. It counts as losing every
         comparison, the least a win rate can be, so that a policy cannot gain by leaving the data.
@@ -286,7 +291,8 @@ class FreshRefresh:
                 self._first = first.to(self.trainer.args.device)
             with self.trainer.accelerator.autocast():
                 logprob = self.trainer.score(self._first, rows, description)
-        known: NDArray[np.bool_] = logprob >= np.quantile(own, self.lag.support_quantile)
+        least = np.quantile(per_token(own, self.data), self.lag.support_quantile)
+        known: NDArray[np.bool_] = per_token(logprob, rows) >= least
         return known
 
     def error(self) -> JudgeError:

@@ -42,7 +42,7 @@ def judge_completions(
     task: TaskParams,
     params: EvaluateParams,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Scores and win rates of every answer by every judge, and what test labels say of each."""
+    """Scores and win rates of every answer by every judge, and what labels say of each."""
     from mopo_pipeline.evaluation import judging
     from mopo_pipeline.evaluation.judge_quality import judge_quality
 
@@ -53,10 +53,13 @@ def judge_completions(
         params.judges,
     )
     quality = {
-        judge.name: judge_quality(judge, responses, comparisons, completions, params, task.seed)
+        judge.name: judge_quality(
+            judge, responses, comparisons, completions, params, task.seed,
+            model=evaluation_preference_model,
+        )
         for judge in judges
-    }
-    return judging.judge_completions(completions, responses, judges), quality
+    }  # fmt: skip
+    return judging.judge_completions(completions, responses, judges, quality), quality
 
 
 def enumerate_answers(
@@ -118,6 +121,7 @@ def summarise_evaluation(
     doubly_robust_facts: dict[str, Any],
     exact_reference: dict[str, Any],
     responses: pd.DataFrame,
+    training_plan: "TrainingPlan",
 ) -> dict[str, Any]:
     """KL, drift, form and diversity of the sampled answers, with findings."""
     from mopo_pipeline.evaluation.summary import evaluation_summary
@@ -125,6 +129,7 @@ def summarise_evaluation(
     return evaluation_summary(
         completions, threshold_checks, evaluation_model_metrics, judge_quality,
         doubly_robust_facts, exact_reference, str(responses["source"].iloc[0]),
+        training_plan.kl,
     )  # fmt: skip
 
 

@@ -98,6 +98,7 @@ def _values() -> list[Node]:
                 "doubly_robust_facts",
                 "exact_reference",
                 "responses",
+                "training_plan",
             ],
             "evaluation_summary",
             name="summarise_evaluation",
