@@ -13,6 +13,9 @@ RESERVED_COLUMNS = frozenset(
 MADE_SUFFIXES = ("_se", "_weight")
 """Columns made of an objective's name: the standard error of its win rate, the weight of its labels."""
 
+WITHOUT_FOLD = "_without_"
+"""Between an objective's name and a number: its win rates from the labels outside that fold of comparisons."""
+
 
 class StrictModel(BaseModel):
     """An immutable parameter group in which an unknown key is an error."""
@@ -58,8 +61,10 @@ class TaskParams(StrictModel):
                 f"{sorted(clash)} cannot name an objective: the tables use it as a column"
             )
         for name in names:
-            for made in (f"{name}{suffix}" for suffix in MADE_SUFFIXES):
-                if made in names:
+            for made in names:
+                tail = made.removeprefix(name)
+                numbered = tail.startswith(WITHOUT_FOLD) and tail[len(WITHOUT_FOLD) :].isdigit()
+                if tail != made and (tail in MADE_SUFFIXES or numbered):
                     raise ValueError(
                         f"objective {made!r} has the name of a column made for {name!r}; rename it here "
                         "and in the data"

@@ -35,7 +35,8 @@ class PreferenceModelParams(StrictModel):
 class WinRateParams(StrictModel):
     """How win rates are estimated."""
 
-    method: Literal["preference_model", "empirical", "label"] = "preference_model"
+    method: Literal["posterior", "preference_model", "empirical", "label"] = "posterior"
+    label_folds: int = Field(default=4, ge=2)
     shrinkage: NonNegativeFloat = 2.0
     min_opponents: PositiveInt = 4
     model: PreferenceModelParams = PreferenceModelParams()

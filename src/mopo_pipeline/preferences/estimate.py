@@ -1,5 +1,6 @@
 """Win rates: how often a response beats what the behaviour policy would have said (``method.md`` section 3)."""
 
+import logging
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,12 +8,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from mopo_pipeline.arrays import Array
+from mopo_pipeline.arrays import Array, Index
+from mopo_pipeline.parameters.base import WITHOUT_FOLD
 from mopo_pipeline.parameters.preferences import WinRateParams
 from mopo_pipeline.preferences.calibration import calibration
 from mopo_pipeline.preferences.fit import cross_fit
 from mopo_pipeline.preferences.model import PreferenceModel
+from mopo_pipeline.preferences.own_labels import OwnLabels, comparison_folds, fit_own_labels
+from mopo_pipeline.preferences.posterior import Pairs
+from mopo_pipeline.progress import track
 from mopo_pipeline.tables import comparison_weights
+
+log = logging.getLogger(__name__)
 
 
 class WinRateEstimate(NamedTuple):
@@ -34,12 +41,13 @@ def estimate_win_rates(
     """Estimate every response's win rate against the behaviour policy, per objective.
 
     ``preference_model`` averages the cross-fitted model over the other responses to the prompt;
+    ``posterior`` adds to it, for training responses, what the labels of their own comparisons say;
     ``empirical`` averages labels over compared responses, shrunk to .5; ``label`` takes one label
     as it is (the published plug-in, for comparison).
     """
     identity = responses[["prompt_id", "response_id", "split"]]
     ids = comparisons[["prompt_id", "response_a", "response_b"]]
-    if params.method != "preference_model":
+    if params.method in ("empirical", "label"):
         values, errors = label_win_rates(responses, comparisons, params, objectives)
         blank = np.full((len(comparisons), len(objectives)), np.nan)
         return WinRateEstimate(
@@ -52,20 +60,72 @@ def estimate_win_rates(
     values, errors = model_win_rates(fit.rewards, responses["prompt_id"], params.min_opponents)
     labels = comparisons[list(objectives)].to_numpy(dtype=np.float64)
     train = (comparisons["split"] == "train").to_numpy()
+    predictions, folds = fit.predictions, np.full(len(comparisons), -1)
+    without: dict[str, Array] = {}
+    told: list[dict[str, Any]] = [{} for _ in objectives]
+    if params.method == "posterior":
+        own = _own_labels(responses, comparisons, fit.rewards, params, objectives, seed)
+        rows = (responses["split"] == "train").to_numpy()
+        folds[train] = own.folds
+        for k, (name, found) in enumerate(zip(objectives, own.objectives, strict=True)):
+            values[rows, k], errors[rows, k] = found.win_rates, found.errors
+            predictions[train, k] = found.predictions
+            told[k] = {"own_labels": found.report()}
+            log.info("%s", found.sentence(name))
+            for j, column in enumerate([] if found.without is None else found.without):
+                made = without[f"{name}{WITHOUT_FOLD}{j}"] = values[:, k].copy()
+                made[rows] = column
     metrics = {
         "method": params.method,
         "objectives": {
-            name: calibration(fit.predictions[train, k], labels[train, k])
+            name: calibration(predictions[train, k], labels[train, k])
             | {"temperature": float(fit.model.temperature[k])}
+            | told[k]
             for k, name in enumerate(objectives)
         },
     }
     return WinRateEstimate(
-        _table(identity, fit.folds, values, errors, objectives),
-        _named(ids, fit.predictions, objectives),
+        _table(identity, fit.folds, values, errors, objectives).assign(**without),
+        _named(ids, predictions, objectives).assign(fold=folds),
         fit.model,
         metrics,
     )
+
+
+class _Own(NamedTuple):
+    folds: Index
+    objectives: list[OwnLabels]
+
+
+def _own_labels(
+    responses: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    rewards: Array,
+    params: WinRateParams,
+    objectives: tuple[str, ...],
+    seed: int,
+) -> _Own:
+    """What the training responses' own labels add to their rewards (n, K), per objective."""
+    train = (comparisons["split"] == "train").to_numpy()
+    rows = (responses["split"] == "train").to_numpy()
+    place = pd.Series(np.arange(rows.sum()), index=responses.loc[rows, "response_id"])
+    first, second = (
+        place.loc[comparisons.loc[train, side]].to_numpy() for side in ("response_a", "response_b")
+    )
+    labels = comparisons.loc[train, list(objectives)].to_numpy(dtype=np.float64)
+    weights = comparison_weights(comparisons.loc[train], objectives)
+    prompts = pd.factorize(responses.loc[rows, "prompt_id"])[0].astype(np.int64)
+    folds = comparison_folds(prompts[first], params.label_folds, np.random.default_rng([seed, 5]))
+    return _Own(
+        folds,
+        [
+            fit_own_labels(
+                rewards[rows, k], prompts, Pairs(first, second, labels[:, k], weights[:, k]), folds,
+                params.min_opponents,
+            )
+            for k in track(range(len(objectives)), "own labels, objectives")
+        ],
+    )  # fmt: skip
 
 
 def model_win_rates(
