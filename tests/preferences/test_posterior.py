@@ -95,7 +95,9 @@ def test_with_a_wide_spread_the_mode_is_bradley_terry_of_the_prompts_own_compari
 
 def test_the_mode_has_no_slope_even_where_labels_separate_the_responses() -> None:
     scores, prompt, pairs = world(2.0, prompts=5)
-    certain = Pairs(pairs.first, pairs.second, (pairs.first < pairs.second) * 1.0, 9 * pairs.weights)
+    certain = Pairs(
+        pairs.first, pairs.second, (pairs.first < pairs.second) * 1.0, 9 * pairs.weights
+    )
     fit = fit_posterior(scores, prompt, certain, 8.0)
     surprise = certain.weights * (
         certain.labels - expit(fit.mean[certain.first] - fit.mean[certain.second])
@@ -219,7 +221,9 @@ def tables(missing: bool = False) -> tuple[pd.DataFrame, pd.DataFrame, CrossFit]
 
 def estimated(monkeypatch: pytest.MonkeyPatch, method: str, **given: Any) -> WinRateEstimate:
     responses, comparisons, fit = tables(**given)
-    monkeypatch.setattr(estimate, "cross_fit", lambda *_: fit._replace(predictions=fit.predictions.copy()))
+    monkeypatch.setattr(
+        estimate, "cross_fit", lambda *_: fit._replace(predictions=fit.predictions.copy())
+    )
     return estimate_win_rates(
         responses, comparisons, WinRateParams.model_validate({"method": method}), NAMES, 0
     )

@@ -171,10 +171,10 @@ def _folds(comparisons: Comparisons, rows: Rows, count: int) -> tuple[Index, tup
     if comparisons.folds is None or comparisons.fold_win_rates is None:
         raise InputError("comparisons.folds and comparisons.fold_win_rates are given together")
     tables = np.asarray(comparisons.fold_win_rates, dtype=np.float64)
-    expected = (rows.n_rows, rows.n_objectives)
-    if tables.ndim != 3 or tables.shape[1:] != expected or not len(tables):
+    expected = ("J", rows.n_rows, rows.n_objectives)
+    if tables.ndim != 3 or tables.shape[1:] != expected[1:] or not len(tables):
         raise InputError(
-            f"comparisons.fold_win_rates must have shape ('J', *{expected}), got {tables.shape}"
+            f"comparisons.fold_win_rates must have shape {expected}, got {tables.shape}"
         )
     folds = _index("comparisons.folds", comparisons.folds, count, len(tables), "folds")
     return folds, tuple(
@@ -227,7 +227,5 @@ def _index(
     outside = (array < 0) | (array >= size)
     if outside.any():
         where = int(np.argmax(outside))
-        raise InputError(
-            f"{name} must index the {size} {what}, got {array[where]} at {where}"
-        )
+        raise InputError(f"{name} must index the {size} {what}, got {array[where]} at {where}")
     return array.astype(np.int64, copy=False)

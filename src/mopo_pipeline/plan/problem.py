@@ -60,7 +60,10 @@ def _fold_win_rates(rows: pd.DataFrame, names: list[str]) -> Array | None:
     if folds == 0:
         return None
     columns = [
-        [f"{name}{WITHOUT_FOLD}{j}" if f"{name}{WITHOUT_FOLD}{j}" in rows else name for name in names]
+        [
+            f"{name}{WITHOUT_FOLD}{j}" if f"{name}{WITHOUT_FOLD}{j}" in rows else name
+            for name in names
+        ]
         for j in range(folds)
     ]
     return np.stack([rows[found].to_numpy(dtype=np.float64) for found in columns])

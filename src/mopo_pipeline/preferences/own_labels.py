@@ -14,6 +14,9 @@ from mopo_pipeline.preferences.posterior import Pairs, Posterior, fit_posterior,
 SIGMAS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Standard deviations of a response's own utility that are tried."""
 
+LEAST_GAIN = 1e-6
+"""Log loss by which a wider spread must be better to be taken."""
+
 OPPONENTS = 256
 """Responses that stand for the behaviour policy's spread."""
 
@@ -88,16 +91,19 @@ def fit_own_labels(
     """
     count = int(folds.max(initial=0)) + 1
     losses: dict[float, float] = {}
-    best: tuple[Array, list[Posterior]] | None = None
+    tried: list[tuple[Array, list[Posterior]]] = []
     for sigma in SIGMAS:
-        fitted = [fit_posterior(scores, prompts, pairs.kept(folds != j), sigma) for j in range(count)]
+        fitted = [
+            fit_posterior(scores, prompts, pairs.kept(folds != j), sigma) for j in range(count)
+        ]
         predicted = _left_out(fitted, pairs, folds)
-        losses[sigma] = log_loss(predicted, pairs)
-        if best is not None and losses[sigma] >= min(list(losses.values())[:-1]) - 1e-9:
+        loss = log_loss(predicted, pairs)
+        risen = bool(tried) and loss > min(losses.values()) - LEAST_GAIN
+        losses[sigma] = loss
+        if risen:
             break
-        best = predicted, fitted
-    assert best is not None
-    predicted, fitted = best
+        tried = [(predicted, fitted)]
+    [(predicted, fitted)] = tried
     sigma = fitted[0].sigma
     spread = _spread(prior_mean(scores, sigma), prompts)
     values, errors = fit_posterior(scores, prompts, pairs, sigma).win_rates(spread, min_opponents)
