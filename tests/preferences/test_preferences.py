@@ -16,7 +16,7 @@ from mopo_pipeline.preferences.build import build_comparisons, compare
 from mopo_pipeline.preferences.calibration import fit_temperature
 from mopo_pipeline.preferences.estimate import label_win_rates
 from mopo_pipeline.preferences.fit import cross_fit
-from mopo_pipeline.preferences.model import fit_network, rewards_of
+from mopo_pipeline.preferences.networks import fit_rewards, rewards_of
 from mopo_pipeline.preferences.report import agreement_matrix, quality_report
 from mopo_pipeline.tables import chat_prompt, comparison_weights
 
@@ -217,10 +217,10 @@ def fitted(weights: np.ndarray, labels: np.ndarray) -> np.ndarray:
     params = PreferenceModelParams(hidden=0, epochs=40, weight_decay=0.0, learning_rate=0.05)
     table = np.eye(2, dtype=np.float32)
     pairs = np.tile(np.array([0, 1], dtype=np.intp), (len(labels), 1))
-    network = fit_network(
+    network = fit_rewards(
         table, pairs, labels, weights, np.zeros(len(labels), dtype=bool), params, 0
     )
-    return rewards_of(network, table, (np.zeros(2, np.float32), np.ones(2, np.float32)))
+    return rewards_of(network, table)
 
 
 def test_the_model_weighs_each_objective_by_its_own_weights() -> None:

@@ -100,12 +100,7 @@ def _with_own_labels(
     objectives: tuple[str, ...],
     seed: int,
 ) -> _Said:
-    """What the words say, and of training responses what the labels of their own comparisons add.
-
-    Args:
-        words: win rates and predictions of the model.
-        rewards: (n, K) its calibrated scores.
-    """
+    """What ``words`` says, and of training responses what the labels of their own comparisons add."""
     rows = (responses["split"] == "train").to_numpy()
     train = (comparisons["split"] == "train").to_numpy()
     place = pd.Series(np.arange(rows.sum()), index=responses.loc[rows, "response_id"])

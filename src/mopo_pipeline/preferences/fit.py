@@ -11,8 +11,9 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences.calibration import fit_temperature
-from mopo_pipeline.preferences.features import EncoderFeatures, WordFeatures
-from mopo_pipeline.preferences.model import PreferenceModel, fit_network, rewards_of
+from mopo_pipeline.preferences.features import EncoderFeatures, Features, WordFeatures
+from mopo_pipeline.preferences.model import PreferenceModel, rewards_of, standardise
+from mopo_pipeline.preferences.networks import fit_rewards
 from mopo_pipeline.progress import track
 from mopo_pipeline.tables import comparison_weights
 
@@ -53,8 +54,8 @@ def cross_fit(
     features = _features(prompts, texts, responses["split"] == split, params)
     table = features(prompts, texts)
     fitted = (responses["split"] == split).to_numpy()
-    scale = _scale(table[fitted], centre=isinstance(features, EncoderFeatures))
-    standardised = (table - scale[0]) / scale[1]
+    scale = _scale(table[fitted])
+    standardised = standardise(table, scale)
     index = pd.Series(np.arange(len(responses)), index=responses["response_id"])
     pairs = np.column_stack(
         [index.loc[comparisons[c]].to_numpy() for c in ("response_a", "response_b")]
@@ -72,11 +73,11 @@ def cross_fit(
             comparisons["prompt_id"].to_numpy()[use],
             _stop_prompts(comparisons["prompt_id"].iloc[use], rng),
         )
-        member = fit_network(
+        member = fit_rewards(
             standardised, pairs[use], labels[use], weights[use], stop, params, seed + fold
         )
         members.append(member)
-        rewards[fold] = rewards_of(member, table, scale)
+        rewards[fold] = rewards_of(member, standardised)
     raw = np.where(
         (folds >= 0)[:, None],
         rewards[np.maximum(folds, 0), np.arange(len(responses))],
@@ -108,12 +109,10 @@ def _features(
     return EncoderFeatures(params.encoder, params.max_length)
 
 
-def _scale(
-    table: NDArray[np.float32], centre: bool
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and deviation to standardise with; word counts are left as they are."""
+def _scale(table: Features) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and deviation to standardise with; counts of words are left as they are."""
     size = table.shape[1]
-    if not centre:
+    if not isinstance(table, np.ndarray):
         return np.zeros(size, dtype=np.float32), np.ones(size, dtype=np.float32)
     return table.mean(axis=0), np.maximum(table.std(axis=0), 1e-6)
 
