@@ -16,7 +16,7 @@ from mopo_pipeline.preferences.build import build_comparisons, compare
 from mopo_pipeline.preferences.calibration import fit_temperature
 from mopo_pipeline.preferences.estimate import label_win_rates
 from mopo_pipeline.preferences.fit import cross_fit
-from mopo_pipeline.preferences.networks import fit_rewards, rewards_of
+from mopo_pipeline.preferences.networks import fit_network, linear_networks, rewards_of
 from mopo_pipeline.preferences.report import agreement_matrix, quality_report
 from mopo_pipeline.tables import chat_prompt, comparison_weights
 
@@ -212,20 +212,23 @@ def test_a_margin_for_no_objective_is_refused() -> None:
         )  # fmt: skip
 
 
-def fitted(weights: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Rewards of two responses after a fit to three comparisons of them."""
-    params = PreferenceModelParams(hidden=0, epochs=40, weight_decay=0.0, learning_rate=0.05)
+def fitted(weights: np.ndarray, labels: np.ndarray, hidden: int) -> np.ndarray:
+    """Rewards of two responses after a fit to comparisons of them."""
     table = np.eye(2, dtype=np.float32)
     pairs = np.tile(np.array([0, 1], dtype=np.intp), (len(labels), 1))
-    network = fit_rewards(
-        table, pairs, labels, weights, np.zeros(len(labels), dtype=bool), params, 0
-    )
-    return rewards_of(network, table)
+    if hidden == 0:
+        twice = np.tile(pairs, (2, 1)), np.tile(labels, (2, 1)), np.tile(weights, (2, 1))
+        network, _ = linear_networks(table, *twice, np.repeat([0, 1], len(labels)))
+        return rewards_of(network, table)
+    params = PreferenceModelParams(hidden=hidden, epochs=40, weight_decay=0.0, learning_rate=0.05)
+    none = np.zeros(len(labels), dtype=bool)
+    return rewards_of(fit_network(table, pairs, labels, weights, none, params, 0), table)
 
 
-def test_the_model_weighs_each_objective_by_its_own_weights() -> None:
+@pytest.mark.parametrize("hidden", [0, 4])
+def test_the_model_weighs_each_objective_by_its_own_weights(hidden: int) -> None:
     labels = np.array([[1.0, 1.0], [0.0, 0.0]])
-    rewards = fitted(np.array([[9.0, 1.0], [1.0, 9.0]]), labels)
+    rewards = fitted(np.array([[9.0, 1.0], [1.0, 9.0]]), labels, hidden)
     gap = rewards[0] - rewards[1]
     assert gap[0] > 0.5
     assert gap[1] < -0.5

@@ -21,7 +21,7 @@ class PreferenceModelParams(StrictModel):
 
     features: Literal["words", "encoder"] = "words"
     encoder: str | None = None
-    hidden: int = Field(default=64, ge=0)
+    hidden: int = Field(default=0, ge=0)
     folds: int = Field(default=4, ge=2)
     epochs: PositiveInt = 60
     patience: PositiveInt = 5

@@ -1,21 +1,24 @@
 """Cross-fitting: a row's reward never comes from a network that saw a label of its prompt."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from mopo_pipeline.arrays import Array
+from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences.calibration import fit_temperature
 from mopo_pipeline.preferences.features import EncoderFeatures, Features, WordFeatures
 from mopo_pipeline.preferences.model import PreferenceModel, rewards_of, standardise
-from mopo_pipeline.preferences.networks import fit_rewards
+from mopo_pipeline.preferences.networks import fit_network, linear_networks
 from mopo_pipeline.progress import track
 from mopo_pipeline.tables import comparison_weights
+
+if TYPE_CHECKING:
+    import torch
 
 _STOP_SHARE = 0.15
 
@@ -65,19 +68,13 @@ def cross_fit(
     chosen = (comparisons["split"] == split).to_numpy()
     fold_of = _folds(comparisons.loc[chosen, "prompt_id"], params.folds, rng)
     folds = np.where(fitted, responses["prompt_id"].map(fold_of).fillna(-1), -1).astype(np.intp)
-    fold_of_pair = folds[pairs[:, 0]]
-    members, rewards = [], np.zeros((params.folds, len(responses), len(objectives)))
-    for fold in track(range(params.folds), "preference model, folds"):
-        use = np.flatnonzero(chosen & (fold_of_pair != fold))
-        stop = np.isin(
-            comparisons["prompt_id"].to_numpy()[use],
-            _stop_prompts(comparisons["prompt_id"].iloc[use], rng),
-        )
-        member = fit_rewards(
-            standardised, pairs[use], labels[use], weights[use], stop, params, seed + fold
-        )
-        members.append(member)
-        rewards[fold] = rewards_of(member, standardised)
+    known = pairs[chosen], labels[chosen], weights[chosen]
+    if params.hidden:
+        ids = comparisons.loc[chosen, "prompt_id"].to_numpy()
+        members = _networks(standardised, *known, folds[pairs[chosen, 0]], ids, params, seed, rng)
+    else:
+        members = linear_networks(standardised, *known, folds[pairs[chosen, 0]])
+    rewards = np.stack([rewards_of(member, standardised) for member in members])
     raw = np.where(
         (folds >= 0)[:, None],
         rewards[np.maximum(folds, 0), np.arange(len(responses))],
@@ -92,6 +89,28 @@ def cross_fit(
     )
     model = PreferenceModel(objectives, features, members, scale, temperature, params.hidden)
     return CrossFit(model, raw * temperature, folds, expit(gap * temperature))
+
+
+def _networks(
+    table: Features,
+    pairs: Index,
+    labels: Array,
+    weights: Array,
+    folds: NDArray[np.intp],
+    prompt_ids: NDArray[np.object_],
+    params: PreferenceModelParams,
+    seed: int,
+    rng: np.random.Generator,
+) -> list["torch.nn.Module"]:
+    """Networks with hidden layers, one per fold of comparisons (M,) that it does not see."""
+    members = []
+    for fold in track(range(params.folds), "preference model, folds"):
+        use = np.flatnonzero(folds != fold)
+        stop = np.isin(prompt_ids[use], _stop_prompts(pd.Series(prompt_ids[use]), rng))
+        members.append(
+            fit_network(table, pairs[use], labels[use], weights[use], stop, params, seed + fold)
+        )
+    return members
 
 
 def _features(

@@ -1,7 +1,7 @@
 """Reward networks: linear ones fitted exactly, others by stochastic gradients that score each answer once."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,11 @@ from mopo_pipeline.preferences.features import Features
 if TYPE_CHECKING:
     import torch
 
-PENALTIES = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
+PENALTIES = (0.3, 0.1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)
 """Quadratic penalties of linear rewards that are tried, the strongest first."""
+
+GRADIENT = 1e-4
+"""Largest slope of a penalised loss at what counts as its minimum."""
 
 ROWS = 4096
 """Rows that become dense at a time."""
@@ -52,74 +55,83 @@ def rewards_of(network: "torch.nn.Module", table: Features) -> Array:
     return np.concatenate(parts)
 
 
-def fit_rewards(
-    table: Features,
-    pairs: Index,
-    labels: Array,
-    weights: Array,
-    stopping: NDArray[np.bool_],
-    params: PreferenceModelParams,
-    seed: int,
-) -> "torch.nn.Module":
-    """Fit one network by masked cross-entropy; comparisons left out say how closely.
+def linear_networks(
+    table: Features, pairs: Index, labels: Array, weights: Array, folds: Index
+) -> list["torch.nn.Module"]:
+    """Linear rewards of each fold of comparisons from those of the others, penalised and minimised to the end.
+
+    The penalty of an objective is the one of ``PENALTIES`` with the least loss on the folds left out,
+    tried from the strongest until the loss rises.
 
     Args:
         table: (n, features) standardised.
         pairs: (M, 2) rows compared.
         labels: (M, K) in [0, 1], NaN missing.
         weights: (M, K) mass of each comparison for each objective.
-        stopping: (M,) comparisons that decide the penalty, or when to stop.
-        params: sizes and rates.
-        seed: of initial weights and batch order.
+        folds: (M,) 0 to J-1.
+
+    Returns:
+        J networks of K rewards.
     """
-    if params.hidden:
-        return fit_network(table, pairs, labels, weights, stopping, params, seed)
     import torch
 
-    network = reward_network(table.shape[1], labels.shape[1], 0)
-    fitted = [
-        fit_linear(table, pairs, labels[:, k], weights[:, k], stopping)
-        for k in range(labels.shape[1])
+    rows, place = np.unique(pairs, return_inverse=True)
+    compared, own = table[rows], place.reshape(-1, 2)
+    found = [
+        _linear_rewards(compared, own, label, weight, folds)
+        for label, weight in zip(labels.T, weights.T, strict=True)
     ]
-    network.load_state_dict({"weight": torch.from_numpy(np.stack(fitted).astype(np.float32))})
-    return network.eval()
+    networks = []
+    for member in np.stack(found, axis=1).astype(np.float32):
+        network = reward_network(table.shape[1], labels.shape[1], 0)
+        network.load_state_dict({"weight": torch.from_numpy(member)})
+        networks.append(network.eval())
+    return networks
 
 
-def fit_linear(
-    table: Features, pairs: Index, labels: Array, weights: Array, stopping: NDArray[np.bool_]
+def _linear_rewards(
+    table: Features, pairs: Index, labels: Array, weights: Array, folds: Index
 ) -> Array:
-    """Linear rewards (features,) of one objective: penalised Bradley-Terry, minimised to the end.
-
-    The penalty is the one of ``PENALTIES`` with the least loss on the ``stopping`` comparisons, tried
-    from the strongest until the loss rises.
-    """
+    """Rewards (J, features) of one objective, of every fold without it, at the best penalty."""
     known = ~np.isnan(labels) & (weights > 0)
-    use, held = known & ~stopping, known & stopping
     turned = table.T.tocsr() if not isinstance(table, np.ndarray) else table.T
-    best, least, start = np.zeros(table.shape[1]), np.inf, np.zeros(table.shape[1])
-    if not use.any():
-        return best
-    mass = weights[use] / weights[use].sum()
-    first, second = pairs[use].T
-    count = table.shape[0]
-
-    def loss(beta: Array, penalty: float) -> tuple[float, Array]:
-        scores = table @ beta
-        gap = scores[first] - scores[second]
-        value = mass @ (np.logaddexp(0.0, gap) - labels[use] * gap)
-        surprise = mass * (expit(gap) - labels[use])
-        slope = np.bincount(first, surprise, count) - np.bincount(second, surprise, count)
-        return float(value + penalty / 2 * (beta @ beta)), turned @ slope + penalty * beta
-
+    size, count = table.shape[1], int(folds.max(initial=0)) + 1
+    best, least, now = np.zeros((count, size)), np.inf, np.zeros((count, size))
     for penalty in PENALTIES:
-        start = minimize(loss, start, (penalty,), "L-BFGS-B", jac=True, options={"gtol": 1e-5}).x
-        scores = table @ start
-        gap = scores[pairs[held, 0]] - scores[pairs[held, 1]]
-        current = float(weights[held] @ (np.logaddexp(0.0, gap) - labels[held] * gap))
+        current = 0.0
+        for j in range(count):
+            use, held = known & (folds != j), known & (folds == j)
+            if use.any():
+                now[j] = _bradley_terry(
+                    table, turned, pairs[use], labels[use], weights[use], penalty, now[j]
+                )
+            gap = np.diff(-(table @ now[j])[pairs[held]], axis=1)[:, 0]
+            current += float(weights[held] @ (np.logaddexp(0.0, gap) - labels[held] * gap))
         if current >= least:
             break
-        best, least = start, current
+        best, least = now.copy(), current
     return best
+
+
+def _bradley_terry(
+    table: Features, turned: Any, pairs: Index, labels: Array, weights: Array, penalty: float,
+    start: Array,
+) -> Array:  # fmt: skip
+    """Coefficients (features,) of least mean cross-entropy plus ``penalty / 2`` times their square."""
+    mass = weights / weights.sum()
+    first, second = pairs.T
+    count = table.shape[0]
+
+    def loss(beta: Array) -> tuple[float, Array]:
+        scores = table @ beta
+        gap = scores[first] - scores[second]
+        value = mass @ (np.logaddexp(0.0, gap) - labels * gap) + penalty / 2 * (beta @ beta)
+        surprise = mass * (expit(gap) - labels)
+        slope = np.bincount(first, surprise, count) - np.bincount(second, surprise, count)
+        return float(value), turned @ slope + penalty * beta
+
+    found = minimize(loss, start, method="L-BFGS-B", jac=True, options={"gtol": GRADIENT})
+    return np.asarray(found.x)
 
 
 def fit_network(
@@ -131,7 +143,17 @@ def fit_network(
     params: PreferenceModelParams,
     seed: int,
 ) -> "torch.nn.Module":
-    """``fit_rewards`` by stochastic gradients, stopping when loss on the others no longer falls."""
+    """Fit one network by masked cross-entropy, stopping when loss on the others no longer falls.
+
+    Args:
+        table: (n, features) standardised.
+        pairs: (M, 2) rows compared.
+        labels: (M, K) in [0, 1], NaN missing.
+        weights: (M, K) mass of each comparison for each objective.
+        stopping: (M,) comparisons that decide when to stop.
+        params: sizes and rates.
+        seed: of initial weights and batch order.
+    """
     import torch
 
     generator = torch.Generator().manual_seed(seed)
