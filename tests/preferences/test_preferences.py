@@ -123,6 +123,32 @@ def test_quality_report_counts_comparisons_and_asks_judgements_for_position() ->
     assert first == {"good": pytest.approx(1 / 3), "brief": pytest.approx(1 / 2)}
 
 
+def test_quality_report_says_how_far_votes_on_one_pair_agree_or_that_ratings_are_single() -> None:
+    """Votes on one pair: good 1, 0, and 1 as mirrored 0; brief once 1 and once mirrored 0. One more pair, one vote."""
+    once = pd.DataFrame(
+        {
+            "prompt_id": "p1",
+            "response_a": ["p1r0"],
+            "response_b": ["p1r1"],
+            "good": 1.0,
+            "brief": 0.0,
+        }
+    )
+    judgements = pd.concat([votes(), once])
+    responses = rated([(1, 2), (2, 1)])
+    table = build_comparisons(
+        responses, judgements.assign(weight=1.0), LabelParams(), ("good", "brief"), RNG(0)
+    )
+    found = quality_report(judgements, table, ("good", "brief"))
+    agree = {n: q["repeated_votes"] for n, q in found["objectives"].items()}
+    assert agree["good"] == {"pairs": 1, "agreement": pytest.approx(1 / 3)}
+    assert agree["brief"] == {"pairs": 1, "agreement": 1.0}
+    assert found["assumed"] is None
+    rating = quality_report(none(), table, ("good", "brief"))
+    assert rating["objectives"]["good"]["repeated_votes"] is None
+    assert "one rating" in rating["assumed"]
+
+
 def test_quality_report_counts_ties_missing_labels_and_cycles() -> None:
     """a beats b, b beats c, c beats a; brief ties once and misses once."""
     table = pd.DataFrame(

@@ -14,8 +14,8 @@ from mopo_pipeline.preferences.posterior import Pairs, Posterior, fit_posterior,
 SIGMAS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Standard deviations of a response's own utility that are tried."""
 
-LEAST_GAIN = 1e-6
-"""Log loss by which a wider spread must be better to be taken."""
+LEAST_GAIN = 1e-3
+"""Log loss that labels must add to the words; less is left to the words alone."""
 
 OPPONENTS = 256
 """Responses that stand for the behaviour policy's spread."""
@@ -91,19 +91,18 @@ def fit_own_labels(
     """
     count = int(folds.max(initial=0)) + 1
     losses: dict[float, float] = {}
-    tried: list[tuple[Array, list[Posterior]]] = []
+    tried: dict[float, tuple[Array, list[Posterior]]] = {}
     for sigma in SIGMAS:
         fitted = [
             fit_posterior(scores, prompts, pairs.kept(folds != j), sigma) for j in range(count)
         ]
         predicted = _left_out(fitted, pairs, folds)
-        loss = log_loss(predicted, pairs)
-        risen = bool(tried) and loss > min(losses.values()) - LEAST_GAIN
-        losses[sigma] = loss
-        if risen:
+        losses[sigma] = log_loss(predicted, pairs)
+        if losses[sigma] > min(losses.values()):
             break
-        tried = [(predicted, fitted)]
-    [(predicted, fitted)] = tried
+        tried = {0.0: tried.get(0.0, (predicted, fitted)), sigma: (predicted, fitted)}
+    chosen = max(tried)
+    predicted, fitted = tried[chosen if losses[0.0] - losses[chosen] >= LEAST_GAIN else 0.0]
     sigma = fitted[0].sigma
     spread = _spread(prior_mean(scores, sigma), prompts)
     values, errors = fit_posterior(scores, prompts, pairs, sigma).win_rates(spread, min_opponents)
