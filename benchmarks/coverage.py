@@ -26,11 +26,12 @@ from mopo_pipeline.mopo import (
     NotConvergedError,
     solve_dual,
 )
+from mopo_pipeline.mopo.learned import learned_values
 from mopo_pipeline.preferences.own_labels import comparison_folds, fit_own_labels
 from mopo_pipeline.preferences.posterior import Pairs
 
 TAU, OBJECTIVES, ANSWERS = 0.12, 3, 48
-WORDS, FOLDS, FRESH = 0.6, 4, 1500
+WORDS, FOLDS, FRESH = 0.6, 4, 2000
 """Share of the utilities' spread that scores explain; folds of comparisons; fresh prompts that value a plan."""
 THRESHOLDS = (0.50, 0.48)
 POPULATION = 4000
@@ -168,18 +169,19 @@ def replicate(task: tuple[str, float, int, str]) -> tuple[bool, np.ndarray]:
 
 
 def fresh_value(design: Design, multipliers: np.ndarray, mixture: bool) -> np.ndarray:
-    """True values (K,) of these multipliers' policies over a prompt's own rows, on fresh prompts."""
+    """True values (K,) of these multipliers' policies on fresh prompts, by the answers' exact win rates."""
     key = f"{design}"
     if key not in _fresh:
         rng = np.random.default_rng(98)
-        fresh = draw(design, min(FRESH, 20_000 // design.responses), rng)
+        fresh = draw(design, FRESH, rng)
         _fresh[key] = fresh, *believed(fresh, rng)
     fresh, every, compared = _fresh[key]
     tables = np.asarray(compared.fold_win_rates) if mixture else every[None]
-    exponent = tables @ np.append(1.0, multipliers) / TAU
-    weight = np.exp(exponent - exponent.max())
-    totals = np.stack([np.bincount(fresh.prompt, own)[fresh.prompt] for own in weight])
-    return ((weight / totals).mean(axis=0) @ fresh.exact) / (fresh.prompt.max() + 1)
+    values = [
+        learned_values(table @ np.append(1.0, multipliers) / TAU, fresh.exact, fresh.prompt)
+        for table in tables
+    ]
+    return np.mean(values, axis=0)
 
 
 _fresh: dict[str, tuple[Drawn, np.ndarray, Comparisons]] = {}

@@ -101,7 +101,7 @@ class PolicyEstimator:
         exponent = (direction @ rows.columns) / self.tau
         if self.sampled:
             return jackknifed_shares(rows, exponent)
-        return per_prompt(rows, exponent) * rows.mass / rows.spread(rows.group_mass)
+        return np.asarray(per_prompt(rows, exponent) * rows.mass / rows.spread(rows.group_mass))
 
     def _prompt_mass(self) -> Array:
         """What each prompt counts for: its mass under who drew the rows where these are a sample."""

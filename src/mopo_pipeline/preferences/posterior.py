@@ -94,6 +94,7 @@ class Posterior:
         for rows, covariance in zip(self.rows, self.covariances, strict=True):
             own, size = self.mean[rows], rows.shape[1]
             variances = np.diagonal(covariance, axis1=1, axis2=2)
+            others: NDArray[np.bool_]
             if size - 1 < min_opponents:
                 centre = self.prior[rows].mean(axis=1, keepdims=True)
                 gap = own[..., None] - (centre + spread)[:, None, :]
@@ -133,7 +134,8 @@ def fit_posterior(scores: Array, prompts: Index, pairs: Pairs, sigma: float) -> 
     prior = prior_mean(scores, sigma)
     place, blocks = _blocks(prompts)
     used = pairs.kept(np.ones(len(pairs.labels), dtype=bool))
-    mean, covariances = prior.copy(), []
+    mean = prior.copy()
+    covariances: list[Array] = []
     for b, rows in enumerate(blocks):
         shape = (*rows.shape, rows.shape[1])
         own = np.flatnonzero(place[used.first, 0] == b)
@@ -145,7 +147,7 @@ def fit_posterior(scores: Array, prompts: Index, pairs: Pairs, sigma: float) -> 
         block = _Block(prior[rows], at, used.labels[own], used.weights[own], sigma)
         utility = block.mode()
         mean[rows] = utility
-        covariances.append(np.linalg.inv(block.curvature(utility)))
+        covariances.append(np.asarray(np.linalg.inv(block.curvature(utility)), dtype=np.float64))
     return Posterior(prior, mean, sigma, tuple(blocks), tuple(covariances), place)
 
 
@@ -216,7 +218,8 @@ def _blocks(prompts: Index) -> tuple[Index, list[Index]]:
     counts = np.bincount(codes)
     order = np.argsort(codes, kind="stable")
     starts = np.cumsum(counts) - counts
-    place, blocks = np.zeros((len(prompts), 3), dtype=np.intp), []
+    place = np.zeros((len(prompts), 3), dtype=np.int64)
+    blocks: list[Index] = []
     for chosen in _of_one_size(counts):
         rows = order[starts[chosen, None] + np.arange(counts[chosen[0]])]
         place[rows, 0] = len(blocks)

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-
 SINGLE_RATINGS = "every answer has one rating, taken for what people say of it: how far raters differ is not in these data"
 
 
