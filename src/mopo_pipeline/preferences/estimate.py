@@ -105,15 +105,18 @@ def _with_own_labels(
     train = (comparisons["split"] == "train").to_numpy()
     place = pd.Series(np.arange(rows.sum()), index=responses.loc[rows, "response_id"])
     first, second = (
-        place.loc[comparisons.loc[train, side]].to_numpy() for side in ("response_a", "response_b")
+        place.loc[comparisons.loc[train, side]].to_numpy(dtype=np.int64)
+        for side in ("response_a", "response_b")
     )
     labels = comparisons.loc[train, list(objectives)].to_numpy(dtype=np.float64)
     weights = comparison_weights(comparisons.loc[train], objectives)
     prompts = pd.factorize(responses.loc[rows, "prompt_id"])[0].astype(np.int64)
     dealt = comparison_folds(prompts[first], params.label_folds, np.random.default_rng([seed, 5]))
-    values, errors, predictions, folds = (part.copy() for part in words[:4])
+    values, errors = words.values.copy(), words.errors.copy()
+    predictions, folds = words.predictions.copy(), words.folds.copy()
     folds[train] = dealt
-    without, told = {}, {}
+    without: dict[str, Array] = {}
+    told: dict[str, dict[str, Any]] = {}
     for k in track(range(len(objectives)), "own labels, objectives"):
         name, pairs = objectives[k], Pairs(first, second, labels[:, k], weights[:, k])
         own = fit_own_labels(rewards[rows, k], prompts, pairs, dealt, params.min_opponents)

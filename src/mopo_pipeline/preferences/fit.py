@@ -12,8 +12,8 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences.calibration import fit_temperature
 from mopo_pipeline.preferences.features import EncoderFeatures, Features, WordFeatures
-from mopo_pipeline.preferences.model import PreferenceModel, rewards_of, standardise
-from mopo_pipeline.preferences.networks import fit_network, linear_networks
+from mopo_pipeline.preferences.model import PreferenceModel, standardise
+from mopo_pipeline.preferences.networks import fit_network, linear_networks, rewards_of
 from mopo_pipeline.progress import track
 from mopo_pipeline.tables import comparison_weights
 
