@@ -105,7 +105,7 @@ def _with_own_labels(
     train = (comparisons["split"] == "train").to_numpy()
     place = pd.Series(np.arange(rows.sum()), index=responses.loc[rows, "response_id"])
     first, second = (
-        place.loc[comparisons.loc[train, side]].to_numpy(dtype=np.int64)
+        place.loc[comparisons.loc[train, side]].to_numpy().astype(np.int64)
         for side in ("response_a", "response_b")
     )
     labels = comparisons.loc[train, list(objectives)].to_numpy(dtype=np.float64)
