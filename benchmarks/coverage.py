@@ -5,6 +5,10 @@ rates and predictions, three objectives and thresholds part of the way from the 
 attainable. The plan's multipliers are then valued on a large population of prompts with all their
 answers. A miss is a threshold of an accepted plan that its policy does not hold; the level is joint.
 Run: ``make bench-coverage``; options ``--sets``, ``--confidence``, ``--designs``, ``--processes``.
+``--win-rates posterior`` draws the win rates from the labels themselves, on top of scores that say part
+of the truth: then the policy of every plan is valued on fresh prompts whose labels make win rates in
+the same way, by the answers' exact win rates. ``posterior-in-sample`` is the negative control: win rates
+and predictions that saw the labels they are held against.
 The last line holds the share of missed plans per design.
 """
 
@@ -14,6 +18,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from scipy import special
 
 from mopo_pipeline.mopo import (
     Comparisons,
@@ -21,8 +26,13 @@ from mopo_pipeline.mopo import (
     NotConvergedError,
     solve_dual,
 )
+from mopo_pipeline.mopo.learned import learned_values
+from mopo_pipeline.preferences.own_labels import comparison_folds, fit_own_labels
+from mopo_pipeline.preferences.posterior import Pairs
 
 TAU, OBJECTIVES, ANSWERS = 0.12, 3, 48
+WORDS, FOLDS, FRESH = 0.6, 4, 2000
+"""Share of the utilities' spread that scores explain; folds of comparisons; fresh prompts that value a plan."""
 THRESHOLDS = (0.50, 0.48)
 POPULATION = 4000
 DRIFT = 0.35
@@ -64,21 +74,30 @@ def win_rates(utility: np.ndarray) -> np.ndarray:
     return np.stack([(1 / (1 + np.exp(u[:, None] - u[None, :]))).mean(axis=0) for u in utility])
 
 
-def replicate(task: tuple[str, float, int]) -> tuple[bool, np.ndarray]:
-    """Whether the plan was accepted, and the true values (K,) of its policy."""
-    name, confidence, seed = task
-    design = DESIGNS[name]
-    rng = np.random.default_rng([seed, sorted(DESIGNS).index(name)])
-    utility = utilities(design.prompts, rng)
+@dataclass(frozen=True)
+class Drawn:
+    """Rows of a design's prompts, their exact win rates, and labelled pairs with their probabilities."""
+
+    prompt: np.ndarray
+    utility: np.ndarray
+    exact: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    labels: np.ndarray
+    probability: np.ndarray
+
+
+def draw(design: Design, prompts: int, rng: np.random.Generator) -> Drawn:
+    """Prompts, answers, compared pairs and labels, all anew."""
+    utility = utilities(prompts, rng)
     exact = win_rates(utility)
-    drawn = rng.integers(0, ANSWERS, size=(design.prompts, design.responses))
-    prompt = np.repeat(np.arange(design.prompts), design.responses)
+    drawn = rng.integers(0, ANSWERS, size=(prompts, design.responses))
+    prompt = np.repeat(np.arange(prompts), design.responses)
     every = np.array(list(combinations(range(design.responses), 2)))
     pairs = []
-    for x in range(design.prompts):
-        if design.pairs is None:
-            chosen = every
-        else:
+    for x in range(prompts):
+        chosen = every
+        if design.pairs is not None:
             chosen = np.sort(
                 [rng.choice(design.responses, 2, replace=False) for _ in range(design.pairs)],
                 axis=1,
@@ -88,15 +107,84 @@ def replicate(task: tuple[str, float, int]) -> tuple[bool, np.ndarray]:
     value = utility[prompt, drawn.ravel()]
     probability = 1 / (1 + np.exp(value[second] - value[first]))
     labels = (rng.random(probability.shape) < probability).astype(float)
+    return Drawn(prompt, value, exact[prompt, drawn.ravel()], first, second, labels, probability)
+
+
+def believed(drawn: Drawn, rng: np.random.Generator) -> tuple[np.ndarray, Comparisons]:
+    """Win rates (N, K) by posterior from scores that know part of the utilities, and their comparisons."""
+    noise = rng.normal(size=drawn.utility.shape) * drawn.utility.std(axis=0)
+    scores = WORDS * (WORDS * drawn.utility + np.sqrt(1 - WORDS**2) * noise)
+    folds = comparison_folds(drawn.prompt[drawn.first], FOLDS, rng)
+    found = [
+        fit_own_labels(
+            scores[:, k], drawn.prompt,
+            Pairs(drawn.first, drawn.second, drawn.labels[:, k], np.ones(len(folds))), folds, 1,
+        )
+        for k in range(OBJECTIVES)
+    ]  # fmt: skip
+    every = np.column_stack([own.win_rates for own in found])
+    tables = np.stack(
+        [
+            np.column_stack(
+                [own.win_rates if own.without is None else own.without[j] for own in found]
+            )
+            for j in range(FOLDS)
+        ]
+    )
+    predicted = np.column_stack([own.predictions for own in found])
+    return every, Comparisons(
+        drawn.first, drawn.second, drawn.labels, predicted, None, folds, tables
+    )
+
+
+def in_sample(drawn: Drawn, rng: np.random.Generator) -> tuple[np.ndarray, Comparisons]:
+    """``believed``, with win rates and predictions of a fit to all labels, these among them."""
+    every, _ = believed(drawn, rng)
+    index = drawn.first, drawn.second
+    gap = special.logit(every[index[0]]) - special.logit(every[index[1]])
+    return every, Comparisons(*index, drawn.labels, special.expit(gap))
+
+
+def replicate(task: tuple[str, float, int, str]) -> tuple[bool, np.ndarray]:
+    """Whether the plan was accepted, and the true values (K,) of its policy."""
+    name, confidence, seed, method = task
+    design = DESIGNS[name]
+    rng = np.random.default_rng([seed, sorted(DESIGNS).index(name)])
+    drawn = draw(design, design.prompts, rng)
+    if method == "exact":
+        rates = drawn.exact
+        compared = Comparisons(drawn.first, drawn.second, drawn.labels, drawn.probability)
+    else:
+        rates, compared = (believed if method == "posterior" else in_sample)(drawn, rng)
     try:
         found = solve_dual(
-            exact[prompt, drawn.ravel()], THRESHOLDS, tau=TAU, groups=prompt, pooling=None,
-            comparisons=Comparisons(first, second, labels, predicted=probability),
+            rates, THRESHOLDS, tau=TAU, groups=drawn.prompt, pooling=None, comparisons=compared,
             confidence=confidence,
         )  # fmt: skip
     except (InfeasibleThresholdsError, NotConvergedError):
         return False, np.full(OBJECTIVES, np.nan)
-    return True, population_value(found.multipliers)
+    if method == "exact":
+        return True, population_value(found.multipliers)
+    return True, fresh_value(design, found.multipliers, method == "posterior")
+
+
+def fresh_value(design: Design, multipliers: np.ndarray, mixture: bool) -> np.ndarray:
+    """True values (K,) of these multipliers' policies on fresh prompts, by the answers' exact win rates."""
+    key = f"{design}"
+    if key not in _fresh:
+        rng = np.random.default_rng(98)
+        fresh = draw(design, FRESH, rng)
+        _fresh[key] = fresh, *believed(fresh, rng)
+    fresh, every, compared = _fresh[key]
+    tables = np.asarray(compared.fold_win_rates) if mixture else every[None]
+    values = [
+        learned_values(table @ np.append(1.0, multipliers) / TAU, fresh.exact, fresh.prompt)
+        for table in tables
+    ]
+    return np.mean(values, axis=0)
+
+
+_fresh: dict[str, tuple[Drawn, np.ndarray, Comparisons]] = {}
 
 
 def population_value(multipliers: np.ndarray) -> np.ndarray:
@@ -124,12 +212,17 @@ def main() -> None:
     parser.add_argument("--confidence", type=float, default=0.95)
     parser.add_argument("--designs", nargs="+", default=list(DESIGNS), choices=list(DESIGNS))
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument(
+        "--win-rates", default="exact", choices=["exact", "posterior", "posterior-in-sample"]
+    )
     options = parser.parse_args()
     print("design | refused | missed, each | missed, any (2 SE above the level) | loss of primary")
     shares = []
     with ProcessPoolExecutor(options.processes) as pool:
         for name in options.designs:
-            tasks = [(name, options.confidence, seed) for seed in range(options.sets)]
+            tasks = [
+                (name, options.confidence, seed, options.win_rates) for seed in range(options.sets)
+            ]
             found = list(pool.map(replicate, tasks, chunksize=10))
             values = np.array([value for accepted, value in found if accepted])
             missed = values[:, 1:] < np.array(THRESHOLDS)

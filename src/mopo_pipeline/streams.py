@@ -16,6 +16,7 @@ class Stream(IntEnum):
     SPLITS = 1  # of prompts into train, validation and test, and what a source draws
     FOLDS = 2  # of prompts in cross-fitting
     PAIRS = 3  # of responses that are compared
+    LABEL_FOLDS = 5  # of comparisons whose labels are held against win rates that never saw them
     ROWS = 7  # a block of training rows and their order
     FRESH_PROMPTS = 11  # asked at a refresh
     PERIODS = 13  # order in which prompts take turns between refreshes

@@ -55,10 +55,10 @@ def test_comparisons_become_indices_of_the_rows_in_their_order() -> None:
          "harm": [0.0, 1.0, np.nan]} | dict.fromkeys(weight_columns(names), 1.0)
     )  # fmt: skip
     predicted = pd.DataFrame({"help": [0.7, 0.1, 0.4], "harm": [0.2, 0.9, 0.6]})
-    found = row_comparisons(pd.Series(["c", "b", "a"]), pairs, predicted, names)
+    found = row_comparisons(pd.DataFrame({"response_id": ["c", "b", "a"]}), pairs, predicted, names)
     assert found is not None
     np.testing.assert_array_equal(found.first, [2, 0])
     np.testing.assert_array_equal(found.second, [1, 2])
     np.testing.assert_array_equal(found.labels, [[1.0, 0.0], [0.5, np.nan]])
     np.testing.assert_array_equal(found.predicted, [[0.7, 0.2], [0.4, 0.6]])
-    assert row_comparisons(pd.Series(["z"]), pairs, predicted, names) is None
+    assert row_comparisons(pd.DataFrame({"response_id": ["z"]}), pairs, predicted, names) is None

@@ -16,7 +16,7 @@ from mopo_pipeline.preferences.build import build_comparisons, compare
 from mopo_pipeline.preferences.calibration import fit_temperature
 from mopo_pipeline.preferences.estimate import label_win_rates
 from mopo_pipeline.preferences.fit import cross_fit
-from mopo_pipeline.preferences.model import fit_network, rewards_of
+from mopo_pipeline.preferences.networks import fit_network, linear_networks, rewards_of
 from mopo_pipeline.preferences.report import agreement_matrix, quality_report
 from mopo_pipeline.tables import chat_prompt, comparison_weights
 
@@ -123,6 +123,32 @@ def test_quality_report_counts_comparisons_and_asks_judgements_for_position() ->
     assert first == {"good": pytest.approx(1 / 3), "brief": pytest.approx(1 / 2)}
 
 
+def test_quality_report_says_how_far_votes_on_one_pair_agree_or_that_ratings_are_single() -> None:
+    """Votes on one pair: good 1, 0, and 1 as mirrored 0; brief once 1 and once mirrored 0. One more pair, one vote."""
+    once = pd.DataFrame(
+        {
+            "prompt_id": "p1",
+            "response_a": ["p1r0"],
+            "response_b": ["p1r1"],
+            "good": 1.0,
+            "brief": 0.0,
+        }
+    )
+    judgements = pd.concat([votes(), once])
+    responses = rated([(1, 2), (2, 1)])
+    table = build_comparisons(
+        responses, judgements.assign(weight=1.0), LabelParams(), ("good", "brief"), RNG(0)
+    )
+    found = quality_report(judgements, table, ("good", "brief"))
+    agree = {n: q["repeated_votes"] for n, q in found["objectives"].items()}
+    assert agree["good"] == {"pairs": 1, "agreement": pytest.approx(1 / 3)}
+    assert agree["brief"] == {"pairs": 1, "agreement": 1.0}
+    assert found["assumed"] is None
+    rating = quality_report(none(), table, ("good", "brief"))
+    assert rating["objectives"]["good"]["repeated_votes"] is None
+    assert "one rating" in rating["assumed"]
+
+
 def test_quality_report_counts_ties_missing_labels_and_cycles() -> None:
     """a beats b, b beats c, c beats a; brief ties once and misses once."""
     table = pd.DataFrame(
@@ -212,20 +238,23 @@ def test_a_margin_for_no_objective_is_refused() -> None:
         )  # fmt: skip
 
 
-def fitted(weights: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Rewards of two responses after a fit to three comparisons of them."""
-    params = PreferenceModelParams(hidden=0, epochs=40, weight_decay=0.0, learning_rate=0.05)
+def fitted(weights: np.ndarray, labels: np.ndarray, hidden: int) -> np.ndarray:
+    """Rewards of two responses after a fit to comparisons of them."""
     table = np.eye(2, dtype=np.float32)
     pairs = np.tile(np.array([0, 1], dtype=np.intp), (len(labels), 1))
-    network = fit_network(
-        table, pairs, labels, weights, np.zeros(len(labels), dtype=bool), params, 0
-    )
-    return rewards_of(network, table, (np.zeros(2, np.float32), np.ones(2, np.float32)))
+    if hidden == 0:
+        twice = np.tile(pairs, (2, 1)), np.tile(labels, (2, 1)), np.tile(weights, (2, 1))
+        network, _ = linear_networks(table, *twice, np.repeat([0, 1], len(labels)))
+        return rewards_of(network, table)
+    params = PreferenceModelParams(hidden=hidden, epochs=40, weight_decay=0.0, learning_rate=0.05)
+    none = np.zeros(len(labels), dtype=bool)
+    return rewards_of(fit_network(table, pairs, labels, weights, none, params, 0), table)
 
 
-def test_the_model_weighs_each_objective_by_its_own_weights() -> None:
+@pytest.mark.parametrize("hidden", [0, 4])
+def test_the_model_weighs_each_objective_by_its_own_weights(hidden: int) -> None:
     labels = np.array([[1.0, 1.0], [0.0, 0.0]])
-    rewards = fitted(np.array([[9.0, 1.0], [1.0, 9.0]]), labels)
+    rewards = fitted(np.array([[9.0, 1.0], [1.0, 9.0]]), labels, hidden)
     gap = rewards[0] - rewards[1]
     assert gap[0] > 0.5
     assert gap[1] < -0.5

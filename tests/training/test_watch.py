@@ -78,8 +78,8 @@ def test_a_real_run_is_watched_from_its_first_logged_step(tmp_path: Path) -> Non
     [
         ({}, None),
         ({"every": 100, "mode": "fresh", "fresh_prompts": 500}, None),
-        ({"every": 100, "mode": "fresh", "fresh_prompts": 10}, 6400 / 80),
-        ({"every": 1000, "mode": "fresh", "fresh_prompts": 500}, 700 * 64 / (300 * 8)),
+        ({"every": 100, "mode": "fresh", "fresh_prompts": 10}, 6400 / 160),
+        ({"every": 1000, "mode": "fresh", "fresh_prompts": 500}, 700 * 64 / (300 * 16)),
         ({"mode": "offline", "every": 100}, None),
         ({"mode": "offline", "every": 100, "rows": 640}, 10.0),
     ],

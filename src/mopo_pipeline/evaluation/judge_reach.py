@@ -61,6 +61,7 @@ def judge_reach(
 
 
 def _both_sides(values: Array) -> Array:
+    """What (M,) values say of the first and, turned round, of the second answers, (2M,)."""
     return np.concatenate([values, 1.0 - values])
 
 
@@ -104,6 +105,8 @@ def _ceiling_terms(one: Array, other: Array, prompts: NDArray[np.intp], count: i
 def _found(
     slopes: Array, ceilings: Array, params: EvaluateParams, seed: int
 ) -> dict[str, float | None]:
+    """Slope and ceilings with their intervals, from sums over prompts, both (P, n)."""
+
     def interval(top: Array, bottom: Array) -> Interval:
         return prompt_bootstrap(
             top, bottom, confidence=params.confidence, draws=params.bootstrap,

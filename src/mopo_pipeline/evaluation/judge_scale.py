@@ -107,7 +107,7 @@ def fit_scale(
 def _estimating(
     gap: Array, labels: Array, weights: Array, link: Link
 ) -> tuple[Array, Array, float]:
-    """Each comparison's estimating equation at the solution, minus its derivative there, and the solution."""
+    """Each comparison's estimating equation (M,) at the solution, minus its derivative there (M,), and the solution."""
     if link == "step":
         half = 0.5 * np.sign(gap)
         slope = weights * half**2

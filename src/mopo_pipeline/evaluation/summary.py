@@ -1,6 +1,5 @@
 """Facts about the sampled answers that no single objective shows."""
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -8,8 +7,7 @@ import pandas as pd
 
 from mopo_pipeline.evaluation.checks import best_estimator
 from mopo_pipeline.evaluation.findings import diagnose_policy
-
-log = logging.getLogger(__name__)
+from mopo_pipeline.language.lengths import tell
 
 POLICIES = ("reference", "policy")
 
@@ -71,10 +69,8 @@ def evaluation_summary(
     }
     facts["length_drift"] = facts["tokens"]["policy"] - facts["tokens"]["reference"]
     found = diagnose_policy(facts, checks)
-    for finding in found:
-        log.log(logging.INFO if finding.severity == "info" else logging.WARNING, "%s", finding)
-    facts["findings"] = [*model_metrics["findings"], *(f.as_dict() for f in found)]
-    return facts
+    tell(found)
+    return facts | {"findings": [*model_metrics["findings"], *(f.as_dict() for f in found)]}
 
 
 def well_formed_share(completions: pd.DataFrame, source: str) -> float | None:

@@ -1,6 +1,6 @@
 """Labelled comparisons as an estimate of a policy's win rates (method.md, section 4, setting 2)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.mopo.checks import unit_interval
+from mopo_pipeline.mopo.checks import check_win_rates, unit_interval
 from mopo_pipeline.mopo.rows import Rows
 
 
@@ -23,6 +23,10 @@ class Comparisons:
         predicted: (M, K) a model's probability that first wins, from a fit that did not see the
             label; NaN where it has none. None: no model.
         weights: (M,), or (M, K) where objectives differ, >= 0; None is uniform.
+        folds: (M,) fold 0 to J-1 of each comparison, where its label also went into the win rates.
+        fold_win_rates: (J, N, K) win rates of the rows without the labels of each fold. A fold's
+            comparisons are held against the policy of these, and what is planned is the mixture of
+            the J policies. Given with ``folds`` or not at all.
     """
 
     first: ArrayLike
@@ -30,6 +34,8 @@ class Comparisons:
     labels: ArrayLike
     predicted: ArrayLike | None = None
     weights: ArrayLike | None = None
+    folds: ArrayLike | None = None
+    fold_win_rates: ArrayLike | None = None
 
 
 @dataclass(frozen=True)
@@ -37,14 +43,15 @@ class Terms:
     """One objective's labelled comparisons, linear in a policy's ratio over the behaviour policy.
 
     ``f_c = left_c ratio[first_c] + right_c ratio[second_c]``, plus the prompt's own estimated value
-    where ``beside_value`` says so.
+    where ``beside_value`` says so; ratio and value are those of the comparison's fold.
 
     Attributes:
         first, second: (M,) sorted rows.
         left, right: (M,) coefficients; 0 for a row out of every policy's reach.
         beside_value: (M,) whether the prompt's value is part of the term.
-        mass: (M,) weights, sum 1.
+        mass: (M,) weights, sum 1; every fold that has labels weighs alike.
         prompt: (M,) prompt of each comparison; G where none of its rows is in reach.
+        fold: (M,) fold of each comparison, 0 where there are none.
     """
 
     first: Index
@@ -54,6 +61,7 @@ class Terms:
     beside_value: NDArray[np.bool_]
     mass: Array
     prompt: Index
+    fold: Index
 
     @property
     def effective(self) -> float:
@@ -70,9 +78,14 @@ class CompiledComparisons:
     ``f = (ratio_i I + ratio_j (1 - I))/2``. Both are linear in the ratio, and both have the
     policy's win rate as their mean when the pairs are drawn from the policy the ratio is over.
     Where rows are a sample, the first part is the prompt's value over all its rows.
+
+    Attributes:
+        terms: per objective.
+        folds: the rows with the win rates of each fold; the rows as they are where there are none.
     """
 
     terms: tuple[Terms | None, ...]
+    folds: tuple[Rows, ...]
 
     @classmethod
     def build(cls, comparisons: Comparisons, rows: Rows, sampled: bool) -> Self:
@@ -103,29 +116,34 @@ class CompiledComparisons:
             len(rows.mass)
         )
         pair = place[first], place[second]
+        fold, folds = _folds(comparisons, rows, count)
         return cls(
             tuple(
-                _terms(k, pair, labels[:, k], predicted[:, k], weights[:, k], rows, sampled)
+                _terms(k, pair, labels[:, k], predicted[:, k], weights[:, k], fold, folds, sampled)
                 for k in range(rows.n_objectives)
-            )
+            ),
+            folds,
         )
 
 
 def _terms(
-    k: int, pair: tuple[Index, Index], labels: Array, predicted: Array, weights: Array, rows: Rows,
-    sampled: bool,
+    k: int, pair: tuple[Index, Index], labels: Array, predicted: Array, weights: Array, fold: Index,
+    folds: tuple[Rows, ...], sampled: bool,
 ) -> Terms | None:  # fmt: skip
     """Terms of objective k from its columns (M,); None where the primary holds no label."""
+    rows = folds[0]
     kept = ~np.isnan(labels) & (weights > 0)
     if not kept.any():
         if k == 0:
             return None
         raise InputError(f"comparisons.labels: column {k} holds no label of positive weight")
     first, second = pair[0][kept], pair[1][kept]
-    labels, predicted, mass = labels[kept], predicted[kept], weights[kept]
+    labels, predicted, mass, fold = labels[kept], predicted[kept], weights[kept], fold[kept]
     modelled = ~np.isnan(predicted)
     surprise = np.where(modelled, labels - predicted, 0.0)
-    own = np.zeros((2, len(first))) if sampled else rows.columns[k][np.array([first, second])]
+    own = np.zeros((2, len(first)))
+    if not sampled:
+        own = np.stack([part.columns[k] for part in folds])[fold, np.array([first, second])]
     left = np.where(modelled, 0.5 * (own[0] + surprise), 0.5 * labels)
     right = np.where(modelled, 0.5 * (own[1] - surprise), 0.5 * (1 - labels))
     prompts = np.append(rows.spread(np.arange(len(rows.starts))), len(rows.starts))
@@ -135,8 +153,34 @@ def _terms(
         np.where(first >= 0, left, 0.0),
         np.where(second >= 0, right, 0.0),
         modelled & sampled & ((first >= 0) | (second >= 0)),
-        mass / mass.sum(),
+        _even(mass, fold),
         prompts[np.where(first >= 0, first, second)],
+        fold,
+    )
+
+
+def _even(mass: Array, fold: Index) -> Array:
+    """Weights (M,) of sum 1 with which every fold that has any weighs alike."""
+    each = np.bincount(fold, mass)
+    return np.asarray(mass / each[fold] / (each > 0).sum())
+
+
+def _folds(comparisons: Comparisons, rows: Rows, count: int) -> tuple[Index, tuple[Rows, ...]]:
+    """Fold (M,) of each comparison, and the rows with the win rates of each fold."""
+    if comparisons.folds is None and comparisons.fold_win_rates is None:
+        return np.zeros(count, dtype=np.int64), (rows,)
+    if comparisons.folds is None or comparisons.fold_win_rates is None:
+        raise InputError("comparisons.folds and comparisons.fold_win_rates are given together")
+    tables = np.asarray(comparisons.fold_win_rates, dtype=np.float64)
+    expected = ("J", rows.n_rows, rows.n_objectives)
+    if tables.ndim != 3 or tables.shape[1:] != expected[1:] or not len(tables):
+        raise InputError(
+            f"comparisons.fold_win_rates must have shape {expected}, got {tables.shape}"
+        )
+    folds = _index("comparisons.folds", comparisons.folds, count, len(tables), "folds")
+    return folds, tuple(
+        replace(rows, columns=np.stack([rows.take(column) for column in check_win_rates(table).T]))
+        for table in tables
     )
 
 
@@ -174,17 +218,17 @@ def _matrix(name: str, value: ArrayLike, count: int | None, n_objectives: int) -
     return array
 
 
-def _index(name: str, value: ArrayLike, count: int, n_rows: int) -> Index:
-    """Row indices (M,), checked."""
+def _index(
+    name: str, value: ArrayLike, count: int, size: int, what: str = "rows of win_rates"
+) -> Index:
+    """Indices (M,) of ``what``, checked."""
     array = np.asarray(value)
     if array.shape != (count,) or array.dtype.kind not in "iu":
         raise InputError(
-            f"{name} must be {count} integer row indices, got shape {array.shape}, dtype {array.dtype}"
+            f"{name} must be {count} integer indices, got shape {array.shape}, dtype {array.dtype}"
         )
-    outside = (array < 0) | (array >= n_rows)
+    outside = (array < 0) | (array >= size)
     if outside.any():
         where = int(np.argmax(outside))
-        raise InputError(
-            f"{name} must index the {n_rows} rows of win_rates, got {array[where]} at {where}"
-        )
+        raise InputError(f"{name} must index the {size} {what}, got {array[where]} at {where}")
     return array.astype(np.int64, copy=False)

@@ -68,14 +68,15 @@ class PolicyEstimator:
     def at(self, direction: Array) -> Estimate:
         """Estimate for one direction (K,); ``(1, lambda)`` is the policy of multipliers lambda."""
         rows = self.rows
-        exponent = (direction @ rows.columns) / self.tau
         prompt_mass = self._prompt_mass()
-        if self.sampled:
-            shares = jackknifed_shares(rows, exponent)
-        else:
-            shares = per_prompt(rows, exponent) * rows.mass / rows.spread(rows.group_mass)
-        own = np.add.reduceat(rows.columns * shares, rows.starts, axis=1)
-        values = own @ prompt_mass
+        shares = np.stack([self._shares(fold, direction) for fold in self.folds])
+        own = np.stack(
+            [
+                np.add.reduceat(fold.columns * share, rows.starts, axis=1)
+                for fold, share in zip(self.folds, shares, strict=True)
+            ]
+        )
+        values = own.mean(axis=0) @ prompt_mass
         ratio = shares * rows.spread(prompt_mass) / self.behaviour
         bounds: list[LowerBound] = []
         radii, counts = np.zeros(rows.n_objectives - 1), np.full(rows.n_objectives - 1, np.nan)
@@ -83,12 +84,24 @@ class PolicyEstimator:
             terms = None if self.compared is None else self.compared.terms[k]
             bound = LowerBound(float(values[k]), np.inf, np.ones(1))
             if terms is not None:
-                mean, bound, radius, count = self._over_comparisons(k, terms, ratio, own[k])
+                mean, bound, radius, count = self._over_comparisons(k, terms, ratio, own[:, k])
                 values[k] = mean if self.sampled else values[k]
                 if k > 0:
                     radii[k - 1], counts[k - 1] = radius, count
             bounds.append(bound)
         return Estimate(values, tuple(bounds[1:]), radii, counts)
+
+    @property
+    def folds(self) -> tuple[Rows, ...]:
+        """The rows with the win rates of each fold of comparisons; what is estimated is the mean over them."""
+        return (self.rows,) if self.compared is None else self.compared.folds
+
+    def _shares(self, rows: Rows, direction: Array) -> Array:
+        """What each row (n,) counts for in its prompt, by the win rates of these rows."""
+        exponent = (direction @ rows.columns) / self.tau
+        if self.sampled:
+            return jackknifed_shares(rows, exponent)
+        return np.asarray(per_prompt(rows, exponent) * rows.mass / rows.spread(rows.group_mass))
 
     def _prompt_mass(self) -> Array:
         """What each prompt counts for, (G,): its mass under who drew the rows where these are a sample."""
@@ -100,20 +113,20 @@ class PolicyEstimator:
     def _over_comparisons(
         self, k: int, terms: Terms, ratio: Array, own: Array
     ) -> tuple[float, LowerBound, float, float]:
-        """Mean, bound, radius and effective number of an objective's comparisons, by ratio (n,) and own values (G,)."""
-        prompts = len(self.rows.starts)
-        padded = np.append(own, 0.0)
-        correction = terms.left * ratio[terms.first] + terms.right * ratio[terms.second]
+        """Mean, bound, radius and effective number of an objective's comparisons, by its fold's ratio (J, n) and values (J, G)."""
+        prompts, fold = len(self.rows.starts), terms.fold
+        padded = np.pad(own, ((0, 0), (0, 1)))
+        correction = terms.left * ratio[fold, terms.first] + terms.right * ratio[fold, terms.second]
         if self.sampled:
-            correction = correction - np.where(terms.beside_value, 0.0, padded[terms.prompt])
-            value = float(self._prompt_mass() @ own)
-            spread = padded[terms.prompt]
-            terms_now = correction + spread + (value - float(terms.mass @ spread))
-            pull = self._prompt_mass() * (own - value)
+            spread = padded[fold, terms.prompt]
+            correction = correction - np.where(terms.beside_value, 0.0, spread)
+            value = own @ self._prompt_mass()
+            terms_now = correction + spread + (value - _fold_means(terms, spread, len(own)))[fold]
+            pull = self._prompt_mass() * (own - value[:, None]).mean(axis=0)
         else:
             terms_now, pull = correction, np.zeros(prompts)
         mean = float(terms.mass @ terms_now)
-        centred = correction - float(terms.mass @ correction)
+        centred = correction - _fold_means(terms, correction, len(own))[fold]
         pull = np.append(pull, 0.0) + np.bincount(
             terms.prompt, terms.mass * centred, minlength=prompts + 1
         )
@@ -123,6 +136,14 @@ class PolicyEstimator:
             weight = np.bincount(terms.prompt, terms.mass).astype(np.float64)
             radius = quantile(self.level, weight[weight > 0]) ** 2 / (2.0 * count)
         return mean, bound_mean(terms_now, terms.mass, radius), radius, count
+
+
+def _fold_means(terms: Terms, values: Array, folds: int) -> Array:
+    """Mean (J,) of values (M,) over each fold's comparisons; 0 where it has none."""
+    mass = np.bincount(terms.fold, terms.mass, folds)
+    return np.asarray(
+        np.bincount(terms.fold, terms.mass * values, folds) / np.maximum(mass, 1e-300)
+    )
 
 
 def effective_number(terms: Terms, deviations: Array, pull: Array) -> float:

@@ -59,8 +59,11 @@ class DualProblem:
             rest: dict[str, Any] = {
                 name: None if value is None else np.asarray(value)[kept]
                 for name, value in vars(compared).items()
+                if name != "fold_win_rates"
             }
             rest |= {"first": place[first[kept]], "second": place[second[kept]]}
+            if compared.fold_win_rates is not None:
+                rest["fold_win_rates"] = np.asarray(compared.fold_win_rates)[:, rows]
             compared = Comparisons(**rest) if kept.any() else None
         lost = compared is None and self.comparisons is not None
         return replace(

@@ -10,8 +10,14 @@ RESERVED_COLUMNS = frozenset(
         "split", "group", "source", "annotator", "weight", "fold", "ratio", "objective",
     }
 )  # fmt: skip
-MADE_SUFFIXES = ("_se", "_weight")
-"""Columns made of an objective's name: the standard error of its win rate, the weight of its labels."""
+OF_MODEL = "_of_model"
+
+MADE_SUFFIXES = ("_se", "_weight", OF_MODEL)
+"""Columns made of an objective's name: the standard error of its win rate, the weight of its labels, what the
+preference model alone predicts of them."""
+
+WITHOUT_FOLD = "_without_"
+"""Between an objective's name and a number: its win rates from the labels outside that fold of comparisons."""
 
 
 class StrictModel(BaseModel):
@@ -58,8 +64,10 @@ class TaskParams(StrictModel):
                 f"{sorted(clash)} cannot name an objective: the tables use it as a column"
             )
         for name in names:
-            for made in (f"{name}{suffix}" for suffix in MADE_SUFFIXES):
-                if made in names:
+            for made in names:
+                tail = made.removeprefix(name)
+                numbered = tail.startswith(WITHOUT_FOLD) and tail[len(WITHOUT_FOLD) :].isdigit()
+                if tail != made and (tail in MADE_SUFFIXES or numbered):
                     raise ValueError(
                         f"objective {made!r} has the name of a column made for {name!r}; rename it here "
                         "and in the data"

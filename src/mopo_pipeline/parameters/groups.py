@@ -76,10 +76,10 @@ def _contradictions(resolved: Mapping[str, Any]) -> list[str]:
     judge = lag.get("judge")
     if judge == "reward_models":
         found += _without_judge("train.lag", lag["reward_models"], names)
-    if judge == "preference_model" and method != "preference_model":
+    if judge == "preference_model" and method in ("empirical", "label"):
         found.append(
             f"train.lag.judge is 'preference_model', but preferences.win_rates.method {method!r} fits none: "
-            "set the method to preference_model or choose another judge"
+            "set the method to posterior or preference_model, or choose another judge"
         )
     return found
 

@@ -21,7 +21,7 @@ class PreferenceModelParams(StrictModel):
 
     features: Literal["words", "encoder"] = "words"
     encoder: str | None = None
-    hidden: int = Field(default=64, ge=0)
+    hidden: int = Field(default=0, ge=0)
     folds: int = Field(default=4, ge=2)
     epochs: PositiveInt = 60
     patience: PositiveInt = 5
@@ -35,7 +35,8 @@ class PreferenceModelParams(StrictModel):
 class WinRateParams(StrictModel):
     """How win rates are estimated."""
 
-    method: Literal["preference_model", "empirical", "label"] = "preference_model"
+    method: Literal["posterior", "preference_model", "empirical", "label"] = "posterior"
+    label_folds: int = Field(default=4, ge=2)
     shrinkage: NonNegativeFloat = 2.0
     min_opponents: PositiveInt = 4
     model: PreferenceModelParams = PreferenceModelParams()

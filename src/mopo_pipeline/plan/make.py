@@ -63,7 +63,7 @@ def make_plan(
         )
     values = rows[names].to_numpy(dtype=np.float64)
     groups = pd.factorize(rows["prompt_id"])[0]
-    compared = row_comparisons(rows["response_id"], comparisons, predictions, task.names)
+    compared = row_comparisons(rows, comparisons, predictions, task.names)
     given, unsure = _assurance(compared, params)
     given |= {"tau": params.tau, "groups": groups, "pooling": _pooling(params)}
     attainable = attainable_bounds(values, **given)
@@ -102,7 +102,7 @@ def _assurance(
                 "no confidence: the labels that make the weights cannot also assure them", 0.5,
                 params.confidence,
                 "planned values are estimates without a bound; set preferences.win_rates.method to "
-                "preference_model, whose win rates never saw the labels they are held against",
+                "posterior or preference_model, whose win rates never saw the labels they are held against",
             )
         ]  # fmt: skip
     if params.epsilon is not None:

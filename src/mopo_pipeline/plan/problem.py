@@ -3,14 +3,16 @@
 import numpy as np
 import pandas as pd
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo import Comparisons
 from mopo_pipeline.mopo.problem import DualProblem
+from mopo_pipeline.parameters.base import WITHOUT_FOLD
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.tables import comparison_weights
 
 
 def row_comparisons(
-    response_ids: pd.Series,
+    rows: pd.DataFrame,
     comparisons: pd.DataFrame,
     predictions: pd.DataFrame,
     objectives: tuple[str, ...],
@@ -18,28 +20,53 @@ def row_comparisons(
     """The comparisons among some responses, as indices of their rows.
 
     Args:
-        response_ids: (N,) responses in the order of their rows.
+        rows: win rates of N responses, in the order of their rows; with columns of each fold where
+            labels of comparisons went into them.
         comparisons: labelled pairs of all responses.
-        predictions: a model's probabilities, row for row with ``comparisons``; NaN where there is none.
+        predictions: a model's probabilities, row for row with ``comparisons``; NaN where there is
+            none. With the ``fold`` of each comparison, -1 where its label went into nothing.
         objectives: K names.
 
     Returns:
         (M, K) labels of row pairs; None where no pair is among the responses.
     """
     names = list(objectives)
-    index = pd.Series(np.arange(len(response_ids)), index=response_ids)
+    index = pd.Series(np.arange(len(rows)), index=rows["response_id"])
     chosen = comparisons["response_a"].isin(index.index).to_numpy()
     if not chosen.any():
         return None
     pairs = comparisons.loc[chosen]
     predicted = predictions.loc[chosen, names].to_numpy(dtype=np.float64)
+    without = _fold_win_rates(rows, names)
     return Comparisons(
         first=index.loc[pairs["response_a"]].to_numpy(),
         second=index.loc[pairs["response_b"]].to_numpy(),
         labels=pairs[names].to_numpy(dtype=np.float64),
         predicted=None if np.isnan(predicted).all() else predicted,
         weights=comparison_weights(pairs, names),
+        folds=None if without is None else predictions.loc[chosen, "fold"].to_numpy(),
+        fold_win_rates=without,
     )
+
+
+def _fold_win_rates(rows: pd.DataFrame, names: list[str]) -> Array | None:
+    """(J, N, K) from the labels outside each fold; None where no label of the rows went into them.
+
+    An objective without such columns has the same win rates in every fold.
+    """
+    folds = 0
+    while any(f"{name}{WITHOUT_FOLD}{folds}" in rows for name in names):
+        folds += 1
+    if folds == 0:
+        return None
+    columns = [
+        [
+            f"{name}{WITHOUT_FOLD}{j}" if f"{name}{WITHOUT_FOLD}{j}" in rows else name
+            for name in names
+        ]
+        for j in range(folds)
+    ]
+    return np.stack([rows[found].to_numpy(dtype=np.float64) for found in columns])
 
 
 def dual_problem(
@@ -58,13 +85,13 @@ def dual_problem(
         predictions: a model's probabilities, row for row with ``comparisons``.
         plan: as solved.
     """
-    values = win_rates.set_index("response_id").loc[rows["response_id"], list(plan.objectives)]
+    values = win_rates.set_index("response_id").loc[rows["response_id"]].reset_index()
     compared = None
     if plan.assured:
-        compared = row_comparisons(rows["response_id"], comparisons, predictions, plan.objectives)
+        compared = row_comparisons(values, comparisons, predictions, plan.objectives)
     return DualProblem(
         objectives=plan.objectives,
-        win_rates=values.to_numpy(dtype=np.float64),
+        win_rates=values[list(plan.objectives)].to_numpy(dtype=np.float64),
         groups=pd.factorize(rows["prompt_id"])[0].astype(np.int64),
         thresholds=plan.of_constrained(plan.thresholds),
         tau=plan.tau,

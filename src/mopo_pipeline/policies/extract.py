@@ -12,7 +12,7 @@ from mopo_pipeline.language.lengths import ENDED, cut_finding, ended_column, tel
 from mopo_pipeline.language.loading import model_digest
 from mopo_pipeline.launching.run import TrainingRun, train
 from mopo_pipeline.mopo import Comparisons, Finding
-from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.parameters.base import OF_MODEL, TaskParams
 from mopo_pipeline.parameters.lag import FreshLag, NoLag
 from mopo_pipeline.parameters.train import TrainParams
 from mopo_pipeline.plan.problem import dual_problem, row_comparisons
@@ -63,11 +63,14 @@ def extract_policy(
     table = rows[["prompt", "response", ENDED, "weight"]].assign(reference_logprob=rows["logprob"])
     scorer = None
     if isinstance(params.lag, FreshLag):
+        problem = replace(
+            problem, comparisons=judged_comparisons(rows, comparisons, predictions, plan)
+        )
         scorer = preference_model if params.lag.judge == "preference_model" else None
         try_judge(params.lag, problem.objectives, scorer, table)
     early = [
         *repetition(params, len(table), table["prompt"].nunique()),
-        *cut_rows(rows["truncated"].to_numpy(dtype=bool), rows[ENDED].to_numpy(dtype=bool)),
+        *cut_rows(*_without_end(rows)),
     ]
     tell(early)
     validation, labels = validation_rows(
@@ -88,6 +91,21 @@ def extract_policy(
     policy = export_policy(result.directory, params.work_dir, facts)
     findings = [*(finding.as_dict() for finding in early), *result.findings]
     return policy, result.log.assign(truncated_rows=result.truncated), findings
+
+
+def judged_comparisons(
+    rows: pd.DataFrame, comparisons: pd.DataFrame, predictions: pd.DataFrame, plan: TrainingPlan
+) -> Comparisons | None:
+    """Comparisons of the training rows beside what the model that judges fresh responses says of them.
+
+    Its error is measured on these: what people said of the very answers is no part of it. None where no
+    model was fitted, or nothing is to be sure.
+    """
+    own = {f"{name}{OF_MODEL}": name for name in plan.objectives}
+    if not plan.assured or not set(own) <= set(predictions):
+        return None
+    said = predictions.drop(columns=list(plan.objectives)).rename(columns=own)
+    return row_comparisons(rows, comparisons, said, plan.objectives)
 
 
 def training_rows(
@@ -136,7 +154,7 @@ def validation_rows(
         scored, on="response_id", how="left", validate="one_to_one"
     )
     rows = rows.rename(columns={"logprob": "reference_logprob"}).reset_index(drop=True)
-    labels = row_comparisons(rows["response_id"], comparisons, predictions, objectives)
+    labels = row_comparisons(rows, comparisons, predictions, objectives)
     return rows[["prompt", "response", ENDED, "reference_logprob"]], labels
 
 
@@ -164,6 +182,11 @@ def repetition(params: TrainParams, rows: int, prompts: int) -> list[Finding]:
         remedy = "raise train.lag.rows or lower train.lag.every"
     times = drawn / available
     return [Finding("rows repeat", times, MAX_REPEATS, remedy)] if times > MAX_REPEATS else []
+
+
+def _without_end(rows: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which rows were cut by the context, and which their writer ended, both (n,)."""
+    return rows["truncated"].to_numpy(dtype=bool), rows[ENDED].to_numpy(dtype=bool)
 
 
 def cut_rows(truncated: NDArray[np.bool_], ended: NDArray[np.bool_]) -> list[Finding]:

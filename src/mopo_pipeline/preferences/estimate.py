@@ -1,5 +1,6 @@
 """Win rates: how often a response beats what the behaviour policy would have said (``method.md`` section 3)."""
 
+import logging
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,12 +8,19 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from mopo_pipeline.arrays import Array
+from mopo_pipeline.arrays import Array, Index
+from mopo_pipeline.parameters.base import OF_MODEL, WITHOUT_FOLD
 from mopo_pipeline.parameters.preferences import WinRateParams
 from mopo_pipeline.preferences.calibration import calibration
 from mopo_pipeline.preferences.fit import cross_fit
 from mopo_pipeline.preferences.model import PreferenceModel
-from mopo_pipeline.tables import comparison_weights
+from mopo_pipeline.preferences.own_labels import comparison_folds, fit_own_labels
+from mopo_pipeline.preferences.posterior import Pairs
+from mopo_pipeline.progress import track
+from mopo_pipeline.streams import Stream, generator
+from mopo_pipeline.tables import PAIR_COLUMNS, comparison_weights
+
+log = logging.getLogger(__name__)
 
 
 class WinRateEstimate(NamedTuple):
@@ -34,38 +42,96 @@ def estimate_win_rates(
     """Estimate every response's win rate against the behaviour policy, per objective.
 
     ``preference_model`` averages the cross-fitted model over the other responses to the prompt;
+    ``posterior`` adds to it, for training responses, what the labels of their own comparisons say;
     ``empirical`` averages labels over compared responses, shrunk to .5; ``label`` takes one label
     as it is (the published plug-in, for comparison).
     """
-    identity = responses[["prompt_id", "response_id", "split"]]
-    ids = comparisons[["prompt_id", "response_a", "response_b"]]
-    if params.method != "preference_model":
+    if params.method in ("empirical", "label"):
         values, errors = label_win_rates(responses, comparisons, params, objectives)
         blank = np.full((len(comparisons), len(objectives)), np.nan)
         return WinRateEstimate(
-            _table(identity, np.full(len(responses), -1), values, errors, objectives),
-            _named(ids, blank, objectives),
+            _table(responses, np.full(len(responses), -1), values, errors, objectives),
+            _named(comparisons[list(PAIR_COLUMNS)], blank, objectives),
             None,
             {"method": params.method, "objectives": {}},
         )
     fit = cross_fit(responses, comparisons, objectives, params.model, seed)
     values, errors = model_win_rates(fit.rewards, responses["prompt_id"], params.min_opponents)
+    said = _Said(values, errors, fit.predictions, np.full(len(comparisons), -1), {}, {})
+    if params.method == "posterior":
+        said = _with_own_labels(said, responses, comparisons, fit.rewards, params, objectives, seed)
     labels = comparisons[list(objectives)].to_numpy(dtype=np.float64)
     train = (comparisons["split"] == "train").to_numpy()
-    metrics = {
-        "method": params.method,
-        "objectives": {
-            name: calibration(fit.predictions[train, k], labels[train, k])
-            | {"temperature": float(fit.model.temperature[k])}
-            for k, name in enumerate(objectives)
-        },
+    measured = {
+        name: calibration(said.predictions[train, k], labels[train, k])
+        | {"temperature": float(fit.model.temperature[k])}
+        | said.told.get(name, {})
+        for k, name in enumerate(objectives)
     }
+    table = _table(responses, fit.folds, said.values, said.errors, objectives)
+    pairs = comparisons[list(PAIR_COLUMNS)].assign(fold=said.folds)
+    pairs = _named(pairs, fit.predictions, tuple(f"{name}{OF_MODEL}" for name in objectives))
     return WinRateEstimate(
-        _table(identity, fit.folds, values, errors, objectives),
-        _named(ids, fit.predictions, objectives),
+        table.assign(**said.without),
+        _named(pairs, said.predictions, objectives),
         fit.model,
-        metrics,
+        {"method": params.method, "objectives": measured},
     )
+
+
+class _Said(NamedTuple):
+    """Win rates and errors (n, K), predictions (M, K), fold of each comparison (M,); -1 in none.
+
+    ``without`` holds columns (n,) from the labels outside each fold, ``told`` what labels add, by objective.
+    """
+
+    values: Array
+    errors: Array
+    predictions: Array
+    folds: Index
+    without: dict[str, Array]
+    told: dict[str, dict[str, Any]]
+
+
+def _with_own_labels(
+    words: _Said,
+    responses: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    rewards: Array,
+    params: WinRateParams,
+    objectives: tuple[str, ...],
+    seed: int,
+) -> _Said:
+    """What ``words`` says (rewards (n, K)), and of training responses what the labels of their own comparisons add."""
+    rows = (responses["split"] == "train").to_numpy()
+    train = (comparisons["split"] == "train").to_numpy()
+    place = pd.Series(np.arange(rows.sum()), index=responses.loc[rows, "response_id"])
+    first, second = (
+        place.loc[comparisons.loc[train, side]].to_numpy().astype(np.int64)
+        for side in ("response_a", "response_b")
+    )
+    labels = comparisons.loc[train, list(objectives)].to_numpy(dtype=np.float64)
+    weights = comparison_weights(comparisons.loc[train], objectives)
+    prompts = pd.factorize(responses.loc[rows, "prompt_id"])[0].astype(np.int64)
+    dealt = comparison_folds(
+        prompts[first], params.label_folds, generator(seed, Stream.LABEL_FOLDS)
+    )
+    values, errors = words.values.copy(), words.errors.copy()
+    predictions, folds = words.predictions.copy(), words.folds.copy()
+    folds[train] = dealt
+    without: dict[str, Array] = {}
+    told: dict[str, dict[str, Any]] = {}
+    for k in track(range(len(objectives)), "own labels, objectives"):
+        name, pairs = objectives[k], Pairs(first, second, labels[:, k], weights[:, k])
+        own = fit_own_labels(rewards[rows, k], prompts, pairs, dealt, params.min_opponents)
+        values[rows, k], errors[rows, k] = own.win_rates, own.errors
+        predictions[train, k] = own.predictions
+        told[name] = {"own_labels": own.report()}
+        log.info("%s", own.sentence(name))
+        for j, column in enumerate(() if own.without is None else own.without):
+            without[f"{name}{WITHOUT_FOLD}{j}"] = values[:, k].copy()
+            without[f"{name}{WITHOUT_FOLD}{j}"][rows] = column
+    return _Said(values, errors, predictions, folds, without, told)
 
 
 def model_win_rates(
@@ -144,13 +210,14 @@ def label_win_rates(
 
 
 def _table(
-    identity: pd.DataFrame,
+    responses: pd.DataFrame,
     folds: NDArray[np.intp],
     values: Array,
     errors: Array,
     objectives: tuple[str, ...],
 ) -> pd.DataFrame:
     """Win rates (n, K) with errors (n, K) and folds (n,), by name."""
+    identity = responses[["prompt_id", "response_id", "split"]]
     table = _named(identity.assign(fold=folds), values, objectives)
     return _named(table, errors, tuple(f"{name}_se" for name in objectives))
 

@@ -1,21 +1,25 @@
 """Cross-fitting: a row's reward never comes from a network that saw a label of its prompt."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from mopo_pipeline.arrays import Array
+from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences.calibration import fit_temperature
-from mopo_pipeline.preferences.features import EncoderFeatures, WordFeatures
-from mopo_pipeline.preferences.model import PreferenceModel, fit_network, rewards_of
+from mopo_pipeline.preferences.features import EncoderFeatures, Features, WordFeatures
+from mopo_pipeline.preferences.model import PreferenceModel, standardise
+from mopo_pipeline.preferences.networks import fit_network, linear_networks, rewards_of
 from mopo_pipeline.progress import track
 from mopo_pipeline.streams import Stream, fold_seed, generator
 from mopo_pipeline.tables import comparison_weights
+
+if TYPE_CHECKING:
+    import torch
 
 _STOP_SHARE = 0.15
 
@@ -54,8 +58,8 @@ def cross_fit(
     features = _features(prompts, texts, responses["split"] == split, params)
     table = features(prompts, texts)
     fitted = (responses["split"] == split).to_numpy()
-    scale = _scale(table[fitted], centre=isinstance(features, EncoderFeatures))
-    standardised = (table - scale[0]) / scale[1]
+    scale = _scale(table[fitted])
+    standardised = standardise(table, scale)
     index = pd.Series(np.arange(len(responses)), index=responses["response_id"])
     pairs = np.column_stack(
         [index.loc[comparisons[c]].to_numpy() for c in ("response_a", "response_b")]
@@ -65,19 +69,13 @@ def cross_fit(
     chosen = (comparisons["split"] == split).to_numpy()
     fold_of = _folds(comparisons.loc[chosen, "prompt_id"], params.folds, rng)
     folds = np.where(fitted, responses["prompt_id"].map(fold_of).fillna(-1), -1).astype(np.intp)
-    fold_of_pair = folds[pairs[:, 0]]
-    members, rewards = [], np.zeros((params.folds, len(responses), len(objectives)))
-    for fold in track(range(params.folds), "preference model, folds"):
-        use = np.flatnonzero(chosen & (fold_of_pair != fold))
-        stop = np.isin(
-            comparisons["prompt_id"].to_numpy()[use],
-            _stop_prompts(comparisons["prompt_id"].iloc[use], rng),
-        )
-        member = fit_network(
-            standardised, pairs[use], labels[use], weights[use], stop, params, fold_seed(seed, fold)
-        )
-        members.append(member)
-        rewards[fold] = rewards_of(member, table, scale)
+    known = pairs[chosen], labels[chosen], weights[chosen]
+    if params.hidden:
+        ids = comparisons.loc[chosen, "prompt_id"].to_numpy()
+        members = _networks(standardised, *known, folds[pairs[chosen, 0]], ids, params, seed, rng)
+    else:
+        members = linear_networks(standardised, *known, folds[pairs[chosen, 0]])
+    rewards = np.stack([rewards_of(member, standardised) for member in members])
     raw = np.where(
         (folds >= 0)[:, None],
         rewards[np.maximum(folds, 0), np.arange(len(responses))],
@@ -92,6 +90,30 @@ def cross_fit(
     )
     model = PreferenceModel(objectives, features, members, scale, temperature, params.hidden)
     return CrossFit(model, raw * temperature, folds, expit(gap * temperature))
+
+
+def _networks(
+    table: Features,
+    pairs: Index,
+    labels: Array,
+    weights: Array,
+    folds: NDArray[np.intp],
+    prompt_ids: NDArray[np.object_],
+    params: PreferenceModelParams,
+    seed: int,
+    rng: np.random.Generator,
+) -> list["torch.nn.Module"]:
+    """Networks with hidden layers, one per fold of comparisons (M,) that it does not see."""
+    members = []
+    for fold in track(range(params.folds), "preference model, folds"):
+        use = np.flatnonzero(folds != fold)
+        stop = np.isin(prompt_ids[use], _stop_prompts(pd.Series(prompt_ids[use]), rng))
+        members.append(
+            fit_network(
+                table, pairs[use], labels[use], weights[use], stop, params, fold_seed(seed, fold)
+            )
+        )
+    return members
 
 
 def _features(
@@ -109,12 +131,10 @@ def _features(
     return EncoderFeatures(params.encoder, params.max_length)
 
 
-def _scale(
-    table: NDArray[np.float32], centre: bool
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and deviation (F,) to standardise features (n, F) with; word counts are left as they are."""
+def _scale(table: Features) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and deviation (F,) to standardise features (n, F) with; counts of words are left as they are."""
     size = table.shape[1]
-    if not centre:
+    if not isinstance(table, np.ndarray):
         return np.zeros(size, dtype=np.float32), np.ones(size, dtype=np.float32)
     return table.mean(axis=0), np.maximum(table.std(axis=0), 1e-6)
 

@@ -1,17 +1,21 @@
 """A K-head Bradley-Terry model: one reward per objective, p(a beats b) = sigmoid(r_a - r_b)."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mopo_pipeline.arrays import Array, Index
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.parameters.preferences import PreferenceModelParams
-from mopo_pipeline.preferences.features import EncoderFeatures, WordFeatures, features_from_state
+from mopo_pipeline.preferences.features import (
+    EncoderFeatures,
+    Features,
+    WordFeatures,
+    features_from_state,
+)
+from mopo_pipeline.preferences.networks import reward_network, rewards_of
 
 if TYPE_CHECKING:
     import torch
@@ -45,8 +49,8 @@ class PreferenceModel:
 
     def scores(self, prompts: list[str], responses: list[str]) -> Array:
         """Calibrated rewards (n, K), higher better, comparable within a prompt."""
-        table = self.features(prompts, responses)
-        rewards = [rewards_of(member, table, self.scale) for member in self.members]
+        table = standardise(self.features(prompts, responses), self.scale)
+        rewards = [rewards_of(member, table) for member in self.members]
         return np.asarray(np.mean(rewards, axis=0) * self.temperature)
 
     def save(self, directory: Path) -> None:
@@ -109,109 +113,8 @@ class PreferenceModel:
         )
 
 
-def reward_network(n_features: int, n_objectives: int, hidden: int) -> "torch.nn.Module":
-    """Linear rewards, plus a small hidden layer unless ``hidden`` is 0."""
-    from torch import nn
-
-    if hidden == 0:
-        return nn.Linear(n_features, n_objectives, bias=False)
-    return nn.Sequential(
-        nn.Linear(n_features, hidden),
-        nn.SiLU(),
-        nn.Linear(hidden, hidden),
-        nn.SiLU(),
-        nn.Linear(hidden, n_objectives),
-    )
-
-
-def rewards_of(
-    network: "torch.nn.Module",
-    table: NDArray[np.float32],
-    scale: tuple[NDArray[np.float32], NDArray[np.float32]],
-) -> Array:
-    """Uncalibrated rewards (n, K) of one network."""
-    import torch
-
-    with torch.no_grad():
-        rewards = network(torch.from_numpy((table - scale[0]) / scale[1]))
-        return np.asarray(rewards.double().numpy())
-
-
-def fit_network(
-    table: NDArray[np.float32],
-    pairs: Index,
-    labels: Array,
-    weights: Array,
-    stopping: NDArray[np.bool_],
-    params: PreferenceModelParams,
-    seed: int,
-) -> "torch.nn.Module":
-    """Fit one network by masked cross-entropy, stopping when loss on the others no longer falls.
-
-    Args:
-        table: (n, features) standardised float32.
-        pairs: (M, 2) rows compared.
-        labels: (M, K) in [0, 1], NaN missing.
-        weights: (M, K) mass of each comparison for each objective.
-        stopping: (M,) comparisons that decide when to stop.
-        params: sizes and rates.
-        seed: of initial weights and batch order.
-    """
-    import torch
-
-    generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = reward_network(table.shape[1], labels.shape[1], params.hidden)
-    loss = _cross_entropy(network, table, pairs, labels, weights)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay
-    )
-    fit_rows = torch.from_numpy(np.flatnonzero(~stopping))
-    stop_rows = torch.from_numpy(np.flatnonzero(stopping))
-    best, best_state, since = np.inf, None, 0
-    for _ in range(params.epochs):
-        order = fit_rows[torch.randperm(len(fit_rows), generator=generator)]
-        for batch in order.split(params.batch_size):
-            optimiser.zero_grad()
-            loss(batch).backward()
-            optimiser.step()
-        with torch.no_grad():
-            current = float(loss(stop_rows)) if len(stop_rows) else -1.0
-        if current < best - 1e-5:
-            best, since = current, 0
-            best_state = {k: v.clone() for k, v in network.state_dict().items()}
-        else:
-            since += 1
-            if since >= params.patience and len(stop_rows):
-                break
-    if best_state is not None and len(stop_rows):
-        network.load_state_dict(best_state)
-    return network.eval()
-
-
-def _cross_entropy(
-    network: "torch.nn.Module",
-    table: NDArray[np.float32],
-    pairs: Index,
-    labels: Array,
-    weights: Array,
-) -> Callable[["torch.Tensor"], "torch.Tensor"]:
-    """Mean cross-entropy of some comparisons (m,), missing labels left out, as a function of which."""
-    import torch
-
-    x = torch.from_numpy(table)
-    y, w = torch.from_numpy(labels).float(), torch.from_numpy(weights).float()
-    index = torch.from_numpy(np.asarray(pairs, dtype=np.int64))
-    mask = ~torch.isnan(y)
-    target = torch.nan_to_num(y, nan=0.5)
-
-    def loss(rows: "torch.Tensor") -> "torch.Tensor":
-        gap = network(x[index[rows, 0]]) - network(x[index[rows, 1]])
-        each = torch.nn.functional.binary_cross_entropy_with_logits(
-            gap, target[rows], reduction="none"
-        )
-        mass = mask[rows] * w[rows]
-        return (each * mass).sum() / mass.sum().clamp_min(1e-12)
-
-    return loss
+def standardise(
+    table: Features, scale: tuple[NDArray[np.float32], NDArray[np.float32]]
+) -> Features:
+    """Features (n, F) less their mean over their deviation; counts of words as they are."""
+    return (table - scale[0]) / scale[1] if isinstance(table, np.ndarray) else table

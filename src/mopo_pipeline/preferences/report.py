@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
+SINGLE_RATINGS = "every answer has one rating, taken for what people say of it: how far raters differ is not in these data"
+
 
 def quality_report(
     judgements: pd.DataFrame, comparisons: pd.DataFrame, objectives: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Counts, ties, missing labels, position bias and cycles per objective.
+    """Counts, ties, missing labels, position bias, cycles and how far votes on one pair agree, per objective.
 
     Position bias is the share of decided raw judgements won by the response shown first, with a 95
     % interval; comparisons made from ratings have no position, and none is reported.
@@ -18,11 +20,13 @@ def quality_report(
     return {
         "comparisons": len(comparisons),
         "prompts": int(comparisons["prompt_id"].nunique()),
+        "assumed": SINGLE_RATINGS if judgements.empty else None,
         "objectives": {
             name: _counts(comparisons[name])
             | {
                 "position_bias": _position_bias(judgements, name),
                 "cycles": _cycles(comparisons, name),
+                "repeated_votes": _repeated_votes(judgements, name),
             }
             for name in objectives
         },
@@ -69,6 +73,25 @@ def _position_bias(judgements: pd.DataFrame, name: str) -> dict[str, float] | No
         "ci_low": float(interval.low),
         "ci_high": float(interval.high),
     }
+
+
+def _repeated_votes(judgements: pd.DataFrame, name: str) -> dict[str, float] | None:
+    """Pairs with two votes or more, and the chance that two votes on one of them say the same."""
+    if name not in judgements:
+        return None
+    told = judgements.dropna(subset=[name])
+    turned = (told["response_a"] > told["response_b"]).to_numpy()
+    sides = np.sort(told[["response_a", "response_b"]].to_numpy(dtype=str), axis=1)
+    labels = told[name].to_numpy(dtype=np.float64)
+    votes = pd.DataFrame({"a": sides[:, 0], "b": sides[:, 1]})
+    votes["label"] = np.where(turned, 1.0 - labels, labels)
+    counts = votes.groupby(["a", "b", "label"]).size().groupby(["a", "b"])
+    total, same = counts.sum(), counts.agg(lambda n: (n * (n - 1)).sum())
+    repeated = total > 1
+    if not repeated.any():
+        return None
+    chance = same[repeated] / (total[repeated] * (total[repeated] - 1))
+    return {"pairs": int(repeated.sum()), "agreement": float(chance.mean())}
 
 
 def _cycles(comparisons: pd.DataFrame, name: str) -> dict[str, int]:

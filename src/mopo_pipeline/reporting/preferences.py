@@ -84,4 +84,7 @@ def _facts(metrics: dict[str, Any]) -> str:
         )
         if metrics.get(key) is not None
     ]
+    if own := metrics.get("own_labels"):
+        lines.append(f"log loss, words {own['log_loss_words']:.3f}")
+        lines.append(f"with own labels {own['log_loss']:.3f}")
     return "\n".join(lines)

@@ -48,13 +48,15 @@ def _describe(
     """The solution at multipliers ``point`` (K-1,), whose bounds exceed thresholds (K-1,) by ``excess``."""
     rows, direction = estimator.rows, np.append(1.0, point)
     found = estimator.at(direction)
-    exponent = (direction @ rows.columns) / estimator.tau
-    target = per_prompt(rows, exponent)
+    exponents = [(direction @ fold.columns) / estimator.tau for fold in estimator.folds]
+    targets = [per_prompt(rows, exponent) for exponent in exponents]
+    target = np.mean(targets, axis=0)
     kappa = pooling
     if kappa is None:
-        kappa = credibility(rows, exponent)
-    sampled = estimator.sampled and kappa > 0
-    ratio = pooled_ratio(rows, exponent, kappa) if sampled else target
+        kappa = credibility(rows, (direction @ rows.columns) / estimator.tau)
+    ratio = target
+    if estimator.sampled and kappa > 0:
+        ratio = np.mean([pooled_ratio(rows, exponent, kappa) for exponent in exponents], axis=0)
     return DualSolution(
         multipliers=point,
         ratio=rows.restore(ratio),
@@ -68,7 +70,13 @@ def _describe(
         epsilon=found.epsilon,
         effective_comparisons=found.effective,
         pooling=kappa,
-        row_values=rows.columns @ (rows.mass * target),
+        row_values=np.mean(
+            [
+                fold.columns @ (rows.mass * own)
+                for fold, own in zip(estimator.folds, targets, strict=True)
+            ],
+            axis=0,
+        ),
     )
 
 
