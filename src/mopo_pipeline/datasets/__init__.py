@@ -2,11 +2,13 @@
 
 from mopo_pipeline.datasets.directory import ModelCardDataset, ModelDirectoryDataset
 from mopo_pipeline.datasets.files import AtomicJSONDataset, AtomicParquetDataset, AtomicTextDataset
+from mopo_pipeline.datasets.looks import LooksDataset
 
 __all__ = [
     "AtomicJSONDataset",
     "AtomicParquetDataset",
     "AtomicTextDataset",
+    "LooksDataset",
     "ModelCardDataset",
     "ModelDirectoryDataset",
 ]

@@ -16,7 +16,7 @@ PREFERENCE = (
 )  # fmt: skip
 """Estimators, most trusted first."""
 
-NUMBERS = ("value", "ci_low", "ci_high", "n", "level", "effective")
+NUMBERS = ("value", "se", "ci_low", "ci_high", "n", "level", "effective")
 
 
 def best_estimator(checks: pd.DataFrame) -> str | None:
@@ -24,7 +24,19 @@ def best_estimator(checks: pd.DataFrame) -> str | None:
 
     An estimate from labels needs enough effective comparisons and an interval for each.
     """
-    return next((e for e in PREFERENCE if f"{e}_value" in checks and _usable(checks, e)), None)
+    return next((e for e in PREFERENCE if f"{e}_value" in checks and not missing(checks, e)), None)
+
+
+def missing(checks: pd.DataFrame, estimator: str) -> str:
+    """What an estimator lacks to say something of every objective; empty where nothing."""
+    unknown = checks[f"{estimator}_value"].isna()
+    if estimator in LABEL_BASED:
+        effective = checks[f"{estimator}_effective"]
+        if (few := checks.loc[~(effective >= MIN_COMPARISONS)]).size:
+            count = few[f"{estimator}_effective"].fillna(0.0).iloc[0]
+            return f"{count:.0f} effective comparisons of {few['objective'].iloc[0]}, {MIN_COMPARISONS} needed"
+        unknown |= checks[f"{estimator}_ci_low"].isna()
+    return f"no value of {checks.loc[unknown, 'objective'].iloc[0]}" if unknown.any() else ""
 
 
 def threshold_checks(
@@ -38,7 +50,7 @@ def threshold_checks(
         judges: ``judge_quality`` of every judge by name.
 
     Returns:
-        objective, role, threshold, and per estimator ``<estimator>_value``, ``_ci_low``,
+        objective, role, threshold, and per estimator ``<estimator>_value``, ``_se``, ``_ci_low``,
         ``_ci_high``, ``_n`` (prompts), ``_level``, ``_effective`` (comparisons, NaN where none
         limit it), ``_doubt`` (why its judge is doubtful, or empty) and ``_verdict``: one of the four
         of ``pareto.verdicts``, "undecided" with its reason, or empty for the primary.
@@ -78,15 +90,6 @@ def exact_rows(exact: dict[str, Any], objectives: tuple[str, ...]) -> pd.DataFra
         interval = Interval(estimate, low, high, se, n, exact["level"])
         parts.append(value_rows(policy, EXACT, objectives, interval))
     return pd.concat(parts, ignore_index=True) if parts else no_values()
-
-
-def _usable(checks: pd.DataFrame, estimator: str) -> bool:
-    if checks[f"{estimator}_value"].isna().any():
-        return False
-    if estimator not in LABEL_BASED:
-        return True
-    enough = checks[f"{estimator}_effective"] >= MIN_COMPARISONS
-    return bool((enough & checks[f"{estimator}_ci_low"].notna()).all())
 
 
 def _doubt(estimator: str, objective: str, judges: dict[str, Any]) -> str:

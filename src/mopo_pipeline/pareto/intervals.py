@@ -98,7 +98,8 @@ def prompt_bootstrap(
     Prompts are resampled whole, because responses to one prompt are not independent. A mean is the
     ratio with the counts below; a self-normalised importance estimate has the ratio's sum below.
     The percentiles are those of Student's t, as a bootstrap of n prompts is too narrow by the
-    factor z sqrt((n - 1) / n) / t (Hesterberg 2015, expanded percentiles).
+    factor z sqrt((n - 1) / n) / t (Hesterberg 2015, expanded percentiles). The standard error is the
+    jackknife's, leaving out one prompt at a time: for a mean it is s / sqrt(n), and no draw moves it.
 
     Args:
         numerator: (P, K) sum per prompt.
@@ -129,7 +130,7 @@ def prompt_bootstrap(
             tail = _tail(confidence, carried[k])
             ends = np.nanquantile(resampled[:, k], [tail, 1.0 - tail])
             low[k], high[k] = min(ends[0], estimate[k]), max(ends[1], estimate[k])
-            se[k] = np.nanstd(resampled[:, k])
+            se[k] = _jackknife(numerator[:, k], mass[:, k])
     return Interval(estimate, low, high, se, carried, confidence)
 
 
@@ -144,6 +145,15 @@ def _resampled(prompts: int, draws: int, rng: np.random.Generator) -> Array:
     """How often each prompt is drawn, (draws, prompts)."""
     counts = rng.multinomial(prompts, np.full(prompts, 1.0 / prompts), size=draws)
     return np.asarray(counts, dtype=np.float64)
+
+
+def _jackknife(numerator: Array, mass: Array) -> float:
+    """Standard error of a ratio of sums over prompts that have mass; NaN where one has all of it."""
+    carried = mass > 0
+    top, bottom = numerator[carried], mass[carried]
+    without = _ratio(top.sum() - top, bottom.sum() - bottom)
+    n = len(without)
+    return float(np.sqrt((n - 1.0) / n * ((without - without.mean()) ** 2).sum()))
 
 
 def _tail(confidence: float, n: float) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from mopo_pipeline.evaluation.certificate import Certificate, certificate_text
 from mopo_pipeline.language.loading import FACTS
 from mopo_pipeline.language.sealed import MANIFEST
 from mopo_pipeline.pareto.verdicts import qualified
@@ -33,6 +34,8 @@ behaviour policy of the data, which stands at 0.5.
 
 {attained}
 
+**{certificate}**
+
 - temperature tau: {tau}; {assurance}
 - KL of the planned policy to the reference: {kl:.3f} nats per response
 - effective share of training rows: {ess:.1%}
@@ -52,6 +55,8 @@ ATTAINED = (
     "Attained values are those of the estimator `{estimator}` on test prompts, as many as the table says. "
     "Held: the whole interval reaches the threshold; within noise: the interval contains it; missed: none of it reaches."
 )
+
+CANDIDATE = "A candidate: nothing is certified before evaluation."
 
 NOT_ATTAINED = "What the policy attains is measured by the evaluate stage, which adds it here."
 
@@ -91,7 +96,12 @@ def fingerprint(*parts: pd.DataFrame | dict[str, Any]) -> str:
     return digest.hexdigest()[:16]
 
 
-def model_card(policy: Path, checks: pd.DataFrame | None = None, estimator: str = "") -> str:
+def model_card(
+    policy: Path,
+    checks: pd.DataFrame | None = None,
+    estimator: str = "",
+    certificate: Certificate | None = None,
+) -> str:
     """The card of an exported policy.
 
     Args:
@@ -99,6 +109,7 @@ def model_card(policy: Path, checks: pd.DataFrame | None = None, estimator: str 
         checks: objective, and ``<estimator>_value``, ``_ci_low``, ``_ci_high``, ``_n``, ``_level``,
             ``_verdict``, ``_doubt``; None before evaluation.
         estimator: whose values the card shows.
+        certificate: whether the thresholds hold; None before evaluation, when the policy is a candidate.
     """
     facts = json.loads((policy / FACTS).read_text(encoding="utf-8"))
     plan = TrainingPlan.from_json(facts["plan"])
@@ -108,6 +119,7 @@ def model_card(policy: Path, checks: pd.DataFrame | None = None, estimator: str 
         primary=plan.objectives[0],
         table=_table(plan, checks, estimator),
         attained=NOT_ATTAINED if checks is None else ATTAINED.format(estimator=estimator),
+        certificate=CANDIDATE if certificate is None else certificate_text(certificate),
         tau=plan.tau,
         assurance=plan.assurance,
         kl=plan.kl,

@@ -52,16 +52,18 @@ def summarise_run(
     training_plan: dict[str, Any],
     evaluation_summary: dict[str, Any],
     exact_reference: dict[str, Any],
+    certificate: dict[str, Any],
     task: TaskParams,
     params: ReportParams,
 ) -> dict[str, Any]:
     """The run's result for machines."""
+    from mopo_pipeline.evaluation.certificate import Certificate
     from mopo_pipeline.plan.training_plan import TrainingPlan
     from mopo_pipeline.reporting.summary import run_summary
 
     return run_summary(
         threshold_checks, TrainingPlan.from_json(training_plan), evaluation_summary, exact_reference,
-        environment=params.environment, seed=task.seed, seconds=params.seconds,
+        Certificate.from_json(certificate), environment=params.environment, seed=task.seed, seconds=params.seconds,
     )  # fmt: skip
 
 
@@ -76,6 +78,7 @@ def write_report(
     completions: pd.DataFrame,
     scores: pd.DataFrame,
     training_findings: list[dict[str, Any]],
+    certificate: dict[str, Any],
     objective_values: pd.DataFrame,
     exact_reference: dict[str, Any],
     training_log: pd.DataFrame,
@@ -85,6 +88,7 @@ def write_report(
     params: ReportParams,
 ) -> str:
     """The page a person reads. Saved figures cannot be read back, so it draws its own."""
+    from mopo_pipeline.evaluation.certificate import Certificate
     from mopo_pipeline.plan.training_plan import TrainingPlan
     from mopo_pipeline.reporting.figures import draw_figures
     from mopo_pipeline.reporting.page import render_page
@@ -94,6 +98,7 @@ def write_report(
     return render_page(
         title=params.title,
         summary=run_summary,
+        certificate=Certificate.from_json(certificate),
         plan=plan,
         evaluation=evaluation_summary,
         checks=threshold_checks,

@@ -26,6 +26,7 @@ TOLD = (
     "completions",
     "scores",
     "training_findings",
+    "certificate",
 )
 
 
@@ -65,6 +66,7 @@ def create_pipeline(**_: Any) -> Pipeline:
                     "training_plan",
                     "evaluation_summary",
                     "exact_reference",
+                    "certificate",
                     "params:task",
                     "params:report",
                 ],
