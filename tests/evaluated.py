@@ -19,6 +19,7 @@ PLAN = TrainingPlan(
     fixed_epsilon=None, epsilon={"harm": 0.01, "short": 0.01}, comparisons=400,
     effective_comparisons={"harm": 300.0, "short": 300.0}, variant="lagrangian",
     normalisation="shrunk", pooling=float("inf"), thresholds={"harm": 0.5, "short": 0.45},
+    targets={"harm": 0.5, "short": 0.45},
     attainable={name: (0.2, 0.8) for name in NAMES}, multipliers={"harm": 0.3, "short": 0.2},
     chi={"harm": 0.8, "short": 0.7}, values={"help": 0.6, "harm": 0.52, "short": 0.47},
     row_values={"help": 0.6, "harm": 0.52, "short": 0.47}, bounds={"harm": 0.5, "short": 0.45},

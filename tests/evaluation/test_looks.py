@@ -13,11 +13,11 @@ from mopo_pipeline.evaluation.looks import (
     DamagedLooksError,
     Look,
     LooksFile,
-    alpha_of_look,
     question,
     split_fingerprint,
 )
 from mopo_pipeline.locks import held
+from mopo_pipeline.pareto.bounds import alpha_of_look
 
 ASKED = {"policy": "p", "plan": {"thresholds": {"harm": 0.5}}, "seed": 0}
 RESPONSES = pd.DataFrame(

@@ -17,15 +17,12 @@ from mopo_pipeline.evaluation.certificate import (
 from mopo_pipeline.evaluation.certificate_help import assumptions, helps
 from mopo_pipeline.evaluation.checks import missing
 from mopo_pipeline.evaluation.findings import MAX_CLIPPED
-from mopo_pipeline.evaluation.looks import Look, alpha_of_look
+from mopo_pipeline.evaluation.looks import Look
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABELS
 from mopo_pipeline.mopo.confidence import each_level
-from mopo_pipeline.pareto.bounds import bounds, prompts_needed
+from mopo_pipeline.pareto.bounds import MIN_PROMPTS, alpha_of_look, bounds, prompts_needed
 from mopo_pipeline.pareto.verdicts import HELD, UNDECIDED, verdict
 from mopo_pipeline.plan.training_plan import TrainingPlan
-
-MIN_PROMPTS = 20
-"""Fewest test prompts whose mean is taken for nearly normal (measured: ``make bench-certificate-calibration``)."""
 
 MIN_ANSWERS = 8
 """Fewest labelled answers per prompt at which the estimate from labels alone is not drawn towards 0.5 by more than .02."""

@@ -7,7 +7,6 @@ together are wrong as rarely as one alone.
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,18 +39,6 @@ class Look:
 
     number: int
     total: int
-
-
-def alpha_of_look(alpha: float, number: int) -> float:
-    """What a look may spend of the error probability: ``alpha (6 / pi²) / number²``.
-
-    The shares of all looks sum to alpha, however many there will be. A first look keeps 61 % of it, where
-    halving at every look would leave 50 %; a tenth keeps 0.6 % against 0.1 %.
-
-    >>> round(sum(alpha_of_look(0.05, number) for number in range(1, 10_000)), 4)
-    0.05
-    """
-    return alpha * 6.0 / (math.pi * number) ** 2
 
 
 def split_fingerprint(responses: pd.DataFrame, comparisons: pd.DataFrame) -> str:

@@ -130,8 +130,28 @@ def prompt_bootstrap(
             tail = _tail(confidence, carried[k])
             ends = np.nanquantile(resampled[:, k], [tail, 1.0 - tail])
             low[k], high[k] = min(ends[0], estimate[k]), max(ends[1], estimate[k])
-            se[k] = _jackknife(numerator[:, k], mass[:, k])
+            se[k] = jackknife_error(numerator[:, k], mass[:, k])
     return Interval(estimate, low, high, se, carried, confidence)
+
+
+def jackknife_error(numerator: Array, mass: Array) -> float:
+    """Standard error of a ratio of sums over prompts, leaving out one prompt at a time.
+
+    Args:
+        numerator: (P,) sum per prompt.
+        mass: (P,) mass per prompt, >= 0; a prompt without mass says nothing.
+
+    Returns:
+        For a mean s / sqrt(n); NaN where one prompt has all the mass.
+
+    >>> round(jackknife_error(np.array([1.0, 2.0, 3.0]), np.ones(3)), 4)
+    0.5774
+    """
+    carried = mass > 0
+    top, bottom = numerator[carried], mass[carried]
+    without = _ratio(top.sum() - top, bottom.sum() - bottom)
+    n = len(without)
+    return float(np.sqrt((n - 1.0) / n * ((without - without.mean()) ** 2).sum()))
 
 
 def sum_by(values: Array, codes: NDArray[np.intp], groups: int) -> Array:
@@ -145,15 +165,6 @@ def _resampled(prompts: int, draws: int, rng: np.random.Generator) -> Array:
     """How often each prompt is drawn, (draws, prompts)."""
     counts = rng.multinomial(prompts, np.full(prompts, 1.0 / prompts), size=draws)
     return np.asarray(counts, dtype=np.float64)
-
-
-def _jackknife(numerator: Array, mass: Array) -> float:
-    """Standard error of a ratio of sums over prompts that have mass; NaN where one has all of it."""
-    carried = mass > 0
-    top, bottom = numerator[carried], mass[carried]
-    without = _ratio(top.sum() - top, bottom.sum() - bottom)
-    n = len(without)
-    return float(np.sqrt((n - 1.0) / n * ((without - without.mean()) ** 2).sum()))
 
 
 def _tail(confidence: float, n: float) -> float:

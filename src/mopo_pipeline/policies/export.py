@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from mopo_pipeline.evaluation.certificate import Certificate, certificate_text
 from mopo_pipeline.language.loading import FACTS
 from mopo_pipeline.language.sealed import MANIFEST
 from mopo_pipeline.pareto.verdicts import qualified
@@ -34,7 +33,7 @@ behaviour policy of the data, which stands at 0.5.
 
 {attained}
 
-**{certificate}**
+{certificate}
 
 - temperature tau: {tau}; {assurance}
 - KL of the planned policy to the reference: {kl:.3f} nats per response
@@ -100,7 +99,7 @@ def model_card(
     policy: Path,
     checks: pd.DataFrame | None = None,
     estimator: str = "",
-    certificate: Certificate | None = None,
+    certificate: str = "",
 ) -> str:
     """The card of an exported policy.
 
@@ -109,7 +108,7 @@ def model_card(
         checks: objective, and ``<estimator>_value``, ``_ci_low``, ``_ci_high``, ``_n``, ``_level``,
             ``_verdict``, ``_doubt``; None before evaluation.
         estimator: whose values the card shows.
-        certificate: whether the thresholds hold; None before evaluation, when the policy is a candidate.
+        certificate: whether the thresholds hold, in a paragraph; empty before evaluation.
     """
     facts = json.loads((policy / FACTS).read_text(encoding="utf-8"))
     plan = TrainingPlan.from_json(facts["plan"])
@@ -119,7 +118,7 @@ def model_card(
         primary=plan.objectives[0],
         table=_table(plan, checks, estimator),
         attained=NOT_ATTAINED if checks is None else ATTAINED.format(estimator=estimator),
-        certificate=CANDIDATE if certificate is None else certificate_text(certificate),
+        certificate=certificate or CANDIDATE,
         tau=plan.tau,
         assurance=plan.assurance,
         kl=plan.kl,

@@ -1,6 +1,7 @@
 """The result of a run in one dictionary, and the same numbers as a table in the terminal."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -22,6 +23,7 @@ def run_summary(
     environment: str | None,
     seed: int,
     seconds: float | None,
+    foreseen: Iterable[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """What a run leaves for machines; unknown values are None.
 
@@ -29,7 +31,7 @@ def run_summary(
     interval, the interval's ``level`` and the ``n`` prompts it rests on; ``verdict`` is one of the
     four of ``pareto.verdicts`` or undecided, ``held`` whether it is the first of them, ``doubt``
     what makes its judge doubtful. ``certificate`` is what the certificate says jointly, ``certified`` whether
-    it is one. ``errors`` are the findings that make the result worthless.
+    it is one. ``foreseen`` are findings made before training. ``errors`` are the findings that make the result worthless.
     """
     estimator = evaluation["estimator"]
     shares = (evaluation.get("exact_well_formed") or {}, evaluation.get("well_formed") or {})
@@ -46,7 +48,11 @@ def run_summary(
         "certificate": headline(certificate),
         "errors": [
             f"{finding['name']}: {_value(finding)}; {finding['remedy']}"
-            for finding in [*(found.as_dict() for found in plan.findings), *evaluation["findings"]]
+            for finding in [
+                *(found.as_dict() for found in plan.findings),
+                *foreseen,
+                *evaluation["findings"],
+            ]
             if finding["severity"] == "error"
         ],
         "objectives": [

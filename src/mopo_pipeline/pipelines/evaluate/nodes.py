@@ -192,9 +192,10 @@ def write_model_card(
     certificate: dict[str, Any],
 ) -> str:
     """The policy's card with the values it attained and its certificate."""
-    from mopo_pipeline.evaluation.certificate import Certificate
+    from mopo_pipeline.evaluation.certificate import Certificate, certificate_text
     from mopo_pipeline.policies.export import model_card
 
     estimator = evaluation_summary["estimator"]
     checks = None if estimator is None else threshold_checks
-    return model_card(policy, checks, estimator or "", Certificate.from_json(certificate))
+    text = certificate_text(Certificate.from_json(certificate))
+    return model_card(policy, checks, estimator or "", text)

@@ -53,6 +53,7 @@ def summarise_run(
     evaluation_summary: dict[str, Any],
     exact_reference: dict[str, Any],
     certificate: dict[str, Any],
+    certificate_power: dict[str, Any],
     task: TaskParams,
     params: ReportParams,
 ) -> dict[str, Any]:
@@ -64,6 +65,7 @@ def summarise_run(
     return run_summary(
         threshold_checks, TrainingPlan.from_json(training_plan), evaluation_summary, exact_reference,
         Certificate.from_json(certificate), environment=params.environment, seed=task.seed, seconds=params.seconds,
+        foreseen=certificate_power["findings"],
     )  # fmt: skip
 
 
@@ -79,6 +81,7 @@ def write_report(
     scores: pd.DataFrame,
     training_findings: list[dict[str, Any]],
     certificate: dict[str, Any],
+    certificate_power: dict[str, Any],
     objective_values: pd.DataFrame,
     exact_reference: dict[str, Any],
     training_log: pd.DataFrame,
@@ -106,7 +109,7 @@ def write_report(
         ingest=ingest_report,
         preferences=preference_report,
         findings=[
-            *(finding.as_dict() for finding in plan.findings), *training_findings, *evaluation_summary["findings"],
+            *(finding.as_dict() for finding in plan.findings), *certificate_power["findings"], *training_findings, *evaluation_summary["findings"],
         ],
         samples=sample_pairs(completions, scores, plan.objectives, params.sample_prompts),
         figures=draw_figures(

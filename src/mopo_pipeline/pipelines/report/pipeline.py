@@ -27,6 +27,7 @@ TOLD = (
     "scores",
     "training_findings",
     "certificate",
+    "certificate_power",
 )
 
 
@@ -67,6 +68,7 @@ def create_pipeline(**_: Any) -> Pipeline:
                     "evaluation_summary",
                     "exact_reference",
                     "certificate",
+                    "certificate_power",
                     "params:task",
                     "params:report",
                 ],
