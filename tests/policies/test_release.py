@@ -24,9 +24,14 @@ from tiny_training import tiny_model, tiny_texts
 
 CHECKS = checked(estimate("exact", [0.6, 0.52, 0.48]))
 SHORT = checked(estimate("exact", [0.6, 0.52, 0.44]))
-FACTS: dict[str, Any] = {
-    "plan": PLAN.to_json(), "data_fingerprint": "d", "config_fingerprint": "c", "base_fingerprint": "b" * 16,
-}  # fmt: skip
+
+
+def exported(trained: Path, reference: Path) -> Path:
+    facts = {
+        "plan": PLAN.to_json(), "data_fingerprint": "d", "config_fingerprint": "c",
+        "base_fingerprint": model_digest(reference),
+    }  # fmt: skip
+    return export_policy(trained, reference.parent, facts)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +42,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def policy(reference: Path) -> Path:
     trained = tiny_model(reference.parent / "trained", seed=1)
-    return export_policy(trained, reference.parent, FACTS)
+    return exported(trained, reference)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +59,7 @@ def adapter(reference: Path) -> Path:
     trained = reference.parent / "adapter"
     model.save_pretrained(trained)
     tokenizer.save_pretrained(trained)
-    return export_policy(trained, reference.parent, FACTS)
+    return exported(trained, reference)
 
 
 def release(

@@ -124,7 +124,7 @@ class Certificate:
         _check_fields(cls, plain)
         for entry in plain["thresholds"]:
             _check_fields(ThresholdCertificate, entry)
-        given = {
+        given: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in plain.items()
         }
