@@ -13,9 +13,13 @@ from evaluated import FIRST, PLAN, certificate, checked, estimate, judge
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation.certificate import Certificate, certificate_text, headline
 from mopo_pipeline.evaluation.certify import EDGE, Levels
+from mopo_pipeline.evaluation.checks import threshold_checks
 from mopo_pipeline.evaluation.looks import Look
+from mopo_pipeline.evaluation.values import label_values
 from mopo_pipeline.mopo.confidence import each_level
+from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.bounds import bounds
+from pocket_world import OBJECTIVES, world
 
 
 def certified(
@@ -106,10 +110,18 @@ def test_prompts_that_all_agree_are_no_certainty() -> None:
     assert short.lower < 0.5
 
 
-def test_a_policy_equal_to_the_reference_is_certified_at_what_the_reference_reaches() -> None:
-    reference = estimate("exact", [0.5, 0.5, 0.5], half=0.02)
-    found = certified(reference)
-    assert [entry.verdict for entry in found.thresholds] == ["held, within noise", "held"]
+def test_a_policy_equal_to_the_reference_is_certified_below_one_half_alone() -> None:
+    """By labels it is worth one half at every prompt; that nothing varies is no certainty."""
+    held = world(0, prompts=40)
+    same = held.logprobs.assign(logprob_policy=0.0)
+    values = label_values(held.responses, held.comparisons, same, OBJECTIVES, EvaluateParams(), 0)
+    assert values["value"].tolist() == pytest.approx([0.5] * 3)
+    plan = replace(PLAN, objectives=OBJECTIVES, thresholds={OBJECTIVES[1]: 0.5, OBJECTIVES[2]: 0.4})
+    found = certificate(threshold_checks(values, plan, {}), plan)
+    assert found.kind == "labelled"
+    at_half, below = found.thresholds
+    assert (at_half.verdict, below.verdict) == ("held, within noise", "held")
+    assert 0.4 < at_half.lower < 0.5
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""From estimates to a certificate: all thresholds at a joint level, one look at a time (method.md, section 10)."""
+"""From estimates to a certificate: all thresholds at a joint level, one look at a time (method.md, section 11)."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How often a test split was looked at, and what is left of a level after that (method.md, section 10).
+"""How often a test split was looked at, and what is left of a level after that (method.md, section 11).
 
 Every certificate computed on a split is a look at it: whoever changes the policy, the plan or a threshold
 after a look and asks again has two chances to be lucky. The level is shared out, so that all looks

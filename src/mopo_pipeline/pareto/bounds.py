@@ -1,4 +1,4 @@
-"""One-sided bounds on means over prompts, and how many prompts would decide (method.md, section 10)."""
+"""One-sided bounds on means over prompts, and how many prompts would decide (method.md, section 11)."""
 
 import math
 

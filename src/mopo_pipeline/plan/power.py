@@ -1,4 +1,4 @@
-"""How sure a certificate can be with the test prompts at hand, known before anything is trained (method.md, section 10)."""
+"""How sure a certificate can be with the test prompts at hand, known before anything is trained (method.md, section 11)."""
 
 import logging
 import math
