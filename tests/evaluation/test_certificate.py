@@ -111,11 +111,11 @@ def test_prompts_that_all_agree_are_no_certainty() -> None:
 
 
 def test_a_policy_equal_to_the_reference_is_certified_below_one_half_alone() -> None:
-    """By labels it is worth one half at every prompt; that nothing varies is no certainty."""
+    """By labels it is worth one half; whether a little more or less is chance."""
     held = world(0, prompts=40)
     same = held.logprobs.assign(logprob_policy=0.0)
     values = label_values(held.responses, held.comparisons, same, OBJECTIVES, EvaluateParams(), 0)
-    assert values["value"].tolist() == pytest.approx([0.5] * 3)
+    assert values["value"].tolist() == pytest.approx([0.5] * 3, abs=0.01)
     plan = replace(PLAN, objectives=OBJECTIVES, thresholds={OBJECTIVES[1]: 0.5, OBJECTIVES[2]: 0.4})
     found = certificate(threshold_checks(values, plan, {}), plan)
     assert found.kind == "labelled"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.judges.base import score
 from mopo_pipeline.judges.hub import RewardModelJudge, load_reward_model
 from mopo_pipeline.judges.rules import RULES, TextRules, cleanliness, readability, sentiment
 from mopo_pipeline.parameters.groups import validate_parameters
@@ -118,3 +119,17 @@ def parameters(evaluate: dict[str, Any]) -> dict[str, Any]:
             "structures": {"s": {"behaviour": [0.5, 0.5], "preferences": [[[0.5] * 2] * 2] * 3}}
         },
     }
+
+
+def test_a_judge_that_is_not_a_number_on_some_text_is_named_with_it() -> None:
+    class Half:
+        name, objectives, link = "half", ("help", "harm"), "step"
+
+        def scores(self, prompts: list[str], responses: list[str]) -> np.ndarray:
+            return np.array([[1.0, np.nan if "odd" in text else 0.0] for text in responses])
+
+    assert score(Half(), ["p", "p"], ["even", "plain"]).shape == (2, 2)
+    with pytest.raises(
+        InputError, match=r"judge 'half' gave nan for objective 'harm' .*'odd text'"
+    ):
+        score(Half(), ["p", "p"], ["even", "odd text"])
