@@ -3,7 +3,7 @@
 Every split draws prompts, and several answers to each, whose win rates share what the prompt is; objectives
 are drawn jointly, the first against the others. A split misses where any threshold's lower bound lies above the
 true value; thresholds lie at the true value, so that a miss is a false "held". Run:
-``make bench-certificate-calibration`` (seven minutes on one idle core); options: ``--splits``, ``--prompts``, ``--confidence``. Columns: thresholds,
+``make bench-certificate-calibration`` (some three minutes of one core); options: ``--splits``, ``--prompts``, ``--confidence``. Columns: thresholds,
 joint coverage at the level, the same where answers are taken for prompts (what clustering is for), by the percentile
 bootstrap, of all of five looks together where the plan is changed after each, and of the first look alone.
 """
