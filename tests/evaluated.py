@@ -1,11 +1,15 @@
 """Hand-made estimates of a policy, for whatever reads them."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mopo_pipeline.evaluation.certificate import Certificate
+from mopo_pipeline.evaluation.certify import Evidence, certify
 from mopo_pipeline.evaluation.checks import threshold_checks
+from mopo_pipeline.evaluation.looks import Look
 from mopo_pipeline.evaluation.rows import no_values
 from mopo_pipeline.plan.training_plan import TrainingPlan
 
@@ -15,6 +19,7 @@ PLAN = TrainingPlan(
     fixed_epsilon=None, epsilon={"harm": 0.01, "short": 0.01}, comparisons=400,
     effective_comparisons={"harm": 300.0, "short": 300.0}, variant="lagrangian",
     normalisation="shrunk", pooling=float("inf"), thresholds={"harm": 0.5, "short": 0.45},
+    targets={"harm": 0.5, "short": 0.45},
     attainable={name: (0.2, 0.8) for name in NAMES}, multipliers={"harm": 0.3, "short": 0.2},
     chi={"harm": 0.8, "short": 0.7}, values={"help": 0.6, "harm": 0.52, "short": 0.47},
     row_values={"help": 0.6, "harm": 0.52, "short": 0.47}, bounds={"harm": 0.5, "short": 0.45},
@@ -59,6 +64,25 @@ def checked(
     return threshold_checks(
         pd.concat(estimates, ignore_index=True), plan, given if judges is None else judges
     )
+
+
+EVIDENCE = Evidence(
+    prompts=40, answers=320, labelled=400, labelled_per_prompt=10.0, comparisons=900, clipped=0.0,
+    split="aa", policy="bb",
+)  # fmt: skip
+FIRST = Look(1, 1)
+
+
+def certificate(
+    checks: pd.DataFrame,
+    plan: TrainingPlan = PLAN,
+    look: Look | None = FIRST,
+    refused: str = "",
+    **evidence: Any,
+) -> Certificate:
+    """The certificate of these checks at 95 %, on enough of everything unless told otherwise."""
+    given = replace(EVIDENCE, **evidence)
+    return certify(checks, plan, given, look, confidence=0.95, refused=refused)
 
 
 def facts(**changes: Any) -> dict[str, Any]:

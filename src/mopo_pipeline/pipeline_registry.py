@@ -11,7 +11,7 @@ from kedro.pipeline import Pipeline
 STAGES = ("ingest", "preferences", "plan", "reference", "train", "evaluate", "report")
 """The stages in the order data walks through them; ``__default__`` is all of them."""
 
-EXPERIMENTS = ("synthetic",)
+BY_NAME = ("export", "synthetic")
 """Pipelines on top, run only by name."""
 
 UP_TO_POLICY = STAGES[: STAGES.index("train") + 1]
@@ -20,7 +20,7 @@ UP_TO_POLICY = STAGES[: STAGES.index("train") + 1]
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Return every pipeline under its name; each stage's nodes carry the stage's name as a tag."""
-    parts = {name: _create(name) for name in (*STAGES, *EXPERIMENTS)}
+    parts = {name: _create(name) for name in (*STAGES, *BY_NAME)}
     return parts | {
         "train": sum((parts[name] for name in UP_TO_POLICY), Pipeline([])),
         "__default__": sum((parts[name] for name in STAGES), Pipeline([])),

@@ -29,6 +29,7 @@ GIVEN: dict[str, Any] = {
     "train": {"fit": FIT, "work_dir": "work"},
     "evaluate": {},
     "report": {},
+    "export": {"path": "release"},
     "synthetic": yaml.safe_load(
         (PROJECT / "conf/base/parameters_synthetic.yml").read_text(encoding="utf-8")
     )["synthetic"],

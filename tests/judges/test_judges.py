@@ -115,6 +115,7 @@ def parameters(evaluate: dict[str, Any]) -> dict[str, Any]:
         "train": {"fit": fit, "work_dir": "w"},
         "evaluate": evaluate,
         "report": {},
+        "export": {"path": "release"},
         "synthetic": {
             "structures": {"s": {"behaviour": [0.5, 0.5], "preferences": [[[0.5] * 2] * 2] * 3}}
         },

@@ -187,3 +187,44 @@ def test_malformed_yaml_is_named(tmp_path: Path) -> None:
         file.write("\n  - stray: [")
     line = message(kedro(f"--conf-source={conf}", data_root=tmp_path / "data"))
     assert "parameters.yml" in line
+
+
+def test_nothing_is_exported_without_a_certificate_unless_told_so(
+    tiny_run: Path, tmp_path: Path
+) -> None:
+    """Nine test prompts certify nothing; the export says so, and its card says it was told to go on."""
+    certificate = json.loads((tiny_run / "08_reporting/certificate.json").read_text())
+    assert certificate["verdict"] == "undecidable"
+    refused = message(kedro("--pipelines=export", data_root=tiny_run))
+    assert "nothing is exported without a certificate: undecidable" in refused
+    assert not (tiny_run / "09_release").exists()
+    place = tmp_path / "release"
+    given = f"--params=export.uncertified=true,export.path={place}"
+    done = kedro("--pipelines=export", given, data_root=tiny_run)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Exported without a certificate" in (place / "policy/README.md").read_text()
+    assert json.loads((place / "policy/certificate.json").read_text()) == certificate
+
+
+def test_too_few_test_prompts_are_said_before_training_and_at_the_end(tiny_run: Path) -> None:
+    records = [json.loads(p.read_text()) for p in (tiny_run / "08_reporting/runs").glob("*.json")]
+    [order] = [r["finished_nodes"] for r in records if "train_reference" in r["finished_nodes"]]
+    assert order.index("foresee_certificate") < order.index("train_reference")
+    summary = json.loads((tiny_run / "08_reporting/run_summary.json").read_text())
+    assert any(error.startswith("certificate undecidable") for error in summary["errors"])
+    assert "certificate undecidable" in (tiny_run / "08_reporting/report.html").read_text()
+
+
+def test_looking_again_at_the_same_policy_is_the_same_look(tiny_run: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(tiny_run, root)
+    before = (root / "03_primary/looks/looks.json").read_bytes()
+    done = kedro("--nodes=certify", data_root=root)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (root / "03_primary/looks/looks.json").read_bytes() == before
+    (root / "03_primary/looks/looks.json").write_text("{")
+    done = kedro("--nodes=certify", data_root=root)
+    assert done.returncode == 0, done.stdout + done.stderr
+    refused = json.loads((root / "08_reporting/certificate.json").read_text())
+    assert refused["verdict"] == "undecidable"
+    assert "looks.json is damaged" in refused["reasons"][0]

@@ -15,6 +15,8 @@ from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 
 from conftest import PROJECT
+from mopo_pipeline.evaluation.certificate import Certificate
+from mopo_pipeline.evaluation.looks import LooksFile
 from mopo_pipeline.parameters.groups import GROUPS
 from mopo_pipeline.pareto.verdicts import VERDICTS, verdict
 from mopo_pipeline.pipelines import evaluate, ingest, plan, preferences, reference, report, train
@@ -82,8 +84,9 @@ def trained(referred: Made) -> Made:
 
 
 @pytest.fixture(scope="module")
-def evaluated(trained: Made) -> Made:
-    return run(evaluate, trained)
+def evaluated(trained: Made, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    looks = LooksFile(tmp_path_factory.mktemp("looks"))
+    return run(evaluate, trained | {"looks": looks})
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +180,23 @@ def test_the_card_of_the_policy_says_verdicts(evaluated: Made) -> None:
     rows = [line for line in card.splitlines() if "| constrained |" in line]
     said = evaluated["threshold_checks"]["exact_verdict"].tolist()[1:]
     assert [row.split("|")[-2].strip() for row in rows] == said
+
+
+def test_the_certificate_rests_on_what_was_evaluated_and_its_look_is_written_down(
+    evaluated: Made,
+) -> None:
+    found = Certificate.from_json(evaluated["certificate"])
+    tested = evaluated["responses"].query("split == 'test'")["prompt_id"].nunique()
+    assert (found.kind, found.prompts) == ("exact", tested)
+    assert [entry.objective for entry in found.thresholds] == NAMES[1:]
+    checks = evaluated["threshold_checks"].set_index("objective")
+    assert [entry.value for entry in found.thresholds] == checks["exact_value"].tolist()[1:]
+    assert found.verdict == "undecidable"
+    assert f"{tested} test prompts, 20 needed" in found.reasons[0]
+    assert (found.look, found.looks) == (1, 1)
+    [[look]] = json.loads(evaluated["looks"].path.read_text()).values()
+    assert look["policy"] == found.policy
+    assert "Undecidable: " in evaluated["model_card"]
 
 
 def test_the_report_says_the_same_as_the_checks(reported: Made) -> None:

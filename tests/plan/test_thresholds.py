@@ -1,5 +1,6 @@
 """Thresholds as users give them: numbers, positions, overrides, and the ones nothing can meet."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,30 @@ def test_every_plan_can_be_saved(tmp_path: Path, given: dict[str, float]) -> Non
     plan = plan_with(PlanParams(tau=0.3, **given))
     dataset.save(plan.to_json())
     assert TrainingPlan.from_json(dataset.load()) == plan
+
+
+def test_a_margin_is_planned_for_and_the_threshold_stays() -> None:
+    plain, raised = (
+        plan_with(PlanParams(tau=0.3, margins=margins)) for margins in ({}, {"safe": 0.02})
+    )
+    assert (raised.thresholds, plain.targets) == (plain.thresholds, plain.thresholds)
+    assert raised.targets["safe"] == pytest.approx(0.52)
+    assert raised.bounds["safe"] == pytest.approx(0.52, abs=1e-6)
+    assert raised.multipliers["safe"] > plain.multipliers["safe"]
+
+
+def test_a_margin_of_no_constrained_objective_is_named() -> None:
+    with pytest.raises(InputError, match=r"plan\.margins names \['good'\]"):
+        plan_with(PlanParams(tau=0.3, margins={"good": 0.1}))
+
+
+def test_a_margin_out_of_reach_is_answered_with_a_threshold_that_works_with_it() -> None:
+    with pytest.raises(UnreachableThresholdsError, match=r"asked for safe 0\.8") as error:
+        plan_with(PlanParams(tau=0.3, margins={"safe": 0.3}))
+    [given] = re.findall(r"plan\.thresholds\.safe=([\d.]+)", str(error.value))
+    nearest = {"safe": float(given), "short": 0.3}
+    plan = plan_with(PlanParams(tau=0.3, margins={"safe": 0.3}, thresholds=nearest))
+    assert plan.thresholds["safe"] < 0.5
 
 
 def test_confidence_lowers_what_is_attainable_and_raises_what_is_planned() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from evaluated import NAMES, PLAN, checked, estimate, facts, judge
+from evaluated import NAMES, PLAN, certificate, checked, estimate, facts, judge
 from mopo_pipeline.reporting.page import headline, render_page
 from mopo_pipeline.reporting.style import nothing, png
 from mopo_pipeline.reporting.summary import run_summary
@@ -18,7 +18,14 @@ FIGURES = ("value", "front", "training", "multiplier", "calibration", "agreement
 
 def summary(checks: pd.DataFrame, **changes: Any) -> dict[str, Any]:
     return run_summary(
-        checks, PLAN, facts(**changes), {"optimum": None}, environment=None, seed=0, seconds=None
+        checks,
+        PLAN,
+        facts(**changes),
+        {"optimum": None},
+        certificate(checks),
+        environment=None,
+        seed=0,
+        seconds=None,
     )
 
 
@@ -28,7 +35,8 @@ def page(values: pd.DataFrame, judges: dict[str, Any], **changes: Any) -> str:
     evaluation = facts(judges=judges, **changes)
     exact = {"optimum": None}
     html = render_page(
-        title="A run", summary=summary(checks, judges=judges, **changes), plan=PLAN,
+        title="A run", summary=summary(checks, judges=judges, **changes),
+        certificate=certificate(checks), plan=PLAN,
         evaluation=evaluation, checks=checks,
         pareto=pareto_report(values, PLAN, exact, evaluation["estimator"], 0.0),
         ingest={"prompts": 40}, preferences={"objectives": dict.fromkeys(NAMES, QUALITY)},
@@ -53,6 +61,16 @@ def test_verdict_level_and_prompts_stand_beside_the_result() -> None:
     assert "0.455 0.445–0.465 40 held, within noise" in text
     assert "undecided: 12 effective comparisons, 30 needed" in text
     assert "40 prompts, 12 effective comparisons" in text
+
+
+def test_the_certificate_stands_above_the_table_with_what_would_help() -> None:
+    text = page(values(), {"preference_model": judge()})
+    assert text.index("not certified (judged) at 97.0% joint confidence") < text.index("Achieved")
+    for said in (
+        "one-sided", "0.450 0.455 0.444 held, within noise", "test prompts in place of 40 would certify short",
+        "Look 1 of 1 at this test split", "Passed over: doubly_robust: 12 effective comparisons",
+    ):  # fmt: skip
+        assert said in text
 
 
 def test_the_judge_s_own_record_stands_beside_its_verdicts() -> None:
@@ -88,7 +106,7 @@ def test_a_doubtful_judge_is_named_wherever_it_says_held() -> None:
     text = page(values(), wrong)
     assert "was held" not in text
     doubt = "(judge right in 17% of 8 comparisons)"
-    assert text.count(f"held {doubt}") == 3
+    assert text.count(f"held {doubt}") == 4
     assert text.count(f"within noise {doubt}") == 3
 
 

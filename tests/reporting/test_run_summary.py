@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from evaluated import NAMES, PLAN, checked, estimate, facts, judge
+from evaluated import NAMES, PLAN, certificate, checked, estimate, facts, judge
 from mopo_pipeline.reporting.summary import closing_table, run_summary
 
 OPTIMUM = {"optimum": {"values": {"help": 0.61, "harm": 0.5, "short": 0.45}}}
@@ -14,7 +14,14 @@ OPTIMUM = {"optimum": {"values": {"help": 0.61, "harm": 0.5, "short": 0.45}}}
 def summary(checks: pd.DataFrame | None = None, **changes: Any) -> dict[str, Any]:
     given = checked(estimate("preference_model", [0.6, 0.52, 0.44])) if checks is None else checks
     return run_summary(
-        given, PLAN, facts(**changes), OPTIMUM, environment="mine", seed=3, seconds=12.0
+        given,
+        PLAN,
+        facts(**changes),
+        OPTIMUM,
+        certificate(given),
+        environment="mine",
+        seed=3,
+        seconds=12.0,
     )
 
 
@@ -92,3 +99,15 @@ def test_errors_are_printed_in_full(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(found, capsys)
     assert "error: answers cut: policy [x]: 0.4 (limit 0.05); raise it" in text
     assert "unheard" not in text
+
+
+def test_the_certificate_is_one_line_for_machines_and_in_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = summary()
+    assert found["certified"] is False
+    assert found["certificate"].startswith("not certified (judged) at 97.0% joint confidence")
+    assert found["certificate"] in printed(found, capsys)
+    sure = summary(checked(estimate("preference_model", [0.6, 0.52, 0.48])))
+    assert sure["certified"] is True
+    assert "certified (judged) at 97.0%" in printed(sure, capsys)

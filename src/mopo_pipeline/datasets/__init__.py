@@ -8,11 +8,13 @@ from mopo_pipeline.datasets.files import (
     PictureDataset,
     RecordDataset,
 )
+from mopo_pipeline.datasets.looks import LooksDataset
 
 __all__ = [
     "AtomicJSONDataset",
     "AtomicParquetDataset",
     "AtomicTextDataset",
+    "LooksDataset",
     "ModelCardDataset",
     "ModelDirectoryDataset",
     "PictureDataset",

@@ -17,7 +17,7 @@ PREFERENCE = (
 )  # fmt: skip
 """Estimators, most trusted first."""
 
-NUMBERS = ("value", "ci_low", "ci_high", "n", "level", "effective")
+NUMBERS = ("value", "se", "ci_low", "ci_high", "n", "level", "effective")
 
 REACH = (
     "slope", "slope_low", "slope_high", "ceiling", "ceiling_low", "ceiling_high", "ceiling_labels",
@@ -31,8 +31,20 @@ def best_estimator(checks: pd.DataFrame) -> str | None:
     An estimate from labels needs enough effective comparisons and an interval for each. One that leaves a
     threshold undecided is taken only where all do.
     """
-    usable = [e for e in PREFERENCE if f"{e}_value" in checks and _usable(checks, e)]
+    usable = [e for e in PREFERENCE if f"{e}_value" in checks and not missing(checks, e)]
     return next((e for e in usable if _decides(checks, e)), usable[0] if usable else None)
+
+
+def missing(checks: pd.DataFrame, estimator: str) -> str:
+    """What an estimator lacks to say something of every objective; empty where nothing."""
+    unknown = checks[f"{estimator}_value"].isna()
+    if estimator in LABEL_BASED:
+        effective = checks[f"{estimator}_effective"]
+        if (few := checks.loc[~(effective >= MIN_COMPARISONS)]).size:
+            count = few[f"{estimator}_effective"].fillna(0.0).iloc[0]
+            return f"{count:.0f} effective comparisons of {few['objective'].iloc[0]}, {MIN_COMPARISONS} needed"
+        unknown |= checks[f"{estimator}_ci_low"].isna()
+    return f"no value of {checks.loc[unknown, 'objective'].iloc[0]}" if unknown.any() else ""
 
 
 def threshold_checks(
@@ -46,7 +58,7 @@ def threshold_checks(
         judges: ``judge_quality`` of every judge by name.
 
     Returns:
-        objective, role, threshold, and per estimator ``<estimator>_value``, ``_ci_low``,
+        objective, role, threshold, and per estimator ``<estimator>_value``, ``_se``, ``_ci_low``,
         ``_ci_high``, ``_n`` (prompts), ``_level``, ``_effective`` (comparisons, NaN where none
         limit it), of judges ``_slope``, ``_ceiling`` and ``_ceiling_labels`` with ends
         (``judge_reach``, NaN unknown), ``_doubt`` (why its judge is doubtful or cannot tell, or empty)
@@ -105,15 +117,6 @@ def exact_rows(exact: dict[str, Any], objectives: tuple[str, ...]) -> pd.DataFra
         interval = Interval(estimate, low, high, se, n, exact["level"])
         parts.append(value_rows(policy, EXACT, objectives, interval))
     return pd.concat(parts, ignore_index=True) if parts else no_values()
-
-
-def _usable(checks: pd.DataFrame, estimator: str) -> bool:
-    if checks[f"{estimator}_value"].isna().any():
-        return False
-    if estimator not in LABEL_BASED:
-        return True
-    enough = checks[f"{estimator}_effective"] >= MIN_COMPARISONS
-    return bool((enough & checks[f"{estimator}_ci_low"].notna()).all())
 
 
 def _decides(checks: pd.DataFrame, estimator: str) -> bool:

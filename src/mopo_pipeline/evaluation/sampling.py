@@ -57,7 +57,7 @@ def sample_completions(
 
     asked = prompts_of_test_split(responses, params.sampling.prompts, task.seed)
     models = {"reference": load_model(reference_policy), "policy": load_model(policy)}
-    longest = params.sampling.max_new_tokens or _longest(models["reference"][1], responses)
+    longest = params.sampling.max_new_tokens or longest_answer(models["reference"][1], responses)
     parts = [
         _drawn(
             models[name],
@@ -89,7 +89,7 @@ def sample_completions(
     ]  # fmt: skip
 
 
-def _longest(tokenizer: "PreTrainedTokenizerBase", responses: pd.DataFrame) -> int:
+def longest_answer(tokenizer: "PreTrainedTokenizerBase", responses: pd.DataFrame) -> int:
     """Tokens of the longest answer of the data."""
     from mopo_pipeline.language.lengths import encode_all, typical_longest
 

@@ -27,7 +27,9 @@ from mopo_pipeline.source import code_of
 WITHOUT_EFFECT = FIT_WITHOUT_EFFECT | {"work_dir", "batch_tokens"}
 """Last keys of parameters that say where, how fast or how often, not what."""
 
-WITHOUT_EFFECT_ON_REPORT = frozenset({"report.path", "report.environment", "report.seconds"})
+WITHOUT_EFFECT_BY_NAME = frozenset(
+    {"report.path", "report.environment", "report.seconds", "export.path"}
+)
 
 MEMO = ".contents.json"
 SHOWN_CHANGES = 3
@@ -227,7 +229,7 @@ def _as_read(
     read: dict[str, Any] = {}
     for key, value in _flatten(group, values).items():
         parts = tuple(key.split("."))
-        if parts[-1] in WITHOUT_EFFECT or key in WITHOUT_EFFECT_ON_REPORT:
+        if parts[-1] in WITHOUT_EFFECT or key in WITHOUT_EFFECT_BY_NAME:
             continue
         found = content(parts, value, contents)
         read |= {key: value} if found is None else {f"{key} content": found}

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import StrictModel, TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.parameters.export import ExportParams
 from mopo_pipeline.parameters.ingest import IngestParams
 from mopo_pipeline.parameters.lag import MODES, mode_of
 from mopo_pipeline.parameters.plan import PlanParams
@@ -27,6 +28,7 @@ GROUPS: dict[str, type[StrictModel]] = {
     "train": TrainParams,
     "evaluate": EvaluateParams,
     "report": ReportParams,
+    "export": ExportParams,
     "synthetic": SyntheticParams,
 }
 

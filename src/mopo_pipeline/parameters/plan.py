@@ -1,6 +1,6 @@
 """Parameters of the plan: temperature, confidence, normaliser, thresholds."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat
 
@@ -17,3 +17,4 @@ class PlanParams(StrictModel):
     kappa: float | None = Field(default=None, ge=0.0)
     variant: Literal["lagrangian", "log_barrier"] = "lagrangian"
     thresholds: dict[str, Threshold] = {}
+    margins: dict[str, Annotated[float, Field(ge=0.0, lt=1.0)]] = {}

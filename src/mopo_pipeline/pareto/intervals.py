@@ -98,7 +98,8 @@ def prompt_bootstrap(
     Prompts are drawn whole, because responses to one prompt are not independent. A mean is the
     ratio with the counts below; a self-normalised importance estimate has the ratio's sum below.
     The percentiles are those of Student's t, as a bootstrap of n prompts is too narrow by the
-    factor z sqrt((n - 1) / n) / t (Hesterberg 2015, expanded percentiles).
+    factor z sqrt((n - 1) / n) / t (Hesterberg 2015, expanded percentiles). The standard error is the
+    jackknife's, leaving out one prompt at a time: for a mean it is s / sqrt(n), and no draw moves it.
 
     Args:
         numerator: (P, K) sum per prompt.
@@ -129,8 +130,28 @@ def prompt_bootstrap(
             tail = _tail(confidence, carried[k])
             ends = np.nanquantile(replicates[:, k], [tail, 1.0 - tail])
             low[k], high[k] = min(ends[0], estimate[k]), max(ends[1], estimate[k])
-            se[k] = np.nanstd(replicates[:, k])
+            se[k] = jackknife_error(numerator[:, k], mass[:, k])
     return Interval(estimate, low, high, se, carried, confidence)
+
+
+def jackknife_error(numerator: Array, mass: Array) -> float:
+    """Standard error of a ratio of sums over prompts, leaving out one prompt at a time.
+
+    Args:
+        numerator: (P,) sum per prompt.
+        mass: (P,) mass per prompt, >= 0; a prompt without mass says nothing.
+
+    Returns:
+        For a mean s / sqrt(n); NaN where one prompt has all the mass.
+
+    >>> round(jackknife_error(np.array([1.0, 2.0, 3.0]), np.ones(3)), 4)
+    0.5774
+    """
+    carried = mass > 0
+    top, bottom = numerator[carried], mass[carried]
+    without = _ratio(top.sum() - top, bottom.sum() - bottom)
+    n = len(without)
+    return float(np.sqrt((n - 1.0) / n * ((without - without.mean()) ** 2).sum()))
 
 
 def sum_by(values: Array, codes: NDArray[np.intp], groups: int) -> Array:

@@ -25,7 +25,7 @@ from mopo_pipeline.mopo import (
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.plan.problem import row_comparisons
-from mopo_pipeline.plan.thresholds import resolve_thresholds, unreachable, unsolved
+from mopo_pipeline.plan.thresholds import margins_above, resolve_thresholds, unreachable, unsolved
 from mopo_pipeline.plan.training_plan import TrainingPlan
 
 log = logging.getLogger(__name__)
@@ -68,15 +68,16 @@ def make_plan(
     given |= {"tau": params.tau, "groups": groups, "pooling": _pooling(params)}
     attainable = attainable_bounds(values, **given)
     thresholds = resolve_thresholds(task.objectives, params.thresholds, attainable)
+    targets = thresholds + margins_above(names, params.margins)
     try:
-        solution = solve_dual(values, thresholds, variant=params.variant, **given)
+        solution = solve_dual(values, targets, variant=params.variant, **given)
     except InfeasibleThresholdsError as error:
-        raise unreachable(error, names, thresholds, params) from error
+        raise unreachable(error, names, targets, params) from error
     except NotConvergedError as error:
-        raise unsolved(error, names, thresholds) from error
+        raise unsolved(error, names, targets, params) from error
     attainable[:, 1] = np.maximum(attainable[:, 1], np.append(solution.values[0], solution.bounds))
     findings = [*unsure, *diagnose_plan(
-        solution, values, thresholds, attainable, objectives=names, groups=groups
+        solution, values, targets, attainable, objectives=names, groups=groups
     )]  # fmt: skip
     for finding in findings:
         log.log(logging.INFO if finding.severity == "info" else logging.WARNING, "%s", finding)
@@ -164,6 +165,7 @@ def _describe(
         normalisation=params.normalisation,
         pooling=solution.pooling,
         thresholds=named(thresholds),
+        targets=named(thresholds + margins_above(names, params.margins)),
         attainable={
             n: (float(low), float(high)) for n, (low, high) in zip(names, attainable, strict=True)
         },

@@ -93,7 +93,7 @@ def dual_problem(
         objectives=plan.objectives,
         win_rates=values[list(plan.objectives)].to_numpy(dtype=np.float64),
         groups=pd.factorize(rows["prompt_id"])[0].astype(np.int64),
-        thresholds=plan.of_constrained(plan.thresholds),
+        thresholds=plan.of_constrained(plan.targets),
         tau=plan.tau,
         epsilon=plan.fixed_epsilon or 0.0,
         pooling=plan.pooling,

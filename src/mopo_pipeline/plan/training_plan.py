@@ -32,12 +32,13 @@ class TrainingPlan:
         normalisation: of the weights, as asked for.
         pooling: kappa of the weights; inf is one pool.
         thresholds: win rates asked of the constrained objectives.
+        targets: win rates planned for, thresholds with their margins.
         attainable: low and high of each objective, win rates.
-        multipliers: price of each threshold, >= 0.
+        multipliers: price of each target, >= 0.
         chi: temperature of each bound; None where the bound is the plain mean.
         values: win rates of the planned policy, all objectives.
         row_values: the same over the rows alone, neither debiased nor corrected.
-        bounds: what is held against the thresholds.
+        bounds: what is held against the targets.
         status: "active", "inactive" or "violated", by constrained objective.
         duality_gap: 0 at the optimum.
         kl: of the planned policy from the reference, nats.
@@ -58,6 +59,7 @@ class TrainingPlan:
     normalisation: str
     pooling: float
     thresholds: Named
+    targets: Named
     attainable: Mapping[str, tuple[float, float]]
     multipliers: Named
     chi: Named

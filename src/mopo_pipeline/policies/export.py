@@ -34,6 +34,8 @@ behaviour policy of the data, which stands at 0.5.
 
 {{ attained }}
 
+{{ certificate }}
+
 - temperature tau: {{ tau }}; {{ assurance }}
 - KL of the planned policy to the reference: {{ kl }} nats per response
 - effective share of training rows: {{ ess }}
@@ -54,6 +56,8 @@ ATTAINED = (
     "Attained values are those of the estimator `{estimator}` on test prompts, as many as the table says. "
     "Held: the whole interval reaches the threshold; within noise: the interval contains it; missed: none of it reaches."
 )
+
+CANDIDATE = "A candidate: nothing is certified before evaluation."
 
 NOT_ATTAINED = "What the policy attains is measured by the evaluate stage, which adds it here."
 
@@ -93,7 +97,12 @@ def fingerprint(*parts: pd.DataFrame | dict[str, Any]) -> str:
     return digest.hexdigest()[:16]
 
 
-def model_card(policy: Path, checks: pd.DataFrame | None = None, estimator: str = "") -> str:
+def model_card(
+    policy: Path,
+    checks: pd.DataFrame | None = None,
+    estimator: str = "",
+    certificate: str = "",
+) -> str:
     """The card of an exported policy.
 
     Args:
@@ -101,6 +110,7 @@ def model_card(policy: Path, checks: pd.DataFrame | None = None, estimator: str 
         checks: objective, and ``<estimator>_value``, ``_ci_low``, ``_ci_high``, ``_n``, ``_level``,
             ``_verdict``, ``_doubt``; None before evaluation.
         estimator: whose values the card shows.
+        certificate: whether the thresholds hold, in a paragraph; empty before evaluation.
     """
     facts = json.loads((policy / FACTS).read_text(encoding="utf-8"))
     plan = TrainingPlan.from_json(facts["plan"])
@@ -111,6 +121,7 @@ def model_card(policy: Path, checks: pd.DataFrame | None = None, estimator: str 
         primary=plan.objectives[0],
         table=_table(plan, checks, estimator),
         attained=NOT_ATTAINED if checks is None else ATTAINED.format(estimator=estimator),
+        certificate=certificate or CANDIDATE,
         tau=plan.tau,
         assurance=plan.assurance,
         kl=f"{plan.kl:.3f}",

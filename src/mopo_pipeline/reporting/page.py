@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from mopo_pipeline.evaluation.certificate import Certificate
 from mopo_pipeline.pareto.verdicts import HELD, qualified
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.reporting.fronts import ESTIMATORS
@@ -19,6 +20,7 @@ def render_page(
     *,
     title: str,
     summary: dict[str, Any],
+    certificate: Certificate,
     plan: TrainingPlan,
     evaluation: dict[str, Any],
     checks: pd.DataFrame,
@@ -43,6 +45,7 @@ def render_page(
     return environment.get_template("page.html.j2").render(
         title=title,
         summary=summary,
+        certificate=certificate,
         headline=headline(summary),
         plan=plan,
         evaluation=evaluation,

@@ -1,10 +1,12 @@
 """The result of a run in one dictionary, and the same numbers as a table in the terminal."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
+from mopo_pipeline.evaluation.certificate import Certificate, headline
 from mopo_pipeline.pareto.verdicts import HELD, MISSED, UNDECIDED, qualified
 from mopo_pipeline.plan.training_plan import TrainingPlan
 
@@ -16,17 +18,20 @@ def run_summary(
     plan: TrainingPlan,
     evaluation: dict[str, Any],
     exact: dict[str, Any],
+    certificate: Certificate,
     *,
     environment: str | None,
     seed: int,
     seconds: float | None,
+    foreseen: Iterable[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """What a run leaves for machines; unknown values are None.
 
     Per objective ``achieved`` is the policy's value by the ``estimator`` that is believed, with its
     interval, the interval's ``level`` and the ``n`` prompts it rests on; ``verdict`` is one of the
     four of ``pareto.verdicts`` or undecided, ``held`` whether it is the first of them, ``doubt``
-    what makes its judge doubtful. ``errors`` are the findings that make the result worthless.
+    what makes its judge doubtful. ``certificate`` is what the certificate says jointly, ``certified`` whether
+    it is one. ``foreseen`` are findings made before training. ``errors`` are the findings that make the result worthless.
     """
     estimator = evaluation["estimator"]
     shares = (evaluation.get("exact_well_formed") or {}, evaluation.get("well_formed") or {})
@@ -39,9 +44,15 @@ def run_summary(
         "seconds": number(seconds),
         "well_formed": number(well_formed),
         "estimator": estimator,
+        "certified": certificate.certified,
+        "certificate": headline(certificate),
         "errors": [
             f"{finding['name']}: {_value(finding)}; {finding['remedy']}"
-            for finding in [*(found.as_dict() for found in plan.findings), *evaluation["findings"]]
+            for finding in [
+                *(found.as_dict() for found in plan.findings),
+                *foreseen,
+                *evaluation["findings"],
+            ]
             if finding["severity"] == "error"
         ],
         "objectives": [
@@ -144,6 +155,8 @@ def closing_table(summary: dict[str, Any], report: str | None) -> None:
     if summary["seconds"] is not None:
         facts.append(f"{summary['seconds']:.0f} s")
     console.print(", ".join(facts), highlight=False)
+    colour = "green" if summary["certified"] else "yellow"
+    console.print(f"[{colour}]{escape(summary['certificate'])}[/{colour}]", highlight=False)
     for error in summary["errors"]:
         console.print(f"[red]error[/red]: {escape(error)}", highlight=False)
     if report is not None:

@@ -133,13 +133,46 @@ def summarise_evaluation(
     )  # fmt: skip
 
 
+def certify(
+    policy: Path,
+    responses: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    completions: pd.DataFrame,
+    threshold_checks: pd.DataFrame,
+    doubly_robust_facts: dict[str, Any],
+    training_plan: "TrainingPlan",
+    looks: Any,
+    task: TaskParams,
+    params: EvaluateParams,
+) -> dict[str, Any]:
+    """Whether all thresholds hold at a joint level; the look at the test split is written down first."""
+    from mopo_pipeline.evaluation import certify as certifying
+    from mopo_pipeline.evaluation.evidence import gather, take_look
+
+    evidence = gather(policy, responses, comparisons, completions, doubly_robust_facts)
+    look, refused = take_look(looks, evidence, training_plan, params, task.seed)
+    certificate = certifying.certify(
+        threshold_checks,
+        training_plan,
+        evidence,
+        look,
+        confidence=params.confidence,
+        refused=refused,
+    )
+    return certificate.to_json()
+
+
 def write_model_card(
-    policy: Path, threshold_checks: pd.DataFrame, evaluation_summary: dict[str, Any]
+    policy: Path,
+    threshold_checks: pd.DataFrame,
+    evaluation_summary: dict[str, Any],
+    certificate: dict[str, Any],
 ) -> str:
-    """The policy's card with the values it attained."""
+    """The policy's card with the values it attained and its certificate."""
+    from mopo_pipeline.evaluation.certificate import Certificate, certificate_text
     from mopo_pipeline.policies.export import model_card
 
     estimator = evaluation_summary["estimator"]
-    return (
-        model_card(policy) if estimator is None else model_card(policy, threshold_checks, estimator)
-    )
+    checks = None if estimator is None else threshold_checks
+    text = certificate_text(Certificate.from_json(certificate))
+    return model_card(policy, checks, estimator or "", text)

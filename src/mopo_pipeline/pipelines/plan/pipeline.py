@@ -9,7 +9,7 @@ from mopo_pipeline.pipelines.stage import THRESHOLDS, stage
 
 
 def create_pipeline(**_: Any) -> Pipeline:
-    """Win rates and comparisons to the training plan and its row weights."""
+    """Win rates and comparisons to the training plan, its row weights, and how sure its certificate can be."""
     return stage(
         "plan",
         [
@@ -19,6 +19,12 @@ def create_pipeline(**_: Any) -> Pipeline:
                 ["training_plan", "row_weights"],
                 name="plan_training",
                 tags=THRESHOLDS,
-            )
+            ),
+            Node(
+                lazy("mopo_pipeline.pipelines.plan.nodes:foresee_certificate"),
+                ["responses", "win_rates", "training_plan", "row_weights", "params:evaluate"],
+                "certificate_power",
+                name="foresee_certificate",
+            ),
         ],
     )

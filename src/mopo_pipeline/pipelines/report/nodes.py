@@ -33,15 +33,19 @@ def summarise_run(
     training_plan: "TrainingPlan",
     evaluation_summary: dict[str, Any],
     exact_reference: dict[str, Any],
+    certificate: dict[str, Any],
+    certificate_power: dict[str, Any],
     task: TaskParams,
     params: ReportParams,
 ) -> dict[str, Any]:
     """The run's result for machines."""
+    from mopo_pipeline.evaluation.certificate import Certificate
     from mopo_pipeline.reporting.summary import run_summary
 
     return run_summary(
-        threshold_checks, training_plan, evaluation_summary, exact_reference,
+        threshold_checks, training_plan, evaluation_summary, exact_reference, Certificate.from_json(certificate),
         environment=params.environment, seed=task.seed, seconds=params.seconds,
+        foreseen=certificate_power["findings"],
     )  # fmt: skip
 
 
@@ -56,6 +60,8 @@ def write_report(
     completions: pd.DataFrame,
     scores: pd.DataFrame,
     training_findings: list[dict[str, Any]],
+    certificate: dict[str, Any],
+    certificate_power: dict[str, Any],
     value_figure: bytes,
     front_figure: bytes,
     training_figure: bytes,
@@ -65,12 +71,14 @@ def write_report(
     params: ReportParams,
 ) -> str:
     """The page a person reads."""
+    from mopo_pipeline.evaluation.certificate import Certificate
     from mopo_pipeline.reporting.page import render_page
     from mopo_pipeline.reporting.tables import sample_pairs
 
     return render_page(
         title=params.title,
         summary=run_summary,
+        certificate=Certificate.from_json(certificate),
         plan=training_plan,
         evaluation=evaluation_summary,
         checks=threshold_checks,
@@ -78,7 +86,8 @@ def write_report(
         ingest=ingest_report,
         preferences=preference_report,
         findings=[
-            *(finding.as_dict() for finding in training_plan.findings), *training_findings, *evaluation_summary["findings"],
+            *(finding.as_dict() for finding in training_plan.findings), *certificate_power["findings"],
+            *training_findings, *evaluation_summary["findings"],
         ],
         samples=sample_pairs(completions, scores, training_plan.objectives, params.sample_prompts),
         figures={

@@ -20,6 +20,8 @@ TOLD = (
     "completions",
     "scores",
     "training_findings",
+    "certificate",
+    "certificate_power",
     *(f"{name}_figure" for name in FIGURES),
 )
 
@@ -63,6 +65,8 @@ def create_pipeline(**_: Any) -> Pipeline:
                     "training_plan",
                     "evaluation_summary",
                     "exact_reference",
+                    "certificate",
+                    "certificate_power",
                     "params:task",
                     "params:report",
                 ],

@@ -1,0 +1,79 @@
+"""What a certificate assumes, and what would help where a threshold is not certified."""
+
+from dataclasses import replace
+
+from mopo_pipeline.evaluation.certificate import ThresholdCertificate
+from mopo_pipeline.evaluation.judge_scale import MIN_COMPARISONS
+from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, EXACT, LABEL_BASED, LABELS
+
+ALWAYS = (
+    "test prompts are independent draws of the prompts the policy will meet, and steered nothing",
+    "looks are counted in this data root; none was taken elsewhere",
+)
+
+OF_ESTIMATOR = {
+    EXACT: "the task's own preference probabilities are the objectives",
+    "rules": "the rules are the objectives",
+    DOUBLY_ROBUST: "the data's answers were drawn by the reference, and few ratios are clipped",
+    LABELS: "the data's answers were drawn by the reference, and the policy is taken as restricted to those of a prompt "
+    "that labels compare",
+    "reward_models": "the reward models' word on new answers is people's; their error is not in the bounds",
+    "preference_model": "the preference model's word on new answers is people's; its error is not in the bounds",
+}
+
+
+def assumptions(estimator: str | None, prompts: int) -> tuple[str, ...]:
+    """What no number of a certificate shows, one sentence each."""
+    if estimator is None:
+        return ()
+    normal = f"a mean over {prompts} prompts is nearly normal (Student's t)"
+    return (*ALWAYS, normal, OF_ESTIMATOR[estimator])
+
+
+def helps(entry: ThresholdCertificate, estimator: str | None, prompts: int) -> ThresholdCertificate:
+    """The entry with what would help; as it is where nothing is short."""
+    said: list[str] = []
+    if entry.shortfall is not None:
+        said += [*_more_prompts(entry, prompts), *_margin(entry), *_weaker(entry)]
+        if estimator in LABEL_BASED:
+            said.append(_more_labels(entry, prompts))
+    if entry.doubt:
+        said.append(
+            f"label more test comparisons of {entry.objective} ({MIN_COMPARISONS} at least) or name another judge in "
+            "evaluate.judges"
+        )
+    return replace(entry, helps=tuple(said))
+
+
+def _more_prompts(entry: ThresholdCertificate, prompts: int) -> list[str]:
+    if entry.prompts_needed is None:
+        return []
+    return [
+        f"{entry.prompts_needed} test prompts in place of {prompts} would certify {entry.objective} at "
+        f"{entry.value:.3f}, by the spread measured here"
+    ]
+
+
+def _margin(entry: ThresholdCertificate) -> list[str]:
+    return [
+        f"a margin in the plan: plan.margins.{entry.objective}={_up(entry.shortfall or 0.0):.3f} or more"
+    ]
+
+
+def _weaker(entry: ThresholdCertificate) -> list[str]:
+    if entry.certifiable is None or entry.certifiable <= 0.0:
+        return []
+    return [
+        f"a weaker threshold: the next look would certify plan.thresholds.{entry.objective}={entry.certifiable:.3f}"
+    ]
+
+
+def _more_labels(entry: ThresholdCertificate, prompts: int) -> str:
+    count = entry.effective_comparisons or 0.0
+    times = (entry.prompts_needed / prompts) if entry.prompts_needed and prompts else None
+    wanted = "" if times is None else f", about {count * times:.0f} on as many prompts more"
+    return f"more labels of {entry.objective} on test prompts: {count:.0f} effective comparisons now{wanted}"
+
+
+def _up(value: float) -> float:
+    return -(-value * 1000 // 1) / 1000

@@ -1,0 +1,236 @@
+"""From estimates to a certificate: all thresholds at a joint level, one look at a time (method.md, section 11)."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mopo_pipeline.evaluation.certificate import (
+    CERTIFIED,
+    KINDS,
+    NOT_CERTIFIED,
+    UNDECIDABLE,
+    Certificate,
+    ThresholdCertificate,
+)
+from mopo_pipeline.evaluation.certificate_help import assumptions, helps
+from mopo_pipeline.evaluation.checks import missing
+from mopo_pipeline.evaluation.findings import MAX_CLIPPED
+from mopo_pipeline.evaluation.looks import Look
+from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABELS
+from mopo_pipeline.mopo.confidence import each_level
+from mopo_pipeline.pareto.bounds import MIN_PROMPTS, alpha_of_look, bounds, prompts_needed
+from mopo_pipeline.pareto.verdicts import HELD, UNDECIDED, verdict
+from mopo_pipeline.plan.training_plan import TrainingPlan
+
+MIN_ANSWERS = 8
+"""Fewest labelled answers per prompt at which the estimate from labels alone is not drawn towards 0.5 by more than .02."""
+
+EDGE = 1e-9
+"""Win rate by which a bound may miss its threshold and still reach it: rounding."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What lies behind the estimates.
+
+    Attributes:
+        prompts: test prompts that were asked.
+        answers: of the policy, judged.
+        labelled: responses of the test split that labels compare.
+        labelled_per_prompt: median over prompts; 0 without any.
+        comparisons: labelled, of the test split.
+        clipped: share of test responses whose ratio was clipped; None without any.
+        split: fingerprint of the test split.
+        policy: fingerprint of the policy.
+    """
+
+    prompts: int
+    answers: int
+    labelled: int
+    labelled_per_prompt: float
+    comparisons: int
+    clipped: float | None
+    split: str
+    policy: str
+
+
+@dataclass(frozen=True)
+class Levels:
+    """How sure each bound must be.
+
+    Attributes:
+        joint: of this look, all thresholds together, one-sided.
+        each: of one threshold, one-sided.
+        next: of one threshold at the next look.
+    """
+
+    joint: float
+    each: float
+    next: float
+
+    @classmethod
+    def of(cls, confidence: float, constraints: int, look: Look | None) -> "Levels":
+        """Share ``1 - confidence`` out over looks and thresholds."""
+        number, total = (1, 1) if look is None else (look.number, look.total)
+        joint, later = (
+            1.0 - alpha_of_look(1.0 - confidence, which) for which in (number, total + 1)
+        )
+        return cls(joint, each_level(joint, constraints), each_level(later, constraints))
+
+
+def certify(
+    checks: pd.DataFrame,
+    plan: TrainingPlan,
+    evidence: Evidence,
+    look: Look | None,
+    *,
+    confidence: float,
+    refused: str = "",
+) -> Certificate:
+    """Say whether all thresholds hold.
+
+    Args:
+        checks: every threshold by every estimator, as ``threshold_checks`` gives them.
+        plan: names the objectives and their thresholds.
+        evidence: behind the estimates.
+        look: which look at the test split this is; None where it could not be counted.
+        confidence: joint, one-sided, over all thresholds and all looks.
+        refused: why nothing can be certified whatever the values are; empty where something can.
+    """
+    levels = Levels.of(confidence, len(plan.constrained), look)
+    estimator, passed_over = choose_estimator(checks, evidence)
+    entries = tuple(
+        threshold_certificate(row, estimator, plan, levels)
+        for _, row in checks.iterrows()
+        if row["objective"] in plan.constrained
+    )
+    said, reasons = _joint(entries, estimator, evidence, passed_over, refused)
+    kind = None if estimator is None else KINDS[estimator]
+    return Certificate(
+        verdict=said,
+        reasons=reasons,
+        confidence=confidence,
+        look=None if look is None else look.number,
+        looks=0 if look is None else look.total,
+        joint=levels.joint,
+        level=levels.each,
+        estimator=estimator,
+        kind=kind,
+        passed_over=passed_over,
+        prompts=evidence.prompts,
+        answers=_answers(kind, evidence),
+        comparisons=evidence.comparisons,
+        thresholds=entries,
+        assumed=assumptions(estimator, evidence.prompts),
+        split=evidence.split,
+        policy=evidence.policy,
+    )
+
+
+def choose_estimator(
+    checks: pd.DataFrame, evidence: Evidence
+) -> tuple[str | None, tuple[str, ...]]:
+    """The most trusted estimator that can say something of every objective, and why others cannot.
+
+    Labels stand before judges here: what a judge says of new text is not what people would say.
+    """
+    passed_over: list[str] = []
+    for estimator in KINDS:
+        if f"{estimator}_value" not in checks:
+            continue
+        reason = missing(checks, estimator) or _biased(estimator, evidence)
+        if not reason:
+            return estimator, tuple(passed_over)
+        passed_over.append(f"{estimator}: {reason}")
+    return None, tuple(passed_over)
+
+
+def threshold_certificate(
+    row: pd.Series, estimator: str | None, plan: TrainingPlan, levels: Levels
+) -> ThresholdCertificate:
+    """Bounds, verdict and what would help, for one threshold."""
+    name, threshold = str(row["objective"]), float(row["threshold"])
+    value, se, n, effective = (
+        math.nan if estimator is None else float(row[f"{estimator}_{column}"])
+        for column in ("value", "se", "n", "effective")
+    )
+    low, high = bounds(value, se, n, levels.each)
+    known = estimator is not None and n >= MIN_PROMPTS
+    said = verdict(value, low, high, threshold - EDGE) if known else UNDECIDED
+    short = said not in (HELD, UNDECIDED)
+    spread = se * math.sqrt(n)
+    needed = prompts_needed(spread, value - threshold, levels.each) if short else None
+    weaker = math.floor(bounds(value, se, n, levels.next)[0] * 1000) / 1000 if short else math.nan
+    doubt = "" if estimator is None else str(row[f"{estimator}_doubt"])
+    entry = ThresholdCertificate(
+        objective=name,
+        threshold=threshold,
+        value=_known(value),
+        se=_known(se),
+        lower=_known(low),
+        upper=_known(high),
+        verdict=said,
+        effective_comparisons=_known(effective),
+        doubt=doubt,
+        shortfall=threshold - low if short else None,
+        prompts_needed=needed,
+        certifiable=_known(weaker),
+    )
+    return helps(entry, estimator, int(n) if n > 0 else 0)
+
+
+def _joint(
+    entries: tuple[ThresholdCertificate, ...],
+    estimator: str | None,
+    evidence: Evidence,
+    passed_over: tuple[str, ...],
+    refused: str,
+) -> tuple[str, tuple[str, ...]]:
+    if not entries:
+        return CERTIFIED, ()
+    if refused:
+        return UNDECIDABLE, (refused,)
+    if estimator is None:
+        return UNDECIDABLE, passed_over or ("no estimator says anything of the policy",)
+    if evidence.prompts < MIN_PROMPTS:
+        return UNDECIDABLE, (
+            f"{evidence.prompts} test prompts, {MIN_PROMPTS} needed: add prompts, or lower ingest.split.train or "
+            "ingest.split.validation",
+        )
+    open_ones = [entry for entry in entries if entry.verdict == UNDECIDED]
+    if open_ones:
+        return UNDECIDABLE, tuple(f"{entry.objective}: no bound" for entry in open_ones)
+    reasons = [
+        f"{entry.objective}: {entry.verdict}, lower bound {entry.lower:.3f} against {entry.threshold:.3f}"
+        for entry in entries
+        if entry.verdict != HELD
+    ]
+    reasons += [f"{entry.objective}: {entry.doubt}" for entry in entries if entry.doubt]
+    return (NOT_CERTIFIED if reasons else CERTIFIED), tuple(reasons)
+
+
+def _biased(estimator: str, evidence: Evidence) -> str:
+    """Why labels give the value of another policy than this one; empty where they do not."""
+    if estimator == DOUBLY_ROBUST and (evidence.clipped or 0.0) > MAX_CLIPPED:
+        return (
+            f"{evidence.clipped:.0%} of the ratios clipped, at most {MAX_CLIPPED:.0%} wanted: its value is that of a "
+            "policy nearer to the data"
+        )
+    if estimator == LABELS and evidence.labelled_per_prompt < MIN_ANSWERS:
+        return (
+            f"{evidence.labelled_per_prompt:g} labelled answers per prompt, {MIN_ANSWERS} needed: fewer draw the "
+            "estimate towards 0.5"
+        )
+    return ""
+
+
+def _answers(kind: str | None, evidence: Evidence) -> int | None:
+    if kind == "exact":
+        return None
+    return evidence.labelled if kind == "labelled" else evidence.answers
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

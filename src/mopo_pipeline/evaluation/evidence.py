@@ -1,0 +1,72 @@
+"""What lies behind a certificate: counts of the test split, and the look that is taken at it."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mopo_pipeline.evaluation.certify import Evidence
+from mopo_pipeline.evaluation.looks import (
+    DamagedLooksError,
+    Look,
+    LooksFile,
+    question,
+    split_fingerprint,
+)
+from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.plan.training_plan import TrainingPlan
+
+HOW = {"sampling", "judges", "max_ratio", "confidence"}
+"""Parameters of the evaluation that say what is measured; the others say how fast or what is drawn."""
+
+
+def gather(
+    policy: Path,
+    responses: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    completions: pd.DataFrame,
+    doubly_robust: dict[str, Any],
+) -> Evidence:
+    """Count prompts, answers and labels of the test split, and fingerprint both it and the policy."""
+    from mopo_pipeline.language.loading import model_digest
+
+    pairs = comparisons.loc[comparisons["split"] == "test"]
+    sides = [pairs[["prompt_id", side]].set_axis(["prompt_id", "response_id"], axis=1)
+             for side in ("response_a", "response_b")]  # fmt: skip
+    labelled = pd.concat(sides).drop_duplicates()
+    per_prompt = labelled.groupby("prompt_id").size()
+    return Evidence(
+        prompts=int(completions["prompt_id"].nunique()),
+        answers=int((completions["policy"] == "policy").sum()),
+        labelled=len(labelled),
+        labelled_per_prompt=float(per_prompt.median()) if len(per_prompt) else 0.0,
+        comparisons=len(pairs),
+        clipped=doubly_robust["clipped"],
+        split=split_fingerprint(responses, comparisons),
+        policy=model_digest(Path(policy))[:16],
+    )
+
+
+def take_look(
+    looks: LooksFile, evidence: Evidence, plan: TrainingPlan, params: EvaluateParams, seed: int
+) -> tuple[Look | None, str]:
+    """Write down this look at the test split.
+
+    The same policy, plan and thresholds measured in the same way are the same look.
+
+    Returns:
+        The look, and why none could be counted; a plan without thresholds asks nothing and takes none.
+    """
+    if not plan.constrained:
+        return None, ""
+    asked = question(
+        policy=evidence.policy,
+        plan={k: v for k, v in plan.to_json().items() if k != "findings"},
+        measured=params.model_dump(mode="json", include=HOW),
+        seed=seed,
+    )
+    told = {"policy": evidence.policy, "thresholds": dict(plan.thresholds)}
+    try:
+        return looks.take(evidence.split, asked, **told), ""
+    except DamagedLooksError as error:
+        return None, str(error)

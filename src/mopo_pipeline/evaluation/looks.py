@@ -1,0 +1,134 @@
+"""How often a test split was looked at, and what is left of a level after that (method.md, section 11).
+
+Every certificate computed on a split is a look at it: whoever changes the policy, the plan or a threshold
+after a look and asks again has two chances to be lucky. The level is shared out, so that all looks
+together are wrong as rarely as one alone.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mopo_pipeline.errors import InputError, MopoError
+from mopo_pipeline.locks import HeldError, held
+
+FILE = "looks.json"
+PATIENCE = 30.0
+"""Seconds to wait for another run that writes down its look."""
+
+
+class DamagedLooksError(MopoError, ValueError):
+    """The record of looks cannot be read, so nobody knows how many there were."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at a test split.
+
+    Attributes:
+        number: which one it is, from 1; the same question has the same number again.
+        total: how many different ones the split has carried, this one included.
+    """
+
+    number: int
+    total: int
+
+
+def split_fingerprint(responses: pd.DataFrame, comparisons: pd.DataFrame) -> str:
+    """Content hash of the test split, 16 hex digits: prompts, responses and labels in any order.
+
+    Args:
+        responses: with prompt, response and split.
+        comparisons: labelled pairs with their split; every other column counts.
+    """
+    digest = hashlib.sha256()
+    for table, columns in (
+        (responses, ["prompt", "response"]),
+        (comparisons, sorted(set(comparisons.columns) - {"split"})),
+    ):
+        test = table.loc[table["split"] == "test", columns]
+        rows = pd.util.hash_pandas_object(test, index=False).sort_values().to_numpy()
+        digest.update(rows.tobytes() + b"|")
+    return digest.hexdigest()[:16]
+
+
+def question(**facts: Any) -> str:
+    """Hash of what was asked: the policy, what was planned, and how it is measured."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class LooksFile:
+    """The record of looks in a folder of its own.
+
+    Attributes:
+        folder: holds ``looks.json``; made when the first look is written down.
+    """
+
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """Where the record lies."""
+        return self.folder / FILE
+
+    def take(self, split: str, asked: str, **told: Any) -> Look:
+        """Write down a look before its result is known, and say which one it is.
+
+        Args:
+            split: fingerprint of the test split.
+            asked: fingerprint of the question; one asked before is the same look.
+            told: what a reader of the record may want to know.
+
+        Raises:
+            DamagedLooksError: the record is no record; nothing is written.
+            InputError: another run holds the record.
+        """
+        try:
+            with held(self.folder, PATIENCE, does="counts looks at a test split"):
+                looks = self._read()
+                of_split = looks.setdefault(split, [])
+                known = [look["asked"] for look in of_split]
+                if asked not in known:
+                    when = datetime.now(UTC).isoformat(timespec="seconds")
+                    of_split.append({"asked": asked, "when": when, **told})
+                    self._write(looks)
+                    known.append(asked)
+        except HeldError as error:
+            raise InputError(
+                f"{self.folder} is held by {error}: wait until that run has ended and run "
+                "kedro run --from-nodes=evaluate.certify"
+            ) from None
+        return Look(known.index(asked) + 1, len(known))
+
+    def _read(self) -> dict[str, list[dict[str, Any]]]:
+        if not self.path.exists():
+            return {}
+        try:
+            looks = json.loads(self.path.read_text(encoding="utf-8"))
+            for of_split in looks.values():
+                _check([str(look["asked"]) for look in of_split])
+        except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
+            raise DamagedLooksError(
+                f"{self.path} is damaged ({type(error).__name__}), so nobody knows how often this test split was looked "
+                "at: put back a copy of it, or delete it if nobody has looked at this split before, or draw new test "
+                "prompts; then kedro run --from-nodes=evaluate.certify"
+            ) from error
+        return dict(looks)
+
+    def _write(self, looks: Mapping[str, Any]) -> None:
+        staging = self.path.with_name(f".{FILE}.tmp")
+        staging.write_text(json.dumps(looks, indent=1) + "\n", encoding="utf-8")
+        os.replace(staging, self.path)
+
+
+def _check(asked: list[str]) -> None:
+    if len(set(asked)) != len(asked):
+        raise ValueError("a look is written down twice")

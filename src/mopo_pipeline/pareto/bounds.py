@@ -1,0 +1,92 @@
+"""One-sided bounds on means over prompts, and how many prompts would decide (method.md, section 11)."""
+
+import math
+
+from scipy.special import stdtrit
+
+from mopo_pipeline.errors import InputError
+
+MOST_PROMPTS = 10_000_000
+"""Prompts beyond which a question counts as undecidable."""
+
+
+MIN_PROMPTS = 20
+"""Fewest prompts whose mean is taken for nearly normal (measured: ``make bench-certificate-calibration``)."""
+
+
+def alpha_of_look(alpha: float, number: int) -> float:
+    """What a look may spend of the error probability: ``alpha (6 / pi²) / number²``.
+
+    The shares of all looks sum to alpha, however many there will be. A first look keeps 61 % of it, where
+    halving at every look would leave 50 %; a tenth keeps 0.6 % against 0.1 %.
+
+    >>> round(sum(alpha_of_look(0.05, number) for number in range(1, 10_000)), 4)
+    0.05
+    """
+    return alpha * 6.0 / (math.pi * number) ** 2
+
+
+def half_width(spread: float, prompts: float, level: float) -> float:
+    """Distance of a one-sided bound from a mean over prompts: ``t(level, P - 1) spread / sqrt(P)``.
+
+    Args:
+        spread: standard deviation over prompts, >= 0.
+        prompts: P > 1 independent prompts.
+        level: one-sided, in [0.5, 1).
+
+    >>> round(half_width(0.05, 43, 0.975), 4)
+    0.0154
+    """
+    if not 0.5 <= level < 1.0:
+        raise InputError(f"a one-sided level must lie in [0.5, 1), got {level!r}")
+    return float(stdtrit(prompts - 1.0, level)) * spread / math.sqrt(prompts)
+
+
+def bounds(value: float, se: float, prompts: float, level: float) -> tuple[float, float]:
+    """Lower and upper one-sided bound of a win rate, each at ``level``; NaN where nothing says.
+
+    Student's t over prompts. Where all prompts say the same, their spread of 0 is no certainty: a
+    share of ``1 - alpha^(1/P)`` of all prompts may say anything else and still not have been met.
+
+    Args:
+        value: mean over prompts, in [0, 1].
+        se: its standard error over prompts, >= 0.
+        prompts: how many carry it.
+        level: one-sided, in [0.5, 1).
+
+    >>> low, high = bounds(0.52, 0.01, 43, 0.975)
+    >>> round(low, 4), round(high, 4)
+    (0.4998, 0.5402)
+    >>> round(bounds(1.0, 0.0, 43, 0.975)[0], 4)
+    0.9178
+    """
+    if not prompts > 1 or math.isnan(value) or math.isnan(se):
+        return math.nan, math.nan
+    if se <= 1e-12:
+        unseen = 1.0 - (1.0 - level) ** (1.0 / prompts)
+        return value - unseen * value, value + unseen * (1.0 - value)
+    width = half_width(se * math.sqrt(prompts), prompts, level)
+    return max(value - width, 0.0), min(value + width, 1.0)
+
+
+def prompts_needed(spread: float, room: float, level: float) -> int | None:
+    """Fewest prompts whose one-sided bound lies within ``room`` of the mean; None where none would do.
+
+    Args:
+        spread: standard deviation over prompts, >= 0.
+        room: distance of the mean from what its bound must reach.
+        level: one-sided, in [0.5, 1).
+
+    >>> needed = prompts_needed(0.05, 0.01, 0.975)
+    >>> needed, half_width(0.05, needed, 0.975) <= 0.01 < half_width(0.05, needed - 1, 0.975)
+    (99, True)
+    >>> prompts_needed(0.05, 0.0, 0.975) is None
+    True
+    """
+    if not room > 0.0 or half_width(spread, MOST_PROMPTS, level) > room:
+        return None
+    low, high = 1, MOST_PROMPTS
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if half_width(spread, middle, level) <= room else (middle, high)
+    return high

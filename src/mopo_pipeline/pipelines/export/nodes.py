@@ -1,0 +1,29 @@
+"""Nodes of the export."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.parameters.export import ExportParams
+
+
+def release_policy(
+    policy: Path,
+    reference_policy: Path,
+    responses: pd.DataFrame,
+    threshold_checks: pd.DataFrame,
+    evaluation_summary: dict[str, Any],
+    certificate: dict[str, Any],
+    params: ExportParams,
+    evaluate: EvaluateParams,
+) -> dict[str, Any]:
+    """Write the policy where it is used; stop here without a certificate."""
+    from mopo_pipeline.evaluation.certificate import Certificate
+    from mopo_pipeline.policies.release import write_release
+
+    return write_release(
+        Path(policy), Path(reference_policy), responses, threshold_checks, evaluation_summary["estimator"],
+        Certificate.from_json(certificate), params, evaluate.sampling,
+    )  # fmt: skip

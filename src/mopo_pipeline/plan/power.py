@@ -1,0 +1,194 @@
+"""How sure a certificate can be with the test prompts at hand, known before anything is trained (method.md, section 11)."""
+
+import logging
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mopo_pipeline.arrays import Array
+from mopo_pipeline.mopo import Finding
+from mopo_pipeline.mopo.confidence import each_level
+from mopo_pipeline.pareto.bounds import (
+    MIN_PROMPTS,
+    alpha_of_look,
+    half_width,
+    prompts_needed,
+)
+from mopo_pipeline.plan.training_plan import TrainingPlan
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How the planned policy's win rates vary, (K,) each.
+
+    Attributes:
+        between: variance over prompts of what the policy attains at a prompt.
+        within: variance of one answer's win rate around that.
+    """
+
+    between: Array
+    within: Array
+
+    def of_mean(self, answers: int | None) -> Array:
+        """Standard deviation over prompts of a mean of so many answers; None has all of them."""
+        sampled = 0.0 if answers is None else self.within / answers
+        return np.sqrt(self.between + sampled)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a certificate could say of one threshold.
+
+    Attributes:
+        objective: its name.
+        threshold: asked for.
+        planned: win rate of the planned policy.
+        half_width: distance of the one-sided bound from the value, on a first look.
+        prompts_needed: test prompts with which the planned value would be certified; None where none would.
+    """
+
+    objective: str
+    threshold: float
+    planned: float
+    half_width: float | None
+    prompts_needed: int | None
+
+    @property
+    def decided(self) -> bool:
+        """Whether a policy as planned would be certified more often than not."""
+        return self.half_width is not None and self.planned - self.threshold >= self.half_width
+
+
+def certificate_power(
+    win_rates: pd.DataFrame,
+    row_weights: pd.DataFrame,
+    plan: TrainingPlan,
+    *,
+    prompts: int,
+    answers: int | None,
+    confidence: float,
+) -> dict[str, Any]:
+    """How wide the certificate of a plan will be, and what it may leave undecided.
+
+    Args:
+        win_rates: one row per response, a column in [0, 1] per objective.
+        row_weights: prompt_id, response_id and ratio of the training rows.
+        plan: as solved.
+        prompts: of the test split, as many as are asked.
+        answers: judged per prompt; None where all are enumerated.
+        confidence: joint level of the certificate, one-sided.
+
+    Returns:
+        JSON-ready: ``prompts``, ``answers``, ``level`` (one-sided, of each threshold at a first look), an
+        ``outlook`` per threshold and ``findings``.
+    """
+    level = each_level(1.0 - alpha_of_look(1.0 - confidence, 1), len(plan.constrained))
+    spread = policy_spread(win_rates, row_weights, plan.objectives).of_mean(answers)
+    outlook = [
+        _outlook(name, float(spread[k]), plan, prompts, level)
+        for k, name in enumerate(plan.objectives)
+        if name in plan.constrained
+    ]
+    return {
+        "prompts": prompts,
+        "answers": answers,
+        "level": level,
+        "outlook": [asdict(entry) for entry in outlook],
+        "findings": [found.as_dict() for found in _findings(outlook, prompts, answers)],
+    }
+
+
+def policy_spread(
+    win_rates: pd.DataFrame, row_weights: pd.DataFrame, objectives: tuple[str, ...]
+) -> Spread:
+    """Variances of the planned policy's win rates over prompts and within them.
+
+    The few responses of a prompt make its value noisy; that noise, which is none of the policy's, is taken off
+    the variance over prompts. Win rates against the prompt's own responses have mean 1/2 whatever was drawn,
+    so that only what sets the shares of n responses apart from 1/n is noisy: ``within (sum share² - 1/n)``.
+    """
+    names = list(objectives)
+    rates = win_rates.set_index("response_id").loc[row_weights["response_id"], names]
+    values = rates.to_numpy(dtype=np.float64)
+    codes = pd.factorize(row_weights["prompt_id"])[0]
+    ratio = row_weights["ratio"].to_numpy(dtype=np.float64)
+    share = ratio / np.bincount(codes, ratio)[codes]
+    means = _summed(values * share[:, None], codes)
+    around = _summed(share[:, None] * (values - means[codes]) ** 2, codes)
+    alone, count = np.bincount(codes, share**2)[:, None], np.bincount(codes)[:, None]
+    varied = alone[:, 0] < 1.0 - 1e-9
+    if len(means) < 2 or not varied.any():
+        nothing = np.zeros(len(names))
+        return Spread(nothing, nothing)
+    within = around[varied] / (1.0 - alone[varied])
+    noise = (within * (alone - 1.0 / count)[varied]).mean(axis=0)
+    return Spread(np.maximum(means.var(axis=0, ddof=1) - noise, 0.0), within.mean(axis=0))
+
+
+def tell(power: dict[str, Any]) -> None:
+    """Say now, before hours of training, what was found."""
+    for fields in power["findings"]:
+        level = logging.INFO if fields["severity"] == "info" else logging.WARNING
+        log.log(level, "%s", Finding.from_dict(fields))
+
+
+def _outlook(name: str, spread: float, plan: TrainingPlan, prompts: int, level: float) -> Outlook:
+    threshold, planned = float(plan.thresholds[name] or 0.0), float(plan.values[name] or 0.0)
+    needed = prompts_needed(spread, planned - threshold, level)
+    return Outlook(
+        objective=name,
+        threshold=threshold,
+        planned=planned,
+        half_width=half_width(spread, prompts, level) if prompts > 1 else None,
+        prompts_needed=None if needed is None else max(needed, MIN_PROMPTS),
+    )
+
+
+def _findings(outlook: list[Outlook], prompts: int, answers: int | None) -> list[Finding]:
+    if not outlook:
+        return []
+    if prompts < MIN_PROMPTS:
+        return [
+            Finding(
+                "certificate undecidable: few test prompts", float(prompts), float(MIN_PROMPTS),
+                "no verdict can rest on so few, whatever is trained: add prompts, or lower ingest.split.train or "
+                "ingest.split.validation", "error",
+            )
+        ]  # fmt: skip
+    asked = f"{prompts} test prompts" + ("" if answers is None else f" × {answers} answers")
+    return [_told(entry, asked) for entry in outlook]
+
+
+def _told(entry: Outlook, asked: str) -> Finding:
+    width, room = (
+        math.nan if entry.half_width is None else entry.half_width,
+        entry.planned - entry.threshold,
+    )
+    name = f"width of the certificate: {entry.objective}"
+    said = f"with {asked} the certificate decides to ±{width:.3f}"
+    if entry.decided:
+        return Finding(
+            name, width, room, f"{said}, nearer than the plan is to its threshold", "info"
+        )
+    more = (
+        "no number of prompts would decide in favour of the plan"
+        if entry.prompts_needed is None
+        else f"{entry.prompts_needed} test prompts would decide"
+    )
+    margin = math.ceil((width - room) * 1000) / 1000
+    return Finding(
+        name, width, room,
+        f"{said}, and the plan lies {room:.3f} above its threshold, which will come out undecided: {more}, or "
+        f"plan.margins.{entry.objective}={margin:.3f}",
+    )  # fmt: skip
+
+
+def _summed(values: Array, codes: Any) -> Array:
+    total = np.zeros((int(codes.max()) + 1, values.shape[1]))
+    np.add.at(total, codes, values)
+    return total

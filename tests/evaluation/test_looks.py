@@ -1,0 +1,123 @@
+"""Looks at a test split are counted, whoever asks, and the level is shared out over all of them."""
+
+import json
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.evaluation import looks as module
+from mopo_pipeline.evaluation.looks import (
+    DamagedLooksError,
+    Look,
+    LooksFile,
+    question,
+    split_fingerprint,
+)
+from mopo_pipeline.locks import held
+from mopo_pipeline.pareto.bounds import alpha_of_look
+
+ASKED = {"policy": "p", "plan": {"thresholds": {"harm": 0.5}}, "seed": 0}
+RESPONSES = pd.DataFrame(
+    {"prompt": ["a", "b", "c"], "response": ["x", "y", "z"], "split": ["test", "test", "train"]}
+)
+PAIRS = pd.DataFrame({"prompt_id": ["a", "b"], "harm": [1.0, 0.0], "split": ["test", "test"]})
+
+
+@pytest.fixture
+def looks(tmp_path: Path) -> LooksFile:
+    return LooksFile(tmp_path / "looks")
+
+
+def test_the_same_question_is_the_same_look_and_another_one_is_a_new_look(looks: LooksFile) -> None:
+    first = question(**ASKED)
+    assert looks.take("split", first) == Look(1, 1)
+    assert looks.take("split", first) == Look(1, 1)
+    assert looks.take("split", question(**ASKED | {"policy": "q"})) == Look(2, 2)
+    weaker = ASKED | {"plan": {"thresholds": {"harm": 0.49}}}
+    assert looks.take("split", question(**weaker)) == Look(3, 3)
+    assert looks.take("split", first) == Look(1, 3)
+
+
+def test_every_split_has_its_own_looks(looks: LooksFile) -> None:
+    looks.take("one", "asked")
+    assert looks.take("other", "something else") == Look(1, 1)
+
+
+def test_a_split_is_its_prompts_answers_and_labels_in_any_order() -> None:
+    known = split_fingerprint(RESPONSES, PAIRS)
+    assert split_fingerprint(RESPONSES[::-1], PAIRS[::-1]) == known
+    assert split_fingerprint(RESPONSES[:2], PAIRS) == known
+    for table, column, value in (
+        ("r", "prompt", "new"),
+        ("r", "response", "new"),
+        ("p", "harm", 0.5),
+    ):
+        changed = {"r": RESPONSES.copy(), "p": PAIRS.copy()}
+        changed[table].loc[0, column] = value
+        assert split_fingerprint(changed["r"], changed["p"]) != known
+
+
+def test_all_looks_together_spend_alpha() -> None:
+    shares = [alpha_of_look(0.05, number) for number in range(1, 20_000)]
+    assert 0.0499 < sum(shares) <= 0.05
+    assert shares == sorted(shares, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[1]", '{"split": [{"when": "now"}]}', '{"split": 3}', "\x80",
+     '{"split": [{"asked": "a"}, {"asked": "a"}]}'],
+)  # fmt: skip
+def test_a_damaged_record_is_refused_with_how_to_go_on_and_left_as_it_is(
+    looks: LooksFile, text: str
+) -> None:
+    looks.folder.mkdir()
+    looks.path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(
+        DamagedLooksError, match=r"looks\.json is damaged.*put back a copy"
+    ) as error:
+        looks.take("split", "asked")
+    assert "\n" not in str(error.value)
+    assert looks.path.read_bytes() == text.encode("latin-1")
+
+
+def test_a_look_that_could_not_be_written_leaves_the_record_whole(
+    looks: LooksFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks.take("split", "first")
+    before = looks.path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(module.os, "replace", full)
+    with pytest.raises(OSError, match="disk full"):
+        looks.take("split", "second")
+    assert looks.path.read_bytes() == before
+
+
+def test_a_record_held_by_another_run_is_named(
+    looks: LooksFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    with held(looks.folder), pytest.raises(InputError, match="is held by process"):
+        looks.take("split", "asked")
+
+
+def _take(folder: Path, number: int) -> None:
+    LooksFile(folder).take("split", f"question {number}")
+
+
+def test_two_runs_at_once_lose_no_look(looks: LooksFile) -> None:
+    context = get_context("spawn")
+    runs = [context.Process(target=_take, args=(looks.folder, number)) for number in range(3)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join(60)
+    assert [run.exitcode for run in runs] == [0, 0, 0]
+    record = json.loads(looks.path.read_text())
+    assert {look["asked"] for look in record["split"]} == {f"question {n}" for n in range(3)}
