@@ -14,7 +14,7 @@ from kedro.validation.type_extractor import TypeExtractor
 
 from conftest import PROJECT
 from mopo_pipeline.parameters.groups import GROUPS
-from mopo_pipeline.pipeline_registry import STAGES, register_pipelines
+from mopo_pipeline.pipeline_registry import BY_NAME, STAGES, register_pipelines
 from mopo_pipeline.pipelines.lazy import lazy
 from mopo_pipeline.pipelines.stage import has_effect, order_only, stage
 from mopo_pipeline.settings import CONFIG_LOADER_ARGS
@@ -124,7 +124,7 @@ def test_every_artifact_is_declared_lies_in_a_place_of_its_own_and_says_what_it_
             places[made] = settings["filepath"]
             assert settings["metadata"]["description"]
             layer = settings["metadata"]["kedro-viz"]["layer"]
-            assert layer in (*STAGES, "synthetic")
+            assert layer in (*STAGES, *BY_NAME)
             if name == layer:
                 assert made in PIPELINES[layer].only_nodes_with_namespaces([layer]).all_outputs()
     assert len(set(places.values())) == len(places) >= 40

@@ -27,6 +27,7 @@ from mopo_pipeline.mopo.errors import TrainingStoppedError
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.fresh import solve_fresh, threshold_margins
 from mopo_pipeline.mopo.schedule.lag import LagState, lagged_mass, period_rows, refresh
+from mopo_pipeline.mopo.schedule.margins import certificate_margins, prompt_deviation
 from mopo_pipeline.parameters.fit import LoraParams
 from mopo_pipeline.parameters.lag import FreshLag, NoLag, OfflineLag
 from mopo_pipeline.pareto import true_front_at
@@ -408,14 +409,20 @@ def test_fresh_thresholds_are_raised_by_the_margins() -> None:
 def test_margins_add_bias_shortfall_and_noise() -> None:
     """Equal prompts leave no noise of their own; a policy above its target adds nothing."""
     win_rates, groups = np.tile([0.5, 0.6], (12, 1)), np.repeat(np.arange(4), 3)
+    asked = replace(fresh_problem([0.5, 0.5]), level=0.95)
     error = JudgeError(np.array([0.03, -0.01]), np.array([0.02, 0.0]))
-    found = threshold_margins(np.array([0.54, 0.55]), win_rates, groups, error, 0.95)
+    found = threshold_margins(np.array([0.54, 0.55]), win_rates, groups, error, asked)
     np.testing.assert_allclose(found, [0.03 + 0.04 + 0.02, -0.01])
     spread = win_rates + 0.1 * np.repeat([[-1], [1], [-1], [1]], 3, axis=0)
-    noisy = threshold_margins(np.array([0.54, 0.55]), spread, groups, error, 0.95)
+    noisy = threshold_margins(np.array([0.54, 0.55]), spread, groups, error, asked)
     own = prompt_margins(spread, groups, 0.95)
     assert own[1] > 0.05
     np.testing.assert_allclose(noisy, [0.07 + np.hypot(0.02, own[0]), -0.01 + own[1]])
+    tested = replace(asked, test_prompts=25, certificate_level=0.975)
+    certified = threshold_margins(np.array([0.54, 0.55]), spread, groups, error, tested)
+    width = certificate_margins(prompt_deviation(spread, groups), 25, 0.975)
+    np.testing.assert_allclose(certified - noisy, width)
+    assert width[0] > 0.04
 
 
 def test_margins_give_way_where_fresh_rows_leave_no_room_for_them() -> None:

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo.comparisons import Comparisons
-from mopo_pipeline.mopo.confidence import each_level
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,8 @@ class DualProblem:
         multipliers, bounds, values: (K-1,) of the plan.
         confidence: of the plan, joint; None where a fixed epsilon replaced it, or nothing is sure.
         test_prompts: that the certificate will rest on; 0 aims at the thresholds alone.
+        level: one-sided, at which each threshold is to be seen to hold on validation prompts, in [.5, 1).
+        certificate_level: one-sided, of each threshold's bound in the certificate, in [.5, 1).
     """
 
     objectives: tuple[str, ...]
@@ -41,12 +42,8 @@ class DualProblem:
     values: Array
     confidence: float | None = None
     test_prompts: int = 0
-
-    @property
-    def level(self) -> float:
-        """One-sided level at which each threshold is held, in [.5, 1)."""
-        joint = 0.5 if self.confidence is None else self.confidence
-        return each_level(joint, len(self.thresholds))
+    level: float = 0.5
+    certificate_level: float = 0.5
 
     def restricted(self, rows: NDArray[np.bool_]) -> "DualProblem":
         """The problem of some rows (N,), whole prompts, with the comparisons among them."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from mopo_pipeline.parameters.base import StrictModel
 from mopo_pipeline.parameters.fit import FitParams, LoraParams
@@ -14,7 +14,7 @@ class LoopParams(StrictModel):
 
     rounds: NonNegativeInt = 2
     prompts: PositiveInt | None = 512
-    certificate: bool = True
+    confidence: float = Field(default=0.95, ge=0.5, lt=1.0)
 
 
 class TrainParams(StrictModel):

@@ -35,7 +35,7 @@ class Spread:
     within: Array
 
     def of_mean(self, answers: int | None) -> Array:
-        """Standard deviation over prompts of a mean of so many answers; None has all of them."""
+        """Standard deviation (K,) over prompts of a mean of so many answers; None has all of them."""
         sampled = 0.0 if answers is None else self.within / answers
         return np.sqrt(self.between + sampled)
 
@@ -189,6 +189,7 @@ def _told(entry: Outlook, asked: str) -> Finding:
 
 
 def _summed(values: Array, codes: Any) -> Array:
+    """Sums (P, K) of rows (n, K) by prompt."""
     total = np.zeros((int(codes.max()) + 1, values.shape[1]))
     np.add.at(total, codes, values)
     return total

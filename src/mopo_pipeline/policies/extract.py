@@ -12,9 +12,12 @@ from mopo_pipeline.language.lengths import ENDED, cut_finding, ended_column, tel
 from mopo_pipeline.language.loading import model_digest
 from mopo_pipeline.launching.run import TrainingRun, train
 from mopo_pipeline.mopo import Comparisons, Finding
+from mopo_pipeline.mopo.confidence import each_level
+from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.parameters.base import OF_MODEL, TaskParams
 from mopo_pipeline.parameters.lag import FreshLag, NoLag
-from mopo_pipeline.parameters.train import TrainParams
+from mopo_pipeline.parameters.train import LoopParams, TrainParams
+from mopo_pipeline.pareto.bounds import alpha_of_look
 from mopo_pipeline.plan.problem import dual_problem, row_comparisons
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.policies.export import export_policy, fingerprint
@@ -55,23 +58,18 @@ def extract_policy(
     trained = responses.loc[responses["response_id"].isin(row_weights["response_id"])]
     context = check_logprobs(reference_logprobs, trained, reference_policy)
     rows = training_rows(responses, row_weights, reference_logprobs)
-    asked = responses.loc[responses["split"] == "test", "prompt_id"].nunique()
-    problem = replace(
-        dual_problem(rows, win_rates, comparisons, predictions, plan),
-        test_prompts=int(asked) if params.loop.certificate else 0,
+    problem = to_be_certified(
+        dual_problem(rows, win_rates, comparisons, predictions, plan), responses, params.loop
     )
     table = rows[["prompt", "response", ENDED, "weight"]].assign(reference_logprob=rows["logprob"])
     scorer = None
     if isinstance(params.lag, FreshLag):
-        problem = replace(
-            problem, comparisons=judged_comparisons(rows, comparisons, predictions, plan)
-        )
+        judged = judged_comparisons(rows, comparisons, predictions, plan)
+        problem = replace(problem, comparisons=judged)
         scorer = preference_model if params.lag.judge == "preference_model" else None
         try_judge(params.lag, problem.objectives, scorer, table)
-    early = [
-        *repetition(params, len(table), table["prompt"].nunique()),
-        *cut_rows(*_without_end(rows)),
-    ]
+    prompts = table["prompt"].nunique()
+    early = [*repetition(params, len(table), prompts), *cut_rows(*_without_end(rows))]
     tell(early)
     validation, labels = validation_rows(
         responses, comparisons, predictions, reference_logprobs, plan.objectives, params, task.seed
@@ -81,16 +79,29 @@ def extract_policy(
         scorer, validation, context, params.loop, labels,
     )  # fmt: skip
     result = train(run, params.work_dir)
-    given = [task.model_dump(mode="json"), params.model_dump(mode="json", exclude={"work_dir"})]
+    given = [p.model_dump(mode="json", exclude={"work_dir"}) for p in (task, params)]
     facts = {
         "plan": plan.to_json(),
         "data_fingerprint": fingerprint(rows, win_rates, comparisons),
         "config_fingerprint": fingerprint(*given, plan.to_json()),
         "base_fingerprint": model_digest(reference_policy),
     }
-    policy = export_policy(result.directory, params.work_dir, facts)
     findings = [*(finding.as_dict() for finding in early), *result.findings]
+    policy = export_policy(result.directory, params.work_dir, facts)
     return policy, result.log.assign(truncated_rows=result.truncated), findings
+
+
+def to_be_certified(problem: DualProblem, responses: pd.DataFrame, loop: LoopParams) -> DualProblem:
+    """The problem with the levels at which its thresholds are to be seen to hold, first in training, then at a first look."""
+    asked = responses.loc[responses["split"] == "test", "prompt_id"].nunique()
+    held = len(problem.thresholds)
+    first_look = 1.0 - alpha_of_look(1.0 - loop.confidence, 1) if loop.confidence > 0.5 else 0.5
+    return replace(
+        problem,
+        test_prompts=int(asked),
+        level=each_level(loop.confidence, held),
+        certificate_level=each_level(first_look, held),
+    )
 
 
 def judged_comparisons(

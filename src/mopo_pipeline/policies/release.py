@@ -76,14 +76,7 @@ def write_release(
         if adapter and not merged:
             _copy(reference_policy, new / BASE_NAME)
         _write_sampling(target, reference_policy, responses, sampling)
-        (target / CERTIFICATE).write_text(
-            json.dumps(certificate.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        card = model_card(
-            target, None if estimator is None else checks, estimator or "",
-            ("" if certificate.certified else UNCERTIFIED) + certificate_text(certificate),
-        )  # fmt: skip
-        (target / "README.md").write_text(card, encoding="utf-8")
+        _write_papers(target, certificate, checks, estimator)
         apply_umask(new)
         if params.path.exists():
             params.path.rename(Path(scratch) / "old")
@@ -94,6 +87,20 @@ def write_release(
         "merged": merged,
         "policy": certificate.policy,
     }
+
+
+def _write_papers(
+    target: Path, certificate: Certificate, checks: pd.DataFrame, estimator: str | None
+) -> None:
+    """The certificate and the card that carries it."""
+    (target / CERTIFICATE).write_text(
+        json.dumps(certificate.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    card = model_card(
+        target, None if estimator is None else checks, estimator or "",
+        ("" if certificate.certified else UNCERTIFIED) + certificate_text(certificate),
+    )  # fmt: skip
+    (target / "README.md").write_text(card, encoding="utf-8")
 
 
 def check_gate(policy: Path, certificate: Certificate, uncertified: bool) -> None:

@@ -57,6 +57,8 @@ def _facts(problem: DualProblem) -> dict[str, Any]:
             "variant",
             "confidence",
             "test_prompts",
+            "level",
+            "certificate_level",
         )
     }
 

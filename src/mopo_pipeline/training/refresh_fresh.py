@@ -209,8 +209,7 @@ class FreshRefresh:
             seen.win_rates[:, 1:],
             seen.fresh.groups,
             JudgeError(error.bias[1:], error.noise[1:]),
-            self.problem.level,
-            self.problem.test_prompts,
+            self.problem,
         )
         solved = solve_fresh(
             state, self.problem, drawn.win_rates, drawn.fresh.groups, margins,

@@ -19,11 +19,11 @@ THRESHOLDS = np.array([0.62, 0.5])
 NONE = np.zeros(0)
 
 
-def problem(test_prompts: int = 0, confidence: float | None = None) -> DualProblem:
+def problem(test_prompts: int = 0, level: float = 0.5) -> DualProblem:
     zero = np.zeros(2)
     return DualProblem(
         ("help", "harm", "short"), WIN_RATES, GROUPS, THRESHOLDS, 0.1, 0.0, 5.0, "lagrangian", None,
-        zero, zero, zero, confidence, test_prompts,
+        zero, zero, zero, None, test_prompts, level, level,
     )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def test_a_policy_that_goes_on_missing_is_asked_for_more_and_one_that_holds_for_
 
 
 def test_noise_and_the_certificate_to_come_are_part_of_what_is_asked() -> None:
-    asked = problem(test_prompts=25, confidence=0.95)
+    asked = problem(test_prompts=25, level=0.975)
     told = seen(0.62, 0.5, deviation=0.1, prompts=50.0)
     raised = raised_by(NONE, THRESHOLDS, asked, told)
     one = np.array([0.1])
@@ -72,7 +72,7 @@ def test_noise_and_the_certificate_to_come_are_part_of_what_is_asked() -> None:
 def test_where_no_label_speaks_nothing_moves() -> None:
     before = np.array([0.02, 0.0])
     silent = Seen(np.full(3, np.nan), np.zeros(3), np.zeros(3))
-    assert raised_by(before, THRESHOLDS, problem(30, 0.95), silent).tolist() == [0.02, 0.0]
+    assert raised_by(before, THRESHOLDS, problem(30, 0.975), silent).tolist() == [0.02, 0.0]
 
 
 def test_a_raise_out_of_reach_is_halved_and_not_kept_for_later() -> None:

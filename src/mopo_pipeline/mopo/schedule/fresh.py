@@ -30,8 +30,7 @@ def threshold_margins(
     win_rates: Array,
     groups: NDArray[np.int64],
     error: JudgeError,
-    confidence: float,
-    test_prompts: int = 0,
+    problem: DualProblem,
 ) -> Array:
     """What thresholds are raised by, so that a policy trained on judged fresh rows truly holds them.
 
@@ -45,12 +44,13 @@ def threshold_margins(
         win_rates: (n, K-1) judged, of what the policy says now: to validation prompts where there are any.
         groups: (n,) prompt of each.
         error: of the judge.
-        confidence: one-sided, in [.5, 1).
-        test_prompts: that the certificate will rest on; 0 leaves it out.
+        problem: levels, and the test prompts that the certificate will rest on.
     """
     shortfall = np.maximum(targets - win_rates.mean(axis=0), 0.0)
-    varied = prompt_margins(win_rates, groups, confidence)
-    allowance = certificate_margins(prompt_deviation(win_rates, groups), test_prompts, confidence)
+    varied = prompt_margins(win_rates, groups, problem.level)
+    allowance = certificate_margins(
+        prompt_deviation(win_rates, groups), problem.test_prompts, problem.certificate_level
+    )
     return np.asarray(error.bias + shortfall + np.hypot(error.noise, varied) + allowance)
 
 

@@ -200,7 +200,7 @@ def raised_by(before: Array, thresholds: Array, problem: DualProblem, seen: Seen
         float(certificate_margins(deviation[k : k + 1], int(prompts[k]), problem.level)[0])
         for k in range(len(thresholds))
     ]
-    allowance = certificate_margins(deviation, problem.test_prompts, problem.level)
+    allowance = certificate_margins(deviation, problem.test_prompts, problem.certificate_level)
     missing = thresholds + np.array(noise) + allowance - values
     return np.asarray(np.maximum(before + np.nan_to_num(missing), 0.0))
 

@@ -10,7 +10,7 @@ from mopo_pipeline.pipelines.stage import stage
 
 def create_pipeline(**_: Any) -> Pipeline:
     """Models and test data to values with intervals, threshold checks and a summary."""
-    return stage("evaluate", [*_answers(), *_values()])
+    return stage("evaluate", [*_answers(), *_values(), *_verdict()])
 
 
 def _answers() -> list[Node]:
@@ -103,6 +103,12 @@ def _values() -> list[Node]:
             "evaluation_summary",
             name="summarise_evaluation",
         ),
+    ]
+
+
+def _verdict() -> list[Node]:
+    """What the thresholds' certificate says, and the card that carries it."""
+    return [
         Node(
             lazy("mopo_pipeline.pipelines.evaluate.nodes:certify"),
             [

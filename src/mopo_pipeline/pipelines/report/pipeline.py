@@ -73,17 +73,24 @@ def create_pipeline(**_: Any) -> Pipeline:
                 "run_summary",
                 name="summarise_run",
             ),
-            Node(
-                lazy("mopo_pipeline.pipelines.report.nodes:write_report"),
-                {name: name for name in TOLD} | {"params": "params:report"},
-                "report",
-                name="write_report",
-            ),
-            Node(
-                lazy("mopo_pipeline.pipelines.report.nodes:print_summary"),
-                ["run_summary", "report", "params:report"],
-                None,
-                name="print_summary",
-            ),
+            *_told(),
         ],
     )
+
+
+def _told() -> list[Node]:
+    """The page, and the closing table."""
+    return [
+        Node(
+            lazy("mopo_pipeline.pipelines.report.nodes:write_report"),
+            {name: name for name in TOLD} | {"params": "params:report"},
+            "report",
+            name="write_report",
+        ),
+        Node(
+            lazy("mopo_pipeline.pipelines.report.nodes:print_summary"),
+            ["run_summary", "report", "params:report"],
+            None,
+            name="print_summary",
+        ),
+    ]
