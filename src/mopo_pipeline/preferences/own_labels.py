@@ -63,7 +63,7 @@ class OwnLabels(NamedTuple):
 def comparison_folds(prompts: Index, folds: int, rng: np.random.Generator) -> Index:
     """Fold of each comparison (M,): those of every prompt dealt out evenly, from a random fold on.
 
-    >>> comparison_folds(np.array([7, 7, 7, 7]), 2, np.random.default_rng(0)).sum()
+    >>> int(comparison_folds(np.array([7, 7, 7, 7]), 2, np.random.default_rng(0)).sum())
     2
     """
     order = rng.permutation(len(prompts))
