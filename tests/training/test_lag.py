@@ -293,8 +293,11 @@ def test_fresh_text_unlike_the_data_counts_as_losing(
     trainer = trained(fresh, tmp_path / "half", set())
     first, first_tokenizer = load_model(run.model)
     data = encode(first_tokenizer, *(run.rows[c].tolist() for c in ("prompt", "response")), 32)
-    cut = np.quantile(run.rows["reference_logprob"] / data.response_lengths, 0.5)
-    known = trainer.score(first, trainer.rows, "check") / trainer.rows.response_lengths >= cut
+    own, logprob = run.rows["reference_logprob"], trainer.score(first, trainer.rows, "check")
+    each = logprob / trainer.rows.response_lengths
+    known = (logprob >= np.quantile(own, 0.5)) & (
+        each >= np.quantile(own / data.response_lengths, 0.5)
+    )
     state = trainer.lag_state
     assert 0 < known.mean() < 1
     assert state.support == pytest.approx(known.mean())

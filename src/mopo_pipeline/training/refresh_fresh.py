@@ -23,7 +23,7 @@ from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.streams import Stream, generator, refresh_seed
 from mopo_pipeline.training.fresh_judge import fresh_judge
 from mopo_pipeline.training.run_spec import RunSpec
-from mopo_pipeline.training.support import per_token, refuse_unlike_data
+from mopo_pipeline.training.support import like_data, refuse_unlike_data
 from mopo_pipeline.training.trainer import WeightedTrainer
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ class FreshRefresh:
         return Drawn(fresh, rows, known, win_rates)
 
     def like_the_data(self, rows: EncodedRows) -> NDArray[np.bool_]:
-        """Which fresh rows (n,) the first reference finds no less likely per token than (almost) all of the data's own.
+        """Which fresh rows (n,) the first reference finds no less likely than (almost) all of the data's own.
 
         The rest is unlike anything the win rates were learned from. It counts as losing every
         comparison, the least a win rate can be, so that a policy cannot gain by leaving the data.
@@ -290,9 +290,7 @@ class FreshRefresh:
                 self._first = first.to(self.trainer.args.device)
             with self.trainer.accelerator.autocast():
                 logprob = self.trainer.score(self._first, rows, description)
-        least = np.quantile(per_token(own, self.data), self.lag.support_quantile)
-        known: NDArray[np.bool_] = per_token(logprob, rows) >= least
-        return known
+        return like_data(own, self.data, logprob, rows, self.lag.support_quantile)
 
     def error(self) -> JudgeError:
         """The fitted judge's error where the policy is now, from the labels of this period's prompts."""

@@ -9,8 +9,27 @@ from mopo_pipeline.mopo.errors import TrainingStoppedError
 from mopo_pipeline.tables import prompt_text
 
 
-def per_token(logprob: Array, rows: EncodedRows) -> Array:
-    """Log-probability per scored token of each row, (n,), nats: sums are set by the longest rows."""
+def like_data(
+    own: Array, data: EncodedRows, logprob: Array, rows: EncodedRows, quantile: float
+) -> NDArray[np.bool_]:
+    """Which rows (n,) are no less likely than (almost) all of the data's own, per token and as a whole.
+
+    One long text in the data lets every sum pass, whatever is said; one wrong step in the middle of an
+    answer hardly moves its mean per token.
+
+    Args:
+        own: (N,) log-probabilities of the data, nats.
+        data: its rows.
+        logprob: (n,) log-probabilities under the same model, nats.
+        rows: the rows asked about.
+        quantile: of the data that counts as unlikely, in [0, 1).
+    """
+    least, least_each = (np.quantile(v, quantile) for v in (own, _per_token(own, data)))
+    return np.asarray((logprob >= least) & (_per_token(logprob, rows) >= least_each))
+
+
+def _per_token(logprob: Array, rows: EncodedRows) -> Array:
+    """Log-probability per scored token of each row, (n,), nats."""
     return np.asarray(logprob / np.maximum(rows.response_lengths, 1))
 
 
