@@ -11,7 +11,7 @@ from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.logprobs import sequence_logprobs
 from mopo_pipeline.language.scratch import build_model, build_tokenizer
 from mopo_pipeline.launching.run import TrainingRun
-from mopo_pipeline.mopo import solve_dual
+from mopo_pipeline.mopo import Comparisons, solve_dual
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.parameters.fit import FitParams
 from mopo_pipeline.parameters.lag import NoLag, OfflineLag
@@ -63,6 +63,28 @@ def tiny_run(model: Path, *, every: int | None = 3, **fit: Any) -> TrainingRun:
     )
     lag = NoLag() if every is None else OfflineLag(every=every, min_ess=0.0)
     return TrainingRun("policy", model, rows, FitParams(**FIT | fit), 0, lag, None, problem)
+
+
+def labelled_run(model: Path) -> TrainingRun:
+    """A static reference, ten labelled validation prompts of six answers."""
+    run = tiny_run(model, every=None)
+    rng = np.random.default_rng(7)
+    prompts = [chat_prompt(" ".join(rng.choice(WORDS, 3))) for _ in range(10) for _ in range(6)]
+    prompts = [prompts[i // 6 * 6] for i in range(60)]
+    answers = [" ".join(rng.choice(WORDS, 4)) for _ in range(60)]
+    loaded, tokenizer = load_model(model)
+    logprob = sequence_logprobs(loaded, tokenizer, prompts, answers, max_length=32).logprob
+    validation = pd.DataFrame(
+        {"prompt": prompts, "response": answers, "ended": True, "reference_logprob": logprob}
+    )
+    pairs = np.array(
+        [(g * 6 + i, g * 6 + j) for g in range(10) for i in range(6) for j in range(i)]
+    )
+    labels = rng.integers(2, size=(len(pairs), 2)).astype(float)
+    labels[:, 1] = 0.0  # the second answer always harms less, so every policy is seen at one half
+    return replace(
+        run, validation=validation, labels=Comparisons(pairs[:, 0], pairs[:, 1], labels), context=32
+    )
 
 
 def with_fit(run: TrainingRun, **fit: Any) -> TrainingRun:

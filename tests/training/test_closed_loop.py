@@ -4,43 +4,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.logprobs import sequence_logprobs
 from mopo_pipeline.launching.run import TrainingRun, prepare
-from mopo_pipeline.mopo import Comparisons
 from mopo_pipeline.mopo.labelled import labelled_values
 from mopo_pipeline.parameters.train import LoopParams
-from mopo_pipeline.tables import chat_prompt
 from mopo_pipeline.training.assemble import prepare_trainer
 from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.trainer import WeightedTrainer
-from tiny_training import WORDS, tiny_model, tiny_run
+from tiny_training import labelled_run, tiny_model
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> TrainingRun:
-    """A static reference, ten labelled validation prompts of six answers."""
-    run = tiny_run(tiny_model(tmp_path_factory.mktemp("model")), every=None)
-    rng = np.random.default_rng(7)
-    prompts = [chat_prompt(" ".join(rng.choice(WORDS, 3))) for _ in range(10) for _ in range(6)]
-    prompts = [prompts[i // 6 * 6] for i in range(60)]
-    answers = [" ".join(rng.choice(WORDS, 4)) for _ in range(60)]
-    model, tokenizer = load_model(run.model)
-    logprob = sequence_logprobs(model, tokenizer, prompts, answers, max_length=32).logprob
-    validation = pd.DataFrame(
-        {"prompt": prompts, "response": answers, "ended": True, "reference_logprob": logprob}
-    )
-    pairs = np.array(
-        [(g * 6 + i, g * 6 + j) for g in range(10) for i in range(6) for j in range(i)]
-    )
-    labels = rng.integers(2, size=(len(pairs), 2)).astype(float)
-    labels[:, 1] = 0.0  # the second answer always harms less, so every policy is seen at one half
-    return replace(
-        run, validation=validation, labels=Comparisons(pairs[:, 0], pairs[:, 1], labels), context=32
-    )
+    return labelled_run(tiny_model(tmp_path_factory.mktemp("model")))
 
 
 def trained(run: TrainingRun, root: Path, resume: str | None = None) -> WeightedTrainer:
@@ -51,7 +30,7 @@ def trained(run: TrainingRun, root: Path, resume: str | None = None) -> Weighted
 
 
 def rounds(run: TrainingRun, count: int) -> TrainingRun:
-    return replace(run, loop=LoopParams(rounds=count))
+    return replace(run, loop=LoopParams(rounds=count, candidates=(1.0,)))
 
 
 def test_what_is_seen_is_what_the_labels_say_of_the_saved_model(

@@ -19,6 +19,7 @@ from mopo_pipeline.launching.lock import sole_run
 from mopo_pipeline.progress import progress_bar
 from mopo_pipeline.training.assemble import check_precision, prepare_trainer
 from mopo_pipeline.training.callbacks import ProgressCallback
+from mopo_pipeline.training.candidates import choices
 from mopo_pipeline.training.checkpoints import last_complete_checkpoint, write_error
 from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.trainer import WeightedTrainer
@@ -55,11 +56,17 @@ def finish(
     state = {name: tensor for name, tensor in state.items() if name not in tied}
     final = directory / FINAL
     history = [entry for entry in trainer.state.log_history if "weighted_nll" in entry]
+    callbacks = trainer.callback_handler.callbacks
+    made = choices(callbacks)
     facts = {
         "history": history,
         "truncated": int(truncated.sum()),
         "rows": len(truncated),
-        "findings": training_findings(trainer.callback_handler.callbacks),
+        "findings": [
+            *training_findings(callbacks),
+            *(finding.as_dict() for choice in made for finding in choice.findings()),
+        ],
+        "candidates": [row for choice in made for row in choice.rows()],
     }
     try:
         shutil.rmtree(final, ignore_errors=True)

@@ -28,6 +28,7 @@ from mopo_pipeline.training.callbacks import (
     LookCallback,
     RefreshCallback,
 )
+from mopo_pipeline.training.candidates import CandidateCallback
 from mopo_pipeline.training.problem_files import read_problem
 from mopo_pipeline.training.refresh_fresh import FreshRefresh
 from mopo_pipeline.training.refresh_offline import OfflineLoop, correction_steps
@@ -90,18 +91,21 @@ def loop_of(
     trainer.rebuild = lambda fresh: encode(
         tokenizer, fresh["prompts"], fresh["responses"], spec.context, fresh["ended"]
     )
+    first = spec.model if spec.lora is None else None
+    ending = partial(CandidateCallback, trainer, problem.objectives, spec.loop.candidates, first)
     if isinstance(lag, FreshLag):
         validation = pd.read_parquet(directory / VALIDATION)
         drawing = FreshRefresh(trainer, problem, spec, lag, table, data, validation, tokenizer)
         act, look = partial(timed, drawing.refresh), partial(timed, drawing.look)
-        return [RefreshCallback(lag.every, act), LookCallback(look)]
+        return [RefreshCallback(lag.every, act), LookCallback(look), ending(drawing.weigh)]
     loop = OfflineLoop(trainer, problem, answers)
     look = partial(timed, loop.look)
     if isinstance(lag, OfflineLag):
         act = partial(timed, partial(loop.refresh, lag, spec.seed))
-        return [RefreshCallback(lag.every, act), LookCallback(look)]
+        return [RefreshCallback(lag.every, act), LookCallback(look), ending(loop.weigh)]
     steps = correction_steps(spec.fit.steps, spec.loop.rounds)
-    return [CorrectionCallback(steps, partial(timed, loop.correct)), LookCallback(look)]
+    correct = partial(timed, loop.correct)
+    return [CorrectionCallback(steps, correct), LookCallback(look), ending(loop.weigh)]
 
 
 def run_limits(lag: LagParams) -> Limits:

@@ -16,7 +16,8 @@ from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.mopo import JudgeError, judge_error
 from mopo_pipeline.mopo.labelled import Seen
 from mopo_pipeline.mopo.problem import DualProblem
-from mopo_pipeline.mopo.schedule.fresh import solve_fresh, threshold_margins
+from mopo_pipeline.mopo.schedule.candidates import Weighed
+from mopo_pipeline.mopo.schedule.fresh import judged_margins, solve_fresh, threshold_margins
 from mopo_pipeline.mopo.schedule.lag import period_rows
 from mopo_pipeline.mopo.schedule.margins import prompt_deviation
 from mopo_pipeline.parameters.lag import FreshLag
@@ -232,6 +233,19 @@ class FreshRefresh:
         self._first = None
         if seen is not None:
             self.trainer.watched.look(answered(seen, self.error()))
+
+    def weigh(self) -> Weighed | None:
+        """The policy's values on validation prompts now, and what a certificate asks of them."""
+        seen = self._unseen_prompts()
+        self._first = None
+        if seen is None:
+            return None
+        error = self.error()
+        margins = judged_margins(
+            seen.win_rates[:, 1:], seen.fresh.groups,
+            JudgeError(error.bias[1:], error.noise[1:]), self.problem,
+        )  # fmt: skip
+        return Weighed(answered(seen, error).values, self.problem.thresholds + margins)
 
     def _unseen_prompts(self) -> Drawn | None:
         """Answers to validation prompts; None where there are none to ask."""

@@ -3,7 +3,8 @@
 from mopo_pipeline.language.processes import from_first
 from mopo_pipeline.mopo.labelled import Seen
 from mopo_pipeline.mopo.problem import DualProblem
-from mopo_pipeline.mopo.schedule.lag import corrected, period_rows, refresh
+from mopo_pipeline.mopo.schedule.candidates import Weighed
+from mopo_pipeline.mopo.schedule.lag import corrected, period_rows, refresh, seen_margins
 from mopo_pipeline.parameters.lag import OfflineLag
 from mopo_pipeline.training.trainer import WeightedTrainer
 from mopo_pipeline.training.validation import LabelledAnswers
@@ -33,16 +34,27 @@ class OfflineLoop:
     ) -> None:
         self.trainer, self.problem, self.labelled = trainer, problem, labelled
 
+    def weigh(self) -> Weighed | None:
+        """The policy's values on validation prompts now, and what a certificate asks of them."""
+        seen = self._seen()
+        if seen is None:
+            return None
+        return Weighed(seen.values, self.problem.thresholds + seen_margins(self.problem, seen))
+
     def look(self) -> Seen | None:
         """The policy's values on validation prompts now, written with the next logged step."""
+        seen = self._seen()
+        if seen is not None:
+            self.trainer.watched.look(seen)
+        return seen
+
+    def _seen(self) -> Seen | None:
         first = self.trainer.first_validation
         if self.labelled is None or first is None:
             return None
         model = self.trainer.accelerator.unwrap_model(self.trainer.model)
         logprob = self.trainer.score(model, self.labelled.rows, "labelled validation answers")
-        seen = self.labelled.seen(logprob, first)
-        self.trainer.watched.look(seen)
-        return seen
+        return self.labelled.seen(logprob, first)
 
     def correct(self) -> None:
         """Raise what is aimed at by what the policy is seen to miss; the reference stays."""

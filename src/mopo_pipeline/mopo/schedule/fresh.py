@@ -47,11 +47,18 @@ def threshold_margins(
         problem: levels, and the test prompts that the certificate will rest on.
     """
     shortfall = np.maximum(targets - win_rates.mean(axis=0), 0.0)
+    return np.asarray(error.bias + shortfall + judged_margins(win_rates, groups, error, problem))
+
+
+def judged_margins(
+    win_rates: Array, groups: NDArray[np.int64], error: JudgeError, problem: DualProblem
+) -> Array:
+    """How far (K-1,) above its threshold a judged value without its bias must lie; arguments as in ``threshold_margins``."""
     varied = prompt_margins(win_rates, groups, problem.level)
     allowance = certificate_margins(
         prompt_deviation(win_rates, groups), problem.test_prompts, problem.certificate_level
     )
-    return np.asarray(error.bias + shortfall + np.hypot(error.noise, varied) + allowance)
+    return np.asarray(np.hypot(error.noise, varied) + allowance)
 
 
 def solve_fresh(

@@ -195,14 +195,19 @@ def raised_by(before: Array, thresholds: Array, problem: DualProblem, seen: Seen
         (K-1,) >= 0; as before where no label says anything.
     """
     before = before if before.size else np.zeros(len(thresholds))
-    values, deviation, prompts = seen.values[1:], seen.deviation[1:], seen.prompts[1:]
+    missing = thresholds + seen_margins(problem, seen) - seen.values[1:]
+    return np.asarray(np.maximum(before + np.nan_to_num(missing), 0.0))
+
+
+def seen_margins(problem: DualProblem, seen: Seen) -> Array:
+    """How far (K-1,) above its threshold a value must be seen: noise of validation prompts, half-width of the certificate."""
+    deviation, prompts = seen.deviation[1:], seen.prompts[1:]
     noise = [
         float(certificate_margins(deviation[k : k + 1], int(prompts[k]), problem.level)[0])
-        for k in range(len(thresholds))
+        for k in range(len(deviation))
     ]
     allowance = certificate_margins(deviation, problem.test_prompts, problem.certificate_level)
-    missing = thresholds + np.array(noise) + allowance - values
-    return np.asarray(np.maximum(before + np.nan_to_num(missing), 0.0))
+    return np.asarray(np.array(noise) + allowance)
 
 
 def _check_multipliers(
