@@ -101,7 +101,8 @@ def loop_of(
         act = partial(timed, partial(loop.refresh, lag, spec.seed))
         return [RefreshCallback(lag.every, act), LookCallback(look)]
     steps = correction_steps(spec.fit.steps, spec.loop.rounds)
-    return [CorrectionCallback(steps, partial(timed, loop.correct)), LookCallback(look)]
+    correct = partial(timed, partial(loop.correct, lag.max_multiplier))
+    return [CorrectionCallback(steps, correct), LookCallback(look)]
 
 
 def run_limits(lag: LagParams) -> Limits:
