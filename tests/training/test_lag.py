@@ -382,8 +382,9 @@ def resolved(
         problem.values, EVERY_ROW,
     )  # fmt: skip
     return solve_fresh(
-        start, problem, win_rates, groups, margins, beta=lag.beta, target_ess=lag.target_ess
-    )
+        start, problem, win_rates, groups, margins,
+        beta=lag.beta, target_ess=lag.target_ess, max_multiplier=lag.max_multiplier,
+    )  # fmt: skip
 
 
 def test_without_confidence_or_limit_fresh_weights_are_the_dual_s_ratio() -> None:

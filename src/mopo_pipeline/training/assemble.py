@@ -104,7 +104,7 @@ def loop_of(
         act = partial(timed, partial(loop.refresh, lag, spec.seed))
         return [RefreshCallback(lag.every, act), LookCallback(look), ending(loop.weigh)]
     steps = correction_steps(spec.fit.steps, spec.loop.rounds)
-    correct = partial(timed, loop.correct)
+    correct = partial(timed, partial(loop.correct, lag.max_multiplier))
     return [CorrectionCallback(steps, correct), LookCallback(look), ending(loop.weigh)]
 
 

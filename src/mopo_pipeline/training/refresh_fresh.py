@@ -214,7 +214,7 @@ class FreshRefresh:
         )
         solved = solve_fresh(
             state, self.problem, drawn.win_rates, drawn.fresh.groups, margins,
-            beta=lag.beta, target_ess=lag.target_ess,
+            beta=lag.beta, target_ess=lag.target_ess, max_multiplier=lag.max_multiplier,
         )  # fmt: skip
         state = from_first(replace(solved, support=float(drawn.known.mean())))
         fresh = drawn.fresh

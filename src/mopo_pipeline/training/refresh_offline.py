@@ -56,11 +56,11 @@ class OfflineLoop:
         logprob = self.trainer.score(model, self.labelled.rows, "labelled validation answers")
         return self.labelled.seen(logprob, first)
 
-    def correct(self) -> None:
+    def correct(self, max_multiplier: float) -> None:
         """Raise what is aimed at by what the policy is seen to miss; the reference stays."""
         seen = self.look()
         if seen is not None:
-            state = corrected(self.trainer.lag_state, self.problem, seen)
+            state = corrected(self.trainer.lag_state, self.problem, seen, max_multiplier)
             self.trainer.take_rows(self.trainer.rows, from_first(state))
 
     def refresh(self, lag: OfflineLag, seed: int) -> None:

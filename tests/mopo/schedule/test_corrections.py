@@ -42,10 +42,10 @@ def reached(state: LagState) -> np.ndarray:
 
 
 def test_what_is_missing_is_aimed_higher_by_as_much() -> None:
-    state = corrected(start(), problem(), seen(0.59, 0.55))
+    state = corrected(start(), problem(), seen(0.59, 0.55), 100.0)
     np.testing.assert_allclose(state.raised, [0.03, 0.0])
     assert reached(state)[0] == pytest.approx(0.65, abs=1e-6)
-    plain = corrected(start(), problem(), seen(0.7, 0.6))
+    plain = corrected(start(), problem(), seen(0.7, 0.6), 100.0)
     assert state.multipliers[0] > plain.multipliers[0]
     np.testing.assert_allclose(plain.raised, 0.0)
 
@@ -54,7 +54,7 @@ def test_a_policy_that_goes_on_missing_is_asked_for_more_and_one_that_holds_for_
     """Seen .03 below twice, then .02 above: .03, .06, .04."""
     state, found = start(), []
     for value in (0.59, 0.59, 0.64):
-        state = corrected(state, problem(), seen(value, 0.6))
+        state = corrected(state, problem(), seen(value, 0.6), 100.0)
         found.append(state.raised[0])
     np.testing.assert_allclose(found, [0.03, 0.06, 0.04])
 
@@ -79,9 +79,46 @@ def test_a_raise_out_of_reach_is_halved_and_not_kept_for_later() -> None:
     most = attainable_bounds(WIN_RATES, tau=0.1, groups=GROUPS)[1, 1]
     near = replace(problem(), thresholds=np.array([most - 0.02, 0.0]))
     opening = replace(start(), thresholds=near.thresholds)
-    state = corrected(opening, near, seen(most - 0.05, 0.5))
+    state = corrected(opening, near, seen(most - 0.05, 0.5), 100.0)
     assert state.margin_share == 0.5
     assert state.raised[0] == pytest.approx(0.015)
     beyond = replace(near, thresholds=np.array([most + 0.02, 0.0]))
     with pytest.raises(TrainingStoppedError, match="can no longer meet the thresholds"):
-        corrected(replace(opening, thresholds=beyond.thresholds), beyond, seen(0.5, 0.5))
+        corrected(replace(opening, thresholds=beyond.thresholds), beyond, seen(0.5, 0.5), 100.0)
+
+
+def test_what_the_rows_had_room_for_is_kept_where_more_is_out_of_reach() -> None:
+    """Once .015 of .02 was reached; neither the .615 asked for next nor half of it is a reason to ask for nothing."""
+    most = attainable_bounds(WIN_RATES, tau=0.1, groups=GROUPS)[1, 1]
+    near = replace(problem(), thresholds=np.array([most - 0.02, 0.0]))
+    before = replace(start(), thresholds=near.thresholds, raised=np.array([0.015, 0.0]))
+    state = corrected(before, near, seen(most - 0.62, 0.5), 100.0)
+    np.testing.assert_allclose(state.raised, [0.015, 0.0])
+    assert reached(state)[0] == pytest.approx(most - 0.005, abs=1e-6)
+    assert state.margin_share == pytest.approx(0.015 / 0.615)
+
+
+def test_thresholds_are_not_raised_to_where_a_multiplier_would_end_the_run() -> None:
+    asked = seen(0.59, 0.55)
+    free = corrected(start(), problem(), asked, 100.0)
+    plain = corrected(start(), problem(), seen(0.62, 0.55), 100.0)
+    between = float(plain.multipliers.max() * 0.7 + free.multipliers.max() * 0.3)
+    state = corrected(start(), problem(), asked, between)
+    assert state.multipliers.max() <= between < free.multipliers.max()
+    assert state.margin_share < 1.0
+
+
+@pytest.mark.parametrize("prompts", [1.0, 1.9, np.nan])
+def test_labels_of_a_single_prompt_move_nothing(prompts: float) -> None:
+    before = np.array([0.02, 0.0])
+    told = Seen(np.array([0.5, 0.1, 0.1]), np.full(3, 0.1), np.full(3, prompts))
+    assert raised_by(before, THRESHOLDS, problem(30, 0.975), told).tolist() == [0.02, 0.0]
+
+
+def test_one_objective_has_nothing_to_raise() -> None:
+    alone = replace(
+        problem(30, 0.975), objectives=("help",), win_rates=WIN_RATES[:, :1], thresholds=NONE
+    )
+    told = Seen(np.array([0.5]), np.array([0.1]), np.array([40.0]))
+    state = corrected(replace(start(), thresholds=NONE), alone, told, 100.0)
+    assert (state.raised.size, state.margin_share) == (0, 1.0)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from mopo_pipeline.mopo import Comparisons, judge_error, prompt_margins
+from mopo_pipeline.mopo.schedule.fresh import stepped_values
+from mopo_pipeline.mopo.schedule.margins import prompt_deviation
 
 PROMPTS, ROWS, PAIRS = 150, 6, 10
 GROUPS = np.repeat(np.arange(PROMPTS), ROWS)
@@ -100,3 +102,9 @@ def test_prompt_margins_are_those_of_prompt_means() -> None:
     np.testing.assert_allclose(margin, normal, rtol=0.05)
     once = prompt_margins(prompts, np.arange(PROMPTS), 0.95)
     np.testing.assert_allclose(margin, once)
+
+
+def test_one_objective_has_no_margins_and_no_targets() -> None:
+    alone = np.random.default_rng(0).uniform(size=(len(GROUPS), 1))
+    assert prompt_deviation(alone[:, 1:], GROUPS).shape == (0,)
+    assert stepped_values(np.ones(len(GROUPS)), 0.5, np.zeros(0), 0.1, alone, GROUPS).shape == (0,)

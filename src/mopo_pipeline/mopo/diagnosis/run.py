@@ -28,7 +28,7 @@ class Signals:
         entropy: (T,) of the policy, nats; training may give its negative log-likelihood instead.
         ess: (T,) effective share of rows.
         support: (T,) share of fresh responses that are like the data's own.
-        margin_share: (T,) share of the margins above thresholds that fresh responses had room for.
+        margin_share: (T,) share of the margins above thresholds that the rows had room for.
         refreshes: (T,) how often the reference has moved.
         multipliers: (T, K-1).
         chi: (T, K-1) temperatures of the bounds.
@@ -88,7 +88,7 @@ def diagnose_run(
 
 
 def _fresh(support: Array, margin_share: Array, bar: Limits) -> list[Finding]:
-    """Fresh responses unlike the data's own, and margins they had no room for; each (T,) or empty."""
+    """Fresh responses unlike the data's own, and margins that rows had no room for; each (T,) or empty."""
     found = []
     if support.size and support[-1] < bar.min_support:
         found.append(
@@ -102,8 +102,8 @@ def _fresh(support: Array, margin_share: Array, bar: Limits) -> list[Finding]:
         found.append(
             Finding(
                 "margins above the thresholds given up", float(margin_share.min()), 1.0,
-                "fresh responses had room for this share of them, so thresholds may be missed: lower the "
-                "thresholds or plan.confidence, or draw more with train.lag.fresh_responses",
+                "the rows had room for this share of them, so thresholds may be missed: lower the thresholds or "
+                "train.loop.confidence, or add rows (train.lag.fresh_responses where they are fresh)",
             )
         )  # fmt: skip
     return found

@@ -70,6 +70,7 @@ def solve_fresh(
     *,
     beta: float | None,
     target_ess: float,
+    max_multiplier: float,
 ) -> LagState:
     """Multipliers and weights of fresh rows.
 
@@ -83,12 +84,13 @@ def solve_fresh(
         margins: (K-1,) the thresholds are raised by.
         beta: thresholds become beta times the bounds of the last solve; None keeps the planned ones.
         target_ess: effective share of rows to keep, in [0, 1).
+        max_multiplier: largest multiplier to keep margins at.
 
     Raises:
         TrainingStoppedError: the thresholds themselves are out of reach of the fresh rows.
     """
     thresholds = state.thresholds if beta is None else beta * state.bounds
-    solution, kept = _solve(problem, win_rates, groups, thresholds, margins)
+    solution, kept = _solve(problem, win_rates, groups, thresholds, margins, max_multiplier)
     weights = tempered(solution.ratio, target_ess)
     return replace(
         state,
@@ -117,7 +119,7 @@ def stepped_values(
     """Win rates (K-1,) of the policy that weights tempered to ``target_ess`` teach."""
     power = tempering_power(ratio, target_ess)
     exponent = power * (win_rates @ np.append(1.0, multipliers)) / tau
-    return learned_values(exponent, win_rates[:, 1:], groups)
+    return learned_values(exponent, win_rates, groups)[1:]
 
 
 def _solve(
@@ -126,6 +128,7 @@ def _solve(
     groups: NDArray[np.int64],
     thresholds: Array,
     margins: Array,
+    max_multiplier: float,
 ) -> tuple[DualSolution, float]:
     """The duals with thresholds (K-1,) raised by margins (K-1,), by half of them or not at all, as these rows allow.
 
@@ -144,6 +147,8 @@ def _solve(
             )
         except (InfeasibleThresholdsError, NotConvergedError) as error:
             failure = error
+            continue
+        if share and solution.multipliers.max(initial=0.0) > max_multiplier:
             continue
         return solution, share
     raise TrainingStoppedError(

@@ -6,6 +6,7 @@ full weights are alike. Only rows that the steps until the next refresh may draw
 each period trains on its part of the prompts.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,7 +45,7 @@ class LagState:
         active: (N,) rows trained on until the next refresh.
         ess: effective share of rows left by the lagged reference's mass, 0 to 1.
         support: share of fresh responses like the data's own, 0 to 1; 1 offline.
-        margin_share: share of the margins that fresh rows had room for, 0 to 1; 1 offline.
+        margin_share: share of what thresholds were to be raised by that the rows had room for, 0 to 1.
         refreshes: how often the reference moved.
         raised: (K-1,) what validation labels raised the thresholds by; empty before they did.
     """
@@ -160,23 +161,25 @@ def refresh(
             "raise plan.tau, or draw fresh responses with train.lag.mode=fresh"
         )
     thresholds = state.thresholds if beta is None else beta * state.bounds
-    solved = _solve(moved, problem, thresholds, mass, seen)
+    solved = _solve(moved, problem, thresholds, mass, seen, max_multiplier)
     _check_multipliers(problem.objectives, solved.multipliers, thresholds, max_multiplier)
     return replace(solved, ess=ess, refreshes=state.refreshes + 1)
 
 
-def corrected(state: LagState, problem: DualProblem, seen: Seen) -> LagState:
+def corrected(state: LagState, problem: DualProblem, seen: Seen, max_multiplier: float) -> LagState:
     """Solve the duals again, where the reference stands, for what validation labels say is missing.
 
     Args:
         state: before the correction.
         problem: win rates and thresholds.
         seen: the policy's values on validation prompts.
+        max_multiplier: largest multiplier to raise thresholds to.
 
     Raises:
         TrainingStoppedError: the thresholds cannot be met on these rows.
     """
-    return _solve(state, problem, state.thresholds, np.ones(len(state.weights)), seen)
+    mass = np.ones(len(state.weights))
+    return _solve(state, problem, state.thresholds, mass, seen, max_multiplier)
 
 
 def raised_by(before: Array, thresholds: Array, problem: DualProblem, seen: Seen) -> Array:
@@ -192,19 +195,22 @@ def raised_by(before: Array, thresholds: Array, problem: DualProblem, seen: Seen
         seen: the policy's values on validation prompts.
 
     Returns:
-        (K-1,) >= 0; as before where no label says anything.
+        (K-1,) >= 0; as before where no label says anything, or those of fewer than two prompts alone, of which
+        nobody can tell how much is chance.
     """
     before = before if before.size else np.zeros(len(thresholds))
-    missing = thresholds + seen_margins(problem, seen) - seen.values[1:]
+    values = np.where(seen.prompts[1:] >= 2, seen.values[1:], np.nan)
+    missing = thresholds + seen_margins(problem, seen) - values
     return np.asarray(np.maximum(before + np.nan_to_num(missing), 0.0))
 
 
 def seen_margins(problem: DualProblem, seen: Seen) -> Array:
     """How far (K-1,) above its threshold a value must be seen: noise of validation prompts, half-width of the certificate."""
-    deviation, prompts = seen.deviation[1:], seen.prompts[1:]
+    prompts = np.nan_to_num(seen.prompts[1:])
+    deviation = np.where(prompts >= 2, seen.deviation[1:], 0.0)
     noise = [
-        float(certificate_margins(deviation[k : k + 1], int(prompts[k]), problem.level)[0])
-        for k in range(len(deviation))
+        float(certificate_margins(deviation[k : k + 1], int(count), problem.level)[0])
+        for k, count in enumerate(prompts)
     ]
     allowance = certificate_margins(deviation, problem.test_prompts, problem.certificate_level)
     return np.asarray(np.array(noise) + allowance)
@@ -224,22 +230,38 @@ def _check_multipliers(
     )
 
 
+def _raises(before: Array, raised: Array) -> Iterator[Array]:
+    """What thresholds may be raised by, most first: all of it, half of what is new, what held before, half of that, nothing.
+
+    Args:
+        before: (K-1,) raised so far; empty means by nothing.
+        raised: (K-1,) wanted now; none of the others is more.
+    """
+    held = np.minimum(before if before.size else 0.0, raised)
+    for less in (raised, (held + raised) / 2, held, held / 2) if raised.any() else ():
+        yield less
+    yield np.zeros_like(raised)
+
+
 def _solve(
     state: LagState,
     problem: DualProblem,
     thresholds: Array,
     mass: Array,
     seen: Seen | None,
+    max_multiplier: float,
 ) -> LagState:
-    """The duals with thresholds (K-1,) raised by what is missing, by half of it or by nothing, as the rows allow."""
+    """The duals with thresholds (K-1,) raised by what is missing, or by as much of it as the rows allow."""
     nothing = np.zeros(len(thresholds))
-    raised = nothing if seen is None else raised_by(state.raised, thresholds, problem, seen)
+    wanted = nothing if seen is None else raised_by(state.raised, thresholds, problem, seen)
     rows = problem.restricted(state.active)
-    for share in (1.0, 0.5, 0.0) if raised.any() else (1.0,):
+    for raised in _raises(state.raised, wanted):
         try:
-            solution = _solution(rows, thresholds + share * raised, mass)
+            solution = _solution(rows, thresholds + raised, mass)
         except (InfeasibleThresholdsError, NotConvergedError) as error:
             failure = error
+            continue
+        if raised.any() and solution.multipliers.max() > max_multiplier:
             continue
         weights = np.zeros(state.active.size)
         weights[state.active] = mass * solution.ratio
@@ -248,10 +270,10 @@ def _solve(
             weights=weights / weights[state.active].mean(),
             multipliers=solution.multipliers,
             thresholds=thresholds,
-            bounds=solution.bounds - share * raised,
+            bounds=solution.bounds - raised,
             targets=solution.values[1:],
-            margin_share=share,
-            raised=share * raised,
+            margin_share=float(raised.sum() / wanted.sum()) if wanted.any() else 1.0,
+            raised=raised,
         )
     raise TrainingStoppedError(
         f"the rows can no longer meet the thresholds ({failure}): lengthen train.lag.every, raise "

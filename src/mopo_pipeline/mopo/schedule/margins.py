@@ -80,7 +80,7 @@ def prompt_deviation(values: Array, groups: NDArray[np.int64]) -> Array:
     if present.sum() < 2:
         return np.zeros(values.shape[1])
     means = [np.bincount(groups, column)[present] / counts[present] for column in values.T]
-    return np.asarray(np.std(np.array(means, dtype=np.float64), axis=1, ddof=1))
+    return np.array([np.std(mean, ddof=1) for mean in means], dtype=np.float64)
 
 
 def judge_error(
