@@ -238,8 +238,8 @@ def _raises(before: Array, raised: Array) -> Iterator[Array]:
         raised: (K-1,) wanted now; none of the others is more.
     """
     held = np.minimum(before if before.size else 0.0, raised)
-    for less in (raised, (held + raised) / 2, held, held / 2) if raised.any() else ():
-        yield less
+    if raised.any():
+        yield from (raised, (held + raised) / 2, held, held / 2)
     yield np.zeros_like(raised)
 
 
