@@ -34,3 +34,9 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = kedro(data_root=root)
     assert done.returncode == 0, done.stdout + done.stderr
     return root
+
+
+def without_nearest(patch: pytest.MonkeyPatch) -> None:
+    """Refuse thresholds over comparisons at once: what lies nearest to them takes seconds to find."""
+    named = "mopo_pipeline.mopo.solvers.over_comparisons._nearest_solved"
+    patch.setattr(named, lambda bounds, thresholds, reached: thresholds)

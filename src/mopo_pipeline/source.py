@@ -101,7 +101,12 @@ def _code(name: str, start: Reached) -> Code:
 def _module(name: str) -> Reached:
     path = _path(name)
     assert path is not None, name
-    return _read(ast.parse(path.read_text(encoding="utf-8")).body)
+    return _reached(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _reached(text: str) -> Reached:
+    return _read(ast.parse(text).body)
 
 
 def _read(statements: Iterable[ast.stmt]) -> Reached:

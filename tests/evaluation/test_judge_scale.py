@@ -111,31 +111,25 @@ def simulated(
         rates["value"].append(0.2 * (own[:, None] - other[None]))
     duels = np.array(rates["value"]).reshape(prompts, 64, 3)
     params = EvaluateParams(bootstrap=400)
-    out: dict[str, list[float]] = {
-        k: [] for k in ("low", "high", "raw_low", "raw_high", "own_low", "own_high")
-    }
+    scales = np.ones((4, 3))
     for k in range(3):
         known = fit_scale(
             gaps[..., k], wins[:, k], np.ones(len(wins)), np.array(codes), "logistic", params, 0
         )  # fmt: skip
         assert known is not None
-        at = {
-            e: on_scale(duels[..., k], "logistic", known[e]).mean(axis=1)
-            for e in ("scale", "low", "high")
-        }
-        raw = on_scale(duels[..., k], "logistic", 1.0).mean(axis=1)
-        own, uncalibrated = (
-            prompt_bootstrap(
-                v[:, None], np.ones((prompts, 1)), confidence=0.95, draws=400,
-                rng=np.random.default_rng(0),
-            )
-            for v in (at["scale"], raw)
-        )  # fmt: skip
-        whole = with_scale_error(own, np.array([[at["low"].mean()], [at["high"].mean()]]))
-        for name, interval in (("", whole), ("raw_", uncalibrated), ("own_", own)):
-            out[f"{name}low"].append(float(interval.low[0]))
-            out[f"{name}high"].append(float(interval.high[0]))
-    return {name: np.array(v) for name, v in out.items()}
+        scales[:3, k] = known["scale"], known["low"], known["high"]
+    at, low, high, raw = (on_scale(duels, "logistic", scale).mean(axis=1) for scale in scales)
+    own, uncalibrated = (
+        prompt_bootstrap(
+            values, np.ones((prompts, 3)), confidence=0.95, draws=400, rng=np.random.default_rng(0)
+        )
+        for values in (at, raw)
+    )  # fmt: skip
+    whole = with_scale_error(own, np.array([low.mean(axis=0), high.mean(axis=0)]))
+    out = {}
+    for name, interval in (("", whole), ("raw_", uncalibrated), ("own_", own)):
+        out |= {f"{name}low": interval.low, f"{name}high": interval.high}
+    return out
 
 
 def test_calibrated_intervals_cover_the_truth_as_often_as_they_say() -> None:

@@ -112,7 +112,7 @@ def _take(folder: Path, number: int) -> None:
 
 
 def test_two_runs_at_once_lose_no_look(looks: LooksFile) -> None:
-    context = get_context("spawn")
+    context = get_context("fork")
     runs = [context.Process(target=_take, args=(looks.folder, number)) for number in range(3)]
     for run in runs:
         run.start()

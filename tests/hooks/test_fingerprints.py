@@ -2,10 +2,12 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -35,6 +37,9 @@ GIVEN: dict[str, Any] = {
     )["synthetic"],
 }
 
+Edit = Callable[[str], str]
+ChangedBy = Callable[[str, Edit], set[str]]
+
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -59,19 +64,28 @@ def codes() -> dict[str, source.Code]:
     }
 
 
-def changed_by(file: Path, edit: Callable[[str], str]) -> set[str]:
-    """Nodes whose code is another after an edit."""
-    before = codes()
-    text = file.read_text(encoding="utf-8")
-    assert edit(text) != text
-    file.write_text(edit(text), encoding="utf-8")
-    after = codes()
-    return {name for name in after if after[name].digest != before[name].digest}
+@pytest.fixture(scope="module")
+def unedited() -> dict[str, source.Code]:
+    return codes()
 
 
-def test_a_loss_turned_round_changes_the_code_of_every_training(package: Path) -> None:
+@pytest.fixture
+def changed_by(unedited: dict[str, source.Code], package: Path) -> ChangedBy:
+    """Nodes whose code is another after an edit of a file of the package."""
+
+    def changed(file: str, edit: Edit) -> set[str]:
+        path = package / file
+        text = path.read_text(encoding="utf-8")
+        assert edit(text) != text
+        path.write_text(edit(text), encoding="utf-8")
+        return {name for name, code in codes().items() if code.digest != unedited[name].digest}
+
+    return changed
+
+
+def test_a_loss_turned_round_changes_the_code_of_every_training(changed_by: ChangedBy) -> None:
     changed = changed_by(
-        package / "training/loss.py",
+        "training/loss.py",
         lambda text: text.replace("return -(weight * logprob)", "return (weight * logprob)"),
     )
     assert {"reference.train_reference", "train.train_policy"} <= changed
@@ -79,8 +93,8 @@ def test_a_loss_turned_round_changes_the_code_of_every_training(package: Path) -
     assert "ingest.ingest_source" not in changed
 
 
-def test_another_solver_changes_the_code_of_the_plan(package: Path) -> None:
-    changed = changed_by(package / "mopo/solvers/newton.py", lambda text: text + "\nSTEP = 1\n")
+def test_another_solver_changes_the_code_of_the_plan(changed_by: ChangedBy) -> None:
+    changed = changed_by("mopo/solvers/newton.py", lambda text: text + "\nSTEP = 1\n")
     assert "plan.plan_training" in changed
     assert "preferences.build_comparisons" not in changed
 
@@ -94,19 +108,19 @@ def test_another_solver_changes_the_code_of_the_plan(package: Path) -> None:
     ],
     ids=["docstring", "comment", "layout"],
 )
-def test_what_only_people_read_changes_no_code(package: Path, edit: Callable[[str], str]) -> None:
-    assert changed_by(package / "training/trainer.py", edit) == set()
+def test_what_only_people_read_changes_no_code(changed_by: ChangedBy, edit: Edit) -> None:
+    assert changed_by("training/trainer.py", edit) == set()
 
 
-def test_how_a_report_looks_changes_no_training(package: Path) -> None:
-    changed = changed_by(package / "reporting/page.html.j2", lambda text: text + "<p>")
+def test_how_a_report_looks_changes_no_training(changed_by: ChangedBy) -> None:
+    changed = changed_by("reporting/page.html.j2", lambda text: text + "<p>")
     assert "report.write_report" in changed
     assert not changed & {
         "reference.train_reference",
         "train.train_policy",
         "evaluate.sample_completions",
     }
-    changed = changed_by(package / "reporting/fronts.py", lambda text: text + "\nWIDTH = 3\n")
+    changed = changed_by("reporting/fronts.py", lambda text: text + "\nWIDTH = 3\n")
     assert not changed & {
         "reference.train_reference",
         "train.train_policy",
@@ -114,32 +128,43 @@ def test_how_a_report_looks_changes_no_training(package: Path) -> None:
     }
 
 
-def test_another_node_of_the_same_file_changes_no_code(package: Path) -> None:
-    del package
+def test_another_node_of_the_same_file_changes_no_code() -> None:
     own = source.code_of(register_pipelines()["evaluate"].nodes[0].func).modules
     assert not [name for name in own if name.endswith((".write_model_card", "evaluate.nodes"))]
 
 
-def test_a_version_of_the_package_alone_changes_no_code(package: Path) -> None:
-    assert changed_by(package / "__init__.py", lambda text: text + '\n__version__ = "9"\n') == set()
+def test_a_version_of_the_package_alone_changes_no_code(changed_by: ChangedBy) -> None:
+    assert changed_by("__init__.py", lambda text: text + '\n__version__ = "9"\n') == set()
+
+
+@contextmanager
+def imported_anew() -> Iterator[Callable[[], dict[str, ModuleType]]]:
+    """This package as if nothing of it were imported yet; yields what has been imported since."""
+
+    def own() -> dict[str, ModuleType]:
+        return {n: m for n, m in sys.modules.items() if n.split(".")[0] == source.OWN}
+
+    before = own()
+    for name in before:
+        del sys.modules[name]
+    try:
+        yield own
+    finally:
+        for name in own():
+            del sys.modules[name]
+        sys.modules.update(before)
 
 
 def test_every_module_that_training_imports_counts() -> None:
     """Held against the interpreter: what is loaded with the module was found by reading."""
-    code = (
-        f"import sys, {source.OWN}.launching.worker;"
-        f"print(*(n for n, m in sys.modules.items() if n.startswith('{source.OWN}.')"
-        " and not m.__file__.endswith('__init__.py')))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True,
-        env=os.environ | {"PYTHONPATH": str(PROJECT / "src")},
-    )  # fmt: skip
-    forget()
-    found = source.code_of_module(f"{source.OWN}.launching.worker").modules
-    loaded = done.stdout.split()
-    assert len(loaded) > 20
-    assert set(loaded) <= found.keys()
+    worker = f"{source.OWN}.launching.worker"
+    with imported_anew() as loaded:
+        import_module(worker)
+        files = {name: str(module.__file__) for name, module in loaded().items()}
+    found = source.code_of_module(worker).modules
+    loaded_names = {name for name, file in files.items() if not file.endswith("__init__.py")}
+    assert len(loaded_names) > 20
+    assert loaded_names <= found.keys()
 
 
 def test_versions_of_what_computes_a_result_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t
 
+from conftest import without_nearest
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo import (
     Comparisons,
@@ -175,8 +176,9 @@ def test_a_behaviour_without_mass_where_the_reference_has_some_is_refused() -> N
 
 @pytest.mark.parametrize("prompts", [12, 40])
 def test_raising_a_threshold_never_raises_the_primary_and_every_solution_is_one(
-    prompts: int,
+    prompts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    without_nearest(monkeypatch)
     data = clustered(3, prompts=prompts, n=6)
     primaries = []
     for asked in np.arange(0.30, 0.75, 0.01):

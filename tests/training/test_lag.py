@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from transformers import TrainerCallback
 
+from conftest import without_nearest
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.logprobs import sequence_logprobs
@@ -429,7 +430,10 @@ def test_margins_add_bias_shortfall_and_noise() -> None:
     assert width[0] > 0.04
 
 
-def test_margins_give_way_where_fresh_rows_leave_no_room_for_them() -> None:
+def test_margins_give_way_where_fresh_rows_leave_no_room_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    without_nearest(monkeypatch)
     win_rates, groups = fresh_sample()
     most = attainable_bounds(win_rates, tau=0.1, groups=groups)[1, 1]
     lag = FreshLag(every=1, target_ess=0.0)

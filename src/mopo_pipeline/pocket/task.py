@@ -174,6 +174,7 @@ def _settings() -> dict[str, tuple[int, int]]:
     return {phrasing.format(task=TOPICS[t].task, risk=RISKS[r]): (t, r) for t, r, phrasing in grid}
 
 
+@cache
 def _setting(prompt: str) -> tuple[int, int]:
     """Topic and risk level of a prompt."""
     return _settings()[json.loads(prompt)[-1]["content"]]

@@ -1,6 +1,6 @@
 """The published minibatch updates beside the exact dual."""
 
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -20,11 +20,12 @@ updated = partial(
 WIN_RATES = np.array([[0.8, 0.2], [0.6, 0.45], [0.5, 0.5], [0.35, 0.7], [0.2, 0.75]])
 
 
-def distance(batch_size: int, seed: int, epsilon: float = 0.0) -> float:
+@cache
+def distance(batch_size: int, seed: int) -> float:
     """Total variation between the averaged end of a run and the exact policy."""
-    exact = solve_dual(WIN_RATES, [0.5], tau=0.3, epsilon=epsilon)
+    exact = solve_dual(WIN_RATES, [0.5], tau=0.3)
     run = updated(
-        WIN_RATES, [0.5], tau=0.3, rng=np.random.default_rng(seed), epsilon=epsilon,
+        WIN_RATES, [0.5], tau=0.3, rng=np.random.default_rng(seed),
         batch_size=batch_size, steps=6000,
     )  # fmt: skip
     return float(np.abs(run.policy - exact.ratio / 5).sum() / 2)
@@ -36,7 +37,7 @@ def test_large_batches_come_close_to_the_exact_policy() -> None:
 
 
 def test_the_published_batch_of_eight_stays_further_away() -> None:
-    small = np.mean([distance(8, seed) for seed in range(5)])
+    small = np.mean([distance(8, seed) for seed in range(3)])
     large = np.mean([distance(256, seed) for seed in range(3)])
     assert small > 2 * large
 

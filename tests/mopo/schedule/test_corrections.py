@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from conftest import without_nearest
 from mopo_pipeline.mopo import attainable_bounds, learned_values
 from mopo_pipeline.mopo.errors import TrainingStoppedError
 from mopo_pipeline.mopo.labelled import Seen
@@ -75,7 +76,10 @@ def test_where_no_label_speaks_nothing_moves() -> None:
     assert raised_by(before, THRESHOLDS, problem(30, 0.975), silent).tolist() == [0.02, 0.0]
 
 
-def test_a_raise_out_of_reach_is_halved_and_not_kept_for_later() -> None:
+def test_a_raise_out_of_reach_is_halved_and_not_kept_for_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    without_nearest(monkeypatch)
     most = attainable_bounds(WIN_RATES, tau=0.1, groups=GROUPS)[1, 1]
     near = replace(problem(), thresholds=np.array([most - 0.02, 0.0]))
     opening = replace(start(), thresholds=near.thresholds)
