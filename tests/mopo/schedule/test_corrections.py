@@ -84,9 +84,7 @@ def test_a_raise_out_of_reach_is_halved_and_not_kept_for_later() -> None:
     assert state.raised[0] == pytest.approx(0.015)
     beyond = replace(near, thresholds=np.array([most + 0.02, 0.0]))
     with pytest.raises(TrainingStoppedError, match="can no longer meet the thresholds"):
-        corrected(
-            replace(opening, thresholds=beyond.thresholds), beyond, seen(0.5, 0.5), 100.0
-        )
+        corrected(replace(opening, thresholds=beyond.thresholds), beyond, seen(0.5, 0.5), 100.0)
 
 
 def test_what_the_rows_had_room_for_is_kept_where_more_is_out_of_reach() -> None:

@@ -166,9 +166,7 @@ def refresh(
     return replace(solved, ess=ess, refreshes=state.refreshes + 1)
 
 
-def corrected(
-    state: LagState, problem: DualProblem, seen: Seen, max_multiplier: float
-) -> LagState:
+def corrected(state: LagState, problem: DualProblem, seen: Seen, max_multiplier: float) -> LagState:
     """Solve the duals again, where the reference stands, for what validation labels say is missing.
 
     Args:
@@ -235,8 +233,8 @@ def _raises(before: Array, raised: Array) -> Iterator[Array]:
         raised: (K-1,) wanted now; none of the others is more.
     """
     held = np.minimum(before if before.size else 0.0, raised)
-    for less in (raised, (held + raised) / 2, held, held / 2) if raised.any() else ():
-        yield less
+    if raised.any():
+        yield from (raised, (held + raised) / 2, held, held / 2)
     yield np.zeros_like(raised)
 
 
