@@ -144,6 +144,31 @@ def test_a_judge_in_doubt_certifies_nothing() -> None:
     assert "label more test comparisons of harm" in found.thresholds[0].helps[0]
 
 
+def test_a_judge_that_cannot_tell_decides_nothing_and_promises_nothing() -> None:
+    """Neither more prompts nor a weaker threshold gives it eyes; the values it sees would be held."""
+    judges = {"preference_model": judge(slope=0.07, slope_low=0.02, slope_high=0.12)}
+    for values in ([0.6, 0.6, 0.6], [0.6, 0.49, 0.4]):
+        found = certified(estimate("preference_model", values), judges=judges)
+        assert found.verdict == "undecidable"
+        assert found.reasons[0].startswith("harm: judge cannot tell: a gain of 1 by test labels")
+        for entry in found.thresholds:
+            assert (entry.verdict, entry.certifiable) == ("undecided", None)
+            assert entry.helps == ("name another judge in evaluate.judges",)
+
+
+def test_an_uncalibrated_judge_asks_for_validation_labels() -> None:
+    judges = {"preference_model": judge(calibration=None)}
+    [harm, _] = certified(estimate("preference_model", [0.6] * 3), judges=judges).thresholds
+    assert "label more validation comparisons of harm (30 at least)" in harm.helps[-1]
+
+
+def test_a_judge_needs_labels_with_its_prompts() -> None:
+    """The error of its scale does not shrink with test prompts; that of labels and exact values does."""
+    for estimator, expected in (("preference_model", True), ("exact", False)):
+        [_, short] = certified(estimate(estimator, [0.6, 0.52, 0.455])).thresholds
+        assert ("as many times more validation labels" in short.helps[0]) is expected
+
+
 def test_labels_come_before_a_judge_where_they_carry_the_estimate() -> None:
     both = (
         estimate("preference_model", [0.6, 0.52, 0.48]),
@@ -194,7 +219,7 @@ def test_a_certificate_read_again_is_the_one_that_was_written() -> None:
     found = certified(estimate("doubly_robust", [0.6, 0.52, 0.455], effective=200.0))
     again = Certificate.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False)))
     assert again == found
-    with pytest.raises(InputError, match="lacks 'kind'"):
+    with pytest.raises(InputError, match=r"lacks 'kind'.*--from-nodes=evaluate\.certify"):
         Certificate.from_json({k: v for k, v in found.to_json().items() if k != "kind"})
 
 
@@ -203,7 +228,7 @@ def test_the_text_of_a_certificate_says_bounds_reasons_and_assumptions() -> None
     assert text.startswith(
         "Not certified (judged) at 97.0% joint confidence, 40 test prompts, look 1"
     )
-    for words in ("of 0.450", "Why: short: held, within noise", "its error is not in the bounds"):
+    for words in ("of 0.450", "Why: short: held, within noise", "no other of the judge's is"):
         assert words in text
 
 

@@ -208,8 +208,8 @@ def test_nothing_is_exported_without_a_certificate_unless_told_so(
 
 def test_too_few_test_prompts_are_said_before_training_and_at_the_end(tiny_run: Path) -> None:
     records = [json.loads(p.read_text()) for p in (tiny_run / "08_reporting/runs").glob("*.json")]
-    [order] = [r["finished_nodes"] for r in records if "train_reference" in r["finished_nodes"]]
-    assert order.index("foresee_certificate") < order.index("train_reference")
+    [order] = [r["finished_nodes"] for r in records if "reference.train_reference" in r["finished_nodes"]]
+    assert order.index("plan.foresee_certificate") < order.index("reference.train_reference")
     summary = json.loads((tiny_run / "08_reporting/run_summary.json").read_text())
     assert any(error.startswith("certificate undecidable") for error in summary["errors"])
     assert "certificate undecidable" in (tiny_run / "08_reporting/report.html").read_text()
@@ -219,11 +219,11 @@ def test_looking_again_at_the_same_policy_is_the_same_look(tiny_run: Path, tmp_p
     root = tmp_path / "copy"
     shutil.copytree(tiny_run, root)
     before = (root / "03_primary/looks/looks.json").read_bytes()
-    done = kedro("--nodes=certify", data_root=root)
+    done = kedro("--nodes=evaluate.certify", data_root=root)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (root / "03_primary/looks/looks.json").read_bytes() == before
     (root / "03_primary/looks/looks.json").write_text("{")
-    done = kedro("--nodes=certify", data_root=root)
+    done = kedro("--nodes=evaluate.certify", data_root=root)
     assert done.returncode == 0, done.stdout + done.stderr
     refused = json.loads((root / "08_reporting/certificate.json").read_text())
     assert refused["verdict"] == "undecidable"

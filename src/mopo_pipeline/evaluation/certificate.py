@@ -172,5 +172,5 @@ def _check_fields(kind: type[Any], plain: Mapping[str, Any]) -> None:
     if strange := sorted(known ^ set(plain)):
         raise InputError(
             f"certificate {'lacks' if strange[0] in known else 'has an unknown'} {strange[0]!r}: it was written by "
-            "another version; run kedro run --from-nodes=certify"
+            "another version; run kedro run --from-nodes=evaluate.certify"
         )

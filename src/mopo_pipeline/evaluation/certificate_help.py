@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from mopo_pipeline.evaluation.certificate import ThresholdCertificate
+from mopo_pipeline.evaluation.judge_quality import BLIND, UNCALIBRATED
 from mopo_pipeline.evaluation.judge_scale import MIN_COMPARISONS
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, EXACT, LABEL_BASED, LABELS
 
@@ -11,14 +12,19 @@ ALWAYS = (
     "looks are counted in this data root; none was taken elsewhere",
 )
 
+_ON_SCALE = (
+    "word on the policy's answers, on the scale that validation labels give it, is people's; the error of that scale is "
+    "in the bounds, no other of the judge's is"
+)
+
 OF_ESTIMATOR = {
     EXACT: "the task's own preference probabilities are the objectives",
     "rules": "the rules are the objectives",
     DOUBLY_ROBUST: "the data's answers were drawn by the reference, and few ratios are clipped",
     LABELS: "the data's answers were drawn by the reference, and the policy is taken as restricted to those of a prompt "
     "that labels compare",
-    "reward_models": "the reward models' word on new answers is people's; their error is not in the bounds",
-    "preference_model": "the preference model's word on new answers is people's; its error is not in the bounds",
+    "reward_models": f"the reward models' {_ON_SCALE}",
+    "preference_model": f"the preference model's {_ON_SCALE}",
 }
 
 
@@ -34,23 +40,31 @@ def helps(entry: ThresholdCertificate, estimator: str | None, prompts: int) -> T
     """The entry with what would help; as it is where nothing is short."""
     said: list[str] = []
     if entry.shortfall is not None:
-        said += [*_more_prompts(entry, prompts), *_margin(entry), *_weaker(entry)]
+        said += [*_more_prompts(entry, estimator, prompts), *_margin(entry), *_weaker(entry)]
         if estimator in LABEL_BASED:
             said.append(_more_labels(entry, prompts))
     if entry.doubt:
-        said.append(
-            f"label more test comparisons of {entry.objective} ({MIN_COMPARISONS} at least) or name another judge in "
-            "evaluate.judges"
-        )
+        said.append(f"{_against(entry)}name another judge in evaluate.judges")
     return replace(entry, helps=tuple(said))
 
 
-def _more_prompts(entry: ThresholdCertificate, prompts: int) -> list[str]:
+def _against(entry: ThresholdCertificate) -> str:
+    """What takes the doubt in a judge away; empty where only another judge does."""
+    if entry.doubt.startswith(BLIND):
+        return ""
+    split = "validation" if entry.doubt == UNCALIBRATED else "test"
+    return f"label more {split} comparisons of {entry.objective} ({MIN_COMPARISONS} at least) or "
+
+
+def _more_prompts(entry: ThresholdCertificate, estimator: str | None, prompts: int) -> list[str]:
+    """Of a judge's error, that of its scale shrinks with validation labels alone."""
     if entry.prompts_needed is None:
         return []
+    exact = estimator == EXACT or estimator in LABEL_BASED
+    labels = "" if exact else ", with as many times more validation labels"
     return [
         f"{entry.prompts_needed} test prompts in place of {prompts} would certify {entry.objective} at "
-        f"{entry.value:.3f}, by the spread measured here"
+        f"{entry.value:.3f}, by the spread measured here{labels}"
     ]
 
 

@@ -157,7 +157,8 @@ def threshold_certificate(
         for column in ("value", "se", "n", "effective")
     )
     low, high = bounds(value, se, n, levels.each)
-    known = estimator is not None and n >= MIN_PROMPTS
+    blind = estimator is not None and str(row[f"{estimator}_verdict"]) == UNDECIDED
+    known = estimator is not None and n >= MIN_PROMPTS and not blind
     said = verdict(value, low, high, threshold - EDGE) if known else UNDECIDED
     short = said not in (HELD, UNDECIDED)
     spread = se * math.sqrt(n)
@@ -201,7 +202,9 @@ def _joint(
         )
     open_ones = [entry for entry in entries if entry.verdict == UNDECIDED]
     if open_ones:
-        return UNDECIDABLE, tuple(f"{entry.objective}: no bound" for entry in open_ones)
+        return UNDECIDABLE, tuple(
+            f"{entry.objective}: {entry.doubt or 'no bound'}" for entry in open_ones
+        )
     reasons = [
         f"{entry.objective}: {entry.verdict}, lower bound {entry.lower:.3f} against {entry.threshold:.3f}"
         for entry in entries

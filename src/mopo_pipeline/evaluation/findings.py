@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from mopo_pipeline.evaluation.checks import PREFERENCE
-from mopo_pipeline.evaluation.judge_quality import UNCALIBRATED, blindness
+from mopo_pipeline.evaluation.judge_quality import BLIND, UNCALIBRATED, blindness
 from mopo_pipeline.evaluation.judge_scale import MIN_COMPARISONS
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABEL_BASED
 from mopo_pipeline.mopo.diagnosis.findings import Finding
@@ -166,11 +166,10 @@ def _doubtful(checks: pd.DataFrame, estimator: str, judges: dict[str, Any]) -> l
 
 
 _FEW, _CHANCE = "judge hardly held against labels", "judge not better than chance"
-_BLIND = "judge cannot tell"
 _REMEDIES = {
     _FEW: "label more test comparisons",
     _CHANCE: "label more test comparisons",
-    _BLIND: "believe the labels (doubly_robust, labels)",
+    BLIND: "believe the labels (doubly_robust, labels)",
     UNCALIBRATED: "label validation comparisons",
 }
 
@@ -179,7 +178,7 @@ def _doubt(said: str, known: dict[str, Any], threshold: float) -> tuple[str, flo
     """What a doubt is called, the number seen and its limit."""
     blind = blindness(known or None, threshold)
     if blind is not None:
-        return _BLIND, blind.value, blind.limit
+        return BLIND, blind.value, blind.limit
     if said == UNCALIBRATED:
         return UNCALIBRATED, 0.0, float(MIN_COMPARISONS)
     count = known.get("comparisons", 0)

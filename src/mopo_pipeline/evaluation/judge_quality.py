@@ -33,6 +33,9 @@ less than the interval of some hundred prompts."""
 
 UNCALIBRATED = "judge uncalibrated"
 
+BLIND = "judge cannot tell"
+"""How every reason of ``Blind`` begins."""
+
 
 @dataclass(frozen=True)
 class Blind:
@@ -149,14 +152,14 @@ def blindness(quality: dict[str, Any] | None, threshold: float) -> Blind | None:
     known = quality["calibration"]
     if known is not None and not known["low"] > 0:
         return Blind(
-            f"judge cannot tell: its scale on {known['comparisons']} validation labels is {known['scale']:.2f} "
+            f"{BLIND}: its scale on {known['comparisons']} validation labels is {known['scale']:.2f} "
             f"[{known['low']:.2f}, {known['high']:.2f}]",
             known["low"], 0.0,
         )  # fmt: skip
     low = quality["slope_low"]
     if low is not None and not low > MIN_SLOPE:
         return Blind(
-            f"judge cannot tell: a gain of 1 by test labels is one of {quality['slope']:.2f} "
+            f"{BLIND}: a gain of 1 by test labels is one of {quality['slope']:.2f} "
             f"[{low:.2f}, {quality['slope_high']:.2f}] to it",
             low, MIN_SLOPE,
         )  # fmt: skip
@@ -164,7 +167,7 @@ def blindness(quality: dict[str, Any] | None, threshold: float) -> Blind | None:
         return None
     if quality["ceiling_high"] < threshold <= quality["ceiling_labels_low"]:
         return Blind(
-            f"judge cannot tell: the best answers, worth {quality['ceiling_labels']:.3f} by test labels, are worth "
+            f"{BLIND}: the best answers, worth {quality['ceiling_labels']:.3f} by test labels, are worth "
             f"{quality['ceiling']:.3f} to it",
             quality["ceiling"], threshold,
         )  # fmt: skip
