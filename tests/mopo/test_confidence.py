@@ -174,7 +174,7 @@ def test_a_behaviour_without_mass_where_the_reference_has_some_is_refused() -> N
         plan(0.5, behaviour=np.r_[0.0, np.ones(319)])
 
 
-@pytest.mark.parametrize("prompts", [12, 40])
+@pytest.mark.parametrize("prompts", [pytest.param(12, marks=pytest.mark.slow), 40])
 def test_raising_a_threshold_never_raises_the_primary_and_every_solution_is_one(
     prompts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
