@@ -208,7 +208,9 @@ def test_nothing_is_exported_without_a_certificate_unless_told_so(
 
 def test_too_few_test_prompts_are_said_before_training_and_at_the_end(tiny_run: Path) -> None:
     records = [json.loads(p.read_text()) for p in (tiny_run / "08_reporting/runs").glob("*.json")]
-    [order] = [r["finished_nodes"] for r in records if "reference.train_reference" in r["finished_nodes"]]
+    [order] = [
+        r["finished_nodes"] for r in records if "reference.train_reference" in r["finished_nodes"]
+    ]
     assert order.index("plan.foresee_certificate") < order.index("reference.train_reference")
     summary = json.loads((tiny_run / "08_reporting/run_summary.json").read_text())
     assert any(error.startswith("certificate undecidable") for error in summary["errors"])
