@@ -16,7 +16,7 @@ class LoopParams(StrictModel):
     rounds: NonNegativeInt = 2
     prompts: PositiveInt | None = 512
     confidence: float = Field(default=0.95, ge=0.5, lt=1.0)
-    candidates: tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...] = (1.0, 0.75, 0.5)
+    candidates: tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...] = (1.0,)
 
     @field_validator("candidates")
     @classmethod
