@@ -183,8 +183,8 @@ def _told(entry: Outlook, asked: str) -> Finding:
     margin = math.ceil((width - room) * 1000) / 1000
     return Finding(
         name, width, room,
-        f"{said}, and the plan lies {room:.3f} above its threshold, which will come out undecided: {more}, or "
-        f"plan.margins.{entry.objective}={margin:.3f}",
+        f"{said}, and the plan itself lies {room:.3f} above its threshold, which would come out undecided: {more}, or "
+        f"plan.margins.{entry.objective}={margin:.3f} where training does not aim higher by itself (train.loop)",
     )  # fmt: skip
 
 

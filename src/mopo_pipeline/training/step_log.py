@@ -88,6 +88,7 @@ class StepLog:
             found |= {
                 f"multiplier_{name}": float(state.multipliers[k]),
                 f"threshold_{name}": float(state.thresholds[k]),
+                f"raised_{name}": float(state.raised[k]) if state.raised.size else 0.0,
                 f"target_{name}": float(state.targets[k]),
                 f"bound_{name}": float(state.bounds[k]),
             }
