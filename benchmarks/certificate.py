@@ -72,7 +72,6 @@ def blind_verdict(root: Path) -> tuple[str, str | None]:
     from mopo_pipeline.evaluation.certify import certify
     from mopo_pipeline.evaluation.evidence import gather
     from mopo_pipeline.evaluation.looks import Look
-
     from mopo_pipeline.plan.training_plan import TrainingPlan
 
     def table(name: str) -> pd.DataFrame:
