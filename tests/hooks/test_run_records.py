@@ -98,15 +98,19 @@ def test_a_second_run_in_a_data_root_stops_and_names_the_first(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 1)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, {143}), (signal.SIGINT, {1, 130})])
 def test_an_interrupted_run_says_how_to_go_on_and_does(
-    tmp_path: Path, number: signal.Signals, status: int
+    tmp_path: Path, number: signal.Signals, status: set[int]
 ) -> None:
     process = started(tmp_path)
     wait_for(tmp_path, "win_rates.parquet", process)
     process.send_signal(number)
-    said, _ = process.communicate(timeout=240)  # on a busy machine the node at work takes long to end
-    assert process.returncode == status
+    said, _ = process.communicate(
+        timeout=240
+    )  # on a busy machine the node at work takes long to end
+    assert (
+        process.returncode in status
+    )  # of Ctrl-C: 1 of the command line, 130 where the shell had it ignored
     [record] = records(tmp_path)
     assert record["status"] == "interrupted"
     assert record["signal"] == number.name

@@ -35,7 +35,7 @@ from tiny_training import tiny_model, tiny_run
 pytestmark = pytest.mark.slow
 SHORT = "train.lag.every=3,train.fit.steps=24,train.fit.save_every=4"
 OFFLINE = f"{SHORT},train.lag.mode=offline,train.lag.min_ess=0"
-ON_POLICY = f"{SHORT},train.lag.mode=fresh,train.lag.fresh_prompts=8,train.lag.max_new_tokens=8"
+ON_POLICY = f"{SHORT},train.lag.mode=fresh,train.lag.min_support=0,train.lag.fresh_prompts=8,train.lag.max_new_tokens=8"
 ONLY = ("--from-nodes=train.train_policy", "--to-nodes=train.train_policy")
 
 
@@ -350,7 +350,7 @@ def test_the_card_says_what_was_planned_and_attained(tiny_run: Path) -> None:
 
 def test_lora_policy_is_an_adapter_that_loads(tiny_run: Path, tmp_path: Path) -> None:
     root = copy(tiny_run, tmp_path / "data")
-    lora = "train.lora.r=4,train.lora.alpha=8,train.lag.mode=offline,train.lag.every=3,train.lag.min_ess=0"
+    lora = "train.lora.r=4,train.lora.alpha=8"
     done = kedro("--from-nodes=train.train_policy", f"--params={lora}", data_root=root)
     assert done.returncode == 0, done.stderr
     policy = root / "06_models/policy"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from conftest import PROJECT
-from mopo_pipeline.pipeline_registry import STAGES
+from mopo_pipeline.pipeline_registry import BY_NAME, STAGES
 
 SHOW = """
 import json, sys
@@ -42,7 +42,7 @@ def test_kedro_viz_opens_with_seven_boxes_their_layers_and_the_code_that_runs(
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout.splitlines()[-1])
     assert sorted(shown["boxes"]) == sorted(STAGES)
-    assert sorted(shown["layers"]) == sorted([*STAGES, "synthetic"])
+    assert sorted(shown["layers"]) == sorted([*STAGES, *BY_NAME])
     assert shown["code"].startswith("def extract_policy(")
     assert shown["filepath"].endswith("mopo_pipeline/policies/extract.py")
     assert shown["command"] == "kedro run --to-nodes='train.train_policy'"
