@@ -35,7 +35,7 @@ from tiny_training import tiny_model, tiny_run
 pytestmark = pytest.mark.slow
 SHORT = "train.lag.every=3,train.fit.steps=24,train.fit.save_every=4"
 OFFLINE = f"{SHORT},train.lag.mode=offline,train.lag.min_ess=0"
-ON_POLICY = f"{SHORT},train.lag.mode=fresh,train.lag.min_support=0,train.lag.fresh_prompts=8,train.lag.max_new_tokens=8"
+ON_POLICY = f"{SHORT},train.lag.mode=fresh,train.lag.support_quantile=null,train.lag.fresh_prompts=8,train.lag.max_new_tokens=8"
 ONLY = ("--from-nodes=train.train_policy", "--to-nodes=train.train_policy")
 
 
