@@ -12,6 +12,7 @@ import pytest
 from reading_helpers import by_id, load, pairs, rated, write
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.sources import reading
 from mopo_pipeline.sources.reading import read_table
 
 DIGITS = ("007", "1e3", "1.50", "0042", "nan", "True", "NULL", "-0", "3.0")
@@ -211,3 +212,16 @@ def test_a_missing_weight_is_one(tmp_path: Path) -> None:
     rows = [row | {"weight": "" if i < 4 else 0.5 * i} for i, row in enumerate(pairs())]
     weights = load(write(tmp_path / "d.csv", rows)).judgements["weight"]
     assert weights.tolist() == [1.0] * 4 + [0.5 * i for i in range(4, 12)]
+
+
+def test_an_error_without_a_text_is_named_by_its_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(_: Path) -> None:
+        raise EOFError
+
+    monkeypatch.setattr(reading, "_csv", silent)
+    path = tmp_path / "x.csv"
+    path.write_text("a\n1\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"x\.csv: cannot be read: EOFError$"):
+        read_table(path)
