@@ -45,10 +45,20 @@ def run_stages(root: Path, parameters: dict[str, object]) -> str:
     """From data to certificate; empty, or why it stopped."""
     given = ",".join(f"{key}={value}" for key, value in parameters.items())
     done = subprocess.run(
-        [sys.executable, "-m", "kedro", "run", "--to-nodes=evaluate.certify,evaluate.summarise_evaluation",
-         f"--params=data_root={root},evaluate.front_points=0,{given}"],
-        cwd=PROJECT, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"},
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "kedro",
+            "run",
+            "--to-nodes=evaluate.certify,evaluate.summarise_evaluation",
+            f"--params=data_root={root},evaluate.front_points=0,{given}",
+        ],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"COLUMNS": "200"},
+    )
     if done.returncode == 0:
         return ""
     lines = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
@@ -83,9 +93,12 @@ def blind_verdict(root: Path) -> tuple[str, str | None]:
     checks = table("threshold_checks")
     known = [column for column in checks if column.split("_")[0] in BLINDED]
     evidence = gather(
-        root / "06_models/policy", table("responses"), table("comparisons"), table("completions"),
+        root / "06_models/policy",
+        table("responses"),
+        table("comparisons"),
+        table("completions"),
         record("doubly_robust_facts"),
-    )  # fmt: skip
+    )
     plan = TrainingPlan.from_json(record("training_plan"))
     found = certify(checks.drop(columns=known), plan, evidence, Look(1, 1), confidence=0.95)
     return found.verdict, found.estimator
@@ -173,7 +186,9 @@ def main() -> None:
     work = options.work_dir or Path(tempfile.mkdtemp(prefix="certificate-"))
     work.mkdir(parents=True, exist_ok=True)
     results = work / "results.jsonl"
-    rows = [json.loads(line) for line in results.read_text().splitlines()] if results.is_file() else []  # fmt: skip
+    rows = (
+        [json.loads(line) for line in results.read_text().splitlines()] if results.is_file() else []
+    )
     done = {(row["seed"], tuple(row["pair"]), row["mode"]) for row in rows}
     pairs = [tuple(map(float, pair.split(","))) for pair in options.pairs]
     for seed, pair, mode in product(options.seeds, pairs, options.modes):

@@ -117,11 +117,14 @@ def believed(drawn: Drawn, rng: np.random.Generator) -> tuple[np.ndarray, Compar
     folds = comparison_folds(drawn.prompt[drawn.first], FOLDS, rng)
     found = [
         fit_own_labels(
-            scores[:, k], drawn.prompt,
-            Pairs(drawn.first, drawn.second, drawn.labels[:, k], np.ones(len(folds))), folds, 1,
+            scores[:, k],
+            drawn.prompt,
+            Pairs(drawn.first, drawn.second, drawn.labels[:, k], np.ones(len(folds))),
+            folds,
+            1,
         )
         for k in range(OBJECTIVES)
-    ]  # fmt: skip
+    ]
     every = np.column_stack([own.win_rates for own in found])
     tables = np.stack(
         [
@@ -158,9 +161,14 @@ def replicate(task: tuple[str, float, int, str]) -> tuple[bool, np.ndarray]:
         rates, compared = (believed if method == "posterior" else in_sample)(drawn, rng)
     try:
         found = solve_dual(
-            rates, THRESHOLDS, tau=TAU, groups=drawn.prompt, pooling=None, comparisons=compared,
+            rates,
+            THRESHOLDS,
+            tau=TAU,
+            groups=drawn.prompt,
+            pooling=None,
+            comparisons=compared,
             confidence=confidence,
-        )  # fmt: skip
+        )
     except (InfeasibleThresholdsError, NotConvergedError):
         return False, np.full(OBJECTIVES, np.nan)
     if method == "exact":

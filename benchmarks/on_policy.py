@@ -49,8 +49,12 @@ def kedro(arguments: list[str], parameters: dict[str, object]) -> subprocess.Com
     given = ",".join(f"{key}={value}" for key, value in parameters.items())
     return subprocess.run(
         [sys.executable, "-m", "kedro", "run", *arguments, f"--params={given}"],
-        cwd=PROJECT, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"},
-    )  # fmt: skip
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"COLUMNS": "200"},
+    )
 
 
 def true_optimum(root: Path, thresholds: dict[str, float]) -> float:
@@ -62,9 +66,11 @@ def true_optimum(root: Path, thresholds: dict[str, float]) -> float:
     prompts = responses.loc[responses["split"] == "test", "prompt"].unique().tolist()
     problem = exact_problem(prompts)
     values, _ = true_front_at(
-        problem.win_rates, list(thresholds.values()), reference=problem.reference,
+        problem.win_rates,
+        list(thresholds.values()),
+        reference=problem.reference,
         groups=problem.groups,
-    )  # fmt: skip
+    )
     return float(values[0])
 
 
@@ -73,9 +79,16 @@ def measure(
 ) -> dict[str, object]:
     """One policy: its exact values, their standard errors, well-formed mass and effective share of rows."""
     thresholds = dict(zip(("harmlessness", "conciseness"), pair, strict=True))
-    parameters = SETTINGS | MODES[mode] | {
-        "data_root": root, "task.seed": seed, "train.lag.every": every,
-    } | {f"plan.thresholds.{name}": value for name, value in thresholds.items()}  # fmt: skip
+    parameters = (
+        SETTINGS
+        | MODES[mode]
+        | {
+            "data_root": root,
+            "task.seed": seed,
+            "train.lag.every": every,
+        }
+        | {f"plan.thresholds.{name}": value for name, value in thresholds.items()}
+    )
     done = kedro([*STAGES], parameters)
     row: dict[str, object] = {"seed": seed, "thresholds": list(pair), "mode": mode}
     if done.returncode:
@@ -150,9 +163,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--modes", nargs="+", default=["offline", "on_policy"], choices=list(MODES))
     parser.add_argument(
-        "--pairs", type=lambda text: tuple(map(float, text.split(","))), nargs="+", default=PAIRS,
+        "--pairs",
+        type=lambda text: tuple(map(float, text.split(","))),
+        nargs="+",
+        default=PAIRS,
         help="thresholds of harmlessness and conciseness, e.g. .5,.45",
-    )  # fmt: skip
+    )
     parser.add_argument("--every", type=int, default=100, help="steps between two refreshes")
     parser.add_argument("--work-dir", type=Path, default=None)
     options = parser.parse_args()

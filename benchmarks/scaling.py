@@ -135,25 +135,39 @@ def train_once(name: str, load: Load, steps: int, directory: Path) -> dict[str, 
     answers = [" ".join(rng.choice(words, load.scored - 1)) for _ in prompts]
     tokenizer = build_tokenizer(prompts=[chat_prompt(" ".join(words))], responses=[])
     config = LlamaConfig(
-        vocab_size=shape.vocabulary, hidden_size=shape.width, intermediate_size=shape.intermediate,
-        num_hidden_layers=shape.layers, num_attention_heads=shape.heads,
-        num_key_value_heads=shape.kv_heads, max_position_embeddings=2 * load.length,
-        tie_word_embeddings=shape.tied, pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.eos_token_id,
-    )  # fmt: skip
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.width,
+        intermediate_size=shape.intermediate,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        max_position_embeddings=2 * load.length,
+        tie_word_embeddings=shape.tied,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=tokenizer.eos_token_id,
+    )
     model = directory / "model"
     LlamaForCausalLM(config).save_pretrained(model)
     tokenizer.save_pretrained(model)
     import pandas as pd
 
-    rows = pd.DataFrame({
-        "prompt": [chat_prompt(p) for p in prompts], "response": answers, "weight": 1.0,
-        "reference_logprob": float("nan"),
-    })  # fmt: skip
+    rows = pd.DataFrame(
+        {
+            "prompt": [chat_prompt(p) for p in prompts],
+            "response": answers,
+            "weight": 1.0,
+            "reference_logprob": float("nan"),
+        }
+    )
     fit = FitParams(
-        steps=steps, batch_size=load.rows, learning_rate=1e-4, log_every=2,
-        save_every=10**6, device="cpu",
-    )  # fmt: skip
+        steps=steps,
+        batch_size=load.rows,
+        learning_rate=1e-4,
+        log_every=2,
+        save_every=10**6,
+        device="cpu",
+    )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     run = TrainingRun(name, model, rows, fit, 0, lora=LoraParams() if load.lora else None)
     log = train(run, directory).log.iloc[1:]
@@ -217,10 +231,15 @@ def compare(console: Console) -> None:
             seconds = rate * operations(SHAPES[name], load) + overhead * SHAPES[name].layers
             needed = base + sum(memory(SHAPES[name], load).values())
             table.add_row(
-                name, "LoRA" if lora else "all", f"{point['tokens']:.0f}", f"{point['seconds']:.3f}",
-                f"{seconds:.3f}", f"{1e3 * point['seconds'] / point['tokens']:.2f}",
-                f"{point['peak'] / 1e9:.2f}", f"{needed / 1e9:.2f}",
-            )  # fmt: skip
+                name,
+                "LoRA" if lora else "all",
+                f"{point['tokens']:.0f}",
+                f"{point['seconds']:.3f}",
+                f"{seconds:.3f}",
+                f"{1e3 * point['seconds'] / point['tokens']:.2f}",
+                f"{point['peak'] / 1e9:.2f}",
+                f"{needed / 1e9:.2f}",
+            )
             kind = f"{name}_{'lora' if lora else 'full'}"
             ratios[f"time_{kind}"] = seconds / point["seconds"]
             ratios[f"memory_{kind}"] = needed / point["peak"]
@@ -270,10 +289,15 @@ def predict(console: Console, flops: float, share: float) -> None:
                 seconds = max(computing, moving)
                 fits = needed < 0.9 * 80e9
                 table.add_row(
-                    name, "LoRA" if lora else "all", str(gpus), f"{needed / 1e9:.0f}", "yes" if fits else "no",
-                    f"{seconds:.2f}" if fits else "", ("network" if moving > computing else "computing") if fits else "",
+                    name,
+                    "LoRA" if lora else "all",
+                    str(gpus),
+                    f"{needed / 1e9:.0f}",
+                    "yes" if fits else "no",
+                    f"{seconds:.2f}" if fits else "",
+                    ("network" if moving > computing else "computing") if fits else "",
                     f"{seconds * SEQUENCES / (ROWS * gpus) / 3600:.1f}" if fits else "",
-                )  # fmt: skip
+                )
     console.print(table)
     console.print(f"hours: for {SEQUENCES} sequences (the paper's 10 000 steps of 8)")
 

@@ -90,9 +90,13 @@ def compare_with_cvxpy(ratios: dict[str, float]) -> Table:
         ]
         theirs, objective, ours = (median(column) for column in zip(*rounds, strict=True))
         table.add_row(
-            f"{n_rows:,}", f"{theirs:.2f}", f"{ours:.4f}", f"{theirs / ours:.0f}x",
-            f"{abs(found.values[0] - TAU * found.kl - objective):.1e}", f"{found.duality_gap:.1e}",
-        )  # fmt: skip
+            f"{n_rows:,}",
+            f"{theirs:.2f}",
+            f"{ours:.4f}",
+            f"{theirs / ours:.0f}x",
+            f"{abs(found.values[0] - TAU * found.kl - objective):.1e}",
+            f"{found.duality_gap:.1e}",
+        )
         ratios[f"cvxpy_{n_rows}"] = theirs / ours
     return table
 
@@ -119,9 +123,13 @@ def scale(largest: int, ratios: dict[str, float]) -> Table:
         tracemalloc.stop()
         copies = peak / (win_rates.nbytes + groups.nbytes)
         table.add_row(
-            f"{n_rows:,}", f"{step:.4f}", f"{whole:.3f}", f"{whole / step:.0f}",
-            f"{copies:.1f}", f"{whole / n_rows * 1e9:.0f}",
-        )  # fmt: skip
+            f"{n_rows:,}",
+            f"{step:.4f}",
+            f"{whole:.3f}",
+            f"{whole / step:.0f}",
+            f"{copies:.1f}",
+            f"{whole / n_rows * 1e9:.0f}",
+        )
         ratios[f"passes_{n_rows}"], ratios[f"copies_{n_rows}"] = whole / step, copies
         ratios[f"ns_per_row_{n_rows}"] = whole / n_rows * 1e9
         n_rows *= 10

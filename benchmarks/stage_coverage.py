@@ -39,7 +39,7 @@ def plan_of(seed: int, confidence: float, by: str, method: str) -> dict[str, Any
     """One data set's plan and the true values of its policy, or why there is none."""
     task = TaskParams.model_validate(configured("task") | {"seed": seed})
     preferences = configured("preferences")
-    preferences["win_rates"] |= {"method": method}
+    preferences["win_rates"] = preferences.get("win_rates", {}) | {"method": method}
     params = PreferencesParams.model_validate(preferences)
     ingest = configured("ingest")
     ingest["split"] = ingest.get("split", {}) | {"by": by}

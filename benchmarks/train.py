@@ -186,9 +186,14 @@ def train_ours(kind: str, case: Case, rows: list[Any], directory: Path) -> tuple
     table = pd.DataFrame(rows, columns=["prompt", "response"])
     quarter = case.steps // 4
     fit = FitParams(
-        steps=case.steps, batch_size=case.batch, learning_rate=1e-4,
-        log_every=quarter, save_every=case.steps, device="cpu", weight_decay=0.0,
-    )  # fmt: skip
+        steps=case.steps,
+        batch_size=case.batch,
+        learning_rate=1e-4,
+        log_every=quarter,
+        save_every=case.steps,
+        device="cpu",
+        weight_decay=0.0,
+    )
     run = TrainingRun(
         kind,
         model_path(case, directory),
@@ -239,19 +244,29 @@ def train_dpo(kind: str, case: Case, rows: list[Any], directory: Path) -> tuple[
         model=model,
         ref_model=reference,
         args=DPOConfig(
-            output_dir=str(directory / "dpo"), max_steps=case.steps, max_length=case.max_length,
-            per_device_train_batch_size=case.batch // 2, learning_rate=1e-4,
-            lr_scheduler_type="cosine", use_cpu=True, bf16=False, gradient_checkpointing=False,
-            precompute_ref_log_probs=kind == "precomputed", logging_steps=quarter,
-            save_strategy="no", report_to="none", disable_tqdm=True, dataloader_pin_memory=False,
+            output_dir=str(directory / "dpo"),
+            max_steps=case.steps,
+            max_length=case.max_length,
+            per_device_train_batch_size=case.batch // 2,
+            learning_rate=1e-4,
+            lr_scheduler_type="cosine",
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            precompute_ref_log_probs=kind == "precomputed",
+            logging_steps=quarter,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
         ),
         train_dataset=Dataset.from_list(pairs),
         processing_class=tokenizer,
-        peft_config=None if scratch else LoraConfig(
-            r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"
-        ),
+        peft_config=None
+        if scratch
+        else LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"),
         callbacks=[Clock()],
-    )  # fmt: skip
+    )
     coded = encode(tokenizer, [p for p, _ in rows], [r for _, r in rows], case.max_length)
     theirs = [
         (row["prompt_ids"] + row[side])[: case.max_length]

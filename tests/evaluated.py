@@ -15,17 +15,31 @@ from mopo_pipeline.plan.training_plan import TrainingPlan
 
 NAMES = ["help", "harm", "short"]
 PLAN = TrainingPlan(
-    objectives=tuple(NAMES), tau=0.1, confidence=0.95, assurance="joint confidence 95%",
-    fixed_epsilon=None, epsilon={"harm": 0.01, "short": 0.01}, comparisons=400,
-    effective_comparisons={"harm": 300.0, "short": 300.0}, variant="lagrangian",
-    normalisation="shrunk", pooling=float("inf"), thresholds={"harm": 0.5, "short": 0.45},
+    objectives=tuple(NAMES),
+    tau=0.1,
+    confidence=0.95,
+    assurance="joint confidence 95%",
+    fixed_epsilon=None,
+    epsilon={"harm": 0.01, "short": 0.01},
+    comparisons=400,
+    effective_comparisons={"harm": 300.0, "short": 300.0},
+    variant="lagrangian",
+    normalisation="shrunk",
+    pooling=float("inf"),
+    thresholds={"harm": 0.5, "short": 0.45},
     targets={"harm": 0.5, "short": 0.45},
-    attainable={name: (0.2, 0.8) for name in NAMES}, multipliers={"harm": 0.3, "short": 0.2},
-    chi={"harm": 0.8, "short": 0.7}, values={"help": 0.6, "harm": 0.52, "short": 0.47},
-    row_values={"help": 0.6, "harm": 0.52, "short": 0.47}, bounds={"harm": 0.5, "short": 0.45},
-    status={"harm": "active", "short": "active"}, duality_gap=0.0, kl=0.2, ess=0.8,
+    attainable={name: (0.2, 0.8) for name in NAMES},
+    multipliers={"harm": 0.3, "short": 0.2},
+    chi={"harm": 0.8, "short": 0.7},
+    values={"help": 0.6, "harm": 0.52, "short": 0.47},
+    row_values={"help": 0.6, "harm": 0.52, "short": 0.47},
+    bounds={"harm": 0.5, "short": 0.45},
+    status={"harm": "active", "short": "active"},
+    duality_gap=0.0,
+    kl=0.2,
+    ess=0.8,
     largest_weight=0.01,
-)  # fmt: skip
+)
 PROVEN = {
     "comparisons": 400, "prompts": 40, "accuracy": 0.7, "accuracy_low": 0.65,
     "accuracy_high": 0.75, "brier": 0.19, "ece": 0.03,
@@ -46,13 +60,20 @@ def estimate(
     """Rows of both models by one estimator; the reference stands at one half."""
     rows = [
         {
-            "policy": policy, "objective": name, "estimator": estimator, "value": value,
-            "se": half / 2, "ci_low": value - half, "ci_high": value + half, "n": 40.0,
-            "level": 0.95, "effective": effective,
+            "policy": policy,
+            "objective": name,
+            "estimator": estimator,
+            "value": value,
+            "se": half / 2,
+            "ci_low": value - half,
+            "ci_high": value + half,
+            "n": 40.0,
+            "level": 0.95,
+            "effective": effective,
         }
         for policy, given in (("reference", [0.5] * 3), ("policy", values))
         for name, value in zip(NAMES, given, strict=True)
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows)[no_values().columns]
 
 
@@ -67,9 +88,15 @@ def checked(
 
 
 EVIDENCE = Evidence(
-    prompts=40, answers=320, labelled=400, labelled_per_prompt=10.0, comparisons=900, clipped=0.0,
-    split="aa", policy="bb",
-)  # fmt: skip
+    prompts=40,
+    answers=320,
+    labelled=400,
+    labelled_per_prompt=10.0,
+    comparisons=900,
+    clipped=0.0,
+    split="aa",
+    policy="bb",
+)
 FIRST = Look(1, 1)
 
 
@@ -89,15 +116,28 @@ def facts(**changes: Any) -> dict[str, Any]:
     """An evaluation summary in which nothing is wrong."""
     both = dict.fromkeys(("reference", "policy"))
     return {
-        "prompts": 40, "samples_per_prompt": 8, "kl_to_reference": 0.4, "kl_to_reference_se": 0.01, "kl_planned": 0.3,
+        "prompts": 40,
+        "samples_per_prompt": 8,
+        "kl_to_reference": 0.4,
+        "kl_to_reference_se": 0.01,
+        "kl_planned": 0.3,
         "estimator": "preference_model",
-        "well_formed": both, "exact_well_formed": None,
-        "tokens": {"reference": 20.0, "policy": 21.0}, "words": {"reference": 15.0, "policy": 16.0},
+        "well_formed": both,
+        "exact_well_formed": None,
+        "tokens": {"reference": 20.0, "policy": 21.0},
+        "words": {"reference": 15.0, "policy": 16.0},
         "distinct_share": {"reference": 0.9, "policy": 0.8},
         "entropy": {"reference": 12.0, "policy": 10.0},
-        "empty_share": {"reference": 0.0, "policy": 0.0}, "cut_share": both,
-        "judges": {"preference_model": judge()}, "length_drift": 1.0, "findings": [],
+        "empty_share": {"reference": 0.0, "policy": 0.0},
+        "cut_share": both,
+        "judges": {"preference_model": judge()},
+        "length_drift": 1.0,
+        "findings": [],
         "doubly_robust": {
-            "comparisons": 800, "ess": 0.6, "largest_weight": 0.01, "clipped": 0.0, "outside": {},
+            "comparisons": 800,
+            "ess": 0.6,
+            "largest_weight": 0.01,
+            "clipped": 0.0,
+            "outside": {},
         },
-    } | changes  # fmt: skip
+    } | changes

@@ -56,6 +56,8 @@ def world(seed: int, prompts: int = 36, answers: int = 16, pairs: int = 24) -> W
     logprobs = responses[["response_id"]].assign(logprob_policy=gap, logprob_reference=0.0)
     split = {"split": "test"}
     return World(
-        responses.assign(**split), comparisons.assign(**dict.fromkeys(weight_columns(pocket.OBJECTIVES), 1.0), **split), logprobs,
+        responses.assign(**split),
+        comparisons.assign(**dict.fromkeys(weight_columns(pocket.OBJECTIVES), 1.0), **split),
+        logprobs,
         np.mean(truth, axis=0),
-    )  # fmt: skip
+    )

@@ -31,12 +31,18 @@ TORCH = check.Package(
     [
         ({"numpy": "2.4", "triton": "3.7.1"}, "3.13", []),
         ({"numpy": "2.4"}, "3.13", ["torch 2.13.0 requires triton==3.7.1, which no lock holds"]),
-        ({"numpy": "1.9", "triton": "3.7.1"}, "3.13",
-         ["torch 2.13.0 requires numpy>=2, but the lock holds 1.9"]),
-        ({"numpy": "2.4", "triton": "3.7.1"}, "3.11",
-         ["torch 2.13.0 requires old, which no lock holds"]),
+        (
+            {"numpy": "1.9", "triton": "3.7.1"},
+            "3.13",
+            ["torch 2.13.0 requires numpy>=2, but the lock holds 1.9"],
+        ),
+        (
+            {"numpy": "2.4", "triton": "3.7.1"},
+            "3.11",
+            ["torch 2.13.0 requires old, which no lock holds"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_missing_is_named_with_who_requires_it(
     packages: dict[str, str], python: str, said: list[str]
 ) -> None:
@@ -86,9 +92,12 @@ def test_the_locks_agree_with_each_other_and_pin_torch() -> None:
 @pytest.mark.parametrize("stamp", [".run", ".test"])
 def test_torch_is_installed_first_and_with_what_its_wheel_requires(stamp: str) -> None:
     done = subprocess.run(
-        ["make", "-n", "-B", f".venv/{stamp}"], cwd=PROJECT, capture_output=True, encoding="utf-8",
+        ["make", "-n", "-B", f".venv/{stamp}"],
+        cwd=PROJECT,
+        capture_output=True,
+        encoding="utf-8",
         check=True,
-    )  # fmt: skip
+    )
     torch, *others = [line for line in done.stdout.splitlines() if "pip install" in line]
     assert torch.endswith(" torch")
     assert "-c requirements/run.lock -c requirements/cuda.lock" in torch

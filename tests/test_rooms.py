@@ -22,9 +22,11 @@ def loaded_by(code: str) -> set[str]:
     """Top-level packages in memory after ``code``, in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
-        capture_output=True, encoding="utf-8", check=True,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
         env=os.environ | {"PYTHONPATH": str(PROJECT / "src")},
-    )  # fmt: skip
+    )
     return {name.split(".")[0] for name in done.stdout.split()}
 
 
@@ -47,9 +49,11 @@ def test_a_run_s_history_is_a_table_of_its_records() -> None:
 def test_the_former_place_of_the_launcher_still_joins_a_run() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mopo_pipeline.language.launch", "--help"],
-        capture_output=True, encoding="utf-8", check=False,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
         env=os.environ | {"PYTHONPATH": str(PROJECT / "src")},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert "--machine-rank" in done.stdout
 
@@ -86,3 +90,29 @@ def test_no_function_is_too_long_to_be_read_at_once() -> None:
     }
     assert len(lengths) > 500
     assert {name: n for name, n in lengths.items() if n > LONGEST_FUNCTION} == {}
+
+
+def test_only_tables_are_laid_out_by_hand() -> None:
+    by_hand = []
+    for file in [*(PROJECT / "src").rglob("*.py"), *(PROJECT / "tests").rglob("*.py")]:
+        text = file.read_text(encoding="utf-8")
+        ends = {n for n, line in enumerate(text.splitlines(), 1) if line.endswith("# fmt: skip")}
+        if not ends:
+            continue
+        tables = {
+            node.end_lineno
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.Assign | ast.AnnAssign)
+        }
+        by_hand += [f"{file.relative_to(PROJECT)}:{n}" for n in sorted(ends - tables)]
+    assert by_hand == []
+
+
+def test_the_trainer_fits_on_two_screens() -> None:
+    file = PROJECT / "src/mopo_pipeline/training/trainer.py"
+    [trainer] = [
+        node
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert (trainer.end_lineno or 0) - trainer.lineno + 1 < 120

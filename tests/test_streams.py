@@ -74,7 +74,9 @@ def test_a_name_keeps_its_number() -> None:
         generator(5, Stream.ROWS, 2).random(3), np.random.default_rng([5, 7, 2]).random(3)
     )
     found = (
-        streams.fold_seed(5, 2), streams.refresh_seed(5, 3, validation=True),
-        streams.completion_seed(5, policy=True), streams.generation_seed(5, 2),
-    )  # fmt: skip
+        streams.fold_seed(5, 2),
+        streams.refresh_seed(5, 3, validation=True),
+        streams.completion_seed(5, policy=True),
+        streams.generation_seed(5, 2),
+    )
     assert found == (5 + 2, 5 * 1009 + 2 * 3 + 1, 2 * 5 + 1, 5 * 1_000_003 + 2)

@@ -52,10 +52,15 @@ def save_tiny(directory: Path, tokenizer: Any, **config: Any) -> Path:
     import torch
 
     settings: dict[str, Any] = {
-        "vocab_size": len(tokenizer), "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2,
-        "num_attention_heads": 2, "max_position_embeddings": 128, "initializer_range": 0.3,
+        "vocab_size": len(tokenizer),
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 128,
+        "initializer_range": 0.3,
         "tie_word_embeddings": True,
-    }  # fmt: skip
+    }
     torch.manual_seed(0)
     model = LlamaForCausalLM(LlamaConfig(**settings | config))
     model.generation_config.eos_token_id = tokenizer.eos_token_id

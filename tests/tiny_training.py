@@ -48,9 +48,19 @@ def tiny_run(model: Path, *, every: int | None = 3, **fit: Any) -> TrainingRun:
     thresholds = np.array([0.65])
     solution = solve_dual(win_rates, thresholds, tau=0.3, groups=groups)
     problem = DualProblem(
-        ("help", "harm"), win_rates, groups, thresholds, 0.3, 0.0, 0.0, "lagrangian", None,
-        solution.multipliers, solution.bounds, solution.values[1:],
-    )  # fmt: skip
+        ("help", "harm"),
+        win_rates,
+        groups,
+        thresholds,
+        0.3,
+        0.0,
+        0.0,
+        "lagrangian",
+        None,
+        solution.multipliers,
+        solution.bounds,
+        solution.values[1:],
+    )
     loaded, tokenizer = load_model(model)
     scored = sequence_logprobs(loaded, tokenizer, prompts, responses, max_length=32)
     rows = pd.DataFrame(

@@ -73,9 +73,12 @@ def test_judged_values_are_means_over_prompts_of_each_model() -> None:
         | {f"help_win_rate{end}": rates for end in ("", "_from", "_to")}
     )
     found = judged_values(
-        completions(), scores.sample(frac=1, random_state=0), ("help",),
-        EvaluateParams(bootstrap=50), 0,
-    ).set_index("policy")  # fmt: skip
+        completions(),
+        scores.sample(frac=1, random_state=0),
+        ("help",),
+        EvaluateParams(bootstrap=50),
+        0,
+    ).set_index("policy")
     np.testing.assert_allclose(found.loc[["reference", "policy"], "value"], [0.4, 0.8])
     assert (found["n"] == 2).all()
 

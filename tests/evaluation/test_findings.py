@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from evaluated import checked, estimate, facts, judge
-from mopo_pipeline.evaluation.findings import diagnose_policy, disagreements
+from mopo_pipeline.evaluation.disagreements import disagreements
+from mopo_pipeline.evaluation.findings import diagnose_policy
 
 GOOD = [0.6, 0.52, 0.47]
 

@@ -42,9 +42,7 @@ def found_by(
     """Values of the policy by a judge, and the judge's quality."""
     pairs = judged.given.comparisons if comparisons is None else comparisons
     responses = judged.given.responses
-    quality = {
-        judge.name: judge_quality(judge, responses, pairs, judged.completions, PARAMS, 0)
-    }  # fmt: skip
+    quality = {judge.name: judge_quality(judge, responses, pairs, judged.completions, PARAMS, 0)}
     scores = judge_completions(judged.completions, responses, [judge], quality)
     values = judged_values(judged.completions, scores, judge.objectives, PARAMS, 0)
     return values.set_index("objective"), quality
@@ -79,8 +77,9 @@ def test_without_validation_labels_a_flat_judge_is_believed_and_named_uncalibrat
 def test_a_judge_that_is_deaf_cannot_tell_whatever_it_says(judged: Judged) -> None:
     values, quality = found_by(Deaf(), judged)
     plan = PLAN.__class__(
-        **PLAN.__dict__ | {"objectives": OBJECTIVES, "thresholds": dict.fromkeys(OBJECTIVES[1:], 0.4)}
-    )  # fmt: skip
+        **PLAN.__dict__
+        | {"objectives": OBJECTIVES, "thresholds": dict.fromkeys(OBJECTIVES[1:], 0.4)}
+    )
     checks = threshold_checks(values.reset_index(), plan, quality)
     assert (values["value"] > 0.4).all()
     assert checks["rules_verdict"].tolist() == ["", "undecided", "undecided"]
@@ -115,7 +114,7 @@ def simulated(
     for k in range(3):
         known = fit_scale(
             gaps[..., k], wins[:, k], np.ones(len(wins)), np.array(codes), "logistic", params, 0
-        )  # fmt: skip
+        )
         assert known is not None
         scales[:3, k] = known["scale"], known["low"], known["high"]
     at, low, high, raw = (on_scale(duels, "logistic", scale).mean(axis=1) for scale in scales)
@@ -124,7 +123,7 @@ def simulated(
             values, np.ones((prompts, 3)), confidence=0.95, draws=400, rng=np.random.default_rng(0)
         )
         for values in (at, raw)
-    )  # fmt: skip
+    )
     whole = with_scale_error(own, np.array([low.mean(axis=0), high.mean(axis=0)]))
     out = {}
     for name, interval in (("", whole), ("raw_", uncalibrated), ("own_", own)):
@@ -137,9 +136,11 @@ def test_calibrated_intervals_cover_the_truth_as_often_as_they_say() -> None:
     rng = np.random.default_rng(11)
     runs = [simulated(rng) for _ in range(300)]
     covered = {
-        name: np.mean([(r[f"{name}low"] < truth()) & (truth() < r[f"{name}high"]) for r in runs], axis=0)
+        name: np.mean(
+            [(r[f"{name}low"] < truth()) & (truth() < r[f"{name}high"]) for r in runs], axis=0
+        )
         for name in ("", "raw_", "own_")
-    }  # fmt: skip
+    }
     assert (covered[""] > 0.915).all()
     assert (covered[""] < 0.985).all()
     assert 0.93 < covered[""].mean() < 0.975
@@ -196,7 +197,7 @@ def test_a_model_is_calibrated_by_folds_that_never_saw_the_label(tmp_path: Path)
     for table in (pairs, pairs.iloc[::-1]):
         found = judge_quality(
             model, judged.given.responses, table, judged.completions, PARAMS, 0, model=tmp_path
-        )["objectives"]  # fmt: skip
+        )["objectives"]
         assert all(found[name]["calibration"]["high"] < 0 for name in OBJECTIVES)
 
 
@@ -238,7 +239,7 @@ def test_the_slope_is_that_of_true_win_rates_however_few_labels_an_answer_has(
                 pd.DataFrame({"id": pairs["response_a"], "l": labels, "j": judge}),
                 pd.DataFrame({"id": pairs["response_b"], "l": 1 - labels, "j": 1 - judge}),
             ]
-        )  # fmt: skip
+        )
         mean = sides.groupby("id").mean() - 0.5
         plain = (mean["l"] * mean["j"]).sum() / (mean["l"] ** 2).sum()
         assert plain < slope - 0.1
@@ -270,9 +271,12 @@ GOOD = [0.6, 0.52, 0.47]
 
 def test_a_threshold_between_the_judge_s_ceiling_and_the_labels_is_undecided() -> None:
     low = judge(
-        ceiling=0.49, ceiling_low=0.48, ceiling_high=0.495, ceiling_labels=0.7,
+        ceiling=0.49,
+        ceiling_low=0.48,
+        ceiling_high=0.495,
+        ceiling_labels=0.7,
         ceiling_labels_low=0.66,
-    )  # fmt: skip
+    )
     found = checked(estimate("rules", GOOD), judges={"rules": low}).set_index("objective")
     assert found["rules_verdict"].to_dict() == {"help": "", "harm": "undecided", "short": "held"}
     assert found.loc["harm", "rules_doubt"] == (
@@ -316,17 +320,33 @@ def test_a_judge_whose_word_does_not_rise_with_the_labels_decides_nothing(
 
 def test_rules_without_any_labels_are_taken_at_their_word() -> None:
     responses = pd.DataFrame(
-        {"prompt_id": ["p", "p"], "response_id": ["a", "b"], "prompt": ["[]"] * 2,
-         "response": ["one two", "one"], "split": "test"}
-    )  # fmt: skip
+        {
+            "prompt_id": ["p", "p"],
+            "response_id": ["a", "b"],
+            "prompt": ["[]"] * 2,
+            "response": ["one two", "one"],
+            "split": "test",
+        }
+    )
     pairs = pd.DataFrame(
-        {"prompt_id": [], "response_a": [], "response_b": [], "split": [], "brevity": [],
-         "brevity_weight": []}
-    )  # fmt: skip
+        {
+            "prompt_id": [],
+            "response_a": [],
+            "response_b": [],
+            "split": [],
+            "brevity": [],
+            "brevity_weight": [],
+        }
+    )
     answers = pd.DataFrame(
-        {"prompt_id": ["p"], "prompt": ["[]"], "completion": ["two words"], "policy": ["policy"],
-         "completion_id": ["c"]}
-    )  # fmt: skip
+        {
+            "prompt_id": ["p"],
+            "prompt": ["[]"],
+            "completion": ["two words"],
+            "policy": ["policy"],
+            "completion_id": ["c"],
+        }
+    )
     rules = TextRules(("brevity",))
     quality = {"rules": judge_quality(rules, responses, pairs, answers, PARAMS, 0)}
     assert quality["rules"]["objectives"]["brevity"]["calibration"] is None

@@ -107,11 +107,12 @@ def test_policy_and_reference_are_not_interchangeable(worlds: list[World]) -> No
     turned = [
         w.logprobs.rename(
             columns={
-                "logprob_policy": "logprob_reference", "logprob_reference": "logprob_policy",
+                "logprob_policy": "logprob_reference",
+                "logprob_reference": "logprob_policy",
             }
         )
         for w in worlds
-    ]  # fmt: skip
+    ]
     found = [labelled(w, logprobs=t) for w, t in zip(worlds, turned, strict=True)]
     assert errors(found, worlds)[0] > 8
 
@@ -121,8 +122,10 @@ def test_a_missing_label_is_no_label_and_a_weight_of_two_is_two(worlds: list[Wor
     kept = np.arange(len(pairs)) % 3 > 0
     missing = pairs.assign(helpfulness=pairs["helpfulness"].where(kept))
     twice = pd.concat([pairs, pairs[kept]])
-    for estimate in (lambda c: robust(worlds[0], None, comparisons=c),
-                     lambda c: labelled(worlds[0], comparisons=c)):  # fmt: skip
+    for estimate in (
+        lambda c: robust(worlds[0], None, comparisons=c),
+        lambda c: labelled(worlds[0], comparisons=c),
+    ):
         gone = estimate(pairs[kept])["value"][0]
         assert estimate(missing)["value"][0] == pytest.approx(gone)
         weights = dict.fromkeys(weight_columns(OBJECTIVES), np.where(kept, 2.0, 1.0))

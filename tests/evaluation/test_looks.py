@@ -68,9 +68,16 @@ def test_all_looks_together_spend_alpha() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[1]", '{"split": [{"when": "now"}]}', '{"split": 3}', "\x80",
-     '{"split": [{"asked": "a"}, {"asked": "a"}]}'],
-)  # fmt: skip
+    [
+        "",
+        "{",
+        "[1]",
+        '{"split": [{"when": "now"}]}',
+        '{"split": 3}',
+        "\x80",
+        '{"split": [{"asked": "a"}, {"asked": "a"}]}',
+    ],
+)
 def test_a_damaged_record_is_refused_with_how_to_go_on_and_left_as_it_is(
     looks: LooksFile, text: str
 ) -> None:

@@ -16,8 +16,10 @@ def test_a_threshold_has_the_verdict_of_its_own_value_and_interval() -> None:
     assert found["exact_verdict"].to_dict() == {"help": "", "harm": "held", "short": "missed"}
     noisy = checked(estimate("exact", [0.6, 0.52, 0.43], half=0.05)).set_index("objective")
     assert noisy["exact_verdict"].to_dict() == {
-        "help": "", "harm": "held, within noise", "short": "missed, within noise",
-    }  # fmt: skip
+        "help": "",
+        "harm": "held, within noise",
+        "short": "missed, within noise",
+    }
 
 
 def test_only_the_policy_is_checked_and_objectives_keep_their_rows() -> None:
@@ -50,10 +52,13 @@ def test_below_thirty_effective_comparisons_there_is_no_verdict(estimator: str) 
 
 def test_the_most_trusted_estimator_that_says_something_is_believed() -> None:
     exact, rules, model, robust, labels = (
-        estimate(name, [0.6, 0.52, 0.43], effective=100.0 if name in ("doubly_robust", "labels")
-                 else np.nan)
+        estimate(
+            name,
+            [0.6, 0.52, 0.43],
+            effective=100.0 if name in ("doubly_robust", "labels") else np.nan,
+        )
         for name in ("exact", "rules", "preference_model", "doubly_robust", "labels")
-    )  # fmt: skip
+    )
     assert best_estimator(checked(labels, robust, model, rules, exact)) == "exact"
     assert best_estimator(checked(labels, robust, model, rules)) == "rules"
     assert best_estimator(checked(labels, robust, model)) == "preference_model"

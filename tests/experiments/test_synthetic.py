@@ -63,8 +63,10 @@ def test_every_structure_runs_with_two_and_with_three_objectives(swept: pd.DataF
 def test_a_structure_of_two_matrices_runs_with_two_objectives_alone() -> None:
     found = problems(params(structures=only("antichain") | {"mine": MINE}))
     assert [(p.name, p.objectives) for p in found] == [
-        ("antichain", 2), ("antichain", 3), ("mine", 2),
-    ]  # fmt: skip
+        ("antichain", 2),
+        ("antichain", 3),
+        ("mine", 2),
+    ]
 
 
 def test_lagged_runs_reach_the_linear_programme_on_every_structure(swept: pd.DataFrame) -> None:
@@ -169,9 +171,13 @@ def test_work_is_returned_in_the_order_of_the_tasks() -> None:
 
 def test_a_refused_dataset_is_counted_and_never_missed(here: None) -> None:
     hard = params(
-        structures=only("inconsistent"), objectives=[2], comparisons=[60], replicates=12,
-        position=0.9, confidences=[0.99, 0.5],
-    )  # fmt: skip
+        structures=only("inconsistent"),
+        objectives=[2],
+        comparisons=[60],
+        replicates=12,
+        position=0.9,
+        confidences=[0.99, 0.5],
+    )
     found = coverage(hard).set_index("confidence")
     assert found.loc[0.99, "refused"] == 1
     assert found.loc[0.99, "missed"] == 0
@@ -185,10 +191,14 @@ def test_thresholds_hold_in_92_to_99_percent_of_200_datasets_at_95(seed: int) ->
     """Where they bind; at 50 % the same datasets miss every second time."""
     found = coverage(
         params(
-            structures=only("antichain", "inconsistent"), objectives=[2], comparisons=[2000],
-            confidences=[0.5, 0.95], replicates=200, seed=seed,
+            structures=only("antichain", "inconsistent"),
+            objectives=[2],
+            comparisons=[2000],
+            confidences=[0.5, 0.95],
+            replicates=200,
+            seed=seed,
         )
-    ).set_index(["structure", "confidence"])  # fmt: skip
+    ).set_index(["structure", "confidence"])
     for name in ("antichain", "inconsistent"):
         row = found.loc[name, 0.95]
         assert row["binding"] > 0.95
@@ -230,23 +240,36 @@ def test_a_structure_of_two_matrices_has_a_figure_of_one_panel(here: None) -> No
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"preferences": [[[0.5, 0.6], [0.6, 0.5]], TWO_BY_TWO]},
-         r"structures.mine: preferences: matrix 0: entries \(1, 0\) and \(0, 1\) must sum to 1, "
-         "got 0.6 and 0.6"),
-        ({"preferences": [TWO_BY_TWO, [[0.5, 0.6]]]},
-         "structures.mine: preferences: matrix 1 must be 2 x 2, .*, got 1 rows of length 2"),
-        ({"preferences": [TWO_BY_TWO]},
-         "structures.mine: preferences needs two matrices at least, got 1"),
-        ({"preferences": [TWO_BY_TWO, [[0.5, 1.6], [-0.6, 0.5]]]},
-         "structures.mine.preferences.1.0.1 is 1.6: input should be less than or equal to 1"),
-        ({"preferences": [TWO_BY_TWO, [[0.5, float("nan")], [0.4, 0.5]]]},
-         "structures.mine.preferences.1.0.1 is nan: input should be a finite number"),
+        (
+            {"preferences": [[[0.5, 0.6], [0.6, 0.5]], TWO_BY_TWO]},
+            r"structures.mine: preferences: matrix 0: entries \(1, 0\) and \(0, 1\) must sum to 1, "
+            "got 0.6 and 0.6",
+        ),
+        (
+            {"preferences": [TWO_BY_TWO, [[0.5, 0.6]]]},
+            "structures.mine: preferences: matrix 1 must be 2 x 2, .*, got 1 rows of length 2",
+        ),
+        (
+            {"preferences": [TWO_BY_TWO]},
+            "structures.mine: preferences needs two matrices at least, got 1",
+        ),
+        (
+            {"preferences": [TWO_BY_TWO, [[0.5, 1.6], [-0.6, 0.5]]]},
+            "structures.mine.preferences.1.0.1 is 1.6: input should be less than or equal to 1",
+        ),
+        (
+            {"preferences": [TWO_BY_TWO, [[0.5, float("nan")], [0.4, 0.5]]]},
+            "structures.mine.preferences.1.0.1 is nan: input should be a finite number",
+        ),
         ({"behaviour": [0.5, 0.6]}, "structures.mine: behaviour must sum to 1, got 1.1"),
-        ({"behaviour": [1.2, -0.2]}, "structures.mine.behaviour.1 is -0.2: input should be greater"),
+        (
+            {"behaviour": [1.2, -0.2]},
+            "structures.mine.behaviour.1 is -0.2: input should be greater",
+        ),
         ({"behaviour": [1.0]}, "structures.mine: behaviour needs two alternatives at least, got 1"),
         ({"behaviours": [0.5, 0.5]}, "unknown parameter 'synthetic.structures.mine.behaviours'"),
     ],
-)  # fmt: skip
+)
 def test_a_structure_that_is_none_is_refused(changes: dict[str, Any], expected: str) -> None:
     with pytest.raises(InputError, match=expected) as caught:
         validated(structures={"mine": MINE | changes}, objectives=[2])
@@ -261,17 +284,21 @@ def test_a_structure_that_is_none_is_refused(changes: dict[str, Any], expected: 
         ({"confidences": [1.0]}, "synthetic.confidences.0 is 1.0: input should be less than 1"),
         ({"objectives": [1]}, "synthetic.objectives.0 is 1: input should be greater"),
         ({"objectives": [2, 4]}, "objectives asks for 4, but no structure has more than 3"),
-        ({"objectives": [3], "structures": only("antichain") | {"mine": MINE}},
-         "structures.mine.preferences holds 2 matrices, but objectives asks for 3"),
+        (
+            {"objectives": [3], "structures": only("antichain") | {"mine": MINE}},
+            "structures.mine.preferences holds 2 matrices, but objectives asks for 3",
+        ),
         ({"structures": {}}, "synthetic.structures"),
         ({"structures": {"a/b": MINE}, "objectives": [2]}, "structures.a/b"),
         ({"position": 1.0}, "synthetic.position is 1.0: input should be less than 1"),
-        ({"stochastic": {"steps": 10, "record_every": 20}},
-         "record_every must not exceed steps, got 20 of 10"),
+        (
+            {"stochastic": {"steps": 10, "record_every": 20}},
+            "record_every must not exceed steps, got 20 of 10",
+        ),
         ({"stochastic": {"batch_sizes": []}}, "synthetic.stochastic.batch_sizes is .*at least 1"),
         ({"stochastic": {"policy_step": 0}}, "synthetic.stochastic.policy_step is 0"),
     ],
-)  # fmt: skip
+)
 def test_settings_out_of_range_are_refused(changes: dict[str, Any], expected: str) -> None:
     with pytest.raises(InputError, match=expected) as caught:
         validated(**changes)

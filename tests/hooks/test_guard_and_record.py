@@ -79,7 +79,9 @@ def test_a_run_is_recorded_while_it_runs_and_once_it_failed(tmp_path: Path) -> N
     hook.on_pipeline_error(ValueError("no room"))
     record = json.loads(file.read_text())
     assert (record["status"], record["error"], record["environment"]) == (
-        "failed", "no room", "mine",
-    )  # fmt: skip
+        "failed",
+        "no room",
+        "mine",
+    )
     assert record["finished_nodes"] == ["first"]
     assert record["nodes"] == ["first", "second"]

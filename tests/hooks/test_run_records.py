@@ -22,10 +22,22 @@ def started(
 ) -> subprocess.Popen[str]:
     """A run in the ``test`` environment that goes on beside the test."""
     return subprocess.Popen(
-        [sys.executable, "-m", "kedro", "run", "--env=test", f"--params=data_root={root}", *arguments],
-        cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
+        [
+            sys.executable,
+            "-m",
+            "kedro",
+            "run",
+            "--env=test",
+            f"--params=data_root={root}",
+            *arguments,
+        ],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
         env=os.environ | {"COLUMNS": "400"} | environment,
-    )  # fmt: skip
+    )
 
 
 def wait_for(root: Path, pattern: str, process: subprocess.Popen[str]) -> None:

@@ -45,9 +45,14 @@ def classifier(tmp_path: Path) -> Callable[..., str]:
 
     def make(logits: int, *, head: bool = True) -> str:
         config = LlamaConfig(
-            vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=1,
-            num_attention_heads=2, num_labels=logits, pad_token_id=tokenizer.pad_token_id,
-        )  # fmt: skip
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_labels=logits,
+            pad_token_id=tokenizer.pad_token_id,
+        )
         LlamaForSequenceClassification(config).save_pretrained(tmp_path)
         tokenizer.save_pretrained(tmp_path)
         path = tmp_path / "model.safetensors"

@@ -113,5 +113,7 @@ def test_an_answer_that_was_not_ended_has_no_end_token() -> None:
     rows = encode(tokenizer, [PROMPT] * 3, ["very well"] * 2 + [""], None, [True, False, False])
     assert rows.ids[0][:-1] == rows.ids[1]
     assert rows.response_lengths.tolist() == [
-        rows.response_lengths[1] + 1, rows.response_lengths[1], 1,
-    ]  # fmt: skip
+        rows.response_lengths[1] + 1,
+        rows.response_lengths[1],
+        1,
+    ]

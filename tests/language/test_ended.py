@@ -157,9 +157,12 @@ def test_sampled_candidates_say_which_were_cut_and_the_terminal_too(
     ("judges", "message"),
     [
         ({"rules": "text"}, "there is no rule 'help'"),
-        ({"rules": "none", "reward_models": {"help": "no/such", "harm": "no/such"}}, "no/such is not a reward model"),
+        (
+            {"rules": "none", "reward_models": {"help": "no/such", "harm": "no/such"}},
+            "no/such is not a reward model",
+        ),
     ],
-)  # fmt: skip
+)
 def test_judges_of_the_evaluation_are_tried_before_the_first_fit(
     tmp_path: Path, judges: dict[str, Any], message: str
 ) -> None:
@@ -170,10 +173,13 @@ def test_judges_of_the_evaluation_are_tried_before_the_first_fit(
     table = pd.concat([responses(split="train"), responses()], ignore_index=True)
     with pytest.raises(InputError, match=message):
         train_reference(
-            table, {}, task, ReferenceParams(fit=fit, work_dir=tmp_path),
+            table,
+            {},
+            task,
+            ReferenceParams(fit=fit, work_dir=tmp_path),
             TrainParams(fit=fit, work_dir=tmp_path),
             EvaluateParams.model_validate({"judges": judges}),
-        )  # fmt: skip
+        )
     assert not list(tmp_path.iterdir())
 
 

@@ -48,10 +48,15 @@ def make_rows(sizes: list[int], seed: int = 0) -> EncodedRows:
 def make_model(attention: str = "sdpa", seed: int = 0) -> LlamaForCausalLM:
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=16, intermediate_size=32, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, initializer_range=0.3,
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        initializer_range=0.3,
         attn_implementation=attention,
-    )  # fmt: skip
+    )
     return LlamaForCausalLM(config).eval()
 
 
@@ -130,13 +135,23 @@ def small(config: Any, **more: Any) -> Any:
 @pytest.mark.parametrize(
     ("model", "window_fits"),
     [
-        (lambda w: MistralForCausalLM(small(MistralConfig, intermediate_size=32, num_attention_heads=2,
-                                            num_key_value_heads=2, sliding_window=w)), True),
+        (
+            lambda w: MistralForCausalLM(
+                small(
+                    MistralConfig,
+                    intermediate_size=32,
+                    num_attention_heads=2,
+                    num_key_value_heads=2,
+                    sliding_window=w,
+                )
+            ),
+            True,
+        ),
         (lambda w: BloomForCausalLM(small(BloomConfig, n_head=2)), False),
         (lambda w: MambaForCausalLM(small(MambaConfig)), False),
     ],
     ids=["window", "alibi", "state"],
-)  # fmt: skip
+)
 def test_models_that_cannot_share_fall_back(model: Any, window_fits: bool) -> None:
     torch.manual_seed(0)
     rows = make_rows([4, 2])
@@ -218,7 +233,10 @@ def make_trainer(
     return WeightedTrainer(
         model=more.get("model") or make_model(),
         args=TrainingArguments(
-            output_dir=str(path), max_steps=1, per_device_train_batch_size=8, use_cpu=True,
+            output_dir=str(path),
+            max_steps=1,
+            per_device_train_batch_size=8,
+            use_cpu=True,
             report_to="none",
         ),
         rows=rows,
@@ -227,7 +245,7 @@ def make_trainer(
         weighting=weighting,
         objectives=("",),
         tokenizer=None,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

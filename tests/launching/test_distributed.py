@@ -87,9 +87,12 @@ def test_two_processes_draw_and_judge_the_fresh_responses_of_one(
         run.problem, objectives=("readability", "brevity"), thresholds=np.array([0.3])
     )
     lag = FreshLag(
-        every=4, judge="text", fresh_prompts=8, fresh_responses=4,
+        every=4,
+        judge="text",
+        fresh_prompts=8,
+        fresh_responses=4,
         max_new_tokens=8,
-    )  # fmt: skip
+    )
     fresh = replace(run, lag=lag, problem=problem)
     one = train(fresh, tmp_path / "one").directory
     two = train(with_fit(fresh, processes=2), tmp_path / "two").directory
@@ -112,10 +115,20 @@ def test_a_model_sharded_by_fsdp2_is_saved_whole(
     }  # fmt: skip
     path = os.pathsep.join([str(PROJECT / "src"), str(PROJECT / "tests")])
     subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         str(PROJECT / "tests/sharded_worker.py"), str(directory)],
-        env={**os.environ, **settings, "PYTHONPATH": path}, check=True, timeout=240,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node",
+            "2",
+            str(PROJECT / "tests/sharded_worker.py"),
+            str(directory),
+        ],
+        env={**os.environ, **settings, "PYTHONPATH": path},
+        check=True,
+        timeout=240,
+    )
     [shards] = directory.glob("checkpoint-8/pytorch_model_fsdp_0")
     assert len(list(shards.glob("*.distcp"))) == 2
     assert largest_difference(alone, directory / "final") < 1e-4
@@ -138,9 +151,16 @@ def test_another_machine_joins_with_the_run_directory_alone(
     directory = prepare(run, tmp_path)
     (directory / "accelerate.yaml").write_text(file.read_text())
     other = subprocess.Popen(
-        [sys.executable, "-m", "mopo_pipeline.language.launch", str(directory), "--machine-rank", "1"],
+        [
+            sys.executable,
+            "-m",
+            "mopo_pipeline.language.launch",
+            str(directory),
+            "--machine-rank",
+            "1",
+        ],
         env=os.environ | {"PYTHONPATH": str(PROJECT / "src")},
-    )  # fmt: skip
+    )
     result = train(run, tmp_path)
     assert other.wait(60) == 0
     assert result.directory.parent == directory
@@ -151,12 +171,14 @@ def test_another_machine_joins_with_the_run_directory_alone(
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
-        ("import pandas\ndef fail(*a, **k): raise OSError('rows are gone')\npandas.read_parquet = fail",
-         "rank 1: OSError: rows are gone"),
+        (
+            "import pandas\ndef fail(*a, **k): raise OSError('rows are gone')\npandas.read_parquet = fail",
+            "rank 1: OSError: rows are gone",
+        ),
         ("import signal\nos.kill(os.getpid(), signal.SIGKILL)", "rank 1: exit code -9"),
     ],
     ids=["raises", "killed"],
-)  # fmt: skip
+)
 def test_a_failing_process_is_named_with_its_error(
     run: TrainingRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, expected: str
 ) -> None:

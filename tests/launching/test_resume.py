@@ -59,11 +59,20 @@ def checkpoints(root: Path) -> list[Path]:
 def kill_after(root: Path, step: int) -> None:
     """Start training and SIGKILL it once a checkpoint of this step or later appears."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "kedro", "run", "--env=test", *ONLY,
-         f"--params=data_root={root},{ON_POLICY}"],
-        cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [
+            sys.executable,
+            "-m",
+            "kedro",
+            "run",
+            "--env=test",
+            *ONLY,
+            f"--params=data_root={root},{ON_POLICY}",
+        ],
+        cwd=PROJECT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         env=os.environ | {"COLUMNS": "200"},
-    )  # fmt: skip
+    )
     before = set(checkpoints(root))
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
@@ -187,9 +196,15 @@ def cut(checkpoint: Path, name: str, size: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [("model.safetensors", 0), ("model.safetensors", 999), ("optimizer.pt", 99),
-     ("mopo_state.safetensors", 8), ("trainer_state.json", 20), (MANIFEST, 30)],
-)  # fmt: skip
+    [
+        ("model.safetensors", 0),
+        ("model.safetensors", 999),
+        ("optimizer.pt", 99),
+        ("mopo_state.safetensors", 8),
+        ("trainer_state.json", 20),
+        (MANIFEST, 30),
+    ],
+)
 def test_a_cut_checkpoint_is_skipped_by_name(
     runs: Callable[[], Path], whole: bytes, caplog: pytest.LogCaptureFixture, name: str, size: int
 ) -> None:
@@ -314,8 +329,11 @@ def in_plain_transformers(policy: Path, base: Path) -> list[str]:
     """Load and use a policy in a process that cannot import this project."""
     done = subprocess.run(
         [sys.executable, "-c", ISOLATED, str(policy), str(base)],
-        capture_output=True, text=True, check=True, cwd="/",
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd="/",
+    )
     return done.stdout.split()
 
 

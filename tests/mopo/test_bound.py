@@ -36,12 +36,16 @@ def test_matches_direct_minimisation_over_the_ball(seed: int, epsilon: float) ->
     rng = np.random.default_rng(seed)
     f, w = rng.normal(size=4), np.full(4, 0.25)
     found = minimize(
-        lambda q: q @ f, w, method="SLSQP", bounds=[(1e-9, 1)] * 4, tol=1e-12,
+        lambda q: q @ f,
+        w,
+        method="SLSQP",
+        bounds=[(1e-9, 1)] * 4,
+        tol=1e-12,
         constraints=[
             {"type": "eq", "fun": lambda q: q.sum() - 1},
             {"type": "ineq", "fun": lambda q: epsilon - q @ np.log(q / w)},
         ],
-    )  # fmt: skip
+    )
     assert lower_bound(f, w, epsilon).value == pytest.approx(found.fun, abs=2e-4)
 
 

@@ -151,18 +151,32 @@ def test_a_lagged_reference_with_comparisons_reaches_the_linear_programme() -> N
     """Refresh after refresh the constraint believed held is the one held, and the primary its best."""
     preferences = np.array(
         [
-            [[0.5, 0.7, 0.8, 0.9], [0.3, 0.5, 0.7, 0.8], [0.2, 0.3, 0.5, 0.7], [0.1, 0.2, 0.3, 0.5]],
-            [[0.5, 0.25, 0.15, 0.1], [0.75, 0.5, 0.4, 0.35], [0.85, 0.6, 0.5, 0.45], [0.9, 0.65, 0.55, 0.5]],
+            [
+                [0.5, 0.7, 0.8, 0.9],
+                [0.3, 0.5, 0.7, 0.8],
+                [0.2, 0.3, 0.5, 0.7],
+                [0.1, 0.2, 0.3, 0.5],
+            ],
+            [
+                [0.5, 0.25, 0.15, 0.1],
+                [0.75, 0.5, 0.4, 0.35],
+                [0.85, 0.6, 0.5, 0.45],
+                [0.9, 0.65, 0.55, 0.5],
+            ],
         ]
-    )  # fmt: skip
+    )
     behaviour = np.full(4, 0.25)
     win_rates = (preferences @ behaviour).T
     reference = behaviour
     for _ in range(40):
         found = solve_dual(
-            win_rates, [0.45], tau=0.3, reference=reference, behaviour=behaviour,
+            win_rates,
+            [0.45],
+            tau=0.3,
+            reference=reference,
+            behaviour=behaviour,
             comparisons=exact_pairs(win_rates, behaviour, preferences),
-        )  # fmt: skip
+        )
         assert found.bounds[0] == pytest.approx(found.values[1], abs=1e-8)
         reference = reference * found.ratio
     best = run_tabular(preferences, behaviour, [0.45], tau=0.3, lag=1)
@@ -219,12 +233,16 @@ def test_bounds_are_those_of_the_doubly_robust_terms() -> None:
     labels, predicted = rng.random((60, 2)), rng.random((60, 2))
     weights = rng.random(60)
     found = solve_dual(
-        win_rates, [0.2], tau=0.4, epsilon=0.02,
+        win_rates,
+        [0.2],
+        tau=0.4,
+        epsilon=0.02,
         comparisons=Comparisons(first, second, labels, predicted, weights),
-    )  # fmt: skip
+    )
     left, right = found.ratio[first], found.ratio[second]
     terms = 0.5 * (
-        left * win_rates[first, 1] + right * win_rates[second, 1]
+        left * win_rates[first, 1]
+        + right * win_rates[second, 1]
         + (left - right) * (labels - predicted)[:, 1]
-    )  # fmt: skip
+    )
     assert found.bounds[0] == pytest.approx(lower_bound(terms, weights, 0.02).value, abs=1e-9)

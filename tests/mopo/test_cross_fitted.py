@@ -64,9 +64,14 @@ def clustered(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, dict[st
 
 def solved(win_rates: np.ndarray, groups: np.ndarray, compared: Comparisons) -> Any:
     return solve_dual(
-        win_rates, [0.5, 0.48], tau=TAU, groups=groups, comparisons=compared, confidence=0.9,
+        win_rates,
+        [0.5, 0.48],
+        tau=TAU,
+        groups=groups,
+        comparisons=compared,
+        confidence=0.9,
         pooling=None,
-    )  # fmt: skip
+    )
 
 
 def test_folds_that_all_believe_the_same_change_nothing() -> None:
@@ -126,9 +131,20 @@ def problem() -> DualProblem:
     tables = np.clip(win_rates + rng.normal(0, 0.05, (3, *win_rates.shape)), 0, 1)
     compared = Comparisons(**given, folds=np.arange(450) % 3, fold_win_rates=tables)
     return DualProblem(
-        ("a", "b", "c"), win_rates, groups, np.array([0.5, 0.48]), TAU, 0.0, 4.0, "lagrangian",
-        compared, np.zeros(2), np.zeros(2), np.zeros(2), 0.9,
-    )  # fmt: skip
+        ("a", "b", "c"),
+        win_rates,
+        groups,
+        np.array([0.5, 0.48]),
+        TAU,
+        0.0,
+        4.0,
+        "lagrangian",
+        compared,
+        np.zeros(2),
+        np.zeros(2),
+        np.zeros(2),
+        0.9,
+    )
 
 
 def test_part_of_the_problem_keeps_the_win_rates_of_its_own_rows() -> None:

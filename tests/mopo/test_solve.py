@@ -63,9 +63,12 @@ def test_matches_the_cone_programme_on_hundreds(
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.integers(0, 10**6), st.integers(2, 4), st.floats(0.1, 1.0), st.floats(0.0, 0.6),
+    st.integers(0, 10**6),
+    st.integers(2, 4),
+    st.floats(0.1, 1.0),
+    st.floats(0.0, 0.6),
     st.floats(-0.05, 0.0),
-)  # fmt: skip
+)
 @example(seed=436, k=3, tau=0.125, place=0.25, room=0.0)
 def test_log_barrier_matches_a_direct_search(
     seed: int, k: int, tau: float, place: float, room: float
@@ -139,9 +142,12 @@ def test_rows_in_any_order_and_split_mass_change_nothing() -> None:
     )
     np.testing.assert_allclose(whole.ratio[order], shuffled.ratio, atol=1e-8)
     twice = solve_dual(
-        np.repeat(win_rates, 2, axis=0), thresholds, tau=0.1,
-        reference=np.repeat(mass / 2, 2), groups=np.repeat(ids, 2),
-    )  # fmt: skip
+        np.repeat(win_rates, 2, axis=0),
+        thresholds,
+        tau=0.1,
+        reference=np.repeat(mass / 2, 2),
+        groups=np.repeat(ids, 2),
+    )
     np.testing.assert_allclose(twice.ratio[::2], whole.ratio, atol=1e-7)
 
 

@@ -37,7 +37,9 @@ def fields(known: list[type[BaseModel]], key: str) -> list[FieldInfo]:
     return [model.model_fields[key] for model in known if key in model.model_fields]
 
 
-def leaves(known: list[type[BaseModel]], value: dict[str, Any], path: str) -> Iterator[tuple[str, Any, Any]]:  # fmt: skip
+def leaves(
+    known: list[type[BaseModel]], value: dict[str, Any], path: str
+) -> Iterator[tuple[str, Any, Any]]:
     """Every key with what is written and its default in the models."""
     for key, inner in value.items():
         found = fields(known, key)
@@ -72,7 +74,9 @@ def stated(group: str) -> dict[str, Any]:
 @pytest.mark.parametrize("group", GROUPS)
 def test_the_base_configuration_sets_no_key_to_its_default(group: str) -> None:
     given = yaml.safe_load(text_of(group))[group]
-    assert [n for n, written, default in leaves([GROUPS[group]], given, group) if written == default] == []  # fmt: skip
+    assert [
+        n for n, written, default in leaves([GROUPS[group]], given, group) if written == default
+    ] == []
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -15,7 +15,11 @@ LAG: TypeAdapter[Any] = TypeAdapter(LagParams)
 def message(lag: Any) -> str:
     with pytest.raises(InputError) as caught:
         validate_parameters({"train": {"lag": lag, "fit": {"steps": 1}, "work_dir": "work"}})
-    found = [part for part in str(caught.value).removeprefix("parameters: ").split("; ") if "train.lag" in part]  # fmt: skip
+    found = [
+        part
+        for part in str(caught.value).removeprefix("parameters: ").split("; ")
+        if "train.lag" in part
+    ]
     assert len(found) == 1, found
     return found[0]
 
@@ -37,7 +41,9 @@ def test_the_mode_says_which_parameters_there_are(given: dict[str, Any], expecte
 @pytest.mark.parametrize("mode", MODES)
 def test_a_key_of_other_modes_has_no_effect_and_is_an_error_that_names_them(mode: str) -> None:
     needed = {"every": 3} if mode != "none" else {}
-    others = {key for model in MODES.values() for key in model.model_fields} - set(MODES[mode].model_fields)  # fmt: skip
+    others = {key for model in MODES.values() for key in model.model_fields} - set(
+        MODES[mode].model_fields
+    )
     assert others or mode == "fresh"
     for key in others:
         takers = " or ".join(name for name, model in MODES.items() if key in model.model_fields)
@@ -49,11 +55,14 @@ def test_a_key_of_other_modes_has_no_effect_and_is_an_error_that_names_them(mode
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({"judge": "text", "rows": 9}, "rows has no effect with judge text: set judge to preference_model"),
+        (
+            {"judge": "text", "rows": 9},
+            "rows has no effect with judge text: set judge to preference_model",
+        ),
         ({"judge": "text", "max_ratio": 9.0}, "max_ratio has no effect with judge text"),
         ({"reward_models": {"a": "b"}}, "reward_models has no effect with judge preference_model"),
     ],
-)  # fmt: skip
+)
 def test_a_key_of_another_judge_is_an_error(given: dict[str, Any], expected: str) -> None:
     assert expected in message({"mode": "fresh", "every": 3} | given)
 
@@ -64,8 +73,11 @@ def test_a_key_of_another_judge_is_an_error(given: dict[str, Any], expected: str
         ({"mode": "fresher"}, "train.lag.mode must be one of none, offline, fresh, got 'fresher'"),
         ({"mode": "offline", "evry": 3, "every": 3}, "did you mean 'train.lag.every'?"),
         ({"mode": "offline", "every": 0}, "train.lag.every is 0: input should be greater than 0"),
-        ({"every": 3, "on_policy": True, "mode": "fresh"}, "train.lag.on_policy is now train.lag.mode"),
+        (
+            {"every": 3, "on_policy": True, "mode": "fresh"},
+            "train.lag.on_policy is now train.lag.mode",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_told_by_the_name_the_user_wrote(given: dict[str, Any], expected: str) -> None:
     assert expected in message(given)

@@ -81,9 +81,13 @@ def test_the_bootstrap_is_scipys_paired_one_with_students_percentiles() -> None:
     theirs = bootstrap(
         (numerator, np.broadcast_to(mass, numerator.shape)),
         lambda top, bottom, axis: top.sum(axis=axis) / bottom.sum(axis=axis),
-        n_resamples=20_000, paired=True, confidence_level=level, method="percentile", batch=1000,
+        n_resamples=20_000,
+        paired=True,
+        confidence_level=level,
+        method="percentile",
+        batch=1000,
         rng=np.random.default_rng(1),
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(ours.low, theirs.confidence_interval.low, atol=0.002)
     np.testing.assert_allclose(ours.high, theirs.confidence_interval.high, atol=0.002)
     # The jackknife divides by n - 1 and knows the ratio to first order: 4 % apart from 40 prompts.

@@ -50,9 +50,11 @@ def parameters(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Parameters of the ``test`` environment, typed, as nodes get them."""
     root = str(tmp_path_factory.mktemp("data"))
     loader = OmegaConfigLoader(
-        conf_source=str(PROJECT / "conf"), env="test", runtime_params={"data_root": root},
+        conf_source=str(PROJECT / "conf"),
+        env="test",
+        runtime_params={"data_root": root},
         **CONFIG_LOADER_ARGS,
-    )  # fmt: skip
+    )
     raw = loader["parameters"]
     raw["reference"]["fit"] |= {"steps": 60, "save_every": 60}
     return {f"params:{name}": model.model_validate(raw[name]) for name, model in GROUPS.items()}

@@ -36,9 +36,13 @@ def test_kedro_viz_opens_with_seven_boxes_their_layers_and_the_code_that_runs(
 ) -> None:
     pytest.importorskip("kedro_viz")
     done = subprocess.run(
-        [sys.executable, "-c", SHOW, str(PROJECT)], capture_output=True, text=True, check=False,
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(PROJECT / "src")},
-    )  # fmt: skip
+        [sys.executable, "-c", SHOW, str(PROJECT)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(PROJECT / "src")},
+    )
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout.splitlines()[-1])
     assert sorted(shown["boxes"]) == sorted(STAGES)

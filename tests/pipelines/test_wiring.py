@@ -66,9 +66,12 @@ def test_the_registry_imports_nothing_that_a_node_needs() -> None:
         "print(sorted(heavy & sys.modules.keys()))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
         env={"PYTHONPATH": str(PROJECT / "src")},
-    )  # fmt: skip
+    )
     assert done.stdout.strip() == "[]"
 
 

@@ -82,9 +82,11 @@ def test_the_finding_says_width_prompts_that_would_decide_and_the_margin() -> No
     assert (harm["severity"], short["severity"]) == ("warning", "info")
     said = harm["remedy"]
     for words in (
-        "43 test prompts", f"±{entry['half_width']:.3f}", f"{entry['prompts_needed']} test prompts would decide",
+        "43 test prompts",
+        f"±{entry['half_width']:.3f}",
+        f"{entry['prompts_needed']} test prompts would decide",
         "plan.margins.harm=",
-    ):  # fmt: skip
+    ):
         assert words in said
     spread = entry["half_width"] / half_width(1.0, 43, found["level"])
     assert half_width(spread, entry["prompts_needed"], found["level"]) <= 0.002 + 1e-9

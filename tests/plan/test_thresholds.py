@@ -97,9 +97,11 @@ def labelled(seed: int = 0, prompts: int = 40, n: int = 6) -> tuple[pd.DataFrame
     predicted = 0.5 + (values[first] - values[second]) / 2
     labels = (rng.random(predicted.shape) < predicted).astype(float)
     table = pd.DataFrame(
-        {"response_a": rows["response_id"].to_numpy()[first],
-         "response_b": rows["response_id"].to_numpy()[second]}
-    ).assign(**dict(zip(NAMES, labels.T, strict=True)), **dict.fromkeys(weight_columns(NAMES), 1.0))  # fmt: skip
+        {
+            "response_a": rows["response_id"].to_numpy()[first],
+            "response_b": rows["response_id"].to_numpy()[second],
+        }
+    ).assign(**dict(zip(NAMES, labels.T, strict=True)), **dict.fromkeys(weight_columns(NAMES), 1.0))
     return rows, table, pd.DataFrame(predicted, columns=NAMES)
 
 

@@ -51,9 +51,14 @@ def test_a_plan_of_another_version_is_refused_by_its_field(change: object, said:
 def test_comparisons_become_indices_of_the_rows_in_their_order() -> None:
     names = ("help", "harm")
     pairs = pd.DataFrame(
-        {"response_a": ["a", "x", "c"], "response_b": ["b", "y", "a"], "help": [1.0, 0.0, 0.5],
-         "harm": [0.0, 1.0, np.nan]} | dict.fromkeys(weight_columns(names), 1.0)
-    )  # fmt: skip
+        {
+            "response_a": ["a", "x", "c"],
+            "response_b": ["b", "y", "a"],
+            "help": [1.0, 0.0, 0.5],
+            "harm": [0.0, 1.0, np.nan],
+        }
+        | dict.fromkeys(weight_columns(names), 1.0)
+    )
     predicted = pd.DataFrame({"help": [0.7, 0.1, 0.4], "harm": [0.2, 0.9, 0.6]})
     found = row_comparisons(pd.DataFrame({"response_id": ["c", "b", "a"]}), pairs, predicted, names)
     assert found is not None

@@ -16,9 +16,11 @@ def exported(tmp_path: Path, *, adapter: bool = False) -> Path:
     if adapter:
         (source / "adapter_config.json").write_text('{"base_model_name_or_path": "/home/me/base"}')
     facts = {
-        "plan": PLAN.to_json(), "data_fingerprint": "d" * 16, "config_fingerprint": "c" * 16,
+        "plan": PLAN.to_json(),
+        "data_fingerprint": "d" * 16,
+        "config_fingerprint": "c" * 16,
         "base_fingerprint": "b" * 64,
-    }  # fmt: skip
+    }
     return export_policy(source, tmp_path, facts)
 
 

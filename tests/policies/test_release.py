@@ -28,9 +28,11 @@ SHORT = checked(estimate("exact", [0.6, 0.52, 0.44]))
 
 def exported(trained: Path, reference: Path) -> Path:
     facts = {
-        "plan": PLAN.to_json(), "data_fingerprint": "d", "config_fingerprint": "c",
+        "plan": PLAN.to_json(),
+        "data_fingerprint": "d",
+        "config_fingerprint": "c",
         "base_fingerprint": model_digest(reference),
-    }  # fmt: skip
+    }
     return export_policy(trained, reference.parent, facts)
 
 
@@ -69,9 +71,15 @@ def release(
     responses = pd.DataFrame({"prompt": prompts, "response": answers})
     found = certificate(checks, policy=model_digest(policy)[:16])
     return write_release(
-        policy, reference, responses, checks, "exact", found, ExportParams(path=path, **given),
+        policy,
+        reference,
+        responses,
+        checks,
+        "exact",
+        found,
+        ExportParams(path=path, **given),
         SamplingParams(temperature=0.7, top_p=0.9),
-    )  # fmt: skip
+    )
 
 
 def logprobs(model: Any, tokenizer: Any) -> np.ndarray:
@@ -129,9 +137,15 @@ def test_a_certificate_of_another_policy_opens_nothing(
         InputError, match=r"holds another one: run kedro run --from-nodes=evaluate\.certify"
     ):
         write_release(
-            policy, reference, pd.DataFrame(), CHECKS, "exact", replace(other),
-            ExportParams(path=tmp_path / "release", uncertified=True), SamplingParams(),
-        )  # fmt: skip
+            policy,
+            reference,
+            pd.DataFrame(),
+            CHECKS,
+            "exact",
+            replace(other),
+            ExportParams(path=tmp_path / "release", uncertified=True),
+            SamplingParams(),
+        )
 
 
 def test_a_merged_adapter_says_what_the_adapter_says_and_needs_no_base(

@@ -192,10 +192,11 @@ def tables(missing: bool = False) -> tuple[pd.DataFrame, pd.DataFrame, CrossFit]
     other, _, more = world(0.0, prompts=60, seed=1)
     responses = pd.DataFrame(
         {
-            "prompt_id": prompt.astype(str), "response_id": [f"r{i}" for i in range(len(prompt))],
+            "prompt_id": prompt.astype(str),
+            "response_id": [f"r{i}" for i in range(len(prompt))],
             "split": np.where(prompt < 50, "train", "test"),
         }
-    )  # fmt: skip
+    )
     labels = np.column_stack([pairs.labels, more.labels])
     if missing:
         labels[::5, 0] = np.nan

@@ -26,12 +26,17 @@ RNG = np.random.default_rng
 def rated(scores: list[tuple[float, float]], prompts: int = 2) -> pd.DataFrame:
     rows = [
         {
-            "prompt_id": f"p{p}", "response_id": f"p{p}r{i}", "prompt": "x", "response": str(i),
-            "split": "train", "score_good": good, "score_brief": brief,
+            "prompt_id": f"p{p}",
+            "response_id": f"p{p}r{i}",
+            "prompt": "x",
+            "response": str(i),
+            "split": "train",
+            "score_good": good,
+            "score_brief": brief,
         }
         for p in range(prompts)
         for i, (good, brief) in enumerate(scores)
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows)
 
 
@@ -41,9 +46,12 @@ def none() -> pd.DataFrame:
 
 def test_ratings_become_every_pair_with_a_margin() -> None:
     table = build_comparisons(
-        rated([(1, 5), (3, 5.2), (2, 9)]), none(),
-        LabelParams(tie_margin={"brief": 0.5}), ("good", "brief"), RNG(0),
-    )  # fmt: skip
+        rated([(1, 5), (3, 5.2), (2, 9)]),
+        none(),
+        LabelParams(tie_margin={"brief": 0.5}),
+        ("good", "brief"),
+        RNG(0),
+    )
     assert len(table) == 6
     first = table[table["prompt_id"] == "p0"].set_index(["response_a", "response_b"])
     assert first.loc[("p0r0", "p0r1"), "good"] == 0.0
@@ -214,9 +222,11 @@ def test_ratings_weigh_one_where_both_are_given_and_nothing_else() -> None:
 
 
 @given(
-    st.integers(-10_000, 10_000), st.integers(-500, 500), st.integers(0, 500),
+    st.integers(-10_000, 10_000),
+    st.integers(-500, 500),
+    st.integers(0, 500),
     st.sampled_from([1, 10, 100, 1000, 10_000]),
-)  # fmt: skip
+)
 def test_ratings_tie_as_their_decimals_do(first: int, gap: int, margin: int, scale: int) -> None:
     label = compare(np.array([(first + gap) / scale]), np.array([first / scale]), margin / scale)
     assert label[0] == (0.5 if abs(gap) <= margin else float(gap > 0))
@@ -233,9 +243,12 @@ def test_a_gap_of_the_margin_ties_wherever_on_the_scale_it_lies() -> None:
 def test_a_margin_for_no_objective_is_refused() -> None:
     with pytest.raises(InputError, match=r"tie_margin names \['breif'\]"):
         build_comparisons(
-            rated([(1, 4), (2, 3)]), none(), LabelParams(tie_margin={"breif": 1}), ("good", "brief"),
+            rated([(1, 4), (2, 3)]),
+            none(),
+            LabelParams(tie_margin={"breif": 1}),
+            ("good", "brief"),
             RNG(0),
-        )  # fmt: skip
+        )
 
 
 def fitted(weights: np.ndarray, labels: np.ndarray, hidden: int) -> np.ndarray:
@@ -264,11 +277,14 @@ def test_win_rates_of_labels_weigh_each_objective_by_its_own_weights() -> None:
     responses = rated([(1, 2), (2, 1), (3, 3)], prompts=1)
     comparisons = pd.DataFrame(
         {
-            "response_a": ["p0r0", "p0r0"], "response_b": ["p0r1", "p0r2"],
-            "good": [1.0, 0.0], "brief": [1.0, 0.0],
-            "good_weight": [3.0, 1.0], "brief_weight": [1.0, 3.0],
+            "response_a": ["p0r0", "p0r0"],
+            "response_b": ["p0r1", "p0r2"],
+            "good": [1.0, 0.0],
+            "brief": [1.0, 0.0],
+            "good_weight": [3.0, 1.0],
+            "brief_weight": [1.0, 3.0],
         }
-    )  # fmt: skip
+    )
     params = WinRateParams(method="empirical", shrinkage=0.0)
     values, _ = label_win_rates(responses, comparisons, params, ("good", "brief"))
     np.testing.assert_allclose(values[0], [0.75, 0.25])

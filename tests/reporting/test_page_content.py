@@ -35,13 +35,19 @@ def page(values: pd.DataFrame, judges: dict[str, Any], **changes: Any) -> str:
     evaluation = facts(judges=judges, **changes)
     exact = {"optimum": None}
     html = render_page(
-        title="A run", summary=summary(checks, judges=judges, **changes),
-        certificate=certificate(checks), plan=PLAN,
-        evaluation=evaluation, checks=checks,
+        title="A run",
+        summary=summary(checks, judges=judges, **changes),
+        certificate=certificate(checks),
+        plan=PLAN,
+        evaluation=evaluation,
+        checks=checks,
         pareto=pareto_report(values, PLAN, exact, evaluation["estimator"], 0.0),
-        ingest={"prompts": 40}, preferences={"objectives": dict.fromkeys(NAMES, QUALITY)},
-        findings=[], samples=[], figures=dict.fromkeys(FIGURES, png(nothing("none"))),
-    )  # fmt: skip
+        ingest={"prompts": 40},
+        preferences={"objectives": dict.fromkeys(NAMES, QUALITY)},
+        findings=[],
+        samples=[],
+        figures=dict.fromkeys(FIGURES, png(nothing("none"))),
+    )
     return " ".join(re.sub(r"<style>.*?</style>|<[^>]*>", " ", html, flags=re.S).split())
 
 
@@ -67,9 +73,12 @@ def test_the_certificate_stands_above_the_table_with_what_would_help() -> None:
     text = page(values(), {"preference_model": judge()})
     assert text.index("not certified (judged) at 97.0% joint confidence") < text.index("Achieved")
     for said in (
-        "one-sided", "0.450 0.455 0.444 held, within noise", "test prompts in place of 40 would certify short",
-        "Look 1 of 1 at this test split", "Passed over: doubly_robust: 12 effective comparisons",
-    ):  # fmt: skip
+        "one-sided",
+        "0.450 0.455 0.444 held, within noise",
+        "test prompts in place of 40 would certify short",
+        "Look 1 of 1 at this test split",
+        "Passed over: doubly_robust: 12 effective comparisons",
+    ):
         assert said in text
 
 

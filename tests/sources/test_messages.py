@@ -84,10 +84,14 @@ def test_message_lists_of_a_file_are_read_and_a_bad_one_is_named(
     tmp_path: Path, suffix: str
 ) -> None:
     rows = [
-        row | {"prompt": [{"role": "system", "content": "Be brief."}, *QUESTION], "response_a": said(f"a{i}"),
-               "response_b": said(f"b{i}")}
+        row
+        | {
+            "prompt": [{"role": "system", "content": "Be brief."}, *QUESTION],
+            "response_a": said(f"a{i}"),
+            "response_b": said(f"b{i}"),
+        }
         for i, row in enumerate(pairs())
-    ]  # fmt: skip
+    ]
     for i, row in enumerate(rows):
         row["prompt"] = [row["prompt"][0], {"role": "user", "content": f"Why {i}?"}]
     data = load(write(tmp_path / f"d{suffix}", rows))

@@ -21,10 +21,16 @@ def published(tmp_path: Path, source: str, rows: Rows, *names: str) -> SourceDat
 
 def safe(**cells: Any) -> Rows:
     return [
-        {"prompt": f"q{i}", "response_0": f"x{i}", "response_1": f"y{i}", "better_response_id": i % 2,
-         "safer_response_id": 1, **cells}
+        {
+            "prompt": f"q{i}",
+            "response_0": f"x{i}",
+            "response_1": f"y{i}",
+            "better_response_id": i % 2,
+            "safer_response_id": 1,
+            **cells,
+        }
         for i in range(9)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("nobody", [None, -1])
@@ -117,11 +123,12 @@ def test_a_rating_missing_on_one_axis_leaves_the_answer_its_others(tmp_path: Pat
         return {"helpfulness": {"Rating": str(j)}, "honesty": {"Rating": honesty}}
 
     rows = [
-        {"instruction": f"q{i}", "completions": [
-            {"response": f"r{i}{j}", "annotations": marks(i, j)} for j in range(3)
-        ]}
+        {
+            "instruction": f"q{i}",
+            "completions": [{"response": f"r{i}{j}", "annotations": marks(i, j)} for j in range(3)],
+        }
         for i in range(9)
-    ]  # fmt: skip
+    ]
     rows[0]["completions"].append(rows[0]["completions"][0])
     rows[1]["completions"].append({"response": None, "annotations": marks(1, 2)})
     rows[2]["completions"].append({"response": "x", "annotations": {"helpfulness": None}})
@@ -151,8 +158,10 @@ def test_turn_marks_of_helpsteer_are_messages(tmp_path: Path) -> None:
     ]
     data = published(tmp_path, "helpsteer", rows, "helpfulness", "conciseness")
     assert [m["role"] for m in chat_messages(data.responses["prompt"][0])] == [
-        "user", "assistant", "user",
-    ]  # fmt: skip
+        "user",
+        "assistant",
+        "user",
+    ]
     with pytest.raises(InputError, match="no labels for objective 'coherence'"):
         published(tmp_path, "helpsteer", rows, "helpfulness", "coherence")
 

@@ -64,10 +64,14 @@ def test_ids_with_leading_zeros_match_across_two_files_of_any_kind(
         for i, row in enumerate(rated())
     ]
     labels = [
-        {"prompt_id": f"{i:03d}", "response_a": f"{3 * i:04d}", "response_b": f"{3 * i + 1:04d}",
-         "good": 1}
+        {
+            "prompt_id": f"{i:03d}",
+            "response_a": f"{3 * i:04d}",
+            "response_b": f"{3 * i + 1:04d}",
+            "good": 1,
+        }
         for i in range(9)
-    ]  # fmt: skip
+    ]
     judged = write(tmp_path / f"l{suffix}", labels)
     data = load(write(tmp_path / "r.jsonl", rows), judgements_path=judged)
     assert data.judgements["response_b"].tolist() == [f"{3 * i + 1:04d}" for i in range(9)]
@@ -124,12 +128,16 @@ def test_byte_order_marks_and_compression_change_nothing(
         ("d.csv", b"prompt,good,good\n", "line 1: 'good' appears twice"),
         ("d.csv", b"prompt,response\na,b\nc,d,e\n", "line 3: 3 cells, but the header has 2"),
         ("d.csv", b'prompt,response\na,"b\n', "line 2: not valid CSV"),
-        ("d.csv", "prompt,response\na,caf\xe9\n".encode("latin1"), "line 2: byte 0xe9 is not UTF-8"),
+        (
+            "d.csv",
+            "prompt,response\na,caf\xe9\n".encode("latin1"),
+            "line 2: byte 0xe9 is not UTF-8",
+        ),
         ("d.jsonl", b'{"good": 1, "good": 0}', "line 1: .*'good' appears twice"),
         ("d.jsonl.gz", b"no gzip", "cannot be read"),
         ("d.parquet", b"no parquet", "cannot be read"),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_is_not_what_its_name_says_gets_one_line(
     tmp_path: Path, name: str, content: bytes, expected: str
 ) -> None:
@@ -153,8 +161,10 @@ def test_categories_nullable_columns_and_truth_values_of_parquet_are_read(tmp_pa
 
 
 def test_two_parquet_columns_of_one_name_are_refused(tmp_path: Path) -> None:
-    table = pa.table([["q"], ["a"], ["b"], [1], [0]],
-                     names=["prompt", "response_a", "response_b", "good", "good"])  # fmt: skip
+    table = pa.table(
+        [["q"], ["a"], ["b"], [1], [0]],
+        names=["prompt", "response_a", "response_b", "good", "good"],
+    )
     pq.write_table(table, tmp_path / "d.parquet")
     with pytest.raises(InputError, match="'good' appears twice"):
         read_table(tmp_path / "d.parquet")
@@ -171,8 +181,14 @@ def test_other_columns_of_a_file_never_reach_the_tables(tmp_path: Path) -> None:
     rows = [row | {"fold": 1, "weight": "x", "source": [i]} for i, row in enumerate(rated())]
     data = load(write(tmp_path / "d.jsonl", rows))
     assert list(data.responses.columns) == [
-        "prompt_id", "response_id", "prompt", "response", "split", "source", "score_good",
-    ]  # fmt: skip
+        "prompt_id",
+        "response_id",
+        "prompt",
+        "response",
+        "split",
+        "source",
+        "score_good",
+    ]
     assert set(data.responses["source"]) == {"files"}
 
 

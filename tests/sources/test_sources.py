@@ -30,11 +30,14 @@ def load(path: Path, *names: str, **options: object) -> tuple[pd.DataFrame, pd.D
 def pairs(n: int = 12) -> list[dict[str, object]]:
     return [
         {
-            "prompt": f"question {i // 2}", "response_a": f"a{i}", "response_b": f"b{i}",
-            "good": 1.0, "safe": None if i == 3 else 0.5,
+            "prompt": f"question {i // 2}",
+            "response_a": f"a{i}",
+            "response_b": f"b{i}",
+            "good": 1.0,
+            "safe": None if i == 3 else 0.5,
         }
         for i in range(n)
-    ]  # fmt: skip
+    ]
 
 
 def write(path: Path, rows: list[dict[str, object]]) -> Path:
@@ -147,9 +150,10 @@ def test_ids_ratings_and_pairs_are_checked(tmp_path: Path) -> None:
     across = [{"prompt_id": "p0", "response_a": "r0", "response_b": "r5", "good": 1}]
     with pytest.raises(InputError, match="answers prompt 'p1'"):
         load(
-            write(tmp_path / "c.jsonl", ids), "good",
+            write(tmp_path / "c.jsonl", ids),
+            "good",
             judgements_path=write(tmp_path / "l.jsonl", across),
-        )  # fmt: skip
+        )
 
 
 def test_pocket_names_its_objectives() -> None:
@@ -168,15 +172,23 @@ HUB_ROWS: dict[str, list[dict[str, object]]] = {
     ],
     "safe_rlhf": [
         {
-            "prompt": f"q{i}", "response_0": f"x{i}", "response_1": f"y{i}",
-            "better_response_id": i % 2, "safer_response_id": 1,
+            "prompt": f"q{i}",
+            "response_0": f"x{i}",
+            "response_1": f"y{i}",
+            "better_response_id": i % 2,
+            "safer_response_id": 1,
         }
         for i in range(9)
     ],
     "helpsteer": [
         {
-            "prompt": f"q{i // 2}", "response": f"r{i}", "helpfulness": 3, "correctness": 2,
-            "coherence": 4, "complexity": 1, "verbosity": i % 4,
+            "prompt": f"q{i // 2}",
+            "response": f"r{i}",
+            "helpfulness": 3,
+            "correctness": 2,
+            "coherence": 4,
+            "complexity": 1,
+            "verbosity": i % 4,
         }
         for i in range(18)
     ],
@@ -203,7 +215,7 @@ HUB_ROWS: dict[str, list[dict[str, object]]] = {
         }
         for i in range(18)
     ],
-}  # fmt: skip
+}
 HUB_OBJECTIVES = {
     "hh_rlhf": ("harmlessness",), "safe_rlhf": ("helpfulness", "harmlessness"),
     "helpsteer": ("helpfulness", "conciseness"), "ultrafeedback": ("helpfulness", "honesty"),

@@ -175,7 +175,10 @@ def test_a_resumed_run_makes_the_same_choice(run: TrainingRun, tmp_path: Path) -
     run, values = opposed(run, tmp_path / "first")
     run = asking(run, values[0.75][1] - 0.001, *SHARES)
     directory = finished(run, tmp_path)
-    model, rows = (directory / "final/model.safetensors").read_bytes(), facts(directory)["candidates"]  # fmt: skip
+    model, rows = (
+        (directory / "final/model.safetensors").read_bytes(),
+        facts(directory)["candidates"],
+    )
     for lost in ([], ["checkpoint-8"]):
         shutil.rmtree(directory / "final")
         for checkpoint in lost:
@@ -235,8 +238,11 @@ def test_two_processes_choose_as_one_does(run: TrainingRun, tmp_path: Path) -> N
 
 
 def test_a_sharded_model_stays_where_training_ended(
-    run: TrainingRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:  # fmt: skip
+    run: TrainingRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     policy = weights(finished(ends(run), tmp_path))
     monkeypatch.setattr(candidates, "sharded", lambda _: True)
     directory = finished(ends(run, *SHARES), tmp_path)

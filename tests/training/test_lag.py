@@ -34,7 +34,7 @@ from mopo_pipeline.parameters.lag import FreshLag, NoLag, OfflineLag
 from mopo_pipeline.pareto import true_front_at
 from mopo_pipeline.training import fresh_judge
 from mopo_pipeline.training.assemble import prepare_trainer
-from mopo_pipeline.training.refresh_fresh import FreshRows, fresh_win_rates
+from mopo_pipeline.training.fresh_rows import FreshRows, fresh_win_rates
 from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.trainer import WeightedTrainer
 from tiny_training import tiny_model, tiny_run
@@ -123,9 +123,12 @@ def test_a_period_trains_on_its_rows_with_the_reference_of_one_lag_ago(
     ratio = np.minimum(np.exp(gap[active]), lag.max_ratio)
     mass = ratio / ratio.mean()
     exact = solve_dual(
-        run.problem.win_rates[active], run.problem.thresholds, tau=run.problem.tau, reference=mass,
+        run.problem.win_rates[active],
+        run.problem.thresholds,
+        tau=run.problem.tau,
+        reference=mass,
         groups=groups[active],
-    )  # fmt: skip
+    )
     weights = mass * exact.ratio
     np.testing.assert_allclose(state.weights[active], weights / weights.mean(), rtol=2e-3)
     assert (state.weights[~active] == 0).all()
@@ -154,9 +157,12 @@ def test_a_problem_restricted_to_prompts_is_the_problem_of_those_prompts() -> No
     second = first // 8 * 8 + rng.integers(8, size=400)
     compared = Comparisons(first, second, rng.integers(2, size=(400, 3)).astype(float))
     whole = replace(
-        fresh_problem([0.55, 0.5]), win_rates=win_rates, groups=groups, comparisons=compared,
+        fresh_problem([0.55, 0.5]),
+        win_rates=win_rates,
+        groups=groups,
+        comparisons=compared,
         epsilon=0.01,
-    )  # fmt: skip
+    )
     rows = groups >= 30
     part = whole.restricted(rows)
     kept = first >= 240
@@ -176,10 +182,16 @@ def planned(run: TrainingRun) -> LagState:
     directory_free = run.rows["reference_logprob"].to_numpy()
     assert run.problem is not None
     return LagState(
-        run.rows["weight"].to_numpy(), directory_free, directory_free, directory_free,
-        run.problem.multipliers, run.problem.thresholds, run.problem.bounds,
-        run.problem.values, EVERY_ROW,
-    )  # fmt: skip
+        run.rows["weight"].to_numpy(),
+        directory_free,
+        directory_free,
+        directory_free,
+        run.problem.multipliers,
+        run.problem.thresholds,
+        run.problem.bounds,
+        run.problem.values,
+        EVERY_ROW,
+    )
 
 
 def test_a_policy_that_is_the_reference_has_ratio_exactly_one(run: TrainingRun) -> None:
@@ -226,10 +238,13 @@ def test_what_a_refresh_believes_of_compared_rows_is_what_its_weights_teach() ->
     win_rates = chance.mean(axis=2).T
     first, second = (axis.ravel() for axis in np.indices((5, 5)))
     problem = replace(
-        fresh_problem([0.45]), objectives=("help", "harm"), win_rates=win_rates,
-        groups=np.zeros(5, dtype=np.int64), tau=0.3,
+        fresh_problem([0.45]),
+        objectives=("help", "harm"),
+        win_rates=win_rates,
+        groups=np.zeros(5, dtype=np.int64),
+        tau=0.3,
         comparisons=Comparisons(first, second, chance[:, first, second].T),
-    )  # fmt: skip
+    )
     zero, one = np.zeros(5), np.zeros(1)
     state = LagState(np.ones(5), zero, zero, zero, one, problem.thresholds, one, one, EVERY_ROW[:5])
     primaries = []
@@ -285,9 +300,13 @@ def test_fresh_text_unlike_the_data_counts_as_losing(
 ) -> None:
     """Half of the data is less likely than its median, so half or more of what is drawn is refused."""
     lag = FreshLag(
-        every=6, fresh_prompts=8, fresh_responses=6, max_new_tokens=6,
-        support_quantile=0.5, min_support=0.0,
-    )  # fmt: skip
+        every=6,
+        fresh_prompts=8,
+        fresh_responses=6,
+        max_new_tokens=6,
+        support_quantile=0.5,
+        min_support=0.0,
+    )
     assert run.problem is not None
     problem = replace(run.problem, thresholds=np.array([0.05]))
     fresh = replace(run, lag=lag, lora=lora, problem=problem)
@@ -320,9 +339,12 @@ def test_garbage_stops_at_the_first_refresh_although_the_data_hold_long_texts(
     By their sums the policy's answers are likelier than the long text, whatever they say.
     """
     known = replace(
-        run, lag=NoLag(), fit=run.fit.model_copy(update={"steps": 120, "schedule": "constant_with_warmup"}),
-        rows=run.rows.assign(weight=1.0), problem=None,
-    )  # fmt: skip
+        run,
+        lag=NoLag(),
+        fit=run.fit.model_copy(update={"steps": 120, "schedule": "constant_with_warmup"}),
+        rows=run.rows.assign(weight=1.0),
+        problem=None,
+    )
     reference = train(known, tmp_path / "reference").directory
     rows = run.rows.copy()
     rows.loc[0, "response"] = " ".join([*rows["response"][:5], *rows["response"][:5]])
@@ -332,10 +354,14 @@ def test_garbage_stops_at_the_first_refresh_although_the_data_hold_long_texts(
     lag = FreshLag(every=6, fresh_prompts=8, fresh_responses=8, max_new_tokens=6)
     assert run.problem is not None
     wild = replace(
-        run, model=reference, rows=rows.assign(reference_logprob=scored.logprob), lag=lag, context=64,
+        run,
+        model=reference,
+        rows=rows.assign(reference_logprob=scored.logprob),
+        lag=lag,
+        context=64,
         problem=replace(run.problem, thresholds=np.array([0.01])),
         fit=run.fit.model_copy(update={"learning_rate": 0.5}),
-    )  # fmt: skip
+    )
     with pytest.raises(
         TrainingStoppedError,
         match=r"at step 6: \d+% of the fresh responses are like the data, .* asks for 50%; to '.+' the policy says",
@@ -355,9 +381,20 @@ def fresh_problem(thresholds: list[float], confidence: float = 0.5) -> DualProbl
     """Thresholds over three objectives, no label noise."""
     zeros = np.zeros(2)
     return DualProblem(
-        ("help", "harm", "short"), np.zeros((0, 3)), np.zeros(0, dtype=np.int64),
-        np.array(thresholds), 0.1, 0.0, 0.0, "lagrangian", None, zeros, zeros, zeros, confidence,
-    )  # fmt: skip
+        ("help", "harm", "short"),
+        np.zeros((0, 3)),
+        np.zeros(0, dtype=np.int64),
+        np.array(thresholds),
+        0.1,
+        0.0,
+        0.0,
+        "lagrangian",
+        None,
+        zeros,
+        zeros,
+        zeros,
+        confidence,
+    )
 
 
 NO_MARGIN = np.zeros(2)
@@ -379,13 +416,26 @@ def resolved(
 ) -> LagState:
     empty = np.zeros(0)
     start = LagState(
-        empty, empty, empty, empty, problem.multipliers, problem.thresholds, problem.bounds,
-        problem.values, EVERY_ROW,
-    )  # fmt: skip
+        empty,
+        empty,
+        empty,
+        empty,
+        problem.multipliers,
+        problem.thresholds,
+        problem.bounds,
+        problem.values,
+        EVERY_ROW,
+    )
     return solve_fresh(
-        start, problem, win_rates, groups, margins,
-        beta=lag.beta, target_ess=lag.target_ess, max_multiplier=lag.max_multiplier,
-    )  # fmt: skip
+        start,
+        problem,
+        win_rates,
+        groups,
+        margins,
+        beta=lag.beta,
+        target_ess=lag.target_ess,
+        max_multiplier=lag.max_multiplier,
+    )
 
 
 def test_without_confidence_or_limit_fresh_weights_are_the_dual_s_ratio() -> None:
@@ -519,16 +569,22 @@ def test_what_the_policy_falls_short_of_on_validation_prompts_raises_its_targets
 ) -> None:
     """The validation opponents are one word long, so the short-answer objective fares worse there."""
     lag = FreshLag(
-        every=6, fresh_prompts=8, fresh_responses=6, max_new_tokens=6,
-        support_quantile=None, target_ess=0.0,
-    )  # fmt: skip
+        every=6,
+        fresh_prompts=8,
+        fresh_responses=6,
+        max_new_tokens=6,
+        support_quantile=None,
+        target_ess=0.0,
+    )
     assert run.problem is not None
     problem = replace(run.problem, thresholds=np.array([0.3]), values=np.array([0.5]))
     validation = run.rows[["prompt"]].drop_duplicates().assign(response="red")
     states = {}
     for name, rows, count in (
-        ("with", validation, 64), ("without", validation.iloc[:0], 64), ("off", validation, 0)
-    ):  # fmt: skip
+        ("with", validation, 64),
+        ("without", validation.iloc[:0], 64),
+        ("off", validation, 0),
+    ):
         given = lag.model_copy(update={"validation_prompts": count})
         fresh = replace(run, lag=given, problem=problem, validation=rows)
         states[name] = trained(fresh, tmp_path / name, set()).lag_state

@@ -8,6 +8,7 @@ import torch
 import transformers
 
 from mopo_pipeline.training.loss import weighted_nll
+from mopo_pipeline.training.sealing import SealingTrainer
 from mopo_pipeline.training.trainer import OVERRIDDEN, WeightedTrainer
 
 
@@ -63,7 +64,8 @@ def test_private_methods_of_the_library_take_what_ours_take(name: str) -> None:
 def test_every_private_method_that_is_replaced_is_listed() -> None:
     own = {
         name
-        for name in vars(WeightedTrainer)
+        for level in (WeightedTrainer, SealingTrainer)
+        for name in vars(level)
         if name.startswith("_")
         and not name.startswith("__")
         and hasattr(transformers.Trainer, name)

@@ -10,16 +10,27 @@ from mopo_pipeline.parameters.lag import FreshLag, NoLag, OfflineLag
 from mopo_pipeline.training.run_spec import RunSpec
 
 SPEC = RunSpec(
-    "policy", Path("/models/first"), FitParams(steps=3, accelerate=Path("eight.yaml")),
-    FreshLag(every=2, judge="reward_models", reward_models={"help": "helpful"}), None, 7, 64, None,
-)  # fmt: skip
+    "policy",
+    Path("/models/first"),
+    FitParams(steps=3, accelerate=Path("eight.yaml")),
+    FreshLag(every=2, judge="reward_models", reward_models={"help": "helpful"}),
+    None,
+    7,
+    64,
+    None,
+)
 
 
 @pytest.mark.parametrize(
     "spec",
-    [SPEC, replace(SPEC, lora=LoraParams(r=2, target_modules=("q",)), scorer=Path("/judge"), context=None)],
+    [
+        SPEC,
+        replace(
+            SPEC, lora=LoraParams(r=2, target_modules=("q",)), scorer=Path("/judge"), context=None
+        ),
+    ],
     ids=["plain", "with adapter and judge"],
-)  # fmt: skip
+)
 def test_a_spec_read_again_is_the_one_that_was_written(spec: RunSpec, tmp_path: Path) -> None:
     spec.write(tmp_path)
     assert RunSpec.read(tmp_path) == spec
@@ -27,17 +38,25 @@ def test_a_spec_read_again_is_the_one_that_was_written(spec: RunSpec, tmp_path: 
 
 def test_where_files_lie_and_how_a_run_is_computed_do_not_decide_its_result() -> None:
     moved = replace(
-        SPEC, model=Path("/elsewhere"), scorer=Path("/judge"),
+        SPEC,
+        model=Path("/elsewhere"),
+        scorer=Path("/judge"),
         fit=SPEC.fit.model_copy(update={"log_every": 1, "save_every": 1, "device": "cpu"}),
-    )  # fmt: skip
+    )
     assert moved.deciding() == SPEC.deciding()
     assert not FIT_WITHOUT_EFFECT & set(SPEC.deciding()["fit"])
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 8}, {"context": 65}, {"lora": LoraParams()}, {"lag": OfflineLag(every=2)}, {"lag": NoLag()},
-     {"fit": FitParams(steps=4)}],
-)  # fmt: skip
+    [
+        {"seed": 8},
+        {"context": 65},
+        {"lora": LoraParams()},
+        {"lag": OfflineLag(every=2)},
+        {"lag": NoLag()},
+        {"fit": FitParams(steps=4)},
+    ],
+)
 def test_everything_else_does(change: dict[str, object]) -> None:
     assert replace(SPEC, **change).deciding() != SPEC.deciding()  # type: ignore[arg-type]

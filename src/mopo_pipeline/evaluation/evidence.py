@@ -31,8 +31,10 @@ def gather(
     from mopo_pipeline.language.loading import model_digest
 
     pairs = comparisons.loc[comparisons["split"] == "test"]
-    sides = [pairs[["prompt_id", side]].set_axis(["prompt_id", "response_id"], axis=1)
-             for side in ("response_a", "response_b")]  # fmt: skip
+    sides = [
+        pairs[["prompt_id", side]].set_axis(["prompt_id", "response_id"], axis=1)
+        for side in ("response_a", "response_b")
+    ]
     labelled = pd.concat(sides).drop_duplicates()
     per_prompt = labelled.groupby("prompt_id").size()
     return Evidence(

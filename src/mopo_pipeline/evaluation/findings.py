@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from mopo_pipeline.evaluation.checks import PREFERENCE
+from mopo_pipeline.evaluation.disagreements import disagreements
 from mopo_pipeline.evaluation.judge_quality import BLIND, UNCALIBRATED, blindness
 from mopo_pipeline.evaluation.judge_scale import MIN_COMPARISONS
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABEL_BASED
@@ -19,8 +20,6 @@ MAX_KL_FACTOR = 4.0
 as far from the reference as planned, or not half as far."""
 LEAST_KL = 0.05
 """KL, nats, below which a plan asks for so little that the noise of training is as large."""
-RESOLUTION = 1e-3
-"""Values closer than the digits that are shown do not disagree."""
 
 
 def diagnose_policy(facts: dict[str, Any], checks: pd.DataFrame) -> list[Finding]:
@@ -42,86 +41,59 @@ def diagnose_policy(facts: dict[str, Any], checks: pd.DataFrame) -> list[Finding
     return findings
 
 
-def disagreements(checks: pd.DataFrame) -> list[Finding]:
-    """Estimators whose interval and that of a more direct one exclude each other's value.
-
-    Each estimator is set against the most direct one it disagrees with. Estimates without an
-    interval, or with too few effective comparisons, contradict nobody.
-    """
-    estimators = [e for e in PREFERENCE if f"{e}_value" in checks]
-    findings = []
-    for _, row in checks.iterrows():
-        able = [e for e in estimators if _speaks(row, e)]
-        for place, other in enumerate(able):
-            one = next((e for e in able[:place] if _disagree(row, e, other)), None)
-            if one is None:
-                continue
-            trusted, left = _trust(row, one, other)
-            findings.append(
-                Finding(
-                    f"estimators disagree: {row['objective']}, {one} and {other}",
-                    float(row[f"{left}_value"]), float(row[f"{trusted}_value"]),
-                    f"{_said(row, one)}, {_said(row, other)}: {_advice(row, trusted, left)}",
-                )
-            )  # fmt: skip
-    return findings
-
-
-def _trust(row: pd.Series, one: str, other: str) -> tuple[str, str]:
-    """Which of two estimators to trust, ``one`` being the more direct, and which not."""
-    doubtful = row[f"{one}_doubt"] and not row[f"{other}_doubt"]
-    return (other, one) if doubtful else (one, other)
-
-
-def _advice(row: pd.Series, trusted: str, left: str) -> str:
-    if row[f"{trusted}_doubt"]:
-        return f"trust neither ({row[f'{trusted}_doubt']}); label more test comparisons"
-    because = row[f"{left}_doubt"] or f"{trusted} measures more directly"
-    return f"trust {trusted} ({because}), and find out why {left} differs"
-
-
-def _speaks(row: pd.Series, estimator: str) -> bool:
-    few = row[f"{estimator}_effective"] < MIN_COMPARISONS
-    return bool(pd.notna(row[f"{estimator}_ci_low"]) and not few)
-
-
-def _disagree(row: pd.Series, one: str, other: str) -> bool:
-    apart = abs(row[f"{one}_value"] - row[f"{other}_value"]) > RESOLUTION
-    return bool(apart and not _covers(row, one, other) and not _covers(row, other, one))
-
-
-def _covers(row: pd.Series, estimator: str, other: str) -> bool:
-    low, high = row[f"{estimator}_ci_low"], row[f"{estimator}_ci_high"]
-    return bool(low <= row[f"{other}_value"] <= high)
-
-
-def _said(row: pd.Series, estimator: str) -> str:
-    value, low, high = (row[f"{estimator}_{c}"] for c in ("value", "ci_low", "ci_high"))
-    return f"{estimator} says {value:.3f} [{low:.3f}, {high:.3f}]"
-
-
 def _answers(facts: dict[str, Any]) -> list[Finding]:
     findings: list[Finding] = []
     kl = facts["kl_to_reference"]
     if abs(kl) < MIN_KL:
-        findings.append(Finding("policy did not move", kl, MIN_KL,
-            "the KL to the reference is near 0: train longer, raise the learning rate or lower plan.tau"))  # fmt: skip
+        findings.append(
+            Finding(
+                "policy did not move",
+                kl,
+                MIN_KL,
+                "the KL to the reference is near 0: train longer, raise the learning rate or lower plan.tau",
+            )
+        )
     least = round(0.1 * facts["entropy"]["reference"], 3)
     if facts["entropy"]["policy"] < least:
-        findings.append(Finding("policy collapsed", facts["entropy"]["policy"], least,
-            "the policy repeats itself: raise plan.tau or train fewer steps"))  # fmt: skip
+        findings.append(
+            Finding(
+                "policy collapsed",
+                facts["entropy"]["policy"],
+                least,
+                "the policy repeats itself: raise plan.tau or train fewer steps",
+            )
+        )
     share = facts["well_formed"]["policy"]
     if share is not None and share < 0.95:
-        findings.append(Finding("malformed answers", share, 0.95,
-            "over-optimisation takes the form first: train the reference longer or raise plan.tau"))  # fmt: skip
+        findings.append(
+            Finding(
+                "malformed answers",
+                share,
+                0.95,
+                "over-optimisation takes the form first: train the reference longer or raise plan.tau",
+            )
+        )
     if facts["empty_share"]["policy"] > 0.05:
-        findings.append(Finding("empty answers", facts["empty_share"]["policy"], 0.05,
-            "the policy often says nothing: check the data for empty responses or raise plan.tau"))  # fmt: skip
+        findings.append(
+            Finding(
+                "empty answers",
+                facts["empty_share"]["policy"],
+                0.05,
+                "the policy often says nothing: check the data for empty responses or raise plan.tau",
+            )
+        )
     ratio = facts["tokens"]["policy"] / max(facts["tokens"]["reference"], 1e-9)
     if not 0.5 <= ratio <= 2.0:
-        findings.append(Finding("length drift", ratio, 2.0 if ratio > 2.0 else 0.5,
-            "answers changed length by more than a factor of two: look at the samples; if that is not "
-            "meant, add brevity as a constrained objective", "info"))  # fmt: skip
+        findings.append(
+            Finding(
+                "length drift",
+                ratio,
+                2.0 if ratio > 2.0 else 0.5,
+                "answers changed length by more than a factor of two: look at the samples; if that is not "
+                "meant, add brevity as a constrained objective",
+                "info",
+            )
+        )
     return findings
 
 
@@ -131,23 +103,40 @@ def _kl_against_plan(facts: dict[str, Any]) -> list[Finding]:
     noise = 2.0 * (facts["kl_to_reference_se"] or 0.0)
     most, least = MAX_KL_FACTOR * max(planned, LEAST_KL), planned / MAX_KL_FACTOR
     if kl - noise > most:
-        return [Finding("KL beyond the plan", kl, most,
-            f"planned were {planned:.3g} nats: what the policy says there no label vouches for; lower the learning "
-            "rate, train fewer steps, or refresh the reference less often")]  # fmt: skip
+        return [
+            Finding(
+                "KL beyond the plan",
+                kl,
+                most,
+                f"planned were {planned:.3g} nats: what the policy says there no label vouches for; lower the learning "
+                "rate, train fewer steps, or refresh the reference less often",
+            )
+        ]
     if planned >= LEAST_KL and abs(kl) >= MIN_KL and kl + noise < least:
-        return [Finding("KL short of the plan", kl, least,
-            f"planned were {planned:.3g} nats, so the policy is not half way: train longer or raise the learning rate",
-            "info")]  # fmt: skip
+        return [
+            Finding(
+                "KL short of the plan",
+                kl,
+                least,
+                f"planned were {planned:.3g} nats, so the policy is not half way: train longer or raise the learning rate",
+                "info",
+            )
+        ]
     return []
 
 
 def _cut(shares: dict[str, float | None]) -> list[Finding]:
     return [
-        Finding(f"answers cut: {name}", share, MAX_CUT,
-                "the answers were judged unfinished: raise evaluate.sampling.max_new_tokens", "error")
+        Finding(
+            f"answers cut: {name}",
+            share,
+            MAX_CUT,
+            "the answers were judged unfinished: raise evaluate.sampling.max_new_tokens",
+            "error",
+        )
         for name, share in shares.items()
         if share is not None and share > MAX_CUT
-    ]  # fmt: skip
+    ]
 
 
 def _doubtful(checks: pd.DataFrame, estimator: str, judges: dict[str, Any]) -> list[Finding]:
@@ -157,11 +146,13 @@ def _doubtful(checks: pd.DataFrame, estimator: str, judges: dict[str, Any]) -> l
         name, value, limit = _doubt(row[f"{estimator}_doubt"], known, float(row["threshold"]))
         findings.append(
             Finding(
-                f"{name}: {estimator}, {row['objective']}", value, limit,
+                f"{name}: {estimator}, {row['objective']}",
+                value,
+                limit,
                 f"{row[f'{estimator}_doubt']}: its verdicts say little; {_REMEDIES[name]} or name another judge "
                 "in evaluate.judges",
             )
-        )  # fmt: skip
+        )
     return findings
 
 
@@ -196,27 +187,36 @@ def _thin(checks: pd.DataFrame, estimator: str) -> list[Finding]:
         return []
     return [
         Finding(
-            f"few effective comparisons: {estimator}, {least['objective']}", effective,
+            f"few effective comparisons: {estimator}, {least['objective']}",
+            effective,
             float(MIN_COMPARISONS),
             "few test comparisons carry the estimate, so it gives no verdict: label more test "
             "prompts or raise plan.tau",
         )
-    ]  # fmt: skip
+    ]
 
 
 def _reweighted(facts: dict[str, Any]) -> list[Finding]:
     findings = [
         Finding(
-            f"estimate outside [0, 1]: {DOUBLY_ROBUST}, {name}", value, float(value > 1.0),
+            f"estimate outside [0, 1]: {DOUBLY_ROBUST}, {name}",
+            value,
+            float(value > 1.0),
             "no win rate, so it is shown clipped and gives no verdict: its correction rests on too "
             "few comparisons; label more test prompts or lower evaluate.max_ratio",
         )
         for name, value in facts["outside"].items()
-    ]  # fmt: skip
+    ]
     if facts["clipped"] is not None and facts["clipped"] > MAX_CLIPPED:
-        findings.append(Finding(f"ratios clipped: {DOUBLY_ROBUST}", facts["clipped"], MAX_CLIPPED,
-            "its value is that of a policy nearer to the data than this one: raise evaluate.max_ratio, "
-            "or believe the estimate normalised within each prompt"))  # fmt: skip
+        findings.append(
+            Finding(
+                f"ratios clipped: {DOUBLY_ROBUST}",
+                facts["clipped"],
+                MAX_CLIPPED,
+                "its value is that of a policy nearer to the data than this one: raise evaluate.max_ratio, "
+                "or believe the estimate normalised within each prompt",
+            )
+        )
     return findings
 
 
@@ -235,8 +235,11 @@ def _missed(checks: pd.DataFrame, estimator: str) -> list[Finding]:
         )
         findings.append(
             Finding(
-                f"threshold {said}: {row['objective']}", float(row[f"{estimator}_value"]),
-                float(row["threshold"]), remedy, "info" if chance else "warning",
+                f"threshold {said}: {row['objective']}",
+                float(row[f"{estimator}_value"]),
+                float(row["threshold"]),
+                remedy,
+                "info" if chance else "warning",
             )
-        )  # fmt: skip
+        )
     return findings

@@ -92,9 +92,14 @@ def judge_quality(
     for k, name in enumerate(judge.objectives):
         labels = pairs[name].to_numpy(dtype=np.float64)
         found = fit_scale(
-            known.gap[:, k], known.labels[:, k], known.weights[:, k], known.prompts, judge.link,
-            params, seed,
-        )  # fmt: skip
+            known.gap[:, k],
+            known.labels[:, k],
+            known.weights[:, k],
+            known.prompts,
+            judge.link,
+            params,
+            seed,
+        )
         said = on_scale(gap[:, k], judge.link, 1.0 if found is None else found["scale"])
         objectives[name] = (
             _quality(on_scale(gap[:, k], judge.link, 1.0), labels, codes, params, seed)
@@ -154,23 +159,26 @@ def blindness(quality: dict[str, Any] | None, threshold: float) -> Blind | None:
         return Blind(
             f"{BLIND}: its scale on {known['comparisons']} validation labels is {known['scale']:.2f} "
             f"[{known['low']:.2f}, {known['high']:.2f}]",
-            known["low"], 0.0,
-        )  # fmt: skip
+            known["low"],
+            0.0,
+        )
     low = quality["slope_low"]
     if low is not None and not low > MIN_SLOPE:
         return Blind(
             f"{BLIND}: a gain of 1 by test labels is one of {quality['slope']:.2f} "
             f"[{low:.2f}, {quality['slope_high']:.2f}] to it",
-            low, MIN_SLOPE,
-        )  # fmt: skip
+            low,
+            MIN_SLOPE,
+        )
     if quality["ceiling"] is None:
         return None
     if quality["ceiling_high"] < threshold <= quality["ceiling_labels_low"]:
         return Blind(
             f"{BLIND}: the best answers, worth {quality['ceiling_labels']:.3f} by test labels, are worth "
             f"{quality['ceiling']:.3f} to it",
-            quality["ceiling"], threshold,
-        )  # fmt: skip
+            quality["ceiling"],
+            threshold,
+        )
     return None
 
 

@@ -109,9 +109,12 @@ def _found(
 
     def interval(top: Array, bottom: Array) -> Interval:
         return prompt_bootstrap(
-            top, bottom, confidence=params.confidence, draws=params.bootstrap,
+            top,
+            bottom,
+            confidence=params.confidence,
+            draws=params.bootstrap,
             rng=generator(seed, Stream.JUDGE_REACH),
-        )  # fmt: skip
+        )
 
     found: dict[str, float | None] = dict(UNKNOWN)
     spread = interval(slopes[:, 1:], np.ones((len(slopes), 1)))
@@ -125,7 +128,10 @@ def _found(
     best = interval(ceilings[:, :2], ceilings[:, 2:])
     if np.isfinite(best.low).all():
         found |= {
-            "ceiling": best.estimate[0], "ceiling_low": best.low[0], "ceiling_high": best.high[0],
-            "ceiling_labels": best.estimate[1], "ceiling_labels_low": best.low[1],
-        }  # fmt: skip
+            "ceiling": best.estimate[0],
+            "ceiling_low": best.low[0],
+            "ceiling_high": best.high[0],
+            "ceiling_labels": best.estimate[1],
+            "ceiling_labels_low": best.low[1],
+        }
     return {name: None if value is None else float(value) for name, value in found.items()}

@@ -59,9 +59,14 @@ def on_scale(gap: Array, link: Link, scale: Array | float) -> Array:
 
 
 def fit_scale(
-    gap: Array, labels: Array, weights: Array, prompts: NDArray[np.intp], link: Link,
-    params: EvaluateParams, seed: int,
-) -> dict[str, Any] | None:  # fmt: skip
+    gap: Array,
+    labels: Array,
+    weights: Array,
+    prompts: NDArray[np.intp],
+    link: Link,
+    params: EvaluateParams,
+    seed: int,
+) -> dict[str, Any] | None:
     """The scale with which a judge's differences predict the labels, with its interval over prompts.
 
     Labels are predicted from the judge, E[I | gap], and not the judge from the labels: the gap is known without
@@ -99,9 +104,11 @@ def fit_scale(
         rng=generator(seed, Stream.JUDGE_SCALE),
     )
     return {
-        "scale": float(scale), "low": float(found.low[0]), "high": float(found.high[0]),
+        "scale": float(scale),
+        "low": float(found.low[0]),
+        "high": float(found.high[0]),
         "comparisons": len(gap),
-    }  # fmt: skip
+    }
 
 
 def _estimating(
@@ -144,9 +151,16 @@ def calibrating_comparisons(
     names = list(judge.objectives)
     if left_out is not None:
         sides = ["response_a", "response_b"]
-        gap = pairs[sides].merge(
-            pd.read_parquet(left_out).drop_duplicates(sides), on=sides, how="left", validate="many_to_one"
-        )[names].to_numpy(dtype=np.float64)  # fmt: skip
+        gap = (
+            pairs[sides]
+            .merge(
+                pd.read_parquet(left_out).drop_duplicates(sides),
+                on=sides,
+                how="left",
+                validate="many_to_one",
+            )[names]
+            .to_numpy(dtype=np.float64)
+        )
     else:
         gap = score_gaps(judge, responses, pairs)
     return Calibrating(

@@ -58,9 +58,13 @@ def fit_evaluation_model(
         return _fall_back(preference_model, directory, prompts, unlabelled)
     folds = min(params.folds, prompts)
     fit = cross_fit(
-        responses, comparisons, objectives, params.model_copy(update={"folds": folds}), seed,
+        responses,
+        comparisons,
+        objectives,
+        params.model_copy(update={"folds": folds}),
+        seed,
         split="validation",
-    )  # fmt: skip
+    )
     fit.model.save(directory)
     held = fit.predictions[chosen.to_numpy()]
     save_left_out(held, comparisons.loc[chosen], objectives, directory)
@@ -97,8 +101,13 @@ def _fall_back(
         float(MIN_PROMPTS),
         f"{reason}, so {consequence}: raise ingest.split.validation or add labels",
     )
-    return {"split": split, "prompts": prompts, "comparisons": 0, "objectives": {},
-            "findings": [finding.as_dict()]}  # fmt: skip
+    return {
+        "split": split,
+        "prompts": prompts,
+        "comparisons": 0,
+        "objectives": {},
+        "findings": [finding.as_dict()],
+    }
 
 
 def evaluation_model(directory: Path) -> PreferenceModel | None:

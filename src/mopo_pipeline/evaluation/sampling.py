@@ -83,10 +83,17 @@ def sample_completions(
         table[f"logprob_{name}"] = scored.logprob
     return table[
         [
-            "prompt_id", "completion_id", "policy", "prompt", "completion", ENDED, "n_tokens",
-            "logprob_policy", "logprob_reference",
+            "prompt_id",
+            "completion_id",
+            "policy",
+            "prompt",
+            "completion",
+            ENDED,
+            "n_tokens",
+            "logprob_policy",
+            "logprob_reference",
         ]
-    ]  # fmt: skip
+    ]
 
 
 def longest_answer(tokenizer: "PreTrainedTokenizerBase", responses: pd.DataFrame) -> int:

@@ -185,9 +185,8 @@ def doubly_robust_values(
         of clipped ratios, and the estimates that lay ``outside`` [0, 1] by objective.
     """
     held = labelled_split(responses, comparisons, logprobs, objectives)
-    facts: dict[str, Any] = {
-        "comparisons": 0, "ess": None, "largest_weight": None, "clipped": None, "outside": {},
-    }  # fmt: skip
+    facts: dict[str, Any] = {"comparisons": 0, "outside": {}}
+    facts |= dict.fromkeys(("ess", "largest_weight", "clipped"))
     if held is None:
         return no_values(), facts
     ratio = importance_ratio(held.log_ratio, params.max_ratio)

@@ -39,11 +39,17 @@ def _one_run(params: SyntheticParams, task: tuple[Problem, int, int]) -> pd.Data
         problem.win_rates, asked, tau=params.tau, reference=problem.behaviour
     )
     run = run_stochastic(
-        problem.win_rates, asked, tau=params.tau, reference=problem.behaviour,
-        rng=problem.generator(params.seed, batch_size, seed), steps=given.steps,
-        batch_size=batch_size, multiplier_step=given.multiplier_step,
-        policy_step=given.policy_step, record_every=given.record_every,
-    )  # fmt: skip
+        problem.win_rates,
+        asked,
+        tau=params.tau,
+        reference=problem.behaviour,
+        rng=problem.generator(params.seed, batch_size, seed),
+        steps=given.steps,
+        batch_size=batch_size,
+        multiplier_step=given.multiplier_step,
+        policy_step=given.policy_step,
+        record_every=given.record_every,
+    )
     values = run.policies @ problem.win_rates
     return pd.DataFrame(
         {

@@ -188,9 +188,13 @@ def solve_sample(
     """
     level = each_level(confidence, len(thresholds))
     return solve_dual(
-        drawn.win_rates, thresholds, tau=tau, reference=problem.behaviour,
-        epsilon=epsilon_for_confidence(drawn.second_half, level), comparisons=drawn.comparisons,
-    )  # fmt: skip
+        drawn.win_rates,
+        thresholds,
+        tau=tau,
+        reference=problem.behaviour,
+        epsilon=epsilon_for_confidence(drawn.second_half, level),
+        comparisons=drawn.comparisons,
+    )
 
 
 def _cells(problem: Problem) -> Cells:

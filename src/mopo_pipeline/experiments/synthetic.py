@@ -83,9 +83,13 @@ def _runs(
     """Every way to solve a problem at thresholds (K-1,) with the values (K,) it truly reaches; None where refused."""
     for reference, lag in (("static", None), ("lagged", params.lag)):
         run = run_tabular(
-            problem.preferences, problem.behaviour, thresholds, tau=params.tau, lag=lag,
+            problem.preferences,
+            problem.behaviour,
+            thresholds,
+            tau=params.tau,
+            lag=lag,
             steps=params.steps if lag else None,
-        )  # fmt: skip
+        )
         yield {"preferences": "exact", "reference": reference, "comparisons": 0}, run.values
     for n in params.comparisons:
         drawn = sample(problem, n, problem.generator(params.seed, n))

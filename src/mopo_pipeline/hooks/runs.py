@@ -135,8 +135,9 @@ class RunLogHook:
         log.warning(
             "interrupted (%s): go on with `kedro run --from-nodes=%s` (with the same --env, --pipelines "
             "and --params); training goes on from its last complete checkpoint",
-            signal, begin,
-        )  # fmt: skip
+            signal,
+            begin,
+        )
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self._began, 1)

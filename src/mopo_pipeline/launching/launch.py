@@ -68,9 +68,16 @@ def start_machine(directory: Path, rank: int) -> None:
             old.unlink()
     config = read_launch_file(directory / LAUNCH_FILE)
     command = [
-        sys.executable, "-c", END_WITH_PARENT, "-m", "accelerate.commands.launch",
-        "--config_file", str(directory / LAUNCH_FILE), "--machine_rank", str(rank),
-    ]  # fmt: skip
+        sys.executable,
+        "-c",
+        END_WITH_PARENT,
+        "-m",
+        "accelerate.commands.launch",
+        "--config_file",
+        str(directory / LAUNCH_FILE),
+        "--machine_rank",
+        str(rank),
+    ]
     if config.num_machines == 1:
         command += ["--main_process_port", "0"]
     command += ["-m", "mopo_pipeline.launching.worker", str(directory)]

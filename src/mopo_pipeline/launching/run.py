@@ -75,9 +75,16 @@ class TrainingRun:
     def spec(self) -> RunSpec:
         """What the processes of the run are told beside its tables."""
         return RunSpec(
-            self.name, Path(self.model), self.fit, self.lag, self.lora, self.seed, self.context,
-            None if self.scorer is None else Path(self.scorer), self.loop,
-        )  # fmt: skip
+            self.name,
+            Path(self.model),
+            self.fit,
+            self.lag,
+            self.lora,
+            self.seed,
+            self.context,
+            None if self.scorer is None else Path(self.scorer),
+            self.loop,
+        )
 
 
 class TrainingResult(NamedTuple):

@@ -88,9 +88,13 @@ def attainable_bounds(
     rows = build_rows(win_rates, None, groups)
     size = rows.n_objectives
     estimator = build_estimator(
-        rows, check_number("tau", tau, above=0), pooling != 0 and len(rows.starts) > 1,
-        comparisons=comparisons, epsilon=check_epsilon(epsilon, size - 1), confidence=confidence,
-    )  # fmt: skip
+        rows,
+        check_number("tau", tau, above=0),
+        pooling != 0 and len(rows.starts) > 1,
+        comparisons=comparisons,
+        epsilon=check_epsilon(epsilon, size - 1),
+        confidence=confidence,
+    )
     alone, bounds = np.eye(size), bounds_of(estimator, size - 1, False)
     ends = np.empty((size, 2))
     for k in range(size):

@@ -90,9 +90,14 @@ def check_groups(groups: ArrayLike | None, n_rows: int) -> NDArray[np.int64]:
 
 
 def check_number(
-    name: str, value: Any, *, above: float | None = None, at_least: float | None = None,
-    below: float | None = None, infinite: bool = False,
-) -> float:  # fmt: skip
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    infinite: bool = False,
+) -> float:
     """Return ``value`` as a float inside the stated bounds, or raise an InputError that prints it."""
     try:
         number = float(value)

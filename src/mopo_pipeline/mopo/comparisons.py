@@ -127,9 +127,15 @@ class CompiledComparisons:
 
 
 def _terms(
-    k: int, pair: tuple[Index, Index], labels: Array, predicted: Array, weights: Array, fold: Index,
-    folds: tuple[Rows, ...], sampled: bool,
-) -> Terms | None:  # fmt: skip
+    k: int,
+    pair: tuple[Index, Index],
+    labels: Array,
+    predicted: Array,
+    weights: Array,
+    fold: Index,
+    folds: tuple[Rows, ...],
+    sampled: bool,
+) -> Terms | None:
     """Terms of objective k from its columns (M,); None where the primary holds no label."""
     rows = folds[0]
     kept = ~np.isnan(labels) & (weights > 0)

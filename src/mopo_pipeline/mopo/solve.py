@@ -5,6 +5,8 @@
 ([1.0], [1.0, 1.0])
 """
 
+from typing import Any
+
 from numpy.typing import ArrayLike
 
 from mopo_pipeline.errors import InputError
@@ -75,10 +77,8 @@ def solve_dual(
         return solve_over_rows(rows, asked, temperature, radius, logarithmic)
     if comparisons is None and not sampled:
         return solve_plain(rows, asked, temperature, logarithmic)
-    estimator = build_estimator(
-        rows, temperature, sampled, behaviour=behaviour, comparisons=comparisons, epsilon=radius,
-        confidence=confidence,
-    )  # fmt: skip
+    sure: dict[str, Any] = {"comparisons": comparisons, "epsilon": radius, "confidence": confidence}
+    estimator = build_estimator(rows, temperature, sampled, behaviour=behaviour, **sure)
     return solve_over_comparisons(estimator, asked, kappa, logarithmic)
 
 

@@ -52,9 +52,16 @@ class IngestParams(StrictModel):
     """Where responses and labels come from."""
 
     source: Literal[
-        "pocket", "files", "topical_chat", "sampled",
-        "hh_rlhf", "safe_rlhf", "helpsteer", "ultrafeedback", "summarize",
-    ]  # fmt: skip
+        "pocket",
+        "files",
+        "topical_chat",
+        "sampled",
+        "hh_rlhf",
+        "safe_rlhf",
+        "helpsteer",
+        "ultrafeedback",
+        "summarize",
+    ]
     path: Path | None = None
     judgements_path: Path | None = None
     hub_id: str | None = None

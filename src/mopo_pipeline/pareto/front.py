@@ -16,9 +16,12 @@ from mopo_pipeline.pareto.points import check_points, check_vector
 
 
 def true_front_at(
-    win_rates: ArrayLike, thresholds: ArrayLike, *, reference: ArrayLike | None = None,
+    win_rates: ArrayLike,
+    thresholds: ArrayLike,
+    *,
+    reference: ArrayLike | None = None,
     groups: ArrayLike | None = None,
-) -> tuple[Array, Array]:  # fmt: skip
+) -> tuple[Array, Array]:
     """Best primary win rate under thresholds, without KL penalty, by one linear programme.
 
     Args:
@@ -63,9 +66,12 @@ def true_front_at(
 
 
 def true_front(
-    win_rates: ArrayLike, *, reference: ArrayLike | None = None, groups: ArrayLike | None = None,
+    win_rates: ArrayLike,
+    *,
+    reference: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
     points: int = 41,
-) -> Array:  # fmt: skip
+) -> Array:
     """Points along the Pareto front, by sweeping thresholds over a grid.
 
     Args:

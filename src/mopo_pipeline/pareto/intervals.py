@@ -54,9 +54,13 @@ def bootstrap_means(per_prompt: ArrayLike, *, replicates: int, rng: np.random.Ge
 
 
 def bootstrap_interval(
-    statistic: Callable[[Array], float], per_prompt: ArrayLike, *, rng: np.random.Generator,
-    confidence: float = 0.95, replicates: int = 1000,
-) -> Interval:  # fmt: skip
+    statistic: Callable[[Array], float],
+    per_prompt: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    replicates: int = 1000,
+) -> Interval:
     """Percentile interval of a function of mean values, drawing prompts again.
 
     Args:
@@ -80,9 +84,13 @@ def bootstrap_interval(
     values = [statistic(mean) for mean in means]
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(
-        float(statistic(array.mean(axis=0))), float(low), float(high),
-        float(np.std(values)), float(len(array)), confidence,
-    )  # fmt: skip
+        float(statistic(array.mean(axis=0))),
+        float(low),
+        float(high),
+        float(np.std(values)),
+        float(len(array)),
+        confidence,
+    )
 
 
 def prompt_bootstrap(

@@ -76,9 +76,10 @@ def make_plan(
     except NotConvergedError as error:
         raise unsolved(error, names, targets, params) from error
     attainable[:, 1] = np.maximum(attainable[:, 1], np.append(solution.values[0], solution.bounds))
-    findings = [*unsure, *diagnose_plan(
-        solution, values, targets, attainable, objectives=names, groups=groups
-    )]  # fmt: skip
+    findings = [
+        *unsure,
+        *diagnose_plan(solution, values, targets, attainable, objectives=names, groups=groups),
+    ]
     for finding in findings:
         log.log(logging.INFO if finding.severity == "info" else logging.WARNING, "%s", finding)
     count = 0 if compared is None else len(np.asarray(compared.first))
@@ -100,12 +101,13 @@ def _assurance(
             return nothing, []
         return nothing, [
             Finding(
-                "no confidence: the labels that make the weights cannot also assure them", 0.5,
+                "no confidence: the labels that make the weights cannot also assure them",
+                0.5,
                 params.confidence,
                 "planned values are estimates without a bound; set preferences.win_rates.method to "
                 "posterior or preference_model, whose win rates never saw the labels they are held against",
             )
-        ]  # fmt: skip
+        ]
     if params.epsilon is not None:
         return nothing | {"comparisons": compared, "epsilon": params.epsilon}, []
     return nothing | {"comparisons": compared, "confidence": params.confidence}, []

@@ -155,11 +155,14 @@ def _findings(outlook: list[Outlook], prompts: int, answers: int | None) -> list
     if prompts < MIN_PROMPTS:
         return [
             Finding(
-                "certificate undecidable: few test prompts", float(prompts), float(MIN_PROMPTS),
+                "certificate undecidable: few test prompts",
+                float(prompts),
+                float(MIN_PROMPTS),
                 "no verdict can rest on so few, whatever is trained: add prompts, or lower ingest.split.train or "
-                "ingest.split.validation", "error",
+                "ingest.split.validation",
+                "error",
             )
-        ]  # fmt: skip
+        ]
     asked = f"{prompts} test prompts" + ("" if answers is None else f" × {answers} answers")
     return [_told(entry, asked) for entry in outlook]
 
@@ -182,10 +185,12 @@ def _told(entry: Outlook, asked: str) -> Finding:
     )
     margin = math.ceil((width - room) * 1000) / 1000
     return Finding(
-        name, width, room,
+        name,
+        width,
+        room,
         f"{said}, and the plan itself lies {room:.3f} above its threshold, which would come out undecided: {more}, or "
         f"plan.margins.{entry.objective}={margin:.3f} where training does not aim higher by itself (train.loop)",
-    )  # fmt: skip
+    )
 
 
 def _summed(values: Array, codes: Any) -> Array:

@@ -147,9 +147,14 @@ def _table(plan: TrainingPlan, checks: pd.DataFrame | None, estimator: str) -> s
             cells = [name, "primary", "", planned, "", "", ""]
         else:
             cells = [
-                name, "constrained", f"{plan.thresholds[name]:.3f}", planned,
-                f"{plan.bounds[name]:.3f}", f"{plan.multipliers[name]:.3f}", plan.status[name],
-            ]  # fmt: skip
+                name,
+                "constrained",
+                f"{plan.thresholds[name]:.3f}",
+                planned,
+                f"{plan.bounds[name]:.3f}",
+                f"{plan.multipliers[name]:.3f}",
+                plan.status[name],
+            ]
         if attained is not None:
             row = attained.loc[name]
             cells += [

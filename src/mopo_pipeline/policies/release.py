@@ -97,9 +97,11 @@ def _write_papers(
         json.dumps(certificate.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     card = model_card(
-        target, None if estimator is None else checks, estimator or "",
+        target,
+        None if estimator is None else checks,
+        estimator or "",
         ("" if certificate.certified else UNCERTIFIED) + certificate_text(certificate),
-    )  # fmt: skip
+    )
     (target / "README.md").write_text(card, encoding="utf-8")
 
 

@@ -76,8 +76,10 @@ class WordFeatures:
     def state(self) -> dict[str, Any]:
         """JSON-ready description, enough to rebuild the features."""
         return {
-            "kind": "words", "vocabulary": list(self.vocabulary), "bigrams": list(self.bigrams),
-        }  # fmt: skip
+            "kind": "words",
+            "vocabulary": list(self.vocabulary),
+            "bigrams": list(self.bigrams),
+        }
 
 
 @dataclass(frozen=True)

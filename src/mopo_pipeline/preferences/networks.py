@@ -115,9 +115,14 @@ def _linear_rewards(
 
 
 def _bradley_terry(
-    table: Features, turned: Any, pairs: Index, labels: Array, weights: Array, penalty: float,
+    table: Features,
+    turned: Any,
+    pairs: Index,
+    labels: Array,
+    weights: Array,
+    penalty: float,
     start: Array,
-) -> Array:  # fmt: skip
+) -> Array:
     """Coefficients (features,) of least mean cross-entropy plus ``penalty / 2`` times their square."""
     mass = weights / weights.sum()
     first, second = pairs.T

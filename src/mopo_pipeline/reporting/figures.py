@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from mopo_pipeline.plan.training_plan import TrainingPlan
-from mopo_pipeline.reporting import fronts, preferences, training
+from mopo_pipeline.reporting import fronts, preferences, training, values
 from mopo_pipeline.reporting.style import png
 
 
@@ -25,7 +25,7 @@ def draw_figures(
     """
     objectives = plan.objectives
     drawn = {
-        "value": fronts.value_figure(objective_values, plan, exact),
+        "value": values.value_figure(objective_values, plan, exact),
         "front": fronts.front_figure(objective_values, plan, exact, evaluation["estimator"]),
         "training": training.training_figure(training_log, reference_log),
         "multiplier": training.multiplier_figure(training_log, plan),

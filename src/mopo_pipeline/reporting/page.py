@@ -9,8 +9,8 @@ import pandas as pd
 from mopo_pipeline.evaluation.certificate import Certificate
 from mopo_pipeline.pareto.verdicts import HELD, qualified
 from mopo_pipeline.plan.training_plan import TrainingPlan
-from mopo_pipeline.reporting.fronts import ESTIMATORS
 from mopo_pipeline.reporting.summary import digits, level, said, span
+from mopo_pipeline.reporting.values import ESTIMATORS
 
 PACKAGES = ("mopo_pipeline", "kedro", "torch", "transformers", "numpy", "scipy", "moocore")
 SEVERITY = {"error": 0, "warning": 1, "info": 2}

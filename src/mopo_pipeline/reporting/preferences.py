@@ -34,19 +34,31 @@ def calibration_figure(metrics: dict[str, Any], objectives: tuple[str, ...]) -> 
         bins = known.get(name, {}).get("bins", [])
         if bins:
             x, y, n = (np.array([b[k] for b in bins]) for k in ("predicted", "observed", "count"))
-            axis.errorbar(x, y, yerr=1.96 * np.sqrt(np.maximum(y * (1 - y), 0.25 / n) / n),
-                          color=colour(index), linewidth=1.3, capsize=2, zorder=2)  # fmt: skip
+            axis.errorbar(
+                x,
+                y,
+                yerr=1.96 * np.sqrt(np.maximum(y * (1 - y), 0.25 / n) / n),
+                color=colour(index),
+                linewidth=1.3,
+                capsize=2,
+                zorder=2,
+            )
             axis.scatter(x, y, s=12 + 160 * n / n.max(), color=colour(index), alpha=0.75, zorder=3)
-            axis.text(0.04, 0.96, _facts(known[name]), transform=axis.transAxes, va="top",
-                      fontsize=SMALL)  # fmt: skip
+            axis.text(
+                0.04, 0.96, _facts(known[name]), transform=axis.transAxes, va="top", fontsize=SMALL
+            )
         axis.set_xlim(0, 1)
         axis.set_ylim(0, 1)
         axis.set_aspect("equal")
         label(
             axis, "predicted win probability", "observed share of wins" if index == 0 else "", name
         )
-    figure.suptitle("Preference model: predictions on comparisons it was not fitted to",
-                    fontsize=LARGE, x=0.01, ha="left")  # fmt: skip
+    figure.suptitle(
+        "Preference model: predictions on comparisons it was not fitted to",
+        fontsize=LARGE,
+        x=0.01,
+        ha="left",
+    )
     return figure
 
 
@@ -66,8 +78,15 @@ def agreement_figure(agreement: pd.DataFrame, objectives: tuple[str, ...]) -> Fi
         for j in range(size):
             if np.isfinite(matrix[i, j]):
                 dark = abs(matrix[i, j]) > 0.6
-                axis.text(j, i, f"{matrix[i, j]:+.2f}", ha="center", va="center", fontsize=NORMAL,
-                          color="white" if dark else "black")  # fmt: skip
+                axis.text(
+                    j,
+                    i,
+                    f"{matrix[i, j]:+.2f}",
+                    ha="center",
+                    va="center",
+                    fontsize=NORMAL,
+                    color="white" if dark else "black",
+                )
     axis.set_title("Do two objectives prefer the same answer?", fontsize=NORMAL, loc="left")
     bar = figure.colorbar(image, ax=axis, shrink=0.85, ticks=[-1, 0, 1])
     bar.ax.set_yticklabels(["always opposite", "unrelated", "always alike"], fontsize=SMALL)

@@ -25,16 +25,36 @@ def distance_figure(distances: pd.DataFrame) -> Figure:
         for index, (size, runs) in enumerate(part.groupby("batch_size")):
             over_seeds = runs.groupby("update")["distance"]
             middle = over_seeds.median()
-            axis.plot(middle.index, middle, color=colour(index), linewidth=1.6,
-                      label=f"{size} rows per update")  # fmt: skip
-            axis.fill_between(middle.index, over_seeds.min(), over_seeds.max(), color=colour(index),
-                              alpha=0.2, linewidth=0)  # fmt: skip
+            axis.plot(
+                middle.index,
+                middle,
+                color=colour(index),
+                linewidth=1.6,
+                label=f"{size} rows per update",
+            )
+            axis.fill_between(
+                middle.index,
+                over_seeds.min(),
+                over_seeds.max(),
+                color=colour(index),
+                alpha=0.2,
+                linewidth=0,
+            )
         axis.set_yscale("log")
         label(axis, "updates", "total variation to the exact policy")
         axis.set_title(name.replace("_", " "), fontsize=NORMAL, loc="left")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6,
-                  fontsize=SMALL, frameon=False)  # fmt: skip
+    figure.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=6,
+        fontsize=SMALL,
+        frameon=False,
+    )
     seeds = distances["seed"].nunique()
-    figure.suptitle(f"Minibatch updates beside the exact dual: median and range over {seeds} seeds",
-                    fontsize=LARGE, x=0.01, ha="left")  # fmt: skip
+    figure.suptitle(
+        f"Minibatch updates beside the exact dual: median and range over {seeds} seeds",
+        fontsize=LARGE,
+        x=0.01,
+        ha="left",
+    )
     return figure

@@ -126,8 +126,13 @@ def closing_table(summary: dict[str, Any], report: str | None) -> None:
     from rich.table import Table
 
     console = Console()
-    table = Table(box=box.SIMPLE_HEAD, title="Win rates against the data's own answers (data: 0.5)",
-                  title_justify="left", pad_edge=False, padding=0)  # fmt: skip
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title="Win rates against the data's own answers (data: 0.5)",
+        title_justify="left",
+        pad_edge=False,
+        padding=0,
+    )
     table.add_column("objective", no_wrap=True)
     for heading in ("threshold", "attainable", "achieved", level(summary).replace(" ", "\n")):
         table.add_column(heading, justify="right", no_wrap=True)

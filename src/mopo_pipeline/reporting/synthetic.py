@@ -57,8 +57,13 @@ def _figure(name: str, found: dict[int, Problem], runs: pd.DataFrame) -> Figure:
         Line2D([], [], color="#6E6E6E", marker="x", linestyle="", label="alternatives"),
         *(_handle(kind) for kind in kinds),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=SMALL,
-                  frameon=False)  # fmt: skip
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=len(handles),
+        fontsize=SMALL,
+        frameon=False,
+    )
     figure.suptitle(name.replace("_", " "), fontsize=LARGE + 1, x=0.01, ha="left")
     return figure
 
@@ -75,15 +80,28 @@ def _kinds(runs: pd.DataFrame) -> list[dict[str, Any]]:
     hues = matplotlib.colormaps["Purples"](np.linspace(0.45, 0.95, len(sizes)))
     for index, (size, hue) in enumerate(zip(sizes, hues, strict=True)):
         found.append(
-            {"preferences": "sampled", "reference": "static", "comparisons": size, "colour": hue,
-             "marker": SHAPES[index % len(SHAPES)], "text": f"{size:,} sampled comparisons"}
-        )  # fmt: skip
+            {
+                "preferences": "sampled",
+                "reference": "static",
+                "comparisons": size,
+                "colour": hue,
+                "marker": SHAPES[index % len(SHAPES)],
+                "text": f"{size:,} sampled comparisons",
+            }
+        )
     return found
 
 
 def _handle(kind: dict[str, Any]) -> Line2D:
-    return Line2D([], [], linestyle="", marker=kind["marker"], markersize=6.5,
-                  color=kind["colour"], label=kind["text"])  # fmt: skip
+    return Line2D(
+        [],
+        [],
+        linestyle="",
+        marker=kind["marker"],
+        markersize=6.5,
+        color=kind["colour"],
+        label=kind["text"],
+    )
 
 
 def _of(runs: pd.DataFrame, kind: dict[str, Any]) -> pd.DataFrame:
@@ -96,38 +114,57 @@ def _of(runs: pd.DataFrame, kind: dict[str, Any]) -> pd.DataFrame:
     return chosen
 
 
-def _plane(
-    axis: Axes, problem: Problem, runs: pd.DataFrame, kinds: list[dict[str, Any]]
-) -> None:  # fmt: skip
+def _plane(axis: Axes, problem: Problem, runs: pd.DataFrame, kinds: list[dict[str, Any]]) -> None:
     front = front_with_vertices(problem)
     axis.plot(front[:, 1], front[:, 0], color=OPTIMUM, linewidth=1.6, zorder=2)
     _alternatives(axis, problem.win_rates[:, 1], problem.win_rates[:, 0])
     for kind in kinds:
         part = _of(runs, kind)
-        axis.scatter(part["value_1"], part["value_0"], marker=kind["marker"], s=34, zorder=4,
-                     color=kind["colour"], edgecolor="white", linewidth=0.5)  # fmt: skip
+        axis.scatter(
+            part["value_1"],
+            part["value_0"],
+            marker=kind["marker"],
+            s=34,
+            zorder=4,
+            color=kind["colour"],
+            edgecolor="white",
+            linewidth=0.5,
+        )
     axis.margins(0.09)
     label(axis, "objective 2 (win rate)", "objective 1, the primary (win rate)")
     axis.set_title(f"K = 2{_refusals(runs, kinds)}", fontsize=NORMAL, loc="left")
 
 
 def _maps(
-    figure: Figure, axes: list[Axes], problem: Problem, runs: pd.DataFrame,
+    figure: Figure,
+    axes: list[Axes],
+    problem: Problem,
+    runs: pd.DataFrame,
     groups: tuple[list[dict[str, Any]], list[dict[str, Any]]],
-) -> None:  # fmt: skip
+) -> None:
     x, y, best = true_optima(problem)
     seen = np.concatenate([best[np.isfinite(best)], runs.loc[~runs["refused"], "value_0"]])
     scale = Normalize(seen.min(), seen.max())
     titles = ("K = 3, exact preferences", "K = 3, sampled comparisons")
     for axis, kinds, title in zip(axes, groups, titles, strict=True):
-        drawn = axis.pcolormesh(x, y, best.T, norm=scale, cmap="viridis", shading="nearest",
-                                zorder=1, rasterized=True)  # fmt: skip
+        drawn = axis.pcolormesh(
+            x, y, best.T, norm=scale, cmap="viridis", shading="nearest", zorder=1, rasterized=True
+        )
         _alternatives(axis, problem.win_rates[:, 1], problem.win_rates[:, 2])
         for kind in kinds:
             part = _of(runs, kind)
-            axis.scatter(part["value_1"], part["value_2"], c=part["value_0"], norm=scale, s=42,
-                         cmap="viridis", marker=kind["marker"], edgecolor=[kind["colour"]],
-                         linewidth=1.3, zorder=4)  # fmt: skip
+            axis.scatter(
+                part["value_1"],
+                part["value_2"],
+                c=part["value_0"],
+                norm=scale,
+                s=42,
+                cmap="viridis",
+                marker=kind["marker"],
+                edgecolor=[kind["colour"]],
+                linewidth=1.3,
+                zorder=4,
+            )
         axis.use_sticky_edges = False
         axis.margins(0.05)
         label(axis, "objective 2 (win rate)", "objective 3 (win rate)")
@@ -141,8 +178,15 @@ def _alternatives(axis: Axes, x: np.ndarray, y: np.ndarray) -> None:
     """Mark every alternative, at x (n,) and y (n,), with its number."""
     axis.scatter(x, y, marker="x", s=36, color="#6E6E6E", linewidth=1.4, zorder=3)
     for index, place in enumerate(zip(x, y, strict=True), start=1):
-        axis.annotate(str(index), place, xytext=(5, 4), textcoords="offset points",
-                      fontsize=SMALL, color="#4A4A4A", zorder=5)  # fmt: skip
+        axis.annotate(
+            str(index),
+            place,
+            xytext=(5, 4),
+            textcoords="offset points",
+            fontsize=SMALL,
+            color="#4A4A4A",
+            zorder=5,
+        )
 
 
 def _refusals(runs: pd.DataFrame, kinds: list[dict[str, Any]]) -> str:

@@ -38,8 +38,14 @@ def training_figure(training_log: pd.DataFrame, reference_log: pd.DataFrame) -> 
             own = name == "policy" or column == "weighted_nll"
             rows = log.dropna(subset=[column]) if own and column in log else log.iloc[:0]
             if len(rows):
-                axis.plot(rows["step"], rows[column], color=hue, linewidth=1.7, label=name,
-                          marker="o" if len(rows) < 3 else "")  # fmt: skip
+                axis.plot(
+                    rows["step"],
+                    rows[column],
+                    color=hue,
+                    linewidth=1.7,
+                    label=name,
+                    marker="o" if len(rows) < 3 else "",
+                )
         if column == "ess":
             axis.set_ylim(0.0, 1.05)
         if column == "weighted_nll" and axis.lines:
@@ -74,15 +80,28 @@ def multiplier_figure(training_log: pd.DataFrame, plan: TrainingPlan) -> Figure:
                 continue
             kept = column.notna()
             moved |= bool((column[kept] - column[kept].iloc[0]).abs().max() > 1e-9)
-            axis.step(steps[kept], column[kept], where="post", color=colour(index), linewidth=1.9,
-                      linestyle=("-", "--", "-.", ":")[(index - 1) % 4], label=name)  # fmt: skip
+            axis.step(
+                steps[kept],
+                column[kept],
+                where="post",
+                color=colour(index),
+                linewidth=1.9,
+                linestyle=("-", "--", "-.", ":")[(index - 1) % 4],
+                label=name,
+            )
         axis.legend(fontsize=SMALL, frameon=False)
         bottom, top = axis.get_ylim()
         room = 0.15 * max(top - bottom, 0.1)
         axis.set_ylim(0.0 if key == "multiplier" else max(bottom - room, 0.0), top + room)
         label(axis, "step", "", title)
         if not moved:
-            axis.text(0.02, 0.03, "constant: static reference, fixed thresholds",
-                      transform=axis.transAxes, fontsize=SMALL, color=REFERENCE)  # fmt: skip
+            axis.text(
+                0.02,
+                0.03,
+                "constant: static reference, fixed thresholds",
+                transform=axis.transAxes,
+                fontsize=SMALL,
+                color=REFERENCE,
+            )
         axis.title.set_fontsize(NORMAL + 1)
     return figure

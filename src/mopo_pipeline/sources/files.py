@@ -107,10 +107,13 @@ def split_pairs(pairs: pd.DataFrame, where: str) -> RawTables:
         judgements[side] = ids["response_id"].to_numpy()
     judgements["prompt_id"] = ids["prompt_id"].to_numpy()
     return RawTables(
-        responses, judgements, where, where,
+        responses,
+        judgements,
+        where,
+        where,
         dropped={"pairs of equal responses": int(equal.sum())},
         merged={"other spellings of a prompt": merged},
-    )  # fmt: skip
+    )
 
 
 def _require_layout(table: pd.DataFrame, where: str) -> None:

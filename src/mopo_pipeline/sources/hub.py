@@ -150,9 +150,12 @@ def _summarize(table: pd.DataFrame, names: tuple[str, ...], where: str) -> RawTa
         post = row["info"].get("post") or row["info"].get("article")
         axes = row["summary"]["axes"]
         return [
-            {"prompt": None if post is None else f"Summarise this post.\n\n{post}",
-             "response": row["summary"]["text"], **{name: number(axes.get(name)) for name in names}}
-        ]  # fmt: skip
+            {
+                "prompt": None if post is None else f"Summarise this post.\n\n{post}",
+                "response": row["summary"]["text"],
+                **{name: number(axes.get(name)) for name in names},
+            }
+        ]
 
     return _rated(_each(table, where, summary), table, names, where)
 

@@ -38,11 +38,17 @@ def read_sampled(params: IngestParams, task: TaskParams) -> RawTables:
     prompts, repeated = _prompts(params)
     model, tokenizer = load_model(size.model)
     drawn = sample_responses(
-        model, tokenizer, prompts,
-        n=size.n_responses, max_new_tokens=size.max_new_tokens, temperature=size.temperature,
-        top_p=size.top_p, seed=task.seed, batch_size=size.batch_size,
+        model,
+        tokenizer,
+        prompts,
+        n=size.n_responses,
+        max_new_tokens=size.max_new_tokens,
+        temperature=size.temperature,
+        top_p=size.top_p,
+        seed=task.seed,
+        batch_size=size.batch_size,
         description="sampling candidates",
-    )  # fmt: skip
+    )
     rows = [
         (f"prompt{i:03d}", f"prompt{i:03d}-{j}", prompts[i], answer.text, answer.ended)
         for i, answers in enumerate(drawn)

@@ -151,9 +151,13 @@ def initial_state(table: pd.DataFrame, problem: DualProblem | None, lag: LagPara
     if problem is None or not isinstance(lag, FreshLag):
         return state
     targets = stepped_values(
-        state.weights, lag.target_ess, problem.multipliers, problem.tau, problem.win_rates,
+        state.weights,
+        lag.target_ess,
+        problem.multipliers,
+        problem.tau,
+        problem.win_rates,
         problem.groups,
-    )  # fmt: skip
+    )
     return replace(state, weights=tempered(state.weights, lag.target_ess), targets=targets)
 
 

@@ -83,17 +83,27 @@ class Choice:
         share, shortfall = self.shares[self.taken], self.seen[self.taken].shortfall
         found = []
         if share < 1.0:
-            found.append(Finding(
-                "policy taken before the end of its way", share, 1.0,
-                f"validation prefers this share of the way from the reference ({self._told()}); "
-                "train.loop.candidates=[1] keeps where training ended", "info",
-            ))  # fmt: skip
+            found.append(
+                Finding(
+                    "policy taken before the end of its way",
+                    share,
+                    1.0,
+                    f"validation prefers this share of the way from the reference ({self._told()}); "
+                    "train.loop.candidates=[1] keeps where training ended",
+                    "info",
+                )
+            )
         if shortfall > 0.0:
-            found.append(Finding(
-                "no candidate is seen to hold", shortfall, 0.0,
-                f"on validation prompts the one that misses least was taken ({self._told()}): expect no certificate; "
-                "train longer or lower the threshold", "info",
-            ))  # fmt: skip
+            found.append(
+                Finding(
+                    "no candidate is seen to hold",
+                    shortfall,
+                    0.0,
+                    f"on validation prompts the one that misses least was taken ({self._told()}): expect no certificate; "
+                    "train longer or lower the threshold",
+                    "info",
+                )
+            )
         return found
 
     def _told(self) -> str:
@@ -123,9 +133,13 @@ class CandidateCallback(TrainerCallback):
     """
 
     def __init__(
-        self, trainer: WeightedTrainer, objectives: tuple[str, ...], shares: Sequence[float],
-        reference: Path | None, weigh: Callable[[], Weighed | None],
-    ) -> None:  # fmt: skip
+        self,
+        trainer: WeightedTrainer,
+        objectives: tuple[str, ...],
+        shares: Sequence[float],
+        reference: Path | None,
+        weigh: Callable[[], Weighed | None],
+    ) -> None:
         self.trainer, self.objectives, self.weigh = trainer, objectives, weigh
         self.shares, self.reference = tuple(sorted(set(shares), reverse=True)), reference
         self.choice: Choice | None = None

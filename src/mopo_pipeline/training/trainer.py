@@ -1,34 +1,33 @@
 """Weighted policy extraction, equation (6), on ``transformers.Trainer``."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import Trainer, TrainingArguments
+from transformers import TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.language.forward import hidden_size, response_logprobs
 from mopo_pipeline.language.prompt_sharing import sharing_allowed
-from mopo_pipeline.language.sealed import seal
 from mopo_pipeline.language.tokens import EncodedRows
 from mopo_pipeline.mopo.errors import TrainingStoppedError
 from mopo_pipeline.mopo.schedule.lag import LagState
 from mopo_pipeline.training.batches import Positions, RowSampler, collate, collate_positions
-from mopo_pipeline.training.checkpoints import RunState, written_whole
+from mopo_pipeline.training.checkpoints import RunState
 from mopo_pipeline.training.loss import weighted_nll
 from mopo_pipeline.training.row_schedule import RowSchedule
 from mopo_pipeline.training.scoring import logprobs_of_all
+from mopo_pipeline.training.sealing import SEALING, SealingTrainer
 from mopo_pipeline.training.step_log import StepLog
 
-OVERRIDDEN = ("_load_optimizer_and_scheduler", "_save_checkpoint", "_save_optimizer_and_scheduler")
-"""Private methods of ``transformers.Trainer`` replaced here; no promise of theirs holds them still."""
+OVERRIDDEN = (*SEALING, "_load_optimizer_and_scheduler", "_save_optimizer_and_scheduler")
+"""Private methods of ``transformers.Trainer`` replaced here or below; no promise of theirs holds them still."""
 
 
-class WeightedTrainer(Trainer):
+class WeightedTrainer(SealingTrainer):
     """Minimise -E[weight * log pi(y|x)], log pi summed over response tokens.
 
     Attributes:
@@ -43,14 +42,25 @@ class WeightedTrainer(Trainer):
     loss_is_scaled_for_ga = False
 
     def __init__(
-        self, *, model: Any, args: TrainingArguments, rows: EncodedRows, state: LagState,
-        schedule: RowSchedule, weighting: str, objectives: tuple[str, ...], tokenizer: Any,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        model: Any,
+        args: TrainingArguments,
+        rows: EncodedRows,
+        state: LagState,
+        schedule: RowSchedule,
+        weighting: str,
+        objectives: tuple[str, ...],
+        tokenizer: Any,
+    ) -> None:
         steps = args.max_steps * args.gradient_accumulation_steps * args.world_size
         super().__init__(
-            model=model, args=args, processing_class=tokenizer, data_collator=collate_positions,
+            model=model,
+            args=args,
+            processing_class=tokenizer,
+            data_collator=collate_positions,
             train_dataset=Positions(steps * args.per_device_train_batch_size),
-        )  # fmt: skip
+        )
         self.sharing = sharing_allowed(model, rows)
         self.sampler = RowSampler(schedule, weighting, self.sharing)
         self.watched = StepLog(objectives, args.world_size)
@@ -68,9 +78,12 @@ class WeightedTrainer(Trainer):
         self.sampler.take(rows, state)
 
     def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False,
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
         num_items_in_batch: Any = None,
-    ) -> torch.Tensor:  # fmt: skip
+    ) -> torch.Tensor:
         """Mean weighted negative log-likelihood, a scalar (), of the rows at these positions (batch,)."""
         drawn, counts = self.sampler.draw(inputs["position"].cpu().numpy())
         hidden = hidden_size(model) if self.sharing else None
@@ -109,18 +122,6 @@ class WeightedTrainer(Trainer):
         return logprobs_of_all(
             model, rows, self.args.device, sharing=self.sharing, description=description
         )
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write a checkpoint and seal it; what a full disk cut short is removed."""
-        target = Path(str(self.args.output_dir)) / f"checkpoint-{self.state.global_step}"
-        if self.args.should_save:
-            shutil.rmtree(target, ignore_errors=True)  # of a killed run, found damaged
-        self.accelerator.wait_for_everyone()
-        with written_whole(target):
-            super()._save_checkpoint(model, trial)
-            self.accelerator.wait_for_everyone()
-            if self.args.should_save:
-                seal(target)
 
     def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
         super()._save_optimizer_and_scheduler(output_dir)

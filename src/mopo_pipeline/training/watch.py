@@ -73,9 +73,12 @@ class DiagnosisCallback(TrainerCallback):
             TrainingStoppedError: an error was found.
         """
         self.findings = diagnose_run(
-            training_signals(state.log_history, self.objectives), objectives=self.objectives,
-            lag=self.lag, steps=state.max_steps, limits=self.limits,
-        )  # fmt: skip
+            training_signals(state.log_history, self.objectives),
+            objectives=self.objectives,
+            lag=self.lag,
+            steps=state.max_steps,
+            limits=self.limits,
+        )
         for finding in self.findings:
             if finding.severity == "error":
                 raise TrainingStoppedError(

@@ -72,9 +72,12 @@ def test_one_of_two_thresholds_that_does_not_bind_is_named() -> None:
     win_rates = np.column_stack([conflicting(), np.random.default_rng(1).random(60)])
     solution = solve_dual(win_rates, [0.55, 0.1], tau=0.3)
     found = diagnose_plan(
-        solution, win_rates, [0.55, 0.1], attainable_range(win_rates, tau=0.3),
+        solution,
+        win_rates,
+        [0.55, 0.1],
+        attainable_range(win_rates, tau=0.3),
         objectives=("a", "b", "c"),
-    )  # fmt: skip
+    )
     assert [f.name for f in found] == ["threshold does not bind: c"]
 
 
@@ -203,9 +206,18 @@ def test_the_histories_of_the_core_can_be_diagnosed() -> None:
     )
     assert [f.name for f in found] == ["policy collapsed"]
     minibatch = run_stochastic(
-        conflicting(8), [0.4], tau=0.3, rng=np.random.default_rng(0), epsilon=0.05, batch_size=2,
-        chi_step=20.0, steps=2000, multiplier_step=0.05, policy_step=0.05, record_every=50,
-    ).history  # fmt: skip
+        conflicting(8),
+        [0.4],
+        tau=0.3,
+        rng=np.random.default_rng(0),
+        epsilon=0.05,
+        batch_size=2,
+        chi_step=20.0,
+        steps=2000,
+        multiplier_step=0.05,
+        policy_step=0.05,
+        record_every=50,
+    ).history
     swinging = Signals(minibatch["step"], chi=minibatch[["chi_1"]])
     assert "bound unsettled: harmless" in [f.name for f in diagnose_run(swinging, objectives=NAMES)]
 

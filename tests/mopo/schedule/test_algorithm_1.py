@@ -25,9 +25,13 @@ def distance(batch_size: int, seed: int) -> float:
     """Total variation between the averaged end of a run and the exact policy."""
     exact = solve_dual(WIN_RATES, [0.5], tau=0.3)
     run = updated(
-        WIN_RATES, [0.5], tau=0.3, rng=np.random.default_rng(seed),
-        batch_size=batch_size, steps=6000,
-    )  # fmt: skip
+        WIN_RATES,
+        [0.5],
+        tau=0.3,
+        rng=np.random.default_rng(seed),
+        batch_size=batch_size,
+        steps=6000,
+    )
     return float(np.abs(run.policy - exact.ratio / 5).sum() / 2)
 
 
@@ -45,9 +49,15 @@ def test_the_published_batch_of_eight_stays_further_away() -> None:
 def test_chi_settles_where_the_bound_of_its_own_ratio_has_it() -> None:
     """Not where the exact solution has it: the published exponent leaves out the weights of (5)."""
     run = updated(
-        WIN_RATES, [0.4], tau=0.3, rng=np.random.default_rng(0), epsilon=0.05, batch_size=512,
-        steps=4000, chi_step=3.0,
-    )  # fmt: skip
+        WIN_RATES,
+        [0.4],
+        tau=0.3,
+        rng=np.random.default_rng(0),
+        epsilon=0.05,
+        batch_size=512,
+        steps=4000,
+        chi_step=3.0,
+    )
     weight = np.exp((WIN_RATES[:, 0] + run.multipliers[0] * WIN_RATES[:, 1]) / 0.3)
     expected = lower_bound(weight / weight.mean() * WIN_RATES[:, 1], None, 0.05)
     assert run.history["chi_1"].tail(20).mean() == pytest.approx(expected.chi, rel=0.05)
@@ -76,9 +86,13 @@ def test_rows_without_reference_mass_are_never_drawn() -> None:
     np.testing.assert_array_equal(run.policy[mass == 0], 0.0)
     assert run.policy.sum() == pytest.approx(1)
     kept = updated(
-        WIN_RATES[mass > 0], [0.5], tau=0.3, rng=np.random.default_rng(0),
-        reference=mass[mass > 0], steps=300,
-    )  # fmt: skip
+        WIN_RATES[mass > 0],
+        [0.5],
+        tau=0.3,
+        rng=np.random.default_rng(0),
+        reference=mass[mass > 0],
+        steps=300,
+    )
     np.testing.assert_array_equal(run.policy[mass > 0], kept.policy)
 
 
@@ -114,8 +128,12 @@ def test_inputs_are_not_mutated() -> None:
 def test_bad_arguments_are_refused_with_what_was_received(
     changes: dict[str, object], expected: str
 ) -> None:
-    given: dict[str, object] = {"tau": 0.3, "rng": np.random.default_rng(0), "steps": 20,
-                                "record_every": 10}  # fmt: skip
+    given: dict[str, object] = {
+        "tau": 0.3,
+        "rng": np.random.default_rng(0),
+        "steps": 20,
+        "record_every": 10,
+    }
     with pytest.raises(InputError, match=expected):
         updated(WIN_RATES, [0.5], **(given | changes))  # type: ignore[arg-type]
 

@@ -13,7 +13,12 @@ def weighed(primary: float, *values: float, asked: float = 0.45) -> Weighed:
 
 
 def test_the_best_primary_of_those_that_hold_every_threshold_is_taken() -> None:
-    seen = [weighed(0.7, 0.5, 0.44), weighed(0.6, 0.5, 0.46), weighed(0.65, 0.45, 0.45), weighed(0.5, 0.5, 0.5)]  # fmt: skip
+    seen = [
+        weighed(0.7, 0.5, 0.44),
+        weighed(0.6, 0.5, 0.46),
+        weighed(0.65, 0.45, 0.45),
+        weighed(0.5, 0.5, 0.5),
+    ]
     assert choose(seen) == 2
 
 

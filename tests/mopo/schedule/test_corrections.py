@@ -23,9 +23,23 @@ NONE = np.zeros(0)
 def problem(test_prompts: int = 0, level: float = 0.5) -> DualProblem:
     zero = np.zeros(2)
     return DualProblem(
-        ("help", "harm", "short"), WIN_RATES, GROUPS, THRESHOLDS, 0.1, 0.0, 5.0, "lagrangian", None,
-        zero, zero, zero, None, test_prompts, level, level,
-    )  # fmt: skip
+        ("help", "harm", "short"),
+        WIN_RATES,
+        GROUPS,
+        THRESHOLDS,
+        0.1,
+        0.0,
+        5.0,
+        "lagrangian",
+        None,
+        zero,
+        zero,
+        zero,
+        None,
+        test_prompts,
+        level,
+        level,
+    )
 
 
 def start() -> LagState:

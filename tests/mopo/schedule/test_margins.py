@@ -65,9 +65,11 @@ def test_a_policy_that_is_the_reference_has_no_error_to_correct() -> None:
 def test_swapping_both_sides_of_every_comparison_changes_nothing() -> None:
     compared, ratio, _ = world(3, wrong=0.5)
     swapped = Comparisons(
-        compared.second, compared.first, 1 - np.asarray(compared.labels),
+        compared.second,
+        compared.first,
+        1 - np.asarray(compared.labels),
         1 - np.asarray(compared.predicted),
-    )  # fmt: skip
+    )
     one, two = (judge_error(c, ratio, GROUPS, 0.9) for c in (compared, swapped))
     np.testing.assert_allclose(one, two, atol=1e-12)
 

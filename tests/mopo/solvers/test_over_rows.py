@@ -38,9 +38,12 @@ def check_against_the_cone_programme(
 
 
 problems = given(
-    st.integers(0, 10**6), st.integers(2, 6), st.floats(0.001, 0.1), st.floats(0.05, 1.0),
+    st.integers(0, 10**6),
+    st.integers(2, 6),
+    st.floats(0.001, 0.1),
+    st.floats(0.05, 1.0),
     st.floats(0.0, 0.9),
-)  # fmt: skip
+)
 
 
 @settings(max_examples=30, deadline=None)
@@ -164,6 +167,9 @@ def test_bad_comparisons_are_named(change: dict[str, object], expected: str) -> 
     given_ = {"first": [0], "second": [1], "labels": [[1.0, 0.0]]} | change
     with pytest.raises(InputError, match=expected):
         solve_dual(
-            [[0.2, 0.8], [0.8, 0.2]], [0.4], tau=0.1, epsilon=0.01,
+            [[0.2, 0.8], [0.8, 0.2]],
+            [0.4],
+            tau=0.1,
+            epsilon=0.01,
             comparisons=Comparisons(**given_),
-        )  # fmt: skip
+        )

@@ -96,10 +96,13 @@ def few_effective(ess: float, bar: Limits, severity: Severity = "error") -> list
         return []
     return [
         Finding(
-            "few effective rows", ess, bar.min_ess,
-            "few rows carry the weight: raise tau, lengthen the lag, or draw fresh responses", severity,
+            "few effective rows",
+            ess,
+            bar.min_ess,
+            "few rows carry the weight: raise tau, lengthen the lag, or draw fresh responses",
+            severity,
         )
-    ]  # fmt: skip
+    ]
 
 
 def runaway(
@@ -108,9 +111,12 @@ def runaway(
     """A finding per multiplier (K-1,) above its limit."""
     return [
         Finding(
-            f"multiplier runs away: {name}", float(value), bar.max_multiplier,
-            "its threshold lies at the edge of what the rows can reach: lower it", severity,
+            f"multiplier runs away: {name}",
+            float(value),
+            bar.max_multiplier,
+            "its threshold lies at the edge of what the rows can reach: lower it",
+            severity,
         )
         for name, value in zip(objectives[1:], multipliers, strict=True)
         if not value <= bar.max_multiplier
-    ]  # fmt: skip
+    ]

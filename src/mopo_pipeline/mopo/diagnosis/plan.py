@@ -56,17 +56,21 @@ def diagnose_plan(
     if solution.kl < bar.min_kl:
         found.append(
             Finding(
-                "the plan hardly moves the policy", solution.kl, bar.min_kl,
+                "the plan hardly moves the policy",
+                solution.kl,
+                bar.min_kl,
                 "win rates differ too little for this temperature: lower tau or check the labels",
             )
-        )  # fmt: skip
+        )
     if not abs(solution.duality_gap) <= bar.max_gap:
         found.append(
             Finding(
-                "duality gap open", solution.duality_gap, bar.max_gap,
+                "duality gap open",
+                solution.duality_gap,
+                bar.max_gap,
                 "the multipliers are not optimal to this accuracy: raise tau or lower the thresholds",
             )
-        )  # fmt: skip
+        )
     return by_severity(found)
 
 
@@ -77,12 +81,14 @@ def _violated(
     rows = zip(objectives[1:], solution.status, solution.bounds, thresholds, strict=True)
     return [
         Finding(
-            f"plan falls short: {name}", float(bound), float(asked),
+            f"plan falls short: {name}",
+            float(bound),
+            float(asked),
             "the log barrier's price is finite: lower the threshold or use the lagrangian variant",
         )
         for name, status, bound, asked in rows
         if status == "violated"
-    ]  # fmt: skip
+    ]
 
 
 def _unbound(solution: DualSolution, thresholds: Array, objectives: Sequence[str]) -> list[Finding]:
@@ -94,19 +100,25 @@ def _unbound(solution: DualSolution, thresholds: Array, objectives: Sequence[str
         slack = float((solution.bounds - thresholds).min())
         return [
             Finding(
-                "no threshold binds", slack, 0.0,
+                "no threshold binds",
+                slack,
+                0.0,
                 f"all hold without cost, so {objectives[0]} alone is maximised: raise them, or keep "
-                "them as a safeguard", "info",
+                "them as a safeguard",
+                "info",
             )
-        ]  # fmt: skip
+        ]
     bounds = dict(zip(objectives[1:], zip(solution.bounds, thresholds, strict=True), strict=True))
     return [
         Finding(
-            f"threshold does not bind: {name}", float(bounds[name][0]), float(bounds[name][1]),
-            "it holds without cost; raise it if more of it is wanted", "info",
+            f"threshold does not bind: {name}",
+            float(bounds[name][0]),
+            float(bounds[name][1]),
+            "it holds without cost; raise it if more of it is wanted",
+            "info",
         )
         for name in names
-    ]  # fmt: skip
+    ]
 
 
 def _edges(
@@ -118,11 +130,12 @@ def _edges(
         if high - low > 0 and high - asked < bar.min_room * (high - low):
             found.append(
                 Finding(
-                    f"threshold at the edge: {name}", float(asked),
+                    f"threshold at the edge: {name}",
+                    float(asked),
                     float(high - bar.min_room * (high - low)),
                     "hardly any policy reaches it, and it costs the primary most: lower it",
                 )
-            )  # fmt: skip
+            )
     return found
 
 
@@ -130,40 +143,45 @@ def _agreeing(agreement: Array, objectives: Sequence[str], bar: Limits) -> list[
     """Constrained objectives that agree with the primary, by rank correlations (K, K)."""
     return [
         Finding(
-            f"objectives agree: {objectives[0]} and {name}", float(agreement[0, k]),
+            f"objectives agree: {objectives[0]} and {name}",
+            float(agreement[0, k]),
             bar.max_agreement,
             "they rank responses alike, so this threshold has nothing to trade: choose an objective "
-            "that conflicts", "info",
+            "that conflicts",
+            "info",
         )
         for k, name in enumerate(objectives)
         if k and agreement[0, k] >= bar.max_agreement
-    ]  # fmt: skip
+    ]
 
 
 def _margins(solution: DualSolution, objectives: Sequence[str], bar: Limits) -> list[Finding]:
     margins = solution.values[1:] - solution.bounds
     return [
         Finding(
-            f"label noise is costly: {name}", float(margin), bar.max_margin,
+            f"label noise is costly: {name}",
+            float(margin),
+            bar.max_margin,
             "the bound lies far below the value it assures: add comparisons, raise tau or lower the "
             "confidence",
         )
         for name, margin in zip(objectives[1:], margins, strict=True)
         if margin > bar.max_margin
-    ]  # fmt: skip
+    ]
 
 
 def _debiased(solution: DualSolution, objectives: Sequence[str], bar: Limits) -> list[Finding]:
     return [
         Finding(
-            f"few responses leave the planned value uncertain: {name}", float(value),
+            f"few responses leave the planned value uncertain: {name}",
+            float(value),
             float(plain + bar.max_debiasing),
             f"the rows alone say {plain:.3f}, and what lies beyond holds if more responses like them exist: add "
             "responses per prompt or raise tau",
         )
         for name, value, plain in zip(objectives, solution.values, solution.row_values, strict=True)
         if value > plain + bar.max_debiasing
-    ]  # fmt: skip
+    ]
 
 
 def _weights(solution: DualSolution, bar: Limits) -> list[Finding]:
@@ -172,8 +190,10 @@ def _weights(solution: DualSolution, bar: Limits) -> list[Finding]:
     if share > bar.max_weight_share and solution.ratio.size * bar.max_weight_share > 1:
         found.append(
             Finding(
-                "one row carries much of the weight", share, bar.max_weight_share,
+                "one row carries much of the weight",
+                share,
+                bar.max_weight_share,
                 "training would repeat it: raise tau or add responses",
             )
-        )  # fmt: skip
+        )
     return found

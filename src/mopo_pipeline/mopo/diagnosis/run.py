@@ -47,9 +47,13 @@ class Signals:
 
 
 def diagnose_run(
-    signals: Signals, *, objectives: Sequence[str], lag: int | None = None, steps: int | None = None,
+    signals: Signals,
+    *,
+    objectives: Sequence[str],
+    lag: int | None = None,
+    steps: int | None = None,
     limits: Limits | None = None,
-) -> list[Finding]:  # fmt: skip
+) -> list[Finding]:
     """What a run's records say, as far as they go; called again as more come in.
 
     Args:
@@ -93,19 +97,23 @@ def _fresh(support: Array, margin_share: Array, bar: Limits) -> list[Finding]:
     if support.size and support[-1] < bar.min_support:
         found.append(
             Finding(
-                "policy leaves the data", float(support[-1]), bar.min_support,
+                "policy leaves the data",
+                float(support[-1]),
+                bar.min_support,
                 "many fresh responses are unlike any the win rates were learned from: raise tau, lower "
                 "the learning rate or refresh less often",
             )
-        )  # fmt: skip
+        )
     if margin_share.size and margin_share.min() < 1:
         found.append(
             Finding(
-                "margins above the thresholds given up", float(margin_share.min()), 1.0,
+                "margins above the thresholds given up",
+                float(margin_share.min()),
+                1.0,
                 "the rows had room for this share of them, so thresholds may be missed: lower the thresholds or "
                 "train.loop.confidence, or add rows (train.lag.fresh_responses where they are fresh)",
             )
-        )  # fmt: skip
+        )
     return found
 
 
@@ -115,17 +123,22 @@ def _moves(kl: Array, entropy: Array, late: bool, bar: Limits) -> list[Finding]:
     if kl.size and late and abs(kl[-1]) < bar.min_kl:
         found.append(
             Finding(
-                "policy stays at the reference", float(kl[-1]), bar.min_kl,
+                "policy stays at the reference",
+                float(kl[-1]),
+                bar.min_kl,
                 "raise the learning rate, train longer or lower tau",
             )
-        )  # fmt: skip
+        )
     if entropy.size and entropy[-1] < bar.min_entropy_share * entropy[0]:
         found.append(
             Finding(
-                "policy collapsed", float(entropy[-1]), float(bar.min_entropy_share * entropy[0]),
-                "its entropy is nearly gone: raise tau, lower the learning rate or stop earlier", "error",
+                "policy collapsed",
+                float(entropy[-1]),
+                float(bar.min_entropy_share * entropy[0]),
+                "its entropy is nearly gone: raise tau, lower the learning rate or stop earlier",
+                "error",
             )
-        )  # fmt: skip
+        )
     return found
 
 
@@ -149,10 +162,12 @@ def _growth(multipliers: Array, objectives: Sequence[str], bar: Limits) -> list[
         if rising and typical > 0 and series[-1] > bar.max_growth * typical:
             found.append(
                 Finding(
-                    f"multiplier grows: {name}", float(series[-1]), bar.max_growth * typical,
+                    f"multiplier grows: {name}",
+                    float(series[-1]),
+                    bar.max_growth * typical,
                     "its threshold gets harder to hold: lower it or lengthen the lag",
                 )
-            )  # fmt: skip
+            )
     return found
 
 
@@ -163,10 +178,13 @@ def _loss(loss: Array, step: Array) -> list[Finding]:
         return []
     return [
         Finding(
-            f"loss not finite at step {step[bad[0]]:.0f}", float(loss[bad[0]]), float("inf"),
-            "lower the learning rate or the gradient norm", "error",
+            f"loss not finite at step {step[bad[0]]:.0f}",
+            float(loss[bad[0]]),
+            float("inf"),
+            "lower the learning rate or the gradient norm",
+            "error",
         )
-    ]  # fmt: skip
+    ]
 
 
 def _unsettled(chi: Array, objectives: Sequence[str], bar: Limits) -> list[Finding]:
@@ -180,10 +198,12 @@ def _unsettled(chi: Array, objectives: Sequence[str], bar: Limits) -> list[Findi
         if variation > bar.max_chi_variation:
             found.append(
                 Finding(
-                    f"bound unsettled: {name}", variation, bar.max_chi_variation,
+                    f"bound unsettled: {name}",
+                    variation,
+                    bar.max_chi_variation,
                     "its temperature chi still swings: raise the batch size or lower its step size",
                 )
-            )  # fmt: skip
+            )
     return found
 
 
@@ -196,7 +216,9 @@ def _stuck(refreshes: Array, step: Array, lag: int | None) -> list[Finding]:
         return []
     return [
         Finding(
-            "reference not refreshing", float(refreshes[-1]), float(due),
+            "reference not refreshing",
+            float(refreshes[-1]),
+            float(due),
             "fewer refreshes than the lag asks for: the run holds its first reference; check the lag",
         )
-    ]  # fmt: skip
+    ]

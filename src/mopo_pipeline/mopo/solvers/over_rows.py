@@ -30,9 +30,13 @@ SMOOTH = 0.05
 
 
 def _solve_saddle(
-    saddle: Saddle, thresholds: Array, start: Array, floor: float, logarithmic: bool,
+    saddle: Saddle,
+    thresholds: Array,
+    start: Array,
+    floor: float,
+    logarithmic: bool,
     softness: float = 0.0,
-) -> tuple[Array, State, bool]:  # fmt: skip
+) -> tuple[Array, State, bool]:
     """Minimise over the multipliers (K-1,); ``softness`` times lambda²/2 makes it bounded always."""
     latest = [saddle.initial()]
 

@@ -31,8 +31,16 @@ def solve_plain(rows: Rows, thresholds: Array, tau: float, logarithmic: bool) ->
         start = start if rough.unbounded else rough.point
     found, tilted = _newton(rows, thresholds, tau, logarithmic, start)
     bounds = tilted.values[1:]
-    solution = assemble(rows, found.point, tilted, bounds, np.full(bounds.size, np.inf), thresholds,
-                        tau, logarithmic)  # fmt: skip
+    solution = assemble(
+        rows,
+        found.point,
+        tilted,
+        bounds,
+        np.full(bounds.size, np.inf),
+        thresholds,
+        tau,
+        logarithmic,
+    )
     optimal = found.converged or abs(solution.duality_gap) <= CERTIFIED
     if not optimal or (bounds < thresholds - MET).any():
         relaxed, certificate = nearest_attainable(rows, thresholds)
@@ -69,9 +77,15 @@ def _newton(
 
 
 def assemble(
-    rows: Rows, multipliers: Array, tilted: Tilted, bounds: Array, chi: Array, thresholds: Array,
-    tau: float, logarithmic: bool,
-) -> DualSolution:  # fmt: skip
+    rows: Rows,
+    multipliers: Array,
+    tilted: Tilted,
+    bounds: Array,
+    chi: Array,
+    thresholds: Array,
+    tau: float,
+    logarithmic: bool,
+) -> DualSolution:
     """Everything a caller reads, from the solved multipliers, bounds and chi, (K-1,) each."""
     ratio = sorted_ratio(rows, tilted.weights)
     dual = tau * tilted.log_normaliser - float(multipliers @ thresholds)

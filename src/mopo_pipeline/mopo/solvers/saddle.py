@@ -181,9 +181,14 @@ class Saddle:
         return self.at_exact_bounds(state, ~priced)
 
     def _ascend(
-        self, multipliers: Array, state: State, value: float, chosen: NDArray[np.bool_],
-        step: Array, slope: float,
-    ) -> State | None:  # fmt: skip
+        self,
+        multipliers: Array,
+        state: State,
+        value: float,
+        chosen: NDArray[np.bool_],
+        step: Array,
+        slope: float,
+    ) -> State | None:
         """Backtrack along the Newton step, (2 m,) of the m constraints ``chosen`` (K-1,); None where it brings nothing."""
         half = int(chosen.sum())
         length = 1.0

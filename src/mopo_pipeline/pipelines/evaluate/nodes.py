@@ -26,9 +26,14 @@ def fit_evaluation_model(
 
     directory = handed_over("evaluation-model-")
     metrics = judging.fit_evaluation_model(
-        responses, comparisons, preference_model, task.names, preferences.win_rates.model,
-        task.seed, directory,
-    )  # fmt: skip
+        responses,
+        comparisons,
+        preference_model,
+        task.names,
+        preferences.win_rates.model,
+        task.seed,
+        directory,
+    )
     if not any(directory.iterdir()):
         (directory / "none.json").write_text("{}", encoding="utf-8")
     return directory, metrics
@@ -54,11 +59,16 @@ def judge_completions(
     )
     quality = {
         judge.name: judge_quality(
-            judge, responses, comparisons, completions, params, task.seed,
+            judge,
+            responses,
+            comparisons,
+            completions,
+            params,
+            task.seed,
             model=evaluation_preference_model,
         )
         for judge in judges
-    }  # fmt: skip
+    }
     return judging.judge_completions(completions, responses, judges, quality), quality
 
 
@@ -102,9 +112,14 @@ def estimate_values(
 
     judged = values.judged_values(completions, scores, task.names, params, task.seed)
     robust, facts = values.doubly_robust_values(
-        responses, comparisons, test_logprobs,
-        judging.evaluation_model(evaluation_preference_model), task.names, params, task.seed,
-    )  # fmt: skip
+        responses,
+        comparisons,
+        test_logprobs,
+        judging.evaluation_model(evaluation_preference_model),
+        task.names,
+        params,
+        task.seed,
+    )
     labelled = values.label_values(
         responses, comparisons, test_logprobs, task.names, params, task.seed
     )
@@ -127,10 +142,15 @@ def summarise_evaluation(
     from mopo_pipeline.evaluation.summary import evaluation_summary
 
     return evaluation_summary(
-        completions, threshold_checks, evaluation_model_metrics, judge_quality,
-        doubly_robust_facts, exact_reference, str(responses["source"].iloc[0]),
+        completions,
+        threshold_checks,
+        evaluation_model_metrics,
+        judge_quality,
+        doubly_robust_facts,
+        exact_reference,
+        str(responses["source"].iloc[0]),
         training_plan.kl,
-    )  # fmt: skip
+    )
 
 
 def certify(

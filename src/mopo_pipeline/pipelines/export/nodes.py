@@ -24,6 +24,12 @@ def release_policy(
     from mopo_pipeline.policies.release import write_release
 
     return write_release(
-        Path(policy), Path(reference_policy), responses, threshold_checks, evaluation_summary["estimator"],
-        Certificate.from_json(certificate), params, evaluate.sampling,
-    )  # fmt: skip
+        Path(policy),
+        Path(reference_policy),
+        responses,
+        threshold_checks,
+        evaluation_summary["estimator"],
+        Certificate.from_json(certificate),
+        params,
+        evaluate.sampling,
+    )

@@ -23,9 +23,12 @@ def foresee_certificate(
     test = responses.loc[responses["split"] == "test", "prompt_id"].nunique()
     enumerated = responses["source"].iloc[0] == "pocket"
     power = certificate_power(
-        win_rates, row_weights, training_plan,
+        win_rates,
+        row_weights,
+        training_plan,
         prompts=min(test, params.sampling.prompts or test),
-        answers=None if enumerated else params.sampling.samples, confidence=params.confidence,
-    )  # fmt: skip
+        answers=None if enumerated else params.sampling.samples,
+        confidence=params.confidence,
+    )
     tell(power)
     return power

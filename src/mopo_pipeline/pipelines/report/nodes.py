@@ -23,9 +23,12 @@ def tabulate_pareto(
     from mopo_pipeline.reporting.tables import pareto_report
 
     return pareto_report(
-        objective_values, training_plan, exact_reference, evaluation_summary["estimator"],
+        objective_values,
+        training_plan,
+        exact_reference,
+        evaluation_summary["estimator"],
         params.hypervolume_reference,
-    )  # fmt: skip
+    )
 
 
 def summarise_run(
@@ -43,10 +46,16 @@ def summarise_run(
     from mopo_pipeline.reporting.summary import run_summary
 
     return run_summary(
-        threshold_checks, training_plan, evaluation_summary, exact_reference, Certificate.from_json(certificate),
-        environment=params.environment, seed=task.seed, seconds=params.seconds,
+        threshold_checks,
+        training_plan,
+        evaluation_summary,
+        exact_reference,
+        Certificate.from_json(certificate),
+        environment=params.environment,
+        seed=task.seed,
+        seconds=params.seconds,
         foreseen=certificate_power["findings"],
-    )  # fmt: skip
+    )
 
 
 def write_report(
@@ -86,15 +95,21 @@ def write_report(
         ingest=ingest_report,
         preferences=preference_report,
         findings=[
-            *(finding.as_dict() for finding in training_plan.findings), *certificate_power["findings"],
-            *training_findings, *evaluation_summary["findings"],
+            *(finding.as_dict() for finding in training_plan.findings),
+            *certificate_power["findings"],
+            *training_findings,
+            *evaluation_summary["findings"],
         ],
         samples=sample_pairs(completions, scores, training_plan.objectives, params.sample_prompts),
         figures={
-            "value": value_figure, "front": front_figure, "training": training_figure,
-            "multiplier": multiplier_figure, "calibration": calibration_figure, "agreement": agreement_figure,
+            "value": value_figure,
+            "front": front_figure,
+            "training": training_figure,
+            "multiplier": multiplier_figure,
+            "calibration": calibration_figure,
+            "agreement": agreement_figure,
         },
-    )  # fmt: skip
+    )
 
 
 def print_summary(run_summary: dict[str, Any], report: str, params: ReportParams) -> None:

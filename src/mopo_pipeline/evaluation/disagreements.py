@@ -1,0 +1,69 @@
+"""Estimators that contradict each other, and which of them to trust."""
+
+import pandas as pd
+
+from mopo_pipeline.evaluation.checks import PREFERENCE
+from mopo_pipeline.evaluation.judge_scale import MIN_COMPARISONS
+from mopo_pipeline.mopo.diagnosis.findings import Finding
+
+RESOLUTION = 1e-3
+"""Values closer than the digits that are shown do not disagree."""
+
+
+def disagreements(checks: pd.DataFrame) -> list[Finding]:
+    """Estimators whose interval and that of a more direct one exclude each other's value.
+
+    Each estimator is set against the most direct one it disagrees with. Estimates without an
+    interval, or with too few effective comparisons, contradict nobody.
+    """
+    estimators = [e for e in PREFERENCE if f"{e}_value" in checks]
+    findings = []
+    for _, row in checks.iterrows():
+        able = [e for e in estimators if _speaks(row, e)]
+        for place, other in enumerate(able):
+            one = next((e for e in able[:place] if _disagree(row, e, other)), None)
+            if one is None:
+                continue
+            trusted, left = _trust(row, one, other)
+            findings.append(
+                Finding(
+                    f"estimators disagree: {row['objective']}, {one} and {other}",
+                    float(row[f"{left}_value"]),
+                    float(row[f"{trusted}_value"]),
+                    f"{_said(row, one)}, {_said(row, other)}: {_advice(row, trusted, left)}",
+                )
+            )
+    return findings
+
+
+def _trust(row: pd.Series, one: str, other: str) -> tuple[str, str]:
+    """Which of two estimators to trust, ``one`` being the more direct, and which not."""
+    doubtful = row[f"{one}_doubt"] and not row[f"{other}_doubt"]
+    return (other, one) if doubtful else (one, other)
+
+
+def _advice(row: pd.Series, trusted: str, left: str) -> str:
+    if row[f"{trusted}_doubt"]:
+        return f"trust neither ({row[f'{trusted}_doubt']}); label more test comparisons"
+    because = row[f"{left}_doubt"] or f"{trusted} measures more directly"
+    return f"trust {trusted} ({because}), and find out why {left} differs"
+
+
+def _speaks(row: pd.Series, estimator: str) -> bool:
+    few = row[f"{estimator}_effective"] < MIN_COMPARISONS
+    return bool(pd.notna(row[f"{estimator}_ci_low"]) and not few)
+
+
+def _disagree(row: pd.Series, one: str, other: str) -> bool:
+    apart = abs(row[f"{one}_value"] - row[f"{other}_value"]) > RESOLUTION
+    return bool(apart and not _covers(row, one, other) and not _covers(row, other, one))
+
+
+def _covers(row: pd.Series, estimator: str, other: str) -> bool:
+    low, high = row[f"{estimator}_ci_low"], row[f"{estimator}_ci_high"]
+    return bool(low <= row[f"{other}_value"] <= high)
+
+
+def _said(row: pd.Series, estimator: str) -> str:
+    value, low, high = (row[f"{estimator}_{c}"] for c in ("value", "ci_low", "ci_high"))
+    return f"{estimator} says {value:.3f} [{low:.3f}, {high:.3f}]"

@@ -1,0 +1,151 @@
+"""What every objective attained, against its threshold and the range the plan gave it."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mopo_pipeline.plan.training_plan import TrainingPlan
+from mopo_pipeline.reporting.style import (
+    NORMAL,
+    OPTIMUM,
+    POLICY,
+    REFERENCE,
+    SMALL,
+    THRESHOLD,
+    label,
+    new_figure,
+    nothing,
+)
+
+ESTIMATORS = {
+    "exact": "exact (all answers enumerated)",
+    "rules": "sampled answers, judged by rules",
+    "reward_models": "sampled answers, judged by reward models",
+    "preference_model": "sampled answers, judged by a preference model of the validation split",
+    "doubly_robust": "test labels, re-weighted (doubly robust)",
+    "labels": "test labels, normalised within each prompt",
+}
+"""What each estimator of a value is, most trusted first."""
+
+_MARKERS = {
+    "exact": "D", "rules": "s", "reward_models": "P", "preference_model": "^", "doubly_robust": "v",
+    "labels": "<",
+}  # fmt: skip
+
+
+def value_figure(
+    objective_values: pd.DataFrame, plan: TrainingPlan, exact: dict[str, Any]
+) -> Figure:
+    """One row per objective: attainable range, threshold, reference, policy by every estimator."""
+    names = plan.objectives
+    shown = [e for e in ESTIMATORS if e in set(objective_values["estimator"])]
+    if not shown:
+        return nothing("No judge and no test labels: nothing estimates the objectives.")
+    figure, (axis,) = new_figure(1, 1, 9.0, 1.9 + 0.8 * len(names) + 0.16 * len(shown))
+    lanes = np.linspace(-0.24, 0.24, len(shown)) if len(shown) > 1 else np.zeros(1)
+    for row, name in enumerate(names):
+        _range_and_threshold(axis, row, plan, name)
+        if exact.get("optimum"):
+            best = exact["optimum"]["values"][name]
+            text = _once(row, "exact optimum under the thresholds")
+            axis.plot(best, row + lanes[0], "*", markersize=13, color=OPTIMUM, zorder=3, label=text)
+        _value_point(axis, objective_values, "reference", name, shown[0], row + lanes[0], REFERENCE)
+        for estimator, lane in zip(shown, lanes, strict=True):
+            _value_point(axis, objective_values, "policy", name, estimator, row + lane, POLICY)
+    _legend_entry(axis, "reference", shown[0], REFERENCE)
+    for estimator in shown:
+        _legend_entry(axis, "policy", estimator, POLICY)
+    axis.axvline(0.5, color="#A0A0A0", linewidth=0.9, linestyle=":", zorder=2)
+    axis.set_yticks(range(len(names)), [f"{n}\n({_role(plan, n)})" for n in names], fontsize=NORMAL)
+    axis.invert_yaxis()
+    axis.margins(x=0.03)
+    axis.grid(False, axis="y")
+    label(
+        axis,
+        "win rate against the behaviour policy of the data (0.5: as good as the data)",
+        "",
+        f"What the policy attained, {objective_values['level'].iloc[0]:.0%} intervals over prompts",
+    )
+    figure.legend(loc="outside lower center", ncols=2, fontsize=SMALL, frameon=False)
+    return figure
+
+
+def _range_and_threshold(axis: Axes, row: int, plan: TrainingPlan, name: str) -> None:
+    low, high = plan.attainable[name]
+    axis.barh(
+        row,
+        high - low,
+        left=low,
+        height=0.76,
+        color="#EFEFEF",
+        zorder=1,
+        label=_once(row, "attainable, estimated on the training data"),
+    )
+    threshold = plan.thresholds.get(name)
+    if threshold is not None:
+        axis.plot(
+            [threshold] * 2,
+            [row - 0.4, row + 0.4],
+            color=THRESHOLD,
+            linewidth=2.2,
+            zorder=3,
+            label=_once(row - 1, "threshold"),
+        )
+
+
+def _legend_entry(axis: Axes, policy: str, estimator: str, hue: str) -> None:
+    text = f"{policy}: {ESTIMATORS[estimator]}"
+    axis.plot([], [], _MARKERS[estimator], color=hue, markersize=6, label=text)
+
+
+def _value_point(
+    axis: Axes,
+    values: pd.DataFrame,
+    policy: str,
+    name: str,
+    estimator: str,
+    height: float,
+    hue: str,
+) -> None:
+    point = value_and_interval(values, policy, estimator, name)
+    if point is None:
+        return
+    centre, error = point
+    axis.errorbar(
+        centre,
+        height,
+        xerr=error,
+        marker=_MARKERS[estimator],
+        markersize=5.5,
+        color=hue,
+        capsize=2,
+        elinewidth=1.2,
+        linestyle="",
+        zorder=4,
+    )
+
+
+def value_and_interval(
+    values: pd.DataFrame, policy: str, estimator: str, name: str
+) -> tuple[float, np.ndarray | None] | None:
+    """A value and the distances to its interval's ends, (2, 1); None where there is none."""
+    keys = (values["policy"] == policy) & (values["estimator"] == estimator)
+    row = values.loc[keys & (values["objective"] == name)]
+    if row.empty or not np.isfinite(row["value"].iloc[0]):
+        return None
+    value = float(row["value"].iloc[0])
+    ends = np.array([[value - row["ci_low"].iloc[0]], [row["ci_high"].iloc[0] - value]])
+    return value, np.maximum(ends, 0.0) if np.isfinite(ends).all() else None
+
+
+def _role(plan: TrainingPlan, name: str) -> str:
+    threshold = plan.thresholds.get(name)
+    return "primary" if threshold is None else f"at least {threshold:.3f}"
+
+
+def _once(index: int, text: str) -> str:
+    """The legend text for the first row only."""
+    return text if index == 0 else "_" + text
