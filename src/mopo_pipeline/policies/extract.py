@@ -61,11 +61,11 @@ def extract_policy(
         dual_problem(rows, win_rates, comparisons, predictions, plan), responses, params.loop
     )
     table = rows[["prompt", "response", ENDED, "weight"]].assign(reference_logprob=rows["logprob"])
-    scorer = None
+    fresh_judge = isinstance(params.lag, FreshLag) and params.lag.judge == "preference_model"
+    scorer = preference_model if fresh_judge else None
     if isinstance(params.lag, FreshLag):
         said = judged_comparisons(rows, comparisons, predictions, plan)
         problem = replace(problem, comparisons=said)
-        scorer = preference_model if params.lag.judge == "preference_model" else None
         try_judge(params.lag, problem.objectives, scorer, table)
     early = _told_early(params, rows)
     validation, labels = validation_rows(
@@ -87,8 +87,7 @@ def extract_policy(
         labels=labels,
     )
     result = train(run, params.work_dir)
-    data = fingerprint(rows, win_rates, comparisons)
-    facts = _provenance(task, params, plan, data, reference_policy)
+    facts = _provenance(task, params, plan, (rows, win_rates, comparisons), reference_policy)
     policy = export_policy(result.directory, params.work_dir, facts)
     findings = [*(finding.as_dict() for finding in early), *result.findings]
     return policy, result.log.assign(truncated_rows=result.truncated), findings
@@ -103,13 +102,17 @@ def _told_early(params: TrainParams, rows: pd.DataFrame) -> list[Finding]:
 
 
 def _provenance(
-    task: TaskParams, params: TrainParams, plan: TrainingPlan, data: str, reference: Path
+    task: TaskParams,
+    params: TrainParams,
+    plan: TrainingPlan,
+    data: tuple[pd.DataFrame, ...],
+    reference: Path,
 ) -> dict[str, Any]:
     """What the exported policy says it was made of."""
     given = [p.model_dump(mode="json", exclude={"work_dir"}) for p in (task, params)]
     return {
         "plan": plan.to_json(),
-        "data_fingerprint": data,
+        "data_fingerprint": fingerprint(*data),
         "config_fingerprint": fingerprint(*given, plan.to_json()),
         "base_fingerprint": model_digest(reference),
     }
