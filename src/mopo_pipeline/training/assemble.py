@@ -19,7 +19,7 @@ from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.mopo import Limits, tempered
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.fresh import stepped_values
-from mopo_pipeline.mopo.schedule.lag import LagState
+from mopo_pipeline.mopo.schedule.state import LagState, divergence
 from mopo_pipeline.parameters.fit import FitParams
 from mopo_pipeline.parameters.lag import FreshLag, LagParams, NoLag, OfflineLag
 from mopo_pipeline.training.callbacks import (
@@ -133,7 +133,8 @@ def initial_state(table: pd.DataFrame, problem: DualProblem | None, lag: LagPara
     Args:
         table: N rows: weight, reference_logprob.
         problem: thresholds to hold; None holds none.
-        lag: where the policy's own responses will be trained on, the first step is tempered as theirs are.
+        lag: where the policy's own responses will be trained on, the first step is tempered as theirs are, and its
+            targets are what their judge says of it.
     """
     logprob = table["reference_logprob"].to_numpy(dtype=np.float64)
     none = np.zeros(0)
@@ -148,6 +149,8 @@ def initial_state(table: pd.DataFrame, problem: DualProblem | None, lag: LagPara
         targets=none if problem is None else problem.values,
         active=np.ones(len(table), dtype=bool),
     )
+    if problem is not None:
+        state = replace(state, moves=np.array([divergence(state.weights, problem.groups)]))
     if problem is None or not isinstance(lag, FreshLag):
         return state
     targets = stepped_values(
@@ -157,8 +160,11 @@ def initial_state(table: pd.DataFrame, problem: DualProblem | None, lag: LagPara
         problem.tau,
         problem.win_rates,
         problem.groups,
+        problem.judged,
     )
-    return replace(state, weights=tempered(state.weights, lag.target_ess), targets=targets)
+    weights = tempered(state.weights, lag.target_ess)
+    moves = np.array([divergence(weights, problem.groups)])
+    return replace(state, weights=weights, targets=targets, moves=moves)
 
 
 def training_arguments(directory: Path, spec: RunSpec) -> TrainingArguments:

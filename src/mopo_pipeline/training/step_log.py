@@ -9,7 +9,7 @@ import torch
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo import effective_share
 from mopo_pipeline.mopo.labelled import Seen
-from mopo_pipeline.mopo.schedule.lag import LagState
+from mopo_pipeline.mopo.schedule.state import LagState
 from mopo_pipeline.training.batches import WeightedBatch
 
 Mean = Callable[[torch.Tensor], torch.Tensor]
@@ -78,6 +78,7 @@ class StepLog:
             "refreshes": float(state.refreshes),
             "support": state.support,
             "margin_share": state.margin_share,
+            "kl_planned": state.farthest,
             "tokens_per_second": tokens / max(elapsed, 1e-9),
             "seconds": elapsed,
             "refresh_seconds": self._refresh_seconds,
@@ -91,6 +92,7 @@ class StepLog:
                 f"raised_{name}": float(state.raised[k]) if state.raised.size else 0.0,
                 f"target_{name}": float(state.targets[k]),
                 f"bound_{name}": float(state.bounds[k]),
+                f"unlabelled_{name}": float(state.unlabelled[k]) if state.unlabelled.size else 0.0,
             }
         found |= self._seen
         self._clear()

@@ -14,7 +14,7 @@ from mopo_pipeline.language.forward import hidden_size, response_logprobs
 from mopo_pipeline.language.prompt_sharing import sharing_allowed
 from mopo_pipeline.language.tokens import EncodedRows
 from mopo_pipeline.mopo.errors import TrainingStoppedError
-from mopo_pipeline.mopo.schedule.lag import LagState
+from mopo_pipeline.mopo.schedule.state import LagState
 from mopo_pipeline.training.batches import Positions, RowSampler, collate, collate_positions
 from mopo_pipeline.training.checkpoints import RunState
 from mopo_pipeline.training.loss import weighted_nll

@@ -137,6 +137,7 @@ def summarise_evaluation(
     exact_reference: dict[str, Any],
     responses: pd.DataFrame,
     training_plan: "TrainingPlan",
+    training_log: pd.DataFrame,
 ) -> dict[str, Any]:
     """KL, drift, form and diversity of the sampled answers, with findings."""
     from mopo_pipeline.evaluation.summary import evaluation_summary
@@ -150,6 +151,7 @@ def summarise_evaluation(
         exact_reference,
         str(responses["source"].iloc[0]),
         training_plan.kl,
+        float(training_log["kl_planned"].iloc[-1]) if len(training_log) else None,
     )
 
 

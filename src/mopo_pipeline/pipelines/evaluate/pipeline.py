@@ -99,6 +99,7 @@ def _values() -> list[Node]:
                 "exact_reference",
                 "responses",
                 "training_plan",
+                "training_log",
             ],
             "evaluation_summary",
             name="summarise_evaluation",
