@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from transformers import TrainerCallback, TrainingArguments
+from transformers.trainer_callback import TrainerControl, TrainerState
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.adapters import add_adapter, check_mergeable
@@ -29,6 +30,7 @@ from mopo_pipeline.training.callbacks import (
     RefreshCallback,
 )
 from mopo_pipeline.training.candidates import CandidateCallback
+from mopo_pipeline.training.patience import end_early
 from mopo_pipeline.training.problem_files import read_problem
 from mopo_pipeline.training.refresh_fresh import FreshRefresh
 from mopo_pipeline.training.refresh_offline import OfflineLoop, correction_steps
@@ -93,19 +95,23 @@ def loop_of(
     )
     first = spec.model if spec.lora is None else None
     ending = partial(CandidateCallback, trainer, problem.objectives, spec.loop.candidates, first)
+
+    def ended(state: TrainerState, control: TrainerControl) -> None:
+        end_early(trainer.lag_state, spec.loop.patience, state, control)
+
     if isinstance(lag, FreshLag):
         validation = pd.read_parquet(directory / VALIDATION)
         drawing = FreshRefresh(trainer, problem, spec, lag, table, data, validation, tokenizer)
         act, look = partial(timed, drawing.refresh), partial(timed, drawing.look)
-        return [RefreshCallback(lag.every, act), LookCallback(look), ending(drawing.weigh)]
+        return [RefreshCallback(lag.every, act, ended), LookCallback(look), ending(drawing.weigh)]
     loop = OfflineLoop(trainer, problem, answers)
     look = partial(timed, loop.look)
     if isinstance(lag, OfflineLag):
         act = partial(timed, partial(loop.refresh, lag, spec.seed))
-        return [RefreshCallback(lag.every, act), LookCallback(look), ending(loop.weigh)]
+        return [RefreshCallback(lag.every, act, ended), LookCallback(look), ending(loop.weigh)]
     steps = correction_steps(spec.fit.steps, spec.loop.rounds)
     correct = partial(timed, partial(loop.correct, lag.max_multiplier))
-    return [CorrectionCallback(steps, correct), LookCallback(look), ending(loop.weigh)]
+    return [CorrectionCallback(steps, correct, ended), LookCallback(look), ending(loop.weigh)]
 
 
 def run_limits(lag: LagParams) -> Limits:
@@ -188,7 +194,7 @@ def training_arguments(directory: Path, spec: RunSpec) -> TrainingArguments:
         bf16=fit.dtype == "bfloat16",
         use_cpu=fit.device == "cpu" or not torch.cuda.is_available(),
         seed=spec.seed,
-        report_to="none",
+        report_to=list(fit.report_to) or "none",
         disable_tqdm=True,
         train_sampling_strategy="sequential",
         remove_unused_columns=False,

@@ -32,6 +32,8 @@ class LagState:
         unlabelled: (K-1,) how many periods held no label of an objective, so that its multiplier stayed; empty before any.
         moves: (T,) KL, nats, of what is planned: of the weights from the first reference, or one entry for each move of a
             reference that is drawn from anew.
+        best: primary, a win rate, of the best look so far since which every look held all thresholds; -inf before one.
+        stalled: looks in a row that held and gained nothing on it.
     """
 
     weights: Array
@@ -50,6 +52,8 @@ class LagState:
     raised: Array = field(default_factory=lambda: np.zeros(0))
     unlabelled: Array = field(default_factory=lambda: np.zeros(0))
     moves: Array = field(default_factory=lambda: np.zeros(0))
+    best: float = -np.inf
+    stalled: int = 0
 
     @property
     def farthest(self) -> float:
@@ -75,9 +79,11 @@ class LagState:
     def from_arrays(cls, arrays: dict[str, Array]) -> "LagState":
         """Rebuild from ``arrays``, numbers as (1,)."""
         fields: dict[str, Any] = dict(arrays)
-        fields |= {name: float(arrays[name][0]) for name in ("ess", "support", "margin_share")}
+        fields |= {
+            name: float(arrays[name][0]) for name in ("ess", "support", "margin_share", "best")
+        }
         fields["active"] = arrays["active"] > 0
-        fields["refreshes"] = int(arrays["refreshes"][0])
+        fields |= {name: int(arrays[name][0]) for name in ("refreshes", "stalled")}
         return cls(**fields)
 
 
