@@ -18,6 +18,7 @@ class LoopParams(StrictModel):
     confidence: float | None = Field(default=None, ge=0.5, lt=1.0)
     patience: PositiveInt | None = None
     candidates: tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...] = (1.0,)
+    checkpoints: NonNegativeInt = 0
 
     @field_validator("candidates")
     @classmethod

@@ -28,15 +28,18 @@ def has_effect(node: Node, name: str) -> bool:
 
 
 def reads_only(group: str, *keys: str) -> list[str]:
-    """Tags of a node that takes a parameter group and reads these keys of it; the others are no part of its fingerprint."""
+    """Tags of a node that takes a parameter group and reads these keys of it, or all that stands below one.
+
+    The others are no part of its fingerprint.
+    """
     return [f"{READS_ONLY}{group}.{key}" for key in keys]
 
 
 def reads(node: Node, key: str) -> bool:
     """Whether a parameter, by its full name, decides what a node makes."""
     group = f"{READS_ONLY}{key.split('.', maxsplit=1)[0]}."
-    named = [tag for tag in node.tags if tag.startswith(group)]
-    return not named or READS_ONLY + key in named
+    named = [tag.removeprefix(READS_ONLY) for tag in node.tags if tag.startswith(group)]
+    return not named or any(key == name or key.startswith(f"{name}.") for name in named)
 
 
 def _plain(name: str) -> str:

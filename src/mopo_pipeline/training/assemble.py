@@ -29,7 +29,12 @@ from mopo_pipeline.training.callbacks import (
     LookCallback,
     RefreshCallback,
 )
-from mopo_pipeline.training.candidates import CandidateCallback
+from mopo_pipeline.training.candidates import (
+    PASSED,
+    CandidateCallback,
+    PassingCallback,
+    passing_steps,
+)
 from mopo_pipeline.training.patience import end_early
 from mopo_pipeline.training.problem_files import read_problem
 from mopo_pipeline.training.refresh_fresh import FreshRefresh
@@ -94,7 +99,16 @@ def loop_of(
         tokenizer, fresh["prompts"], fresh["responses"], spec.context, fresh["ended"]
     )
     first = spec.model if spec.lora is None else None
-    ending = partial(CandidateCallback, trainer, problem.objectives, spec.loop.candidates, first)
+    passing = passing_steps(spec.fit.steps, spec.loop.checkpoints)
+    ending = partial(
+        CandidateCallback,
+        trainer,
+        problem.objectives,
+        spec.loop.candidates,
+        first,
+        passed={step: directory / PASSED.format(step=step) for step in passing},
+    )
+    kept: list[TrainerCallback] = [PassingCallback(trainer, passing, directory)] if passing else []
 
     def ended(state: TrainerState, control: TrainerControl) -> None:
         end_early(trainer.lag_state, spec.loop.patience, state, control)
@@ -103,15 +117,18 @@ def loop_of(
         validation = pd.read_parquet(directory / VALIDATION)
         drawing = FreshRefresh(trainer, problem, spec, lag, table, data, validation, tokenizer)
         act, look = partial(timed, drawing.refresh), partial(timed, drawing.look)
-        return [RefreshCallback(lag.every, act, ended), LookCallback(look), ending(drawing.weigh)]
+        acting: TrainerCallback = RefreshCallback(lag.every, act, ended)
+        return [*kept, acting, LookCallback(look), ending(weigh=drawing.weigh)]
     loop = OfflineLoop(trainer, problem, answers)
     look = partial(timed, loop.look)
     if isinstance(lag, OfflineLag):
         act = partial(timed, partial(loop.refresh, lag, spec.seed))
-        return [RefreshCallback(lag.every, act, ended), LookCallback(look), ending(loop.weigh)]
+        acting = RefreshCallback(lag.every, act, ended)
+        return [*kept, acting, LookCallback(look), ending(weigh=loop.weigh)]
     steps = correction_steps(spec.fit.steps, spec.loop.rounds)
     correct = partial(timed, partial(loop.correct, lag.max_multiplier))
-    return [CorrectionCallback(steps, correct, ended), LookCallback(look), ending(loop.weigh)]
+    acting = CorrectionCallback(steps, correct, ended)
+    return [*kept, acting, LookCallback(look), ending(weigh=loop.weigh)]
 
 
 def run_limits(lag: LagParams) -> Limits:
