@@ -62,6 +62,7 @@ def judge_quality(
     params: EvaluateParams,
     seed: int,
     model: Path | None = None,
+    steered: bool = False,
 ) -> dict[str, Any]:
     """A judge's scale on the labels of the validation split, and its record on those of the test split.
 
@@ -74,13 +75,14 @@ def judge_quality(
         seed: of the bootstrap.
         model: directory of the evaluation model, which says what its folds left out made of the
             validation split.
+        steered: whether the policy was trained on this judge's word.
 
     Returns:
         ``unknown_words``, the share of the answers' words outside a words model's vocabulary (None
         for other judges), and per objective ``comparisons`` (decided ones), ``prompts``,
         ``accuracy`` with ``accuracy_low`` and ``accuracy_high`` (a judge that sees no difference
-        is half right), ``brier``, ``ece`` of the judge at its word; ``independent``, False for the model that
-        trained the policy, which stands in where none could be fitted; ``calibration`` (``fit_scale``);
+        is half right), ``brier``, ``ece`` of the judge at its word; ``independent``, False for a model that
+        trained the policy, such as the one that stands in where none could be fitted; ``calibration`` (``fit_scale``);
         slope and ceilings (``judge_reach``) on that scale. What is unknown is None.
     """
     pairs = comparisons.loc[comparisons["split"] == "test"].reset_index(drop=True)
@@ -107,7 +109,10 @@ def judge_quality(
         said = on_scale(gap[:, k], judge.link, 1.0 if found is None else found["scale"])
         objectives[name] = (
             _quality(on_scale(gap[:, k], judge.link, 1.0), labels, codes, params, seed)
-            | {"independent": fitted_there or not fitted, "calibration": found}
+            | {
+                "independent": not steered and (fitted_there or not fitted),
+                "calibration": found,
+            }
             | judge_reach(said, labels, pairs, params, seed)
         )
     return {"unknown_words": unknown_words(judge, completions), "objectives": objectives}

@@ -8,6 +8,7 @@ import pandas as pd
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.preferences import PreferencesParams
+from mopo_pipeline.parameters.train import TrainParams
 
 if TYPE_CHECKING:
     from mopo_pipeline.plan.training_plan import TrainingPlan
@@ -46,6 +47,7 @@ def judge_completions(
     evaluation_preference_model: Path,
     task: TaskParams,
     params: EvaluateParams,
+    train: TrainParams,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Scores and win rates of every answer by every judge, and what labels say of each."""
     from mopo_pipeline.evaluation import judging
@@ -66,6 +68,7 @@ def judge_completions(
             params,
             task.seed,
             model=evaluation_preference_model,
+            steered=judging.steered_by(judge, params.judges, train.lag),
         )
         for judge in judges
     }
