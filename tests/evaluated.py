@@ -42,7 +42,7 @@ PLAN = TrainingPlan(
 )
 PROVEN = {
     "comparisons": 400, "prompts": 40, "accuracy": 0.7, "accuracy_low": 0.65,
-    "accuracy_high": 0.75, "brier": 0.19, "ece": 0.03,
+    "accuracy_high": 0.75, "brier": 0.19, "ece": 0.03, "independent": True,
     "calibration": {"scale": 1.0, "low": 0.9, "high": 1.1, "comparisons": 300},
     "slope": 0.8, "slope_low": 0.7, "slope_high": 0.9, "ceiling": 0.7, "ceiling_low": 0.68,
     "ceiling_high": 0.72, "ceiling_labels": 0.74, "ceiling_labels_low": 0.71,
@@ -121,6 +121,7 @@ def facts(**changes: Any) -> dict[str, Any]:
         "kl_to_reference": 0.4,
         "kl_to_reference_se": 0.01,
         "kl_planned": 0.3,
+        "kl_farthest": 0.3,
         "estimator": "preference_model",
         "well_formed": both,
         "exact_well_formed": None,

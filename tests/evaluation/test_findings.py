@@ -148,11 +148,22 @@ def test_what_a_judge_cannot_tell_and_what_it_is_worth_uncalibrated_are_told() -
 def test_kl_measured_far_from_the_planned_one_is_told(
     measured: float, planned: float, expected: list[str]
 ) -> None:
-    assert names(model(), kl_to_reference=measured, kl_planned=planned) == expected
+    given = {"kl_to_reference": measured, "kl_planned": planned, "kl_farthest": planned}
+    assert names(model(), **given) == expected
+
+
+def test_kl_that_the_moves_of_training_were_meant_to_reach_is_not_beyond_the_plan() -> None:
+    """Fresh responses move the reference: four moves of .38 may lead 6.1 nats away, and no farther."""
+    moved = {"kl_planned": 0.38, "kl_farthest": 6.08}
+    assert names(model(), kl_to_reference=1.99, **moved) == []
+    assert names(model(), kl_to_reference=7.0, **moved) == ["warning KL beyond the plan"]
+    unmoved = moved | {"kl_farthest": 0.38}
+    assert names(model(), kl_to_reference=1.99, **unmoved) == ["warning KL beyond the plan"]
 
 
 def test_kl_that_only_noise_puts_beyond_the_plan_is_not_told() -> None:
     wide = {"kl_to_reference": 0.84, "kl_planned": 0.07, "kl_to_reference_se": 0.3}
+    wide |= {"kl_farthest": 0.07}
     assert names(model(), **wide) == []
     once = wide | {"kl_to_reference_se": None}
     assert names(model(), **once) == ["warning KL beyond the plan"]

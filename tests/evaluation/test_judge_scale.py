@@ -1,5 +1,6 @@
 """Judged values on the scale of the labels, against the pocket task's truth and judges that are wrong by design."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,25 +9,37 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from evaluated import NAMES, PLAN, checked, estimate, judge
+from evaluated import NAMES, PLAN, certificate, checked, estimate, judge
 from judged_world import Deaf, Judged, Scaled, everything, judged_world, truth
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.evaluation.certificate import Certificate
 from mopo_pipeline.evaluation.checks import best_estimator, threshold_checks
-from mopo_pipeline.evaluation.judge_quality import UNCALIBRATED, doubt, judge_quality
+from mopo_pipeline.evaluation.judge_quality import DEPENDENT, UNCALIBRATED, doubt, judge_quality
 from mopo_pipeline.evaluation.judge_reach import judge_reach
-from mopo_pipeline.evaluation.judge_scale import LEFT_OUT, fit_scale, on_scale
+from mopo_pipeline.evaluation.judge_scale import (
+    LEFT_OUT,
+    fit_scale,
+    on_scale,
+    save_left_out,
+    score_gaps,
+)
 from mopo_pipeline.evaluation.judging import (
     evaluation_model,
     fit_evaluation_model,
     judge_completions,
+    steered_by,
 )
 from mopo_pipeline.evaluation.values import judged_values, with_scale_error
 from mopo_pipeline.judges.base import Judge
+from mopo_pipeline.judges.pocket import PocketRules
 from mopo_pipeline.judges.preference import PreferenceModelJudge
 from mopo_pipeline.judges.rules import TextRules
-from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.parameters.evaluate import EvaluateParams, JudgeParams
+from mopo_pipeline.parameters.lag import FreshLag, NoLag
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.pareto.intervals import prompt_bootstrap
-from pocket_world import OBJECTIVES
+from mopo_pipeline.preferences.features import WordFeatures
+from pocket_world import OBJECTIVES, PleasedJudge
 
 PARAMS = EvaluateParams(bootstrap=400)
 
@@ -352,3 +365,82 @@ def test_rules_without_any_labels_are_taken_at_their_word() -> None:
     assert quality["rules"]["objectives"]["brevity"]["calibration"] is None
     found = judge_completions(answers, responses, [rules], quality)
     assert found["brevity_win_rate"].tolist() == [0.25]
+
+
+def test_the_model_that_trained_the_policy_certifies_nothing(tmp_path: Path) -> None:
+    """Where the primary alone lacks validation labels it judges in place of one of its own; labels vouch for the rest."""
+    made, small = judged_world(3), judged_world(1, validation=12, test=4, answers=6)
+    responses, pairs = made.given.responses, made.given.comparisons
+    unlabelled = pairs.copy()
+    unlabelled.loc[unlabelled["split"] == "validation", OBJECTIVES[0]] = np.nan
+    params, own, trainer, stood_in = (
+        PreferenceModelParams(hidden=4, epochs=2, folds=2),
+        *(tmp_path / name for name in ("own", "trainer", "stood in")),
+    )
+    fit_evaluation_model(
+        small.given.responses, small.given.comparisons, own, OBJECTIVES, params, 0, trainer
+    )
+    fit_evaluation_model(responses, unlabelled, trainer, OBJECTIVES, params, 0, stood_in)
+    fair = PleasedJudge(0.0)
+    fair.features = WordFeatures(("red",))
+    able = PreferenceModelJudge(fair, OBJECTIVES)
+    validation = pairs.loc[pairs["split"] == "validation"]
+    own.mkdir()
+    save_left_out(expit(score_gaps(able, responses, validation)), validation, OBJECTIVES, own)
+    low = dict.fromkeys(OBJECTIVES[1:], 0.2)
+    plan = replace(PLAN, objectives=OBJECTIVES, thresholds=low, targets=low)
+
+    def certified(labels: pd.DataFrame, directory: Path) -> Certificate:
+        quality = judge_quality(
+            able, responses, labels, made.completions, PARAMS, 0, model=directory
+        )
+        judges = {able.name: quality}
+        scores = judge_completions(made.completions, responses, [able], judges)
+        values = judged_values(made.completions, scores, OBJECTIVES, PARAMS, 0)
+        return certificate(threshold_checks(values, plan, judges), plan)
+
+    assert certified(pairs, own).verdict == "certified"
+    refused = certified(unlabelled, stood_in)
+    assert (refused.verdict, refused.kind) == ("not certified", "judged")
+    for entry in refused.thresholds:
+        assert (entry.verdict, entry.doubt) == ("held", DEPENDENT)
+        assert "label validation comparisons of every objective" in entry.helps[0]
+
+
+def test_answers_that_are_all_malformed_lose_every_comparison_and_miss(judged: Judged) -> None:
+    """They do not vary either: no spread is no certainty that they hold."""
+    garbage = replace(judged, completions=judged.completions.assign(completion="no no no"))
+    values, quality = found_by(PocketRules(), garbage)
+    plan = replace(PLAN, objectives=OBJECTIVES, thresholds=dict.fromkeys(OBJECTIVES[1:], 0.4))
+    found = certificate(threshold_checks(values.reset_index(), plan, quality), plan)
+    assert found.verdict == "not certified"
+    assert [(entry.verdict, entry.value) for entry in found.thresholds] == [("missed", 0.0)] * 2
+
+
+def test_a_judge_that_gives_no_number_is_named_with_the_answer(judged: Judged) -> None:
+    class Breathless(PocketRules):
+        def scores(self, prompts: list[str], responses: list[str]) -> np.ndarray:
+            found = super().scores(prompts, responses)
+            return np.where(np.array(responses)[:, None] == answer, np.nan, found)
+
+    answer = judged.completions["completion"].iloc[5]
+    with pytest.raises(InputError, match="gave nan for objective 'helpfulness' on the answer"):
+        judge_completions(judged.completions, judged.given.responses, [Breathless()], {})
+
+
+def test_a_reward_model_that_steered_the_policy_is_no_independent_judge(judged: Judged) -> None:
+    """Rules are the objectives themselves; another reward model is another witness."""
+    judge, other = PocketRules(), FreshLag(judge="reward_models", reward_models={"a": "org/y"})
+    params = JudgeParams(reward_models={"a": "org/x"})
+    lag = other.model_copy(update={"reward_models": {"a": "org/x"}})
+    assert not steered_by(judge, params, lag)
+    judge.name = "reward_models"
+    assert [steered_by(judge, params, given) for given in (lag, other, NoLag())] == [
+        True,
+        False,
+        False,
+    ]
+    given = judged.given.responses, judged.given.comparisons, judged.completions
+    for steered in (True, False):
+        found = judge_quality(judge, *given, PARAMS, 0, steered=steered)["objectives"]
+        assert (doubt(found[OBJECTIVES[1]]) == DEPENDENT) == steered

@@ -12,12 +12,15 @@ from typing import Any
 
 import pytest
 import yaml
+from kedro.io import DataCatalog
+from kedro.pipeline import Node, Pipeline
 
 from conftest import PROJECT
 from mopo_pipeline import source
+from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks import contents as contents_module
 from mopo_pipeline.hooks.contents import SMALL, Contents
-from mopo_pipeline.hooks.fingerprints import difference, trace
+from mopo_pipeline.hooks.fingerprints import FingerprintHook, difference, trace
 from mopo_pipeline.parameters.groups import validate_parameters
 from mopo_pipeline.pipeline_registry import register_pipelines
 
@@ -230,6 +233,9 @@ def test_where_and_how_fast_is_no_part_of_a_fingerprint(
         ("train.fit.dtype", "bfloat16", "policy", "win_rates"),
         ("reference.fit.batch_size", 3, "reference_policy", "training_plan"),
         ("evaluate.sampling.batch_size", 3, "completions", "policy"),
+        ("evaluate.bootstrap", 3, "objective_values", "policy"),
+        ("evaluate.confidence", 0.9, "policy", "reference_policy"),
+        ("evaluate.sampling.prompts", 30, "policy", "reference_policy"),
         ("plan.tau", 0.2, "training_plan", "comparisons"),
         ("task.seed", 1, "responses", None),
     ],
@@ -358,3 +364,43 @@ def test_a_difference_names_parameters_versions_and_modules(tmp_path: Path) -> N
     assert "other code (mopo_pipeline.plan.make)" in said
     assert difference({}, now) == "carries no fingerprint of what made it"
     assert difference({"fingerprint": now.fingerprint}, now) is None
+
+
+@pytest.mark.parametrize(
+    ("there", "command"),
+    [
+        ((), "kedro run"),
+        (("policy", "answers"), "kedro run --from-nodes=judge,score"),
+        (("policy", "answers", "scores"), "kedro run --from-nodes=judge"),
+    ],
+)
+def test_what_a_run_takes_and_nobody_has_made_names_the_command_that_makes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], command: str
+) -> None:
+    def make(*_: Any) -> None: ...
+
+    before = Pipeline(
+        [
+            Node(make, None, "policy", name="train"),
+            Node(make, "policy", "answers", name="ask"),
+            Node(make, "answers", "scores", name="score"),
+            Node(make, "answers", "verdicts", name="judge"),
+            Node(make, ["scores", "verdicts"], "certificate", name="certify"),
+        ]
+    )
+    release = Pipeline([Node(make, ["policy", "certificate"], "release", name="release")])
+    catalog = DataCatalog.from_config(
+        {
+            name: {"type": "pickle.PickleDataset", "filepath": str(tmp_path / name)}
+            for name in (before + release).all_outputs()
+        }
+    )
+    for name in there:
+        (tmp_path / name).touch()
+    monkeypatch.setattr("kedro.framework.project.pipelines", {"__default__": before})
+    hook = FingerprintHook()
+    with pytest.raises(InputError, match="certificate has not been made yet") as caught:
+        hook.before_pipeline_run(
+            run_params={"only_missing_outputs": False}, pipeline=release, catalog=catalog
+        )
+    assert f"run `{command}` first" in str(caught.value)

@@ -23,7 +23,7 @@ from mopo_pipeline.language.logprobs import row_logprobs
 from mopo_pipeline.language.packing import PackedRows, pack, split_by_prompt
 from mopo_pipeline.language.prompt_sharing import sharing_allowed
 from mopo_pipeline.language.tokens import EncodedRows
-from mopo_pipeline.mopo.schedule.lag import LagState
+from mopo_pipeline.mopo.schedule.state import LagState
 from mopo_pipeline.training.loss import merge_rows
 from mopo_pipeline.training.row_schedule import RowSchedule, prompt_resample, responses_together
 from mopo_pipeline.training.trainer import WeightedTrainer

@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import TypeAdapter
 
+from conftest import PROJECT
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.groups import validate_parameters
 from mopo_pipeline.parameters.lag import MODES, FreshLag, LagParams, NoLag, OfflineLag
@@ -81,3 +83,35 @@ def test_a_key_of_another_judge_is_an_error(given: dict[str, Any], expected: str
 )
 def test_a_mistake_is_told_by_the_name_the_user_wrote(given: dict[str, Any], expected: str) -> None:
     assert expected in message(given)
+
+
+def idle(mode: str, **loop: Any) -> list[str]:
+    """What is said of keys of the loop that a mode makes no use of."""
+    given: dict[str, Any] = {
+        name: yaml.safe_load(
+            (PROJECT / f"conf/base/parameters_{name}.yml").read_text(encoding="utf-8")
+        )[name]
+        for name in ("ingest", "plan", "preferences", "synthetic", "task")
+    }
+    fit = {"fit": {"steps": 1}, "work_dir": "work"}
+    given |= {"reference": fit, "evaluate": {}, "report": {}, "export": {"path": "out"}}
+    given["train"] = {"lag": {"mode": mode}, "loop": loop} | fit
+    try:
+        validate_parameters(given)
+    except InputError as error:
+        return str(error).removeprefix("parameters: ").split("; ")
+    return []
+
+
+def test_what_the_loop_makes_no_use_of_in_a_mode_is_an_error_unless_it_is_the_default() -> None:
+    assert idle("none", rounds=5, prompts=9) == []
+    assert idle("fresh", rounds=2, prompts=512) == []
+    assert idle("offline", prompts=9) == []
+    for mode in ("offline", "fresh"):
+        [line] = idle(mode, rounds=0)
+        assert line.startswith(
+            f"train.loop.rounds has no effect with train.lag.mode {mode}: remove it"
+        )
+    [line] = idle("fresh", prompts=None)
+    assert "train.loop.prompts has no effect with train.lag.mode fresh" in line
+    assert "train.lag.validation_prompts" in line

@@ -13,7 +13,7 @@ from mopo_pipeline.reporting.summary import run_summary
 from mopo_pipeline.reporting.tables import pareto_report
 
 QUALITY = {"labelled": 9, "missing": 1, "tie_share": 0.1, "position_bias": None}
-FIGURES = ("value", "front", "training", "multiplier", "calibration", "agreement")
+FIGURES = ("value", "front", "training", "validation", "multiplier", "calibration", "agreement")
 
 
 def summary(checks: pd.DataFrame, **changes: Any) -> dict[str, Any]:

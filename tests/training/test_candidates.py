@@ -190,6 +190,32 @@ def test_a_resumed_run_makes_the_same_choice(run: TrainingRun, tmp_path: Path) -
     assert (other / "final/model.safetensors").read_bytes() != model
 
 
+@adapted
+def test_a_policy_that_training_passed_is_kept_where_validation_prefers_it(
+    run: TrainingRun, tmp_path: Path, lora: LoraParams | None
+) -> None:
+    """Asked for more than training left, the policy of step 4 is taken, bit for bit, and again after a kill."""
+    run, _ = opposed(with_fit(replace(run, lora=lora), save_every=4), tmp_path / "first")
+    passing = replace(run, loop=LoopParams(rounds=0, checkpoints=1))
+    end, passed = facts(finished(passing, tmp_path))["candidates"]
+    assert [(row["step"], row["taken"]) for row in (end, passed)] == [(None, True), (4, False)]
+    between = (end["values"]["harm"] + passed["values"]["harm"]) / 2
+    assert passed["values"]["harm"] > between + 0.001
+    asked = replace(asking(run, between), loop=passing.loop)
+    directory = finished(asked, tmp_path)
+    [checkpoint] = (directory / "checkpoint-4").glob("*model.safetensors")
+    for _ in range(2):
+        rows = facts(directory)["candidates"]
+        assert [(row["step"], row["taken"]) for row in rows] == [(None, False), (4, True)]
+        kept, found = load_file(checkpoint), weights(directory)
+        assert all((found[name] == weight).all() for name, weight in kept.items())
+        [told] = [f for f in facts(directory)["findings"] if "before the last step" in f["name"]]
+        assert told["value"] == 4.0
+        assert "step 4: help" in told["remedy"]
+        shutil.rmtree(directory / "final")
+        worker.main(directory)
+
+
 @pytest.mark.parametrize("fresh", [False, True], ids=["labels", "fresh answers"])
 def test_the_policy_is_weighed_by_the_evidence_its_run_was_steered_by(
     run: TrainingRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: bool

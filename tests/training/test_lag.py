@@ -27,8 +27,9 @@ from mopo_pipeline.mopo import (
 from mopo_pipeline.mopo.errors import TrainingStoppedError
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.fresh import solve_fresh, threshold_margins
-from mopo_pipeline.mopo.schedule.lag import LagState, lagged_mass, period_rows, refresh
+from mopo_pipeline.mopo.schedule.lag import lagged_mass, period_rows, refresh
 from mopo_pipeline.mopo.schedule.margins import certificate_margins, prompt_deviation
+from mopo_pipeline.mopo.schedule.state import LagState
 from mopo_pipeline.parameters.fit import LoraParams
 from mopo_pipeline.parameters.lag import FreshLag, NoLag, OfflineLag
 from mopo_pipeline.pareto import true_front_at

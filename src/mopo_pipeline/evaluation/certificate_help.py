@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from mopo_pipeline.evaluation.certificate import ThresholdCertificate
-from mopo_pipeline.evaluation.judge_quality import BLIND, UNCALIBRATED
+from mopo_pipeline.evaluation.judge_quality import BLIND, DEPENDENT, UNCALIBRATED
 from mopo_pipeline.evaluation.judge_scale import MIN_COMPARISONS
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, EXACT, LABEL_BASED, LABELS
 
@@ -52,6 +52,8 @@ def _against(entry: ThresholdCertificate) -> str:
     """What takes the doubt in a judge away; empty where only another judge does."""
     if entry.doubt.startswith(BLIND):
         return ""
+    if entry.doubt == DEPENDENT:
+        return "label validation comparisons of every objective, the primary too, for a judge of their own, or "
     split = "validation" if entry.doubt == UNCALIBRATED else "test"
     return f"label more {split} comparisons of {entry.objective} ({MIN_COMPARISONS} at least) or "
 

@@ -6,7 +6,12 @@ import pandas as pd
 
 from mopo_pipeline.evaluation.checks import PREFERENCE
 from mopo_pipeline.evaluation.disagreements import disagreements
-from mopo_pipeline.evaluation.judge_quality import BLIND, UNCALIBRATED, blindness
+from mopo_pipeline.evaluation.judge_quality import (
+    BLIND,
+    DEPENDENT,
+    UNCALIBRATED,
+    blindness,
+)
 from mopo_pipeline.evaluation.judge_scale import MIN_COMPARISONS
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABEL_BASED
 from mopo_pipeline.mopo.diagnosis.findings import Finding
@@ -101,15 +106,17 @@ def _kl_against_plan(facts: dict[str, Any]) -> list[Finding]:
     """KL surely farther from the planned one than sampling and training leave it."""
     kl, planned = facts["kl_to_reference"], facts["kl_planned"]
     noise = 2.0 * (facts["kl_to_reference_se"] or 0.0)
-    most, least = MAX_KL_FACTOR * max(planned, LEAST_KL), planned / MAX_KL_FACTOR
+    most = max(MAX_KL_FACTOR * max(planned, LEAST_KL), facts["kl_farthest"])
+    least = planned / MAX_KL_FACTOR
     if kl - noise > most:
         return [
             Finding(
                 "KL beyond the plan",
                 kl,
                 most,
-                f"planned were {planned:.3g} nats: what the policy says there no label vouches for; lower the learning "
-                "rate, train fewer steps, or refresh the reference less often",
+                f"planned were {planned:.3g} nats, with every move in training {facts['kl_farthest']:.3g} at most: training "
+                "went beyond its targets, where no label vouches for what is said; lower the learning rate or train fewer "
+                "steps",
             )
         ]
     if planned >= LEAST_KL and abs(kl) >= MIN_KL and kl + noise < least:
@@ -162,6 +169,7 @@ _REMEDIES = {
     _CHANCE: "label more test comparisons",
     BLIND: "believe the labels (doubly_robust, labels)",
     UNCALIBRATED: "label validation comparisons",
+    DEPENDENT: "label validation comparisons of every objective",
 }
 
 
@@ -170,6 +178,8 @@ def _doubt(said: str, known: dict[str, Any], threshold: float) -> tuple[str, flo
     blind = blindness(known or None, threshold)
     if blind is not None:
         return BLIND, blind.value, blind.limit
+    if said == DEPENDENT:
+        return DEPENDENT, 0.0, 1.0
     if said == UNCALIBRATED:
         return UNCALIBRATED, 0.0, float(MIN_COMPARISONS)
     count = known.get("comparisons", 0)

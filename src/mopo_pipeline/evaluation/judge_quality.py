@@ -33,6 +33,8 @@ less than the interval of some hundred prompts."""
 
 UNCALIBRATED = "judge uncalibrated"
 
+DEPENDENT = "judge is the model that trained the policy"
+
 BLIND = "judge cannot tell"
 """How every reason of ``Blind`` begins."""
 
@@ -60,6 +62,7 @@ def judge_quality(
     params: EvaluateParams,
     seed: int,
     model: Path | None = None,
+    steered: bool = False,
 ) -> dict[str, Any]:
     """A judge's scale on the labels of the validation split, and its record on those of the test split.
 
@@ -72,19 +75,22 @@ def judge_quality(
         seed: of the bootstrap.
         model: directory of the evaluation model, which says what its folds left out made of the
             validation split.
+        steered: whether the policy was trained on this judge's word.
 
     Returns:
         ``unknown_words``, the share of the answers' words outside a words model's vocabulary (None
         for other judges), and per objective ``comparisons`` (decided ones), ``prompts``,
         ``accuracy`` with ``accuracy_low`` and ``accuracy_high`` (a judge that sees no difference
-        is half right), ``brier``, ``ece`` of the judge at its word; ``calibration`` (``fit_scale``);
+        is half right), ``brier``, ``ece`` of the judge at its word; ``independent``, False for a model that
+        trained the policy, such as the one that stands in where none could be fitted; ``calibration`` (``fit_scale``);
         slope and ceilings (``judge_reach``) on that scale. What is unknown is None.
     """
     pairs = comparisons.loc[comparisons["split"] == "test"].reset_index(drop=True)
     gap = score_gaps(judge, responses, pairs)
     codes = pd.factorize(pairs["prompt_id"])[0].astype(np.intp)
     left_out = None if model is None else Path(model) / LEFT_OUT
-    fitted_there = isinstance(judge, PreferenceModelJudge) and left_out and left_out.is_file()
+    fitted = isinstance(judge, PreferenceModelJudge) and left_out is not None
+    fitted_there = fitted and left_out is not None and left_out.is_file()
     known = calibrating_comparisons(
         judge, responses, comparisons, left_out if fitted_there else None
     )
@@ -103,7 +109,10 @@ def judge_quality(
         said = on_scale(gap[:, k], judge.link, 1.0 if found is None else found["scale"])
         objectives[name] = (
             _quality(on_scale(gap[:, k], judge.link, 1.0), labels, codes, params, seed)
-            | {"calibration": found}
+            | {
+                "independent": not steered and (fitted_there or not fitted),
+                "calibration": found,
+            }
             | judge_reach(said, labels, pairs, params, seed)
         )
     return {"unknown_words": unknown_words(judge, completions), "objectives": objectives}
@@ -126,14 +135,18 @@ def doubt(quality: dict[str, Any] | None) -> str:
     Args:
         quality: one objective's entry of ``judge_quality``; None where the judge never met a label.
 
-    >>> able = {"comparisons": 400, "accuracy": 0.7, "accuracy_low": 0.64}
+    >>> able = {"comparisons": 400, "accuracy": 0.7, "accuracy_low": 0.64, "independent": True}
     >>> doubt(able | {"calibration": {"scale": 1.0}})
     ''
     >>> doubt(able | {"calibration": None})
     'judge uncalibrated'
-    >>> doubt({"comparisons": 8, "accuracy": 0.17, "accuracy_low": 0.0})
+    >>> doubt(able | {"independent": False, "calibration": {"scale": 1.0}})
+    'judge is the model that trained the policy'
+    >>> doubt(able | {"comparisons": 8, "accuracy": 0.17, "accuracy_low": 0.0})
     'judge right in 17% of 8 comparisons'
     """
+    if quality is not None and not quality["independent"]:
+        return DEPENDENT
     if quality is None or not quality["comparisons"]:
         return "judge never held against labels"
     low = quality["accuracy_low"]

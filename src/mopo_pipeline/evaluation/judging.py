@@ -12,6 +12,7 @@ from mopo_pipeline.judges.base import Judge, against
 from mopo_pipeline.judges.named import judge_named
 from mopo_pipeline.mopo.diagnosis.findings import Finding
 from mopo_pipeline.parameters.evaluate import JudgeParams
+from mopo_pipeline.parameters.lag import FreshLag, LagParams
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences.model import PreferenceModel
 
@@ -135,6 +136,13 @@ def choose_judges(
 
         judges.append(PreferenceModelJudge(model, objectives))
     return judges
+
+
+def steered_by(judge: Judge, params: JudgeParams, lag: LagParams) -> bool:
+    """Whether a reward model that judges the policy also judged what it was trained on; rules are the objectives themselves."""
+    if judge.name != "reward_models" or not isinstance(lag, FreshLag):
+        return False
+    return bool(set(params.reward_models.values()) & set(lag.reward_models.values()))
 
 
 def judge_completions(

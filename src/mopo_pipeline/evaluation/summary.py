@@ -21,6 +21,7 @@ def evaluation_summary(
     exact: dict[str, Any],
     source: str,
     planned_kl: float,
+    farthest_kl: float | None = None,
 ) -> dict[str, Any]:
     """KL, form, length and diversity of the sampled answers, and who is believed, with findings.
 
@@ -36,6 +37,7 @@ def evaluation_summary(
         exact: exact values, where they are known.
         source: of the data; the pocket task has a grammar.
         planned_kl: of the planned policy from the reference, nats.
+        farthest_kl: the same of all that was planned in training, where it all went one way; None where nothing was logged.
     """
     groups = {name: completions.loc[completions["policy"] == name] for name in POLICIES}
     own = groups["policy"]
@@ -48,6 +50,7 @@ def evaluation_summary(
         "kl_to_reference": float(per_prompt.mean()),
         "kl_to_reference_se": float(spread) if len(per_prompt) > 1 else None,
         "kl_planned": planned_kl,
+        "kl_farthest": planned_kl if farthest_kl is None else max(farthest_kl, planned_kl),
         "estimator": best_estimator(checks),
         "well_formed": {name: well_formed_share(part, source) for name, part in groups.items()},
         "tokens": {name: float(part["n_tokens"].mean()) for name, part in groups.items()},

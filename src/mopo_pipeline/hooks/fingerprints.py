@@ -21,7 +21,7 @@ from mopo_pipeline.hooks.guard import data_root, one_line
 from mopo_pipeline.hooks.paths import content
 from mopo_pipeline.parameters.fit import FIT_WITHOUT_EFFECT
 from mopo_pipeline.parameters.groups import GROUPS, validate_parameters
-from mopo_pipeline.pipelines.stage import THRESHOLDS, has_effect
+from mopo_pipeline.pipelines.stage import THRESHOLDS, has_effect, reads
 from mopo_pipeline.source import code_of
 
 WITHOUT_EFFECT = FIT_WITHOUT_EFFECT | {"work_dir", "batch_tokens"}
@@ -75,7 +75,7 @@ class FingerprintHook:
         """Compare every artifact this run would take as it is with what would be made now.
 
         Raises:
-            InputError: an artifact was made otherwise than this run would make it, was changed since,
+            InputError: an artifact was not made yet, was made otherwise than this run would make it, was changed since,
                 or carries no fingerprint; the message names it, what changed and the command that
                 remakes it.
         """
@@ -85,6 +85,8 @@ class FingerprintHook:
         self._catalog = catalog
         self._expected = trace(whole.nodes, self._parameters, self._contents)
         taken = pipeline.datasets() if run_params["only_missing_outputs"] else pipeline.inputs()
+        if not run_params["only_missing_outputs"]:
+            self._refuse_missing(taken, whole)
         stale = [name for name in self._expected if name in taken and self._differs(name)]
         if stale:
             raise one_line(InputError(self._explain(stale[0], whole.nodes)))
@@ -103,6 +105,24 @@ class FingerprintHook:
             made["content"] = self._content(dataset_name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+
+    def _refuse_missing(self, taken: set[str], whole: Any) -> None:
+        """Say which command makes what a run takes and nobody has made yet."""
+        made = [name for name in self._expected if self._sidecar(name) is not None]
+        absent = {name for name in made if not self._catalog.exists(name)}
+        if not (needed := sorted(absent & taken)):
+            return
+        before = whole.to_outputs(*needed)
+        left = [node.name for node in before.nodes if absent.intersection(node.outputs)]
+        first = sorted(node.name for node in before.only_nodes(*left).grouped_nodes[0])
+        every = len(left) == len(before.nodes)
+        command = "kedro run" if every else f"kedro run --from-nodes={','.join(first)}"
+        raise one_line(
+            InputError(
+                f"{needed[0]} has not been made yet{_and_more(needed)}: run `{command}` first (with the same --env and "
+                "--params)"
+            )
+        )
 
     def _sidecar(self, name: str) -> Path | None:
         place = self._place(name)
@@ -178,6 +198,10 @@ def difference(before: dict[str, Any], now: Provenance) -> str | None:
     return f"was made with {_first(changes, '; ')}"
 
 
+def _and_more(items: list[str]) -> str:
+    return f", nor {_first(items[1:], ', ')}" if len(items) > 1 else ""
+
+
 def _first(items: list[str], separator: str) -> str:
     more = len(items) - SHOWN_CHANGES
     shown = separator.join(items[:SHOWN_CHANGES])
@@ -196,7 +220,8 @@ def trace(
             if name.startswith("params:"):
                 group = name.removeprefix("params:")
                 whole = THRESHOLDS in node.tags
-                read |= _as_read(group, parameters[group], contents, thresholds=whole)
+                values = _as_read(group, parameters[group], contents, thresholds=whole)
+                read |= {key: value for key, value in values.items() if reads(node, key)}
         code = code_of(node.func)
         sources = {name: made[name] for name in inputs if name in made}
         prints = {name: source.fingerprint for name, source in sources.items()}

@@ -1,6 +1,7 @@
 """What would stop a training run, found before it costs anything."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -37,7 +38,7 @@ def check_fit(fit: FitParams, where: str, n_rows: int) -> Launch:
         n_rows: rows to train on.
 
     Raises:
-        InputError: a batch larger than the data or not to be divided, bfloat16 on the CPU, no such
+        InputError: a batch larger than the data or not to be divided, a tracker that is not installed, bfloat16 on the CPU, no such
             launch file, or a launch this machine cannot do.
     """
     import torch
@@ -52,6 +53,7 @@ def check_fit(fit: FitParams, where: str, n_rows: int) -> Launch:
             f"{where}.dtype is bfloat16, but this run is on the CPU, where it is slower than float32 and less exact: "
             f"set {where}.dtype to float32"
         )
+    check_trackers(fit.report_to, where)
     launch = plan_launch(fit, where)
     _check_devices(launch, fit, where, gpus)
     if fit.batch_size % launch.processes:
@@ -59,6 +61,22 @@ def check_fit(fit: FitParams, where: str, n_rows: int) -> Launch:
             f"{where}.batch_size is {fit.batch_size} and cannot be divided evenly among {launch.processes} processes"
         )
     return launch
+
+
+def check_trackers(trackers: Sequence[str], where: str) -> None:
+    """Refuse a tracker that is not installed.
+
+    Raises:
+        InputError: names it, and the line that installs it.
+    """
+    from transformers.integrations.integration_utils import get_available_reporting_integrations
+
+    there = get_available_reporting_integrations()
+    for name in trackers:
+        if name not in there:
+            raise InputError(
+                f"{where}.report_to names {name}, which is not installed: pip install {name}, or remove it"
+            )
 
 
 def plan_launch(fit: FitParams, where: str = "fit") -> Launch:

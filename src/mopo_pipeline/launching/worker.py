@@ -20,7 +20,8 @@ from mopo_pipeline.progress import progress_bar
 from mopo_pipeline.training.assemble import check_precision, prepare_trainer
 from mopo_pipeline.training.callbacks import ProgressCallback
 from mopo_pipeline.training.candidates import choices
-from mopo_pipeline.training.checkpoints import last_complete_checkpoint, write_error
+from mopo_pipeline.training.checkpoints import RunState, last_complete_checkpoint, write_error
+from mopo_pipeline.training.patience import early_findings, stopped
 from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.trainer import WeightedTrainer
 from mopo_pipeline.training.watch import training_findings
@@ -34,15 +35,21 @@ def main(directory: Path) -> None:
         spec = RunSpec.read(directory)
         check_precision(spec.fit)
         trainer, tokenizer = prepare_trainer(directory, spec)
-        trainer.add_callback(ProgressCallback(progress, spec.name))
+        trainer.add_callback(ProgressCallback(progress, spec.name, trainer.watched))
         truncated = trainer.rows.truncated
         checkpoint = last_complete_checkpoint(directory)
+        if checkpoint is not None and stopped(RunState.read(checkpoint).lag, spec.loop.patience):
+            trainer.args.max_steps = int(checkpoint.name.removeprefix("checkpoint-"))
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        finish(directory, trainer, tokenizer, truncated)
+        finish(directory, trainer, tokenizer, truncated, spec)
 
 
 def finish(
-    directory: Path, trainer: WeightedTrainer, tokenizer: Any, truncated: NDArray[np.bool_]
+    directory: Path,
+    trainer: WeightedTrainer,
+    tokenizer: Any,
+    truncated: NDArray[np.bool_],
+    spec: RunSpec,
 ) -> None:
     """Leave model, tokenizer and log; the sealed ``final`` says the run reached its end; ``truncated`` is (n,).
 
@@ -58,12 +65,16 @@ def finish(
     history = [entry for entry in trainer.state.log_history if "weighted_nll" in entry]
     callbacks = trainer.callback_handler.callbacks
     made = choices(callbacks)
+    early = early_findings(
+        trainer.lag_state, spec.loop.patience, trainer.state.global_step, spec.fit.steps
+    )
     facts = {
         "history": history,
         "truncated": int(truncated.sum()),
         "rows": len(truncated),
         "findings": [
             *training_findings(callbacks),
+            *(finding.as_dict() for finding in early),
             *(finding.as_dict() for choice in made for finding in choice.findings()),
         ],
         "candidates": [row for choice in made for row in choice.rows()],

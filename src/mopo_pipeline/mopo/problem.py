@@ -26,6 +26,7 @@ class DualProblem:
         test_prompts: that the certificate will rest on; 0 aims at the thresholds alone.
         level: one-sided, at which each threshold is to be seen to hold on validation prompts, in [.5, 1).
         certificate_level: one-sided, of each threshold's bound in the certificate, in [.5, 1).
+        judged: (N, K) what the judge of fresh responses says of the training rows; None where it says ``win_rates``.
     """
 
     objectives: tuple[str, ...]
@@ -44,6 +45,7 @@ class DualProblem:
     test_prompts: int = 0
     level: float = 0.5
     certificate_level: float = 0.5
+    judged: Array | None = None
 
     def restricted(self, rows: NDArray[np.bool_]) -> "DualProblem":
         """The problem of some rows (N,), whole prompts, with the comparisons among them."""
@@ -67,6 +69,7 @@ class DualProblem:
             self,
             win_rates=self.win_rates[rows],
             groups=self.groups[rows],
+            judged=None if self.judged is None else self.judged[rows],
             comparisons=compared,
             epsilon=0.0 if lost else self.epsilon,
             confidence=None if lost else self.confidence,

@@ -8,9 +8,20 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 from mopo_pipeline.parameters.base import StrictModel
 
 FIT_WITHOUT_EFFECT = frozenset(
-    {"save_every", "log_every", "processes", "accelerate", "device", "gradient_checkpointing"}
+    {
+        "save_every",
+        "log_every",
+        "processes",
+        "accelerate",
+        "device",
+        "gradient_checkpointing",
+        "report_to",
+    }
 )
 """Keys of ``FitParams`` that say where and how a run is computed; results agree up to rounding."""
+
+
+Tracker = Literal["tensorboard", "mlflow", "wandb", "trackio"]
 
 
 class LoraParams(StrictModel):
@@ -41,6 +52,7 @@ class FitParams(StrictModel):
     gradient_checkpointing: bool = False
     processes: PositiveInt = 1
     accelerate: Path | None = None
+    report_to: tuple[Tracker, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:

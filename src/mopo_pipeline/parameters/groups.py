@@ -17,7 +17,7 @@ from mopo_pipeline.parameters.preferences import PreferencesParams
 from mopo_pipeline.parameters.reference import ReferenceParams
 from mopo_pipeline.parameters.report import ReportParams
 from mopo_pipeline.parameters.synthetic import SyntheticParams
-from mopo_pipeline.parameters.train import TrainParams
+from mopo_pipeline.parameters.train import IDLE, LoopParams, TrainParams
 
 GROUPS: dict[str, type[StrictModel]] = {
     "task": TaskParams,
@@ -75,6 +75,7 @@ def _contradictions(resolved: Mapping[str, Any]) -> list[str]:
     names = [objective["name"] for objective in resolved["task"]["objectives"]]
     judges = resolved["evaluate"]["judges"]["reward_models"]
     found = _without_judge("evaluate.judges", judges, names) if judges else []
+    found += _idle(resolved["train"]["loop"], lag["mode"])
     judge = lag.get("judge")
     if judge == "reward_models":
         found += _without_judge("train.lag", lag["reward_models"], names)
@@ -84,6 +85,16 @@ def _contradictions(resolved: Mapping[str, Any]) -> list[str]:
             "set the method to posterior or preference_model, or choose another judge"
         )
     return found
+
+
+def _idle(loop: Mapping[str, Any], mode: str) -> list[str]:
+    """Keys of the loop that a mode of the reference makes no use of, set to anything but their defaults."""
+    defaults = LoopParams().model_dump(mode="json")
+    return [
+        f"train.loop.{key} has no effect with train.lag.mode {mode}: {IDLE[mode][key]}"
+        for key in IDLE.get(mode, {})
+        if loop[key] != defaults[key]
+    ]
 
 
 def _without_judge(where: str, judges: Mapping[str, str], names: list[str]) -> list[str]:

@@ -15,8 +15,10 @@ class LoopParams(StrictModel):
 
     rounds: NonNegativeInt = 2
     prompts: PositiveInt | None = 512
-    confidence: float = Field(default=0.95, ge=0.5, lt=1.0)
+    confidence: float | None = Field(default=None, ge=0.5, lt=1.0)
+    patience: PositiveInt | None = None
     candidates: tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...] = (1.0,)
+    checkpoints: NonNegativeInt = 0
 
     @field_validator("candidates")
     @classmethod
@@ -24,6 +26,18 @@ class LoopParams(StrictModel):
         if 1.0 not in shares:
             raise ValueError("names no 1, which is the policy itself: add it")
         return shares
+
+
+_AT_REFRESHES = "remove it, the policy is looked at with every refresh (train.lag.every)"
+
+IDLE = {
+    "offline": {"rounds": _AT_REFRESHES},
+    "fresh": {
+        "rounds": _AT_REFRESHES,
+        "prompts": "remove it, or set train.lag.validation_prompts",
+    },
+}
+"""Keys of ``LoopParams`` without effect, by mode of the reference, and what to do instead."""
 
 
 class TrainParams(StrictModel):

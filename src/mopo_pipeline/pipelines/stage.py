@@ -8,6 +8,9 @@ THRESHOLDS = "thresholds"
 ORDER_ONLY = "order-only."
 """Begin of tags that name an input without effect on what a node makes."""
 
+READS_ONLY = "reads-only."
+"""Begin of tags that name the keys of a parameter group that a node reads, where it does not read all."""
+
 
 def stage(name: str, nodes: list[Node]) -> Pipeline:
     """Nodes as ``<stage>.<node>``, one box in Kedro-Viz and one tag; datasets keep their names."""
@@ -22,6 +25,21 @@ def order_only(*inputs: str) -> list[str]:
 def has_effect(node: Node, name: str) -> bool:
     """Whether an input decides what a node makes."""
     return ORDER_ONLY + _plain(name) not in node.tags
+
+
+def reads_only(group: str, *keys: str) -> list[str]:
+    """Tags of a node that takes a parameter group and reads these keys of it, or all that stands below one.
+
+    The others are no part of its fingerprint.
+    """
+    return [f"{READS_ONLY}{group}.{key}" for key in keys]
+
+
+def reads(node: Node, key: str) -> bool:
+    """Whether a parameter, by its full name, decides what a node makes."""
+    group = f"{READS_ONLY}{key.split('.', maxsplit=1)[0]}."
+    named = [tag.removeprefix(READS_ONLY) for tag in node.tags if tag.startswith(group)]
+    return not named or any(key == name or key.startswith(f"{name}.") for name in named)
 
 
 def _plain(name: str) -> str:

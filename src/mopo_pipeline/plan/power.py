@@ -5,7 +5,6 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mopo_pipeline.arrays import Array
@@ -17,27 +16,10 @@ from mopo_pipeline.pareto.bounds import (
     half_width,
     prompts_needed,
 )
+from mopo_pipeline.plan.spread import policy_spread
 from mopo_pipeline.plan.training_plan import TrainingPlan
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Spread:
-    """How the planned policy's win rates vary, (K,) each.
-
-    Attributes:
-        between: variance over prompts of what the policy attains at a prompt.
-        within: variance of one answer's win rate around that.
-    """
-
-    between: Array
-    within: Array
-
-    def of_mean(self, answers: int | None) -> Array:
-        """Standard deviation (K,) over prompts of a mean of so many answers; None has all of them."""
-        sampled = 0.0 if answers is None else self.within / answers
-        return np.sqrt(self.between + sampled)
 
 
 @dataclass(frozen=True)
@@ -72,23 +54,28 @@ def certificate_power(
     prompts: int,
     answers: int | None,
     confidence: float,
+    labelled: Array | None = None,
 ) -> dict[str, Any]:
     """How wide the certificate of a plan will be, and what it may leave undecided.
 
     Args:
         win_rates: one row per response, a column in [0, 1] per objective.
-        row_weights: prompt_id, response_id and ratio of the training rows.
+        row_weights: prompt_id, response_id and ratio of the training rows, of the policy that training heads for.
         plan: as solved.
         prompts: of the test split, as many as are asked.
         answers: judged per prompt; None where all are enumerated.
         confidence: joint level of the certificate, one-sided.
+        labelled: (K,) standard deviation over prompts of what test labels will say, where the certificate will rest
+            on them; None where it rests on answers.
 
     Returns:
-        JSON-ready: ``prompts``, ``answers``, ``level`` (one-sided, of each threshold at a first look), an
+        JSON-ready: ``prompts``, ``answers``, ``rests_on`` (answers or labels), ``level`` (one-sided, of each threshold at a first look), an
         ``outlook`` per threshold and ``findings``.
     """
     level = each_level(1.0 - alpha_of_look(1.0 - confidence, 1), len(plan.constrained))
     spread = policy_spread(win_rates, row_weights, plan.objectives).of_mean(answers)
+    if labelled is not None:
+        spread, answers = labelled, None
     outlook = [
         _outlook(name, float(spread[k]), plan, prompts, level)
         for k, name in enumerate(plan.objectives)
@@ -97,37 +84,11 @@ def certificate_power(
     return {
         "prompts": prompts,
         "answers": answers,
+        "rests_on": "answers" if labelled is None else "labels",
         "level": level,
         "outlook": [asdict(entry) for entry in outlook],
         "findings": [found.as_dict() for found in _findings(outlook, prompts, answers)],
     }
-
-
-def policy_spread(
-    win_rates: pd.DataFrame, row_weights: pd.DataFrame, objectives: tuple[str, ...]
-) -> Spread:
-    """Variances of the planned policy's win rates over prompts and within them.
-
-    The few responses of a prompt make its value noisy; that noise, which is none of the policy's, is taken off
-    the variance over prompts. Win rates against the prompt's own responses have mean 1/2 whatever was drawn,
-    so that only what sets the shares of n responses apart from 1/n is noisy: ``within (sum share² - 1/n)``.
-    """
-    names = list(objectives)
-    rates = win_rates.set_index("response_id").loc[row_weights["response_id"], names]
-    values = rates.to_numpy(dtype=np.float64)
-    codes = pd.factorize(row_weights["prompt_id"])[0]
-    ratio = row_weights["ratio"].to_numpy(dtype=np.float64)
-    share = ratio / np.bincount(codes, ratio)[codes]
-    means = _summed(values * share[:, None], codes)
-    around = _summed(share[:, None] * (values - means[codes]) ** 2, codes)
-    alone, count = np.bincount(codes, share**2)[:, None], np.bincount(codes)[:, None]
-    varied = alone[:, 0] < 1.0 - 1e-9
-    if len(means) < 2 or not varied.any():
-        nothing = np.zeros(len(names))
-        return Spread(nothing, nothing)
-    within = around[varied] / (1.0 - alone[varied])
-    noise = (within * (alone - 1.0 / count)[varied]).mean(axis=0)
-    return Spread(np.maximum(means.var(axis=0, ddof=1) - noise, 0.0), within.mean(axis=0))
 
 
 def tell(power: dict[str, Any]) -> None:
@@ -191,10 +152,3 @@ def _told(entry: Outlook, asked: str) -> Finding:
         f"{said}, and the plan itself lies {room:.3f} above its threshold, which would come out undecided: {more}, or "
         f"plan.margins.{entry.objective}={margin:.3f} where training does not aim higher by itself (train.loop)",
     )
-
-
-def _summed(values: Array, codes: Any) -> Array:
-    """Sums (P, K) of rows (n, K) by prompt."""
-    total = np.zeros((int(codes.max()) + 1, values.shape[1]))
-    np.add.at(total, codes, values)
-    return total

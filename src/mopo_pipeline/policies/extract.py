@@ -15,6 +15,7 @@ from mopo_pipeline.mopo import Finding
 from mopo_pipeline.mopo.confidence import each_level
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.lag import FreshLag, NoLag
 from mopo_pipeline.parameters.train import LoopParams, TrainParams
 from mopo_pipeline.pareto.bounds import alpha_of_look
@@ -22,7 +23,12 @@ from mopo_pipeline.plan.problem import dual_problem
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.policies.export import export_policy, fingerprint
 from mopo_pipeline.policies.reference_logprobs import CUT_BY_CONTEXT, check_logprobs
-from mopo_pipeline.policies.training_rows import judged_comparisons, training_rows, validation_rows
+from mopo_pipeline.policies.training_rows import (
+    judged_comparisons,
+    judged_win_rates,
+    training_rows,
+    validation_rows,
+)
 from mopo_pipeline.training.fresh_judge import try_judge
 
 CUT_WHEN_DRAWN = "they end nowhere: raise ingest.sampled.max_new_tokens, or drop them"
@@ -43,8 +49,9 @@ def extract_policy(
     preference_model: Path,
     task: TaskParams,
     params: TrainParams,
+    evaluate: EvaluateParams,
 ) -> tuple[Path, pd.DataFrame, list[dict[str, Any]]]:
-    """Train the policy the plan describes.
+    """Train the policy the plan describes; of the evaluation it reads the level and how many prompts are asked.
 
     Returns:
         A standard model or adapter directory, the training log, and what the run's diagnosis found.
@@ -58,15 +65,19 @@ def extract_policy(
     steering = responses.loc[responses["split"] != "test"]
     context = check_logprobs(reference_logprobs, steering, reference_policy)
     problem = to_be_certified(
-        dual_problem(rows, win_rates, comparisons, predictions, plan), responses, params.loop
+        dual_problem(rows, win_rates, comparisons, predictions, plan),
+        responses,
+        params.loop,
+        evaluate,
     )
     table = rows[["prompt", "response", ENDED, "weight"]].assign(reference_logprob=rows["logprob"])
     fresh_judge = isinstance(params.lag, FreshLag) and params.lag.judge == "preference_model"
     scorer = preference_model if fresh_judge else None
     if isinstance(params.lag, FreshLag):
         said = judged_comparisons(rows, comparisons, predictions, plan)
-        problem = replace(problem, comparisons=said)
-        try_judge(params.lag, problem.objectives, scorer, table)
+        judge = try_judge(params.lag, problem.objectives, scorer, table)
+        judged = judged_win_rates(rows, win_rates, judge, params.lag)
+        problem = replace(problem, comparisons=said, judged=judged)
     early = _told_early(params, rows)
     validation, labels = validation_rows(
         responses, comparisons, predictions, reference_logprobs, plan.objectives, params, task.seed
@@ -118,15 +129,21 @@ def _provenance(
     }
 
 
-def to_be_certified(problem: DualProblem, responses: pd.DataFrame, loop: LoopParams) -> DualProblem:
-    """The problem with the levels at which its thresholds are to be seen to hold, first in training, then at a first look."""
-    asked = responses.loc[responses["split"] == "test", "prompt_id"].nunique()
+def to_be_certified(
+    problem: DualProblem, responses: pd.DataFrame, loop: LoopParams, evaluate: EvaluateParams
+) -> DualProblem:
+    """The problem with the levels at which its thresholds are to be seen to hold, first in training, then at a first look.
+
+    The certificate's level and prompts are those of the evaluation.
+    """
+    there = responses.loc[responses["split"] == "test", "prompt_id"].nunique()
     held = len(problem.thresholds)
-    first_look = 1.0 - alpha_of_look(1.0 - loop.confidence, 1) if loop.confidence > 0.5 else 0.5
+    seen = evaluate.confidence if loop.confidence is None else loop.confidence
+    first_look = 1.0 - alpha_of_look(1.0 - evaluate.confidence, 1) if seen > 0.5 else 0.5
     return replace(
         problem,
-        test_prompts=int(asked),
-        level=each_level(loop.confidence, held),
+        test_prompts=min(int(there), evaluate.sampling.prompts or int(there)),
+        level=each_level(seen, held),
         certificate_level=each_level(first_look, held),
     )
 

@@ -68,9 +68,11 @@ def estimate_win_rates(
         | said.told.get(name, {})
         for k, name in enumerate(objectives)
     }
+    of_model = tuple(f"{name}{OF_MODEL}" for name in objectives)
     table = _table(responses, fit.folds, said.values, said.errors, objectives)
+    table = _named(table, values, of_model)
     pairs = comparisons[list(PAIR_COLUMNS)].assign(fold=said.folds)
-    pairs = _named(pairs, fit.predictions, tuple(f"{name}{OF_MODEL}" for name in objectives))
+    pairs = _named(pairs, fit.predictions, of_model)
     return WinRateEstimate(
         table.assign(**said.without),
         _named(pairs, said.predictions, objectives),

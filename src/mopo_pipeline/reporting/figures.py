@@ -28,6 +28,7 @@ def draw_figures(
         "value": values.value_figure(objective_values, plan, exact),
         "front": fronts.front_figure(objective_values, plan, exact, evaluation["estimator"]),
         "training": training.training_figure(training_log, reference_log),
+        "validation": training.validation_figure(training_log, plan),
         "multiplier": training.multiplier_figure(training_log, plan),
         "calibration": preferences.calibration_figure(preference_model_metrics, objectives),
         "agreement": preferences.agreement_figure(agreement_matrix, objectives),

@@ -7,6 +7,8 @@ from matplotlib.figure import Figure
 
 REFERENCE, POLICY, OPTIMUM, THRESHOLD = "#6E6E6E", "#D55E00", "#000000", "#007A5A"
 OBJECTIVES = ("#0072B2", "#CC79A7", "#E69F00", "#56B4E9", "#009E73", "#8C564B")
+INTERVAL = 1.96
+"""Standard errors on either side of a value that are drawn, 95 % where it is nearly normal."""
 SMALL, NORMAL, LARGE = 8.5, 9.5, 11.0
 
 

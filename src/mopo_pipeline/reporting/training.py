@@ -5,10 +5,12 @@ from matplotlib.figure import Figure
 
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.reporting.style import (
+    INTERVAL,
     NORMAL,
     POLICY,
     REFERENCE,
     SMALL,
+    THRESHOLD,
     colour,
     label,
     new_figure,
@@ -57,6 +59,53 @@ def training_figure(training_log: pd.DataFrame, reference_log: pd.DataFrame) -> 
                 0.5, 0.5, "not logged", transform=axis.transAxes, ha="center", color=REFERENCE
             )
         label(axis, "step", unit, title)
+    return figure
+
+
+def validation_figure(training_log: pd.DataFrame, plan: TrainingPlan) -> Figure:
+    """What validation prompts said of the policy, per objective with 95 % intervals, beside what was asked and aimed at."""
+    names = plan.objectives
+    looked = [name for name in names if f"validation_{name}" in training_log]
+    if not looked:
+        return nothing("Validation prompts were not looked at in training.")
+    figure, axes = new_figure(1, len(names), 3.9 * len(names), 3.3)
+    for index, (axis, name) in enumerate(zip(axes, names, strict=True)):
+        rows = training_log.dropna(subset=[f"validation_{name}"])
+        axis.errorbar(
+            rows["step"],
+            rows[f"validation_{name}"],
+            yerr=INTERVAL * rows[f"validation_{name}_se"],
+            color=colour(index),
+            marker="o",
+            capsize=3.0,
+            linewidth=1.4,
+            label="seen, 95 %",
+        )
+        if index:
+            threshold, aimed = training_log[f"threshold_{name}"], training_log[f"raised_{name}"]
+            axis.axhline(
+                plan.thresholds[name] or 0.0, color=THRESHOLD, linewidth=1.4, label="threshold"
+            )
+            axis.step(
+                rows["step"],
+                rows[f"required_{name}"],
+                where="mid",
+                color=THRESHOLD,
+                linestyle="--",
+                linewidth=1.2,
+                label="wanted, for a certificate",
+            )
+            if aimed.any():
+                axis.step(
+                    training_log["step"],
+                    threshold + aimed,
+                    where="post",
+                    color=REFERENCE,
+                    linestyle=":",
+                    label="aimed at by labels",
+                )
+        axis.legend(fontsize=SMALL, frameon=False)
+        label(axis, "step", "win rate" if index == 0 else "", name)
     return figure
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from transformers import TrainerCallback, TrainingArguments
+from transformers.trainer_callback import TrainerControl, TrainerState
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.adapters import add_adapter, check_mergeable
@@ -19,7 +20,7 @@ from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.mopo import Limits, tempered
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.fresh import stepped_values
-from mopo_pipeline.mopo.schedule.lag import LagState
+from mopo_pipeline.mopo.schedule.state import LagState, divergence
 from mopo_pipeline.parameters.fit import FitParams
 from mopo_pipeline.parameters.lag import FreshLag, LagParams, NoLag, OfflineLag
 from mopo_pipeline.training.callbacks import (
@@ -28,7 +29,13 @@ from mopo_pipeline.training.callbacks import (
     LookCallback,
     RefreshCallback,
 )
-from mopo_pipeline.training.candidates import CandidateCallback
+from mopo_pipeline.training.candidates import (
+    PASSED,
+    CandidateCallback,
+    PassingCallback,
+    passing_steps,
+)
+from mopo_pipeline.training.patience import end_early
 from mopo_pipeline.training.problem_files import read_problem
 from mopo_pipeline.training.refresh_fresh import FreshRefresh
 from mopo_pipeline.training.refresh_offline import OfflineLoop, correction_steps
@@ -92,20 +99,36 @@ def loop_of(
         tokenizer, fresh["prompts"], fresh["responses"], spec.context, fresh["ended"]
     )
     first = spec.model if spec.lora is None else None
-    ending = partial(CandidateCallback, trainer, problem.objectives, spec.loop.candidates, first)
+    passing = passing_steps(spec.fit.steps, spec.loop.checkpoints)
+    ending = partial(
+        CandidateCallback,
+        trainer,
+        problem.objectives,
+        spec.loop.candidates,
+        first,
+        passed={step: directory / PASSED.format(step=step) for step in passing},
+    )
+    kept: list[TrainerCallback] = [PassingCallback(trainer, passing, directory)] if passing else []
+
+    def ended(state: TrainerState, control: TrainerControl) -> None:
+        end_early(trainer.lag_state, spec.loop.patience, state, control)
+
     if isinstance(lag, FreshLag):
         validation = pd.read_parquet(directory / VALIDATION)
         drawing = FreshRefresh(trainer, problem, spec, lag, table, data, validation, tokenizer)
         act, look = partial(timed, drawing.refresh), partial(timed, drawing.look)
-        return [RefreshCallback(lag.every, act), LookCallback(look), ending(drawing.weigh)]
+        acting: TrainerCallback = RefreshCallback(lag.every, act, ended)
+        return [*kept, acting, LookCallback(look), ending(weigh=drawing.weigh)]
     loop = OfflineLoop(trainer, problem, answers)
     look = partial(timed, loop.look)
     if isinstance(lag, OfflineLag):
         act = partial(timed, partial(loop.refresh, lag, spec.seed))
-        return [RefreshCallback(lag.every, act), LookCallback(look), ending(loop.weigh)]
+        acting = RefreshCallback(lag.every, act, ended)
+        return [*kept, acting, LookCallback(look), ending(weigh=loop.weigh)]
     steps = correction_steps(spec.fit.steps, spec.loop.rounds)
     correct = partial(timed, partial(loop.correct, lag.max_multiplier))
-    return [CorrectionCallback(steps, correct), LookCallback(look), ending(loop.weigh)]
+    acting = CorrectionCallback(steps, correct, ended)
+    return [*kept, acting, LookCallback(look), ending(weigh=loop.weigh)]
 
 
 def run_limits(lag: LagParams) -> Limits:
@@ -133,7 +156,8 @@ def initial_state(table: pd.DataFrame, problem: DualProblem | None, lag: LagPara
     Args:
         table: N rows: weight, reference_logprob.
         problem: thresholds to hold; None holds none.
-        lag: where the policy's own responses will be trained on, the first step is tempered as theirs are.
+        lag: where the policy's own responses will be trained on, the first step is tempered as theirs are, and its
+            targets are what their judge says of it.
     """
     logprob = table["reference_logprob"].to_numpy(dtype=np.float64)
     none = np.zeros(0)
@@ -148,6 +172,8 @@ def initial_state(table: pd.DataFrame, problem: DualProblem | None, lag: LagPara
         targets=none if problem is None else problem.values,
         active=np.ones(len(table), dtype=bool),
     )
+    if problem is not None:
+        state = replace(state, moves=np.array([divergence(state.weights, problem.groups)]))
     if problem is None or not isinstance(lag, FreshLag):
         return state
     targets = stepped_values(
@@ -157,8 +183,11 @@ def initial_state(table: pd.DataFrame, problem: DualProblem | None, lag: LagPara
         problem.tau,
         problem.win_rates,
         problem.groups,
+        problem.judged,
     )
-    return replace(state, weights=tempered(state.weights, lag.target_ess), targets=targets)
+    weights = tempered(state.weights, lag.target_ess)
+    moves = np.array([divergence(weights, problem.groups)])
+    return replace(state, weights=weights, targets=targets, moves=moves)
 
 
 def training_arguments(directory: Path, spec: RunSpec) -> TrainingArguments:
@@ -182,7 +211,7 @@ def training_arguments(directory: Path, spec: RunSpec) -> TrainingArguments:
         bf16=fit.dtype == "bfloat16",
         use_cpu=fit.device == "cpu" or not torch.cuda.is_available(),
         seed=spec.seed,
-        report_to="none",
+        report_to=list(fit.report_to) or "none",
         disable_tqdm=True,
         train_sampling_strategy="sequential",
         remove_unused_columns=False,

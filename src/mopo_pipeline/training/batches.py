@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.language.packing import PackedRows, pack, split_by_prompt
 from mopo_pipeline.language.tokens import EncodedRows
-from mopo_pipeline.mopo.schedule.lag import LagState
+from mopo_pipeline.mopo.schedule.state import LagState
 from mopo_pipeline.training.loss import merge_rows
 from mopo_pipeline.training.row_schedule import RowSchedule, responses_together
 

@@ -1,5 +1,6 @@
 """What a training run does between steps: refreshes, first log-probabilities, progress."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -8,14 +9,18 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import TrainerControl, TrainerState
 
 from mopo_pipeline.language.tokens import EncodedRows
+from mopo_pipeline.training.step_log import StepLog
 from mopo_pipeline.training.trainer import WeightedTrainer
+
+Ended = Callable[[TrainerState, TrainerControl], None]
+"""Asks the trainer to end where nothing more is gained."""
 
 
 class RefreshCallback(TrainerCallback):
-    """Call ``refresh`` after every ``every`` steps, before a checkpoint of that step is written."""
+    """Call ``refresh`` after every ``every`` steps, before a checkpoint of that step is written; ``ended`` may end the run."""
 
-    def __init__(self, every: int, refresh: Any) -> None:
-        self.every, self.refresh = every, refresh
+    def __init__(self, every: int, refresh: Any, ended: Ended) -> None:
+        self.every, self.refresh, self.ended = every, refresh, ended
 
     def on_step_end(
         self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
@@ -23,13 +28,14 @@ class RefreshCallback(TrainerCallback):
         """Refresh unless the run ends here."""
         if state.global_step % self.every == 0 and state.global_step < state.max_steps:
             self.refresh()
+            self.ended(state, control)
 
 
 class CorrectionCallback(TrainerCallback):
-    """Call ``correct`` after some steps, before these are logged and saved."""
+    """Call ``correct`` after some steps, before these are logged and saved; ``ended`` may end the run."""
 
-    def __init__(self, steps: list[int], correct: Any) -> None:
-        self.steps, self.correct = set(steps), correct
+    def __init__(self, steps: list[int], correct: Any, ended: Ended) -> None:
+        self.steps, self.correct, self.ended = set(steps), correct, ended
 
     def on_step_end(
         self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
@@ -37,6 +43,7 @@ class CorrectionCallback(TrainerCallback):
         """Correct here or do nothing."""
         if state.global_step in self.steps:
             self.correct()
+            self.ended(state, control)
 
 
 class LookCallback(TrainerCallback):
@@ -85,11 +92,10 @@ class FirstLogprobs(TrainerCallback):
 
 
 class ProgressCallback(TrainerCallback):
-    """A progress bar with time left and the last loss."""
+    """A progress bar with time left and, per objective, what was last seen on validation prompts."""
 
-    def __init__(self, progress: Progress, description: str) -> None:
-        self.progress = progress
-        self.description = description
+    def __init__(self, progress: Progress, description: str, watched: StepLog) -> None:
+        self.progress, self.description, self.watched = progress, description, watched
 
     def on_train_begin(
         self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
@@ -105,4 +111,9 @@ class ProgressCallback(TrainerCallback):
     ) -> None:
         """Advance."""
         if state.is_world_process_zero:
-            self.progress.update(self.bar, completed=state.global_step)
+            told = (
+                f"{self.description}: {self.watched.told}"
+                if self.watched.told
+                else self.description
+            )
+            self.progress.update(self.bar, completed=state.global_step, description=told)

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import MopoError
 from mopo_pipeline.language.sealed import damage
-from mopo_pipeline.mopo.schedule.lag import LagState
+from mopo_pipeline.mopo.schedule.state import LagState
 
 log = logging.getLogger(__name__)
 

@@ -26,16 +26,17 @@ def try_judge(
     objectives: tuple[str, ...],
     preference_model: str | Path | None,
     rows: pd.DataFrame,
-) -> None:
+) -> Judge:
     """Judge responses of the data from the shortest to the longest, so that a judge that can't fails before any training.
+
+    Returns:
+        The judge.
 
     Raises:
         InputError: says what the judge lacks, or on which prompt and answer it gives no number.
     """
     order = rows["response"].str.len().to_numpy().argsort(kind="stable")
     tried = rows.iloc[order[np.unique(np.linspace(0, len(order) - 1, _TRIED).astype(int))]]
-    score(
-        fresh_judge(lag, objectives, preference_model),
-        tried["prompt"].tolist(),
-        tried["response"].tolist(),
-    )
+    judge = fresh_judge(lag, objectives, preference_model)
+    score(judge, tried["prompt"].tolist(), tried["response"].tolist())
+    return judge

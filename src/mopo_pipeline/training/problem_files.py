@@ -66,6 +66,8 @@ def _facts(problem: DualProblem) -> dict[str, Any]:
 def _arrays(problem: DualProblem) -> dict[str, np.ndarray]:
     """Arrays of a problem by name: win rates (N, K), thresholds (K-1,), comparisons (M,) and the rest."""
     arrays = {name: np.ascontiguousarray(getattr(problem, name)) for name in _FIELDS}
+    if problem.judged is not None:
+        arrays["judged"] = np.ascontiguousarray(problem.judged)
     if problem.comparisons is not None:
         pairs = {f"comparisons.{n}": getattr(problem.comparisons, n) for n in _PAIRS}
         arrays |= {n: np.ascontiguousarray(a) for n, a in pairs.items() if a is not None}

@@ -1,12 +1,13 @@
 """The reference moves to where the policy is: fresh responses of the policy, judged, weighted, trained on."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.language.lengths import cut_finding, tell, typical_longest
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.processes import from_first, rank_and_world, sharded
@@ -23,9 +24,6 @@ from mopo_pipeline.training.fresh_rows import Drawn, answered, draw_fresh_rows, 
 from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.support import like_data, refuse_unlike_data
 from mopo_pipeline.training.trainer import WeightedTrainer
-
-if TYPE_CHECKING:
-    pass
 
 CUT_FRESH = "the policy did not end them: raise train.lag.max_new_tokens and reference.context"
 
@@ -65,7 +63,7 @@ class FreshRefresh:
 
     def refresh(self) -> None:
         """Draw fresh responses from the policy, solve the duals on them, train on them."""
-        trainer, lag, state = self.trainer, self.lag, self.trainer.lag_state
+        trainer, lag = self.trainer, self.lag
         drawn = self.draw(self.behaviour, lag.fresh_prompts, validation=False)
         refuse_unlike_data(
             drawn.known,
@@ -77,7 +75,8 @@ class FreshRefresh:
         seen = self._unseen_prompts() or drawn
         self._first = None  # the memory is needed for training
         error = self.error()
-        trainer.watched.look(answered(seen, error))
+        trainer.look(answered(seen, error), self._required(seen, error))
+        state = trainer.lag_state
         margins = threshold_margins(
             state.targets,
             seen.win_rates[:, 1:],
@@ -113,7 +112,8 @@ class FreshRefresh:
         seen = self._unseen_prompts()
         self._first = None
         if seen is not None:
-            self.trainer.watched.look(answered(seen, self.error()))
+            error = self.error()
+            self.trainer.look(answered(seen, error), self._required(seen, error))
 
     def weigh(self) -> Weighed | None:
         """The policy's values on validation prompts now, and what a certificate asks of them."""
@@ -122,13 +122,17 @@ class FreshRefresh:
         if seen is None:
             return None
         error = self.error()
+        return Weighed(answered(seen, error).values, self._required(seen, error))
+
+    def _required(self, seen: Drawn, error: JudgeError) -> Array:
+        """Least values (K-1,), the judge's bias taken off, at which thresholds count as seen to hold."""
         margins = judged_margins(
             seen.win_rates[:, 1:],
             seen.fresh.groups,
             JudgeError(error.bias[1:], error.noise[1:]),
             self.problem,
         )
-        return Weighed(answered(seen, error).values, self.problem.thresholds + margins)
+        return np.asarray(self.problem.thresholds + margins)
 
     def _unseen_prompts(self) -> Drawn | None:
         """Answers to validation prompts; None where there are none to ask."""

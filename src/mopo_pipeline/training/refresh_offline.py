@@ -1,5 +1,8 @@
 """Without new text: the duals solved again on the data's rows, for a moved reference or for what validation labels miss."""
 
+import numpy as np
+
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.language.processes import from_first
 from mopo_pipeline.mopo.labelled import Seen
 from mopo_pipeline.mopo.problem import DualProblem
@@ -39,14 +42,18 @@ class OfflineLoop:
         seen = self._seen()
         if seen is None:
             return None
-        return Weighed(seen.values, self.problem.thresholds + seen_margins(self.problem, seen))
+        return Weighed(seen.values, self._required(seen))
 
     def look(self) -> Seen | None:
         """The policy's values on validation prompts now, written with the next logged step."""
         seen = self._seen()
         if seen is not None:
-            self.trainer.watched.look(seen)
+            self.trainer.look(seen, self._required(seen))
         return seen
+
+    def _required(self, seen: Seen) -> Array:
+        """Least values (K-1,) at which thresholds count as seen to hold."""
+        return np.asarray(self.problem.thresholds + seen_margins(self.problem, seen))
 
     def _seen(self) -> Seen | None:
         first = self.trainer.first_validation
@@ -65,7 +72,8 @@ class OfflineLoop:
 
     def refresh(self, lag: OfflineLag, seed: int) -> None:
         """Move the reference to the policy of one lag ago, reweigh this period's rows."""
-        trainer, state = self.trainer, self.trainer.lag_state
+        trainer, seen = self.trainer, self.look()
+        state = trainer.lag_state
         rows = lag.rows or lag.every * trainer.sampler.schedule.batch_size
         this, following = (
             period_rows(self.problem.groups, rows, seed, state.refreshes + later)
@@ -81,6 +89,6 @@ class OfflineLoop:
             beta=lag.beta,
             min_ess=lag.min_ess,
             max_multiplier=lag.max_multiplier,
-            seen=self.look(),
+            seen=seen,
         )
         trainer.take_rows(trainer.rows, from_first(state))

@@ -9,8 +9,11 @@ import torch
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo import effective_share
 from mopo_pipeline.mopo.labelled import Seen
-from mopo_pipeline.mopo.schedule.lag import LagState
+from mopo_pipeline.mopo.schedule.state import LagState
 from mopo_pipeline.training.batches import WeightedBatch
+
+INTERVAL = 1.96
+"""Standard errors on either side of a value that are told, 95 % where it is nearly normal."""
 
 Mean = Callable[[torch.Tensor], torch.Tensor]
 
@@ -21,10 +24,14 @@ class StepLog:
     Args:
         objectives: names, the primary first.
         processes: that train together.
+
+    Attributes:
+        told: the last look at validation prompts, in a line; empty before one.
     """
 
     def __init__(self, objectives: tuple[str, ...], processes: int) -> None:
         self.objectives, self.processes = objectives, processes
+        self.told = ""
         self._clear()
 
     def _clear(self) -> None:
@@ -46,13 +53,23 @@ class StepLog:
         self._divergence.append(gap.sum() / batch.weight.sum().clamp_min(1e-12))
         self._tokens += batch.packed.n_tokens
 
-    def look(self, seen: Seen) -> None:
-        """Keep what was seen on validation prompts for the next logged step."""
+    def look(self, seen: Seen, required: Array) -> None:
+        """Keep what was seen on validation prompts for the next logged step, and to be told until the next look.
+
+        Args:
+            seen: values (K,) with their errors.
+            required: (K-1,) least values at which thresholds count as seen to hold.
+        """
+        parts = []
         for k, name in enumerate(self.objectives):
-            self._seen |= {
-                f"validation_{name}": float(seen.values[k]),
-                f"validation_{name}_se": float(seen.errors[k]),
-            }
+            value, error = float(seen.values[k]), float(seen.errors[k])
+            self._seen |= {f"validation_{name}": value, f"validation_{name}_se": error}
+            wanted = ""
+            if k > 0:
+                self._seen[f"required_{name}"] = float(required[k - 1])
+                wanted = f" (wants {required[k - 1]:.3f})"
+            parts.append(f"{name} {value:.3f}±{INTERVAL * error:.3f}{wanted}")
+        self.told = ", ".join(parts)
 
     def refreshing(self, act: Callable[[], object]) -> None:
         """Run a refresh and count its time."""
@@ -78,6 +95,7 @@ class StepLog:
             "refreshes": float(state.refreshes),
             "support": state.support,
             "margin_share": state.margin_share,
+            "kl_planned": state.farthest,
             "tokens_per_second": tokens / max(elapsed, 1e-9),
             "seconds": elapsed,
             "refresh_seconds": self._refresh_seconds,
@@ -91,6 +109,7 @@ class StepLog:
                 f"raised_{name}": float(state.raised[k]) if state.raised.size else 0.0,
                 f"target_{name}": float(state.targets[k]),
                 f"bound_{name}": float(state.bounds[k]),
+                f"unlabelled_{name}": float(state.unlabelled[k]) if state.unlabelled.size else 0.0,
             }
         found |= self._seen
         self._clear()

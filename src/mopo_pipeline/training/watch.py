@@ -43,6 +43,7 @@ def training_signals(
         margin_share=column("margin_share"),
         refreshes=column("refreshes"),
         multipliers=columns("multiplier"),
+        unlabelled=columns("unlabelled"),
     )
 
 

@@ -10,8 +10,9 @@ from mopo_pipeline.mopo import attainable_bounds, learned_values
 from mopo_pipeline.mopo.errors import TrainingStoppedError
 from mopo_pipeline.mopo.labelled import Seen
 from mopo_pipeline.mopo.problem import DualProblem
-from mopo_pipeline.mopo.schedule.lag import LagState, corrected, raised_by
+from mopo_pipeline.mopo.schedule.lag import corrected, raised_by
 from mopo_pipeline.mopo.schedule.margins import certificate_margins
+from mopo_pipeline.mopo.schedule.state import LagState
 
 RNG = np.random.default_rng(0)
 WIN_RATES = RNG.uniform(0.2, 0.8, (320, 3))

@@ -32,6 +32,7 @@ class Signals:
         refreshes: (T,) how often the reference has moved.
         multipliers: (T, K-1).
         chi: (T, K-1) temperatures of the bounds.
+        unlabelled: (T, K-1) how many periods so far held no label of an objective.
     """
 
     step: ArrayLike
@@ -44,6 +45,7 @@ class Signals:
     refreshes: ArrayLike = ()
     multipliers: ArrayLike = ((),)
     chi: ArrayLike = ((),)
+    unlabelled: ArrayLike = ((),)
 
 
 def diagnose_run(
@@ -86,6 +88,7 @@ def diagnose_run(
     if ess.size:
         found += few_effective(float(ess[-1]), bar)
     found += _fresh(support, margin_share, bar)
+    found += _silent(_series("unlabelled", signals.unlabelled, step.size, width), objectives)
     late = steps is None or step[-1] >= steps / 2
     found += _moves(kl, entropy, late, bar)
     return by_severity(found + _unsettled(chi, objectives, bar) + _stuck(refreshes, step, lag))
@@ -115,6 +118,21 @@ def _fresh(support: Array, margin_share: Array, bar: Limits) -> list[Finding]:
             )
         )
     return found
+
+
+def _silent(unlabelled: Array, objectives: Sequence[str]) -> list[Finding]:
+    """Objectives of which periods of rows held no label; (T, K-1) or empty."""
+    last = unlabelled[-1] if unlabelled.size else np.zeros(0)
+    return [
+        Finding(
+            f"periods without labels: {name}",
+            float(count),
+            0.0,
+            "in so many periods its multiplier stayed what it was: raise train.lag.rows or train.lag.every, or label more",
+        )
+        for name, count in zip(objectives[1:], last, strict=False)
+        if count > 0
+    ]
 
 
 def _moves(kl: Array, entropy: Array, late: bool, bar: Limits) -> list[Finding]:

@@ -13,13 +13,13 @@ from mopo_pipeline.mopo.errors import (
 )
 from mopo_pipeline.mopo.learned import learned_values
 from mopo_pipeline.mopo.problem import DualProblem
-from mopo_pipeline.mopo.schedule.lag import LagState
 from mopo_pipeline.mopo.schedule.margins import (
     JudgeError,
     certificate_margins,
     prompt_deviation,
     prompt_margins,
 )
+from mopo_pipeline.mopo.schedule.state import LagState, divergence
 from mopo_pipeline.mopo.schedule.tempering import tempered, tempering_power
 from mopo_pipeline.mopo.solution import DualSolution
 from mopo_pipeline.mopo.solve import solve_dual
@@ -105,6 +105,7 @@ def solve_fresh(
         ),
         ess=1.0,
         refreshes=state.refreshes + 1,
+        moves=np.append(state.moves, divergence(weights, groups)),
     )
 
 
@@ -115,11 +116,22 @@ def stepped_values(
     tau: float,
     win_rates: Array,
     groups: NDArray[np.int64],
+    judged: Array | None = None,
 ) -> Array:
-    """Win rates (K-1,) of the policy that weights tempered to ``target_ess`` teach."""
+    """Win rates (K-1,) of the policy that weights tempered to ``target_ess`` teach.
+
+    Args:
+        ratio: (N,) weights of the rows.
+        target_ess: effective share of rows to keep, in [0, 1).
+        multipliers: (K-1,) that made the weights.
+        tau: temperature.
+        win_rates: (N, K) that made the weights.
+        groups: (N,) prompt of each row.
+        judged: (N, K) that say what the policy is worth; None takes ``win_rates``.
+    """
     power = tempering_power(ratio, target_ess)
     exponent = power * (win_rates @ np.append(1.0, multipliers)) / tau
-    return learned_values(exponent, win_rates, groups)[1:]
+    return learned_values(exponent, win_rates if judged is None else judged, groups)[1:]
 
 
 def _solve(

@@ -7,8 +7,7 @@ each period trains on its part of the prompts.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,63 +22,11 @@ from mopo_pipeline.mopo.labelled import Seen
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.ratio import effective_share
 from mopo_pipeline.mopo.schedule.margins import certificate_margins
+from mopo_pipeline.mopo.schedule.state import LagState, divergence
+from mopo_pipeline.mopo.schedule.unlabelled import priced, unlabelled
 from mopo_pipeline.mopo.solution import DualSolution
 from mopo_pipeline.mopo.solve import solve_dual
 from mopo_pipeline.streams import Stream, generator
-
-
-@dataclass(frozen=True)
-class LagState:
-    """Everything beyond the model that decides the next step; saved with every checkpoint.
-
-    Attributes:
-        weights: (N,) row weights, mean 1 over the active rows, 0 elsewhere.
-        initial_logprob: (N,) log pi_ref0(y|x).
-        lagged_logprob: (N,) of the current reference, where active.
-        pending_logprob: (N,) of the policy at the last refresh, the reference after the next, where
-            active then.
-        multipliers: (K-1,).
-        thresholds: (K-1,) in force.
-        bounds: (K-1,) reached at the last solve.
-        targets: (K-1,) judged values of what is trained towards.
-        active: (N,) rows trained on until the next refresh.
-        ess: effective share of rows left by the lagged reference's mass, 0 to 1.
-        support: share of fresh responses like the data's own, 0 to 1; 1 offline.
-        margin_share: share of what thresholds were to be raised by that the rows had room for, 0 to 1.
-        refreshes: how often the reference moved.
-        raised: (K-1,) what validation labels raised the thresholds by; empty before they did.
-    """
-
-    weights: Array
-    initial_logprob: Array
-    lagged_logprob: Array
-    pending_logprob: Array
-    multipliers: Array
-    thresholds: Array
-    bounds: Array
-    targets: Array
-    active: NDArray[np.bool_]
-    ess: float = 1.0
-    support: float = 1.0
-    margin_share: float = 1.0
-    refreshes: int = 0
-    raised: Array = field(default_factory=lambda: np.zeros(0))
-
-    def arrays(self) -> dict[str, Array]:
-        """All fields as float64 arrays, numbers as (1,), for safetensors."""
-        return {
-            name: np.atleast_1d(np.asarray(value, dtype=np.float64))
-            for name, value in vars(self).items()
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, Array]) -> "LagState":
-        """Rebuild from ``arrays``, numbers as (1,)."""
-        fields: dict[str, Any] = dict(arrays)
-        fields |= {name: float(arrays[name][0]) for name in ("ess", "support", "margin_share")}
-        fields["active"] = arrays["active"] > 0
-        fields["refreshes"] = int(arrays["refreshes"][0])
-        return cls(**fields)
 
 
 def period_rows(groups: NDArray[np.int64], rows: int, seed: int, period: int) -> NDArray[np.bool_]:
@@ -251,34 +198,49 @@ def _solve(
     seen: Seen | None,
     max_multiplier: float,
 ) -> LagState:
-    """The duals with thresholds (K-1,) raised by what is missing, or by as much of it as the rows allow."""
+    """The duals with thresholds (K-1,) raised by what is missing, or by as much of it as the rows allow.
+
+    Where no label of the rows speaks of an objective, its multiplier, bound and target stay what they were.
+    """
     nothing = np.zeros(len(thresholds))
     wanted = nothing if seen is None else raised_by(state.raised, thresholds, problem, seen)
     rows = problem.restricted(state.active)
+    kept = unlabelled(problem, rows)
+    part, price = priced(rows, kept, state.multipliers)
     for raised in _raises(state.raised, wanted):
         try:
-            solution = _solution(rows, thresholds + raised, mass)
+            solution = _solution(part, (thresholds + raised)[~kept], mass)
         except (InfeasibleThresholdsError, NotConvergedError) as error:
             failure = error
             continue
-        if raised.any() and solution.multipliers.max() > max_multiplier:
+        multipliers = _merged(state.multipliers, kept, price * solution.multipliers)
+        if raised.any() and multipliers.max() > max_multiplier:
             continue
         weights = np.zeros(state.active.size)
         weights[state.active] = mass * solution.ratio
         return replace(
             state,
             weights=weights / weights[state.active].mean(),
-            multipliers=solution.multipliers,
+            multipliers=multipliers,
             thresholds=thresholds,
-            bounds=solution.bounds - raised,
-            targets=solution.values[1:],
+            bounds=_merged(state.bounds, kept, solution.bounds - raised[~kept]),
+            targets=_merged(state.targets, kept, solution.values[1:]),
             margin_share=float(raised.sum() / wanted.sum()) if wanted.any() else 1.0,
             raised=raised,
+            unlabelled=np.asarray(kept + (state.unlabelled if state.unlabelled.size else 0.0)),
+            moves=np.array([divergence(weights[state.active], rows.groups)]),
         )
     raise TrainingStoppedError(
         f"the rows can no longer meet the thresholds ({failure}): lengthen train.lag.every, raise "
         "plan.tau, or draw fresh responses with train.lag.mode=fresh"
     ) from failure
+
+
+def _merged(before: Array, kept: NDArray[np.bool_], found: Array) -> Array:
+    """Numbers (K-1,): those of ``before`` where ``kept``, elsewhere those ``found``, in order."""
+    merged = np.array(before if kept.any() else found, dtype=np.float64)
+    merged[~kept] = found
+    return merged
 
 
 def _solution(problem: DualProblem, thresholds: Array, mass: Array) -> DualSolution:

@@ -8,6 +8,7 @@ import pandas as pd
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.preferences import PreferencesParams
+from mopo_pipeline.parameters.train import TrainParams
 
 if TYPE_CHECKING:
     from mopo_pipeline.evaluation.certificate import Certificate
@@ -47,6 +48,7 @@ def judge_completions(
     evaluation_preference_model: Path,
     task: TaskParams,
     params: EvaluateParams,
+    train: TrainParams,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Scores and win rates of every answer by every judge, and what labels say of each."""
     from mopo_pipeline.evaluation import judging
@@ -67,6 +69,7 @@ def judge_completions(
             params,
             task.seed,
             model=evaluation_preference_model,
+            steered=judging.steered_by(judge, params.judges, train.lag),
         )
         for judge in judges
     }
@@ -138,6 +141,7 @@ def summarise_evaluation(
     exact_reference: dict[str, Any],
     responses: pd.DataFrame,
     training_plan: "TrainingPlan",
+    training_log: pd.DataFrame,
 ) -> dict[str, Any]:
     """KL, drift, form and diversity of the sampled answers, with findings."""
     from mopo_pipeline.evaluation.summary import evaluation_summary
@@ -151,6 +155,7 @@ def summarise_evaluation(
         exact_reference,
         str(responses["source"].iloc[0]),
         training_plan.kl,
+        float(training_log["kl_planned"].iloc[-1]) if len(training_log) else None,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from mopo_pipeline.pipelines.lazy import lazy
-from mopo_pipeline.pipelines.stage import stage
+from mopo_pipeline.pipelines.stage import reads_only, stage
 
 
 def create_pipeline(**_: Any) -> Pipeline:
@@ -43,9 +43,11 @@ def _answers() -> list[Node]:
                 "evaluation_preference_model",
                 "params:task",
                 "params:evaluate",
+                "params:train",
             ],
             ["scores", "judge_quality"],
             name="judge_completions",
+            tags=reads_only("train", "lag.reward_models"),
         ),
     ]
 
@@ -99,6 +101,7 @@ def _values() -> list[Node]:
                 "exact_reference",
                 "responses",
                 "training_plan",
+                "training_log",
             ],
             "evaluation_summary",
             name="summarise_evaluation",

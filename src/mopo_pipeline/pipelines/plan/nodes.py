@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.parameters.train import TrainParams
 
 if TYPE_CHECKING:
     from mopo_pipeline.plan.training_plan import TrainingPlan
@@ -13,22 +14,36 @@ if TYPE_CHECKING:
 def foresee_certificate(
     responses: pd.DataFrame,
     win_rates: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    predictions: pd.DataFrame,
     training_plan: "TrainingPlan",
     row_weights: pd.DataFrame,
-    params: EvaluateParams,
+    train: TrainParams,
+    evaluate: EvaluateParams,
 ) -> dict[str, Any]:
     """How wide the certificate will be with the test prompts at hand; an artifact of its own, so that training rests on none of it."""
     from mopo_pipeline.plan.power import certificate_power, tell
+    from mopo_pipeline.plan.problem import row_comparisons
+    from mopo_pipeline.plan.spread import label_spread, moved_weights
 
     test = responses.loc[responses["split"] == "test", "prompt_id"].nunique()
-    enumerated = responses["source"].iloc[0] == "pocket"
+    names, enumerated = training_plan.objectives, responses["source"].iloc[0] == "pocket"
+    moved = moved_weights(row_weights, train.lag, train.fit.steps)
+    held = comparisons.loc[comparisons["split"] == "test", list(names)]
+    labelled, asked = None, min(test, evaluate.sampling.prompts or test)
+    if not enumerated and held.notna().any().all():
+        compared = row_comparisons(moved[["response_id"]], comparisons, predictions, names)
+        if compared is not None and compared.predicted is not None:
+            labelled = label_spread(win_rates, moved, compared, names, evaluate.max_ratio)
+            asked = comparisons.loc[comparisons["split"] == "test", "prompt_id"].nunique()
     power = certificate_power(
         win_rates,
-        row_weights,
+        moved,
         training_plan,
-        prompts=min(test, params.sampling.prompts or test),
-        answers=None if enumerated else params.sampling.samples,
-        confidence=params.confidence,
+        prompts=asked,
+        answers=None if enumerated else evaluate.sampling.samples,
+        confidence=evaluate.confidence,
+        labelled=labelled,
     )
     tell(power)
     return power

@@ -5,7 +5,7 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from mopo_pipeline.pipelines.lazy import lazy
-from mopo_pipeline.pipelines.stage import THRESHOLDS, stage
+from mopo_pipeline.pipelines.stage import THRESHOLDS, reads_only, stage
 
 
 def create_pipeline(**_: Any) -> Pipeline:
@@ -22,9 +22,19 @@ def create_pipeline(**_: Any) -> Pipeline:
             ),
             Node(
                 lazy("mopo_pipeline.pipelines.plan.nodes:foresee_certificate"),
-                ["responses", "win_rates", "training_plan", "row_weights", "params:evaluate"],
+                [
+                    "responses",
+                    "win_rates",
+                    "comparisons",
+                    "predictions",
+                    "training_plan",
+                    "row_weights",
+                    "params:train",
+                    "params:evaluate",
+                ],
                 "certificate_power",
                 name="foresee_certificate",
+                tags=reads_only("train", "lag", "fit.steps"),
             ),
         ],
     )

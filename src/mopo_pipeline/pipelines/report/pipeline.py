@@ -7,7 +7,7 @@ from kedro.pipeline import Node, Pipeline
 from mopo_pipeline.pipelines.lazy import lazy
 from mopo_pipeline.pipelines.stage import stage
 
-FIGURES = ("value", "front", "training", "multiplier", "calibration", "agreement")
+FIGURES = ("value", "front", "training", "validation", "multiplier", "calibration", "agreement")
 
 TOLD = (
     "run_summary",

@@ -5,7 +5,7 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from mopo_pipeline.pipelines.lazy import lazy
-from mopo_pipeline.pipelines.stage import stage
+from mopo_pipeline.pipelines.stage import reads_only, stage
 
 
 def create_pipeline(**_: Any) -> Pipeline:
@@ -27,9 +27,11 @@ def create_pipeline(**_: Any) -> Pipeline:
                     "preference_model",
                     "params:task",
                     "params:train",
+                    "params:evaluate",
                 ],
                 ["policy", "training_log", "training_findings"],
                 name="train_policy",
+                tags=reads_only("evaluate", "confidence", "sampling.prompts"),
             )
         ],
     )

@@ -1,0 +1,86 @@
+"""What a training run is told beside its rows: the certificate to come, and the scale on which it will be judged."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mopo_pipeline.mopo.problem import DualProblem
+from mopo_pipeline.mopo.schedule.fresh import threshold_margins
+from mopo_pipeline.mopo.schedule.margins import JudgeError
+from mopo_pipeline.parameters.evaluate import EvaluateParams, SamplingParams
+from mopo_pipeline.parameters.lag import FreshLag
+from mopo_pipeline.parameters.train import LoopParams
+from mopo_pipeline.pareto.bounds import alpha_of_look
+from mopo_pipeline.policies.extract import to_be_certified
+from mopo_pipeline.policies.training_rows import judged_win_rates
+from mopo_pipeline.training.assemble import initial_state
+
+ZERO, ONE = np.zeros(1), np.ones(1)
+GROUPS = np.repeat(np.arange(20), 8)
+WIN_RATES = np.random.default_rng(0).uniform(0.1, 0.9, (160, 2))
+PROBLEM = DualProblem(
+    ("help", "harm"), WIN_RATES, GROUPS, np.array([0.55]), 0.3, 0.0, 0.0, "lagrangian", None,
+    ONE, np.array([0.55]), np.array([0.55]),
+)  # fmt: skip
+RESPONSES = pd.DataFrame({"prompt_id": np.arange(40), "split": ["test"] * 30 + ["train"] * 10})
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, 30), (12, 12), (99, 30)])
+def test_the_loop_aims_at_the_certificate_that_the_evaluation_will_give(
+    asked: int | None, expected: int
+) -> None:
+    evaluate = EvaluateParams(confidence=0.9, sampling=SamplingParams(prompts=asked))
+    found = to_be_certified(PROBLEM, RESPONSES, LoopParams(), evaluate)
+    assert found.test_prompts == expected
+    assert found.level == pytest.approx(0.9)
+    assert found.certificate_level == pytest.approx(1.0 - alpha_of_look(0.1, 1))
+
+
+def test_validation_prompts_may_be_seen_at_a_level_of_their_own_and_one_half_adds_nothing() -> None:
+    surer = to_be_certified(PROBLEM, RESPONSES, LoopParams(confidence=0.99), EvaluateParams())
+    assert surer.level == pytest.approx(0.99)
+    assert surer.certificate_level == pytest.approx(1.0 - alpha_of_look(0.05, 1))
+    plain = to_be_certified(PROBLEM, RESPONSES, LoopParams(confidence=0.5), EvaluateParams())
+    assert (plain.level, plain.certificate_level) == (0.5, 0.5)
+
+
+def test_a_policy_at_its_first_target_falls_short_of_nothing_however_flat_its_judge() -> None:
+    """Labels of the very answers say .4 more than the judge's words: that is no shortfall of the policy."""
+    flat = 0.5 + 0.2 * (WIN_RATES - 0.5)
+    weights = np.exp(WIN_RATES.sum(axis=1) / PROBLEM.tau)
+    weights /= (np.bincount(GROUPS, weights) / 8)[GROUPS]
+    table = pd.DataFrame({"weight": weights, "reference_logprob": 0.0})
+    lag, none = FreshLag(target_ess=0.0), JudgeError(ZERO, ZERO)
+    shares = np.round(weights / weights.max() * 400).astype(int)
+    said, asked = (np.repeat(values, shares, axis=0) for values in (flat[:, 1:], GROUPS))
+    margins = {
+        name: threshold_margins(
+            initial_state(table, problem, lag).targets, said, asked, none, problem
+        )[0]
+        for name, problem in (("apart", PROBLEM), ("one", replace(PROBLEM, judged=flat)))
+    }
+    assert margins["one"] < 0.02
+    assert margins["apart"] > 0.1
+
+
+class Lengths:
+    name, objectives, link = "length", ("help", "harm"), "step"
+
+    def scores(self, prompts: list[str], responses: list[str]) -> np.ndarray:
+        return np.array([[len(text), -len(text)] for text in responses], dtype=float)
+
+
+def test_training_rows_are_valued_by_the_judge_of_fresh_responses() -> None:
+    """The preference model by folds that saw no label of the row; any other judge by its own word."""
+    rows = pd.DataFrame(
+        {"response_id": ["b", "a", "c"], "prompt": ["p", "p", "q"], "response": ["xx", "x", "x"]}
+    )
+    table = pd.DataFrame({"response_id": ["a", "b", "c"], "help": 0.9, "harm": 0.9}).assign(
+        help_of_model=[0.1, 0.2, 0.3], harm_of_model=[0.4, 0.5, 0.6]
+    )
+    model = judged_win_rates(rows, table, Lengths(), FreshLag())
+    np.testing.assert_allclose(model, [[0.2, 0.5], [0.1, 0.4], [0.3, 0.6]])
+    rules = judged_win_rates(rows, table, Lengths(), FreshLag(judge="text"))
+    np.testing.assert_allclose(rules, [[0.75, 0.25], [0.25, 0.75], [0.5, 0.5]])
