@@ -414,7 +414,8 @@ def test_answers_that_are_all_malformed_lose_every_comparison_and_miss(judged: J
     plan = replace(PLAN, objectives=OBJECTIVES, thresholds=dict.fromkeys(OBJECTIVES[1:], 0.4))
     found = certificate(threshold_checks(values.reset_index(), plan, quality), plan)
     assert found.verdict == "not certified"
-    assert [(entry.verdict, entry.value) for entry in found.thresholds] == [("missed", 0.0)] * 2
+    assert [entry.verdict for entry in found.thresholds] == ["missed", "missed"]
+    assert max(entry.value or 0.0 for entry in found.thresholds) < 1e-6
 
 
 def test_a_judge_that_gives_no_number_is_named_with_the_answer(judged: Judged) -> None:

@@ -14,7 +14,7 @@ from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.parameters.train import LoopParams
 from mopo_pipeline.pareto.bounds import alpha_of_look
 from mopo_pipeline.policies.extract import to_be_certified
-from mopo_pipeline.policies.training_rows import judged_win_rates
+from mopo_pipeline.training import fresh_judge
 from mopo_pipeline.training.assemble import initial_state
 
 ZERO, ONE = np.zeros(1), np.ones(1)
@@ -72,15 +72,21 @@ class Lengths:
         return np.array([[len(text), -len(text)] for text in responses], dtype=float)
 
 
-def test_training_rows_are_valued_by_the_judge_of_fresh_responses() -> None:
+def test_training_rows_are_valued_by_the_judge_of_fresh_responses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The preference model by folds that saw no label of the row; any other judge by its own word."""
+    monkeypatch.setattr(fresh_judge, "judge_named", lambda *_, **__: Lengths())
     rows = pd.DataFrame(
         {"response_id": ["b", "a", "c"], "prompt": ["p", "p", "q"], "response": ["xx", "x", "x"]}
     )
     table = pd.DataFrame({"response_id": ["a", "b", "c"], "help": 0.9, "harm": 0.9}).assign(
         help_of_model=[0.1, 0.2, 0.3], harm_of_model=[0.4, 0.5, 0.6]
     )
-    model = judged_win_rates(rows, table, Lengths(), FreshLag())
-    np.testing.assert_allclose(model, [[0.2, 0.5], [0.1, 0.4], [0.3, 0.6]])
-    rules = judged_win_rates(rows, table, Lengths(), FreshLag(judge="text"))
-    np.testing.assert_allclose(rules, [[0.75, 0.25], [0.25, 0.75], [0.5, 0.5]])
+
+    def judged(lag: FreshLag) -> np.ndarray:
+        return fresh_judge.judged_win_rates(rows, table, ("help", "harm"), lag, None)
+
+    np.testing.assert_allclose(judged(FreshLag()), [[0.2, 0.5], [0.1, 0.4], [0.3, 0.6]])
+    by_rules = judged(FreshLag(judge="text"))
+    np.testing.assert_allclose(by_rules, [[0.75, 0.25], [0.25, 0.75], [0.5, 0.5]])

@@ -22,12 +22,16 @@ def test_looks_stand_with_their_intervals_beside_what_was_asked_and_aimed_at() -
     help_, harm, _ = figure.axes
     drawn = {line.get_label(): line for line in harm.lines}
     assert {"threshold", "wanted, for a certificate", "aimed at by labels"} <= set(drawn)
-    np.testing.assert_allclose(drawn["aimed at by labels"].get_ydata(), [0.5, 0.5, 0.52, 0.52])
-    np.testing.assert_allclose(drawn["wanted, for a certificate"].get_ydata(), [0.52, 0.53])
+    for name, expected in {
+        "aimed at by labels": [0.5, 0.5, 0.52, 0.52],
+        "wanted, for a certificate": [0.52, 0.53],
+    }.items():
+        np.testing.assert_allclose(np.asarray(drawn[name].get_ydata(), float), expected)
     assert "threshold" not in [line.get_label() for line in help_.lines]
     [bars] = harm.containers
     (_, (low, high), _) = bars
-    np.testing.assert_allclose(high.get_ydata() - low.get_ydata(), 2 * 1.96 * 0.01)
+    ends = [np.asarray(cap.get_ydata(), dtype=float) for cap in (low, high)]
+    np.testing.assert_allclose(ends[1] - ends[0], 2 * 1.96 * 0.01)
 
 
 def test_a_run_without_looks_says_so() -> None:

@@ -197,11 +197,15 @@ def test_a_policy_that_training_passed_is_kept_where_validation_prefers_it(
     """Asked for more than training left, the policy of step 4 is taken, bit for bit, and again after a kill."""
     run, _ = opposed(with_fit(replace(run, lora=lora), save_every=4), tmp_path / "first")
     passing = replace(run, loop=LoopParams(rounds=0, checkpoints=1))
-    end, passed = facts(finished(passing, tmp_path))["candidates"]
-    assert [(row["step"], row["taken"]) for row in (end, passed)] == [(None, True), (4, False)]
-    between = (end["values"]["harm"] + passed["values"]["harm"]) / 2
-    assert passed["values"]["harm"] > between + 0.001
-    asked = replace(asking(run, between), loop=passing.loop)
+    rows = facts(finished(passing, tmp_path))["candidates"]
+    assert [row["step"] for row in rows] == [None, 4]
+    end, passed = (row["values"]["harm"] for row in rows)
+    assert abs(passed - end) > 0.002
+    if passed < end:  # labels turned round say the opposite of both
+        labels = np.asarray(run.labels.labels) * [1, -1] + [0, 1]  # type: ignore[union-attr]
+        run = replace(run, labels=replace(run.labels, labels=labels))  # type: ignore[type-var]
+        end, passed = 1.0 - end, 1.0 - passed
+    asked = replace(asking(run, (end + passed) / 2), loop=passing.loop)
     directory = finished(asked, tmp_path)
     [checkpoint] = (directory / "checkpoint-4").glob("*model.safetensors")
     for _ in range(2):

@@ -82,7 +82,7 @@ def judge_quality(
         for other judges), and per objective ``comparisons`` (decided ones), ``prompts``,
         ``accuracy`` with ``accuracy_low`` and ``accuracy_high`` (a judge that sees no difference
         is half right), ``brier``, ``ece`` of the judge at its word; ``independent``, False for a model that
-        trained the policy, such as the one that stands in where none could be fitted; ``calibration`` (``fit_scale``);
+        trained the policy, such as one that stands in for want of labels; ``calibration`` (``fit_scale``);
         slope and ceilings (``judge_reach``) on that scale. What is unknown is None.
     """
     pairs = comparisons.loc[comparisons["split"] == "test"].reset_index(drop=True)
@@ -91,6 +91,7 @@ def judge_quality(
     left_out = None if model is None else Path(model) / LEFT_OUT
     fitted = isinstance(judge, PreferenceModelJudge) and left_out is not None
     fitted_there = fitted and left_out is not None and left_out.is_file()
+    independent = not steered and (fitted_there or not fitted)
     known = calibrating_comparisons(
         judge, responses, comparisons, left_out if fitted_there else None
     )
@@ -109,10 +110,7 @@ def judge_quality(
         said = on_scale(gap[:, k], judge.link, 1.0 if found is None else found["scale"])
         objectives[name] = (
             _quality(on_scale(gap[:, k], judge.link, 1.0), labels, codes, params, seed)
-            | {
-                "independent": not steered and (fitted_there or not fitted),
-                "calibration": found,
-            }
+            | {"independent": independent, "calibration": found}
             | judge_reach(said, labels, pairs, params, seed)
         )
     return {"unknown_words": unknown_words(judge, completions), "objectives": objectives}

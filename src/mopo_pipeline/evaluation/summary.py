@@ -25,8 +25,7 @@ def evaluation_summary(
 ) -> dict[str, Any]:
     """KL, form, length and diversity of the sampled answers, and who is believed, with findings.
 
-    KL is the mean log-probability difference of the policy's own samples (nats per response):
-    unbiased, so it may fall slightly below 0 by chance where both models agree.
+    KL is the mean log-probability gain of the policy's own samples, nats per response: unbiased, so by chance below 0.
 
     Args:
         completions: sampled answers; ``ended`` says of each whether the model finished it itself.
@@ -37,12 +36,12 @@ def evaluation_summary(
         exact: exact values, where they are known.
         source: of the data; the pocket task has a grammar.
         planned_kl: of the planned policy from the reference, nats.
-        farthest_kl: the same of all that was planned in training, where it all went one way; None where nothing was logged.
+        farthest_kl: the same of all moves planned in training, were all one way; None where nothing was logged.
     """
     groups = {name: completions.loc[completions["policy"] == name] for name in POLICIES}
     own = groups["policy"]
-    gap = (own["logprob_policy"] - own["logprob_reference"]).to_numpy(dtype=np.float64)
-    per_prompt = own.assign(gap=gap).groupby("prompt_id")["gap"].mean()
+    gap = own["logprob_policy"] - own["logprob_reference"]
+    per_prompt = gap.groupby(own["prompt_id"]).mean()
     spread: Any = per_prompt.sem()
     facts: dict[str, Any] = {
         "prompts": int(completions["prompt_id"].nunique()),
@@ -71,8 +70,7 @@ def evaluation_summary(
         "exact_well_formed": exact.get("well_formed"),
     }
     facts["length_drift"] = facts["tokens"]["policy"] - facts["tokens"]["reference"]
-    found = diagnose_policy(facts, checks)
-    tell(found)
+    tell(found := diagnose_policy(facts, checks))
     return facts | {"findings": [*model_metrics["findings"], *(f.as_dict() for f in found)]}
 
 

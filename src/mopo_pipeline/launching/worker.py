@@ -21,7 +21,7 @@ from mopo_pipeline.training.assemble import check_precision, prepare_trainer
 from mopo_pipeline.training.callbacks import ProgressCallback
 from mopo_pipeline.training.candidates import choices
 from mopo_pipeline.training.checkpoints import RunState, last_complete_checkpoint, write_error
-from mopo_pipeline.training.patience import early_findings, stopped
+from mopo_pipeline.training.patience import early_findings, stopped, take_no_step
 from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.trainer import WeightedTrainer
 from mopo_pipeline.training.watch import training_findings
@@ -39,7 +39,7 @@ def main(directory: Path) -> None:
         truncated = trainer.rows.truncated
         checkpoint = last_complete_checkpoint(directory)
         if checkpoint is not None and stopped(RunState.read(checkpoint).lag, spec.loop.patience):
-            trainer.args.max_steps = int(checkpoint.name.removeprefix("checkpoint-"))
+            take_no_step(trainer, int(checkpoint.name.removeprefix("checkpoint-")))
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         finish(directory, trainer, tokenizer, truncated, spec)
 

@@ -23,13 +23,8 @@ from mopo_pipeline.plan.problem import dual_problem
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.policies.export import export_policy, fingerprint
 from mopo_pipeline.policies.reference_logprobs import CUT_BY_CONTEXT, check_logprobs
-from mopo_pipeline.policies.training_rows import (
-    judged_comparisons,
-    judged_win_rates,
-    training_rows,
-    validation_rows,
-)
-from mopo_pipeline.training.fresh_judge import try_judge
+from mopo_pipeline.policies.training_rows import judged_comparisons, training_rows, validation_rows
+from mopo_pipeline.training.fresh_judge import judged_win_rates
 
 CUT_WHEN_DRAWN = "they end nowhere: raise ingest.sampled.max_new_tokens, or drop them"
 
@@ -64,21 +59,16 @@ def extract_policy(
     rows = training_rows(responses, row_weights, reference_logprobs)
     steering = responses.loc[responses["split"] != "test"]
     context = check_logprobs(reference_logprobs, steering, reference_policy)
-    problem = to_be_certified(
-        dual_problem(rows, win_rates, comparisons, predictions, plan),
-        responses,
-        params.loop,
-        evaluate,
-    )
+    problem = dual_problem(rows, win_rates, comparisons, predictions, plan)
+    problem = to_be_certified(problem, responses, params.loop, evaluate)
     table = rows[["prompt", "response", ENDED, "weight"]].assign(reference_logprob=rows["logprob"])
-    fresh_judge = isinstance(params.lag, FreshLag) and params.lag.judge == "preference_model"
-    scorer = preference_model if fresh_judge else None
+    scorer = None
     if isinstance(params.lag, FreshLag):
+        scorer = preference_model if params.lag.judge == "preference_model" else None
         said = judged_comparisons(rows, comparisons, predictions, plan)
-        judge = try_judge(params.lag, problem.objectives, scorer, table)
-        judged = judged_win_rates(rows, win_rates, judge, params.lag)
+        judged = judged_win_rates(rows, win_rates, plan.objectives, params.lag, scorer)
         problem = replace(problem, comparisons=said, judged=judged)
-    early = _told_early(params, rows)
+    told = _told_early(params, rows)
     validation, labels = validation_rows(
         responses, comparisons, predictions, reference_logprobs, plan.objectives, params, task.seed
     )
@@ -100,7 +90,7 @@ def extract_policy(
     result = train(run, params.work_dir)
     facts = _provenance(task, params, plan, (rows, win_rates, comparisons), reference_policy)
     policy = export_policy(result.directory, params.work_dir, facts)
-    findings = [*(finding.as_dict() for finding in early), *result.findings]
+    findings = [*(finding.as_dict() for finding in told), *result.findings]
     return policy, result.log.assign(truncated_rows=result.truncated), findings
 
 

@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.arrays import Array
-from mopo_pipeline.judges.base import Judge, win_rates_against
 from mopo_pipeline.language.lengths import ENDED, ended_column
 from mopo_pipeline.mopo import Comparisons
 from mopo_pipeline.parameters.base import OF_MODEL
@@ -30,22 +28,6 @@ def judged_comparisons(
         return None
     said = predictions.drop(columns=list(plan.objectives)).rename(columns=own)
     return row_comparisons(rows, comparisons, said, plan.objectives)
-
-
-def judged_win_rates(
-    rows: pd.DataFrame, win_rates: pd.DataFrame, judge: Judge, lag: FreshLag
-) -> Array:
-    """What the judge of fresh responses says of the training rows, (N, K): the scale on which the policy will be seen.
-
-    The preference model says it by the folds that saw none of a row's labels; any other judge is asked.
-    """
-    own = [f"{name}{OF_MODEL}" for name in judge.objectives]
-    if lag.judge == "preference_model" and set(own) <= set(win_rates):
-        known = win_rates.set_index("response_id").loc[rows["response_id"], own]
-        return known.to_numpy(dtype=np.float64)
-    answers = rows.groupby("prompt")["response"].agg(list)
-    opponents = answers.reindex(rows["prompt"]).tolist()
-    return win_rates_against(judge, rows["prompt"].tolist(), rows["response"].tolist(), opponents)
 
 
 def training_rows(

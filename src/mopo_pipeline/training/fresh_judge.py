@@ -1,12 +1,14 @@
-"""Who judges fresh responses, tried before any training."""
+"""Who judges fresh responses, tried before any training, and what it says of the data's own."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.judges.base import Judge, score
+from mopo_pipeline.arrays import Array
+from mopo_pipeline.judges.base import Judge, score, win_rates_against
 from mopo_pipeline.judges.named import judge_named
+from mopo_pipeline.parameters.base import OF_MODEL
 from mopo_pipeline.parameters.lag import FreshLag
 
 _TRIED = 64
@@ -40,3 +42,27 @@ def try_judge(
     judge = fresh_judge(lag, objectives, preference_model)
     score(judge, tried["prompt"].tolist(), tried["response"].tolist())
     return judge
+
+
+def judged_win_rates(
+    rows: pd.DataFrame,
+    win_rates: pd.DataFrame,
+    objectives: tuple[str, ...],
+    lag: FreshLag,
+    preference_model: str | Path | None,
+) -> Array:
+    """What the judge of fresh responses says of the training rows, (N, K): the scale on which the policy will be seen.
+
+    The preference model says it by the folds that saw none of a row's labels; any other judge is asked.
+
+    Raises:
+        InputError: see ``try_judge``.
+    """
+    judge = try_judge(lag, objectives, preference_model, rows)
+    own = [f"{name}{OF_MODEL}" for name in objectives]
+    if lag.judge == "preference_model" and set(own) <= set(win_rates):
+        known = win_rates.set_index("response_id").loc[rows["response_id"], own]
+        return known.to_numpy(dtype=np.float64)
+    answers = rows.groupby("prompt")["response"].agg(list)
+    opponents = answers.reindex(rows["prompt"]).tolist()
+    return win_rates_against(judge, rows["prompt"].tolist(), rows["response"].tolist(), opponents)

@@ -6,10 +6,13 @@ from dataclasses import replace
 import numpy as np
 from transformers.trainer_callback import TrainerControl, TrainerState
 
+from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo import Finding
 from mopo_pipeline.mopo.labelled import Seen
 from mopo_pipeline.mopo.schedule.candidates import Weighed
 from mopo_pipeline.mopo.schedule.state import LagState
+from mopo_pipeline.training.batches import Positions
+from mopo_pipeline.training.trainer import WeightedTrainer
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,21 @@ def after_look(state: LagState, seen: Seen, weighed: Weighed) -> LagState:
     if primary > state.best + float(seen.errors[0]):
         return replace(state, stalled=0, best=primary)
     return replace(state, stalled=state.stalled + 1)
+
+
+def look(trainer: WeightedTrainer, seen: Seen, required: Array) -> None:
+    """Write down what was seen on validation prompts, and what is asked of it (K-1,); the run's state counts the look."""
+    trainer.watched.look(seen, required)
+    trainer.lag_state = after_look(trainer.lag_state, seen, Weighed(seen.values, required))
+    if trainer.is_world_process_zero():
+        log.info("step %d, validation: %s", trainer.state.global_step, trainer.watched.told)
+
+
+def take_no_step(trainer: WeightedTrainer, step: int) -> None:
+    """Let a run that is resumed at its early end be over there, as one is that is resumed at its last step."""
+    args = trainer.args
+    rows = args.gradient_accumulation_steps * args.world_size * args.per_device_train_batch_size
+    args.max_steps, trainer.train_dataset = step, Positions(step * rows)
 
 
 def stopped(state: LagState, patience: int | None) -> bool:

@@ -21,6 +21,7 @@ from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.streams import refresh_seed
 from mopo_pipeline.training.fresh_judge import fresh_judge
 from mopo_pipeline.training.fresh_rows import Drawn, answered, draw_fresh_rows, fresh_win_rates
+from mopo_pipeline.training.patience import look
 from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.support import like_data, refuse_unlike_data
 from mopo_pipeline.training.trainer import WeightedTrainer
@@ -75,7 +76,7 @@ class FreshRefresh:
         seen = self._unseen_prompts() or drawn
         self._first = None  # the memory is needed for training
         error = self.error()
-        trainer.look(answered(seen, error), self._required(seen, error))
+        look(trainer, answered(seen, error), self._required(seen, error))
         state = trainer.lag_state
         margins = threshold_margins(
             state.targets,
@@ -113,7 +114,7 @@ class FreshRefresh:
         self._first = None
         if seen is not None:
             error = self.error()
-            self.trainer.look(answered(seen, error), self._required(seen, error))
+            look(self.trainer, answered(seen, error), self._required(seen, error))
 
     def weigh(self) -> Weighed | None:
         """The policy's values on validation prompts now, and what a certificate asks of them."""

@@ -9,6 +9,7 @@ from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.candidates import Weighed
 from mopo_pipeline.mopo.schedule.lag import corrected, period_rows, refresh, seen_margins
 from mopo_pipeline.parameters.lag import OfflineLag
+from mopo_pipeline.training.patience import look
 from mopo_pipeline.training.trainer import WeightedTrainer
 from mopo_pipeline.training.validation import LabelledAnswers
 
@@ -48,7 +49,7 @@ class OfflineLoop:
         """The policy's values on validation prompts now, written with the next logged step."""
         seen = self._seen()
         if seen is not None:
-            self.trainer.look(seen, self._required(seen))
+            look(self.trainer, seen, self._required(seen))
         return seen
 
     def _required(self, seen: Seen) -> Array:

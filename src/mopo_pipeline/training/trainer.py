@@ -1,6 +1,5 @@
 """Weighted policy extraction, equation (6), on ``transformers.Trainer``."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,14 @@ from mopo_pipeline.language.forward import hidden_size, response_logprobs
 from mopo_pipeline.language.prompt_sharing import sharing_allowed
 from mopo_pipeline.language.tokens import EncodedRows
 from mopo_pipeline.mopo.errors import TrainingStoppedError
-from mopo_pipeline.mopo.labelled import Seen
-from mopo_pipeline.mopo.schedule.candidates import Weighed
 from mopo_pipeline.mopo.schedule.state import LagState
 from mopo_pipeline.training.batches import Positions, RowSampler, collate, collate_positions
 from mopo_pipeline.training.checkpoints import RunState
 from mopo_pipeline.training.loss import weighted_nll
-from mopo_pipeline.training.patience import after_look
 from mopo_pipeline.training.row_schedule import RowSchedule
 from mopo_pipeline.training.scoring import logprobs_of_all
 from mopo_pipeline.training.sealing import SEALING, SealingTrainer
 from mopo_pipeline.training.step_log import StepLog
-
-log = logging.getLogger(__name__)
 
 OVERRIDDEN = (*SEALING, "_load_optimizer_and_scheduler", "_save_optimizer_and_scheduler")
 """Private methods of ``transformers.Trainer`` replaced here or below; no promise of theirs holds them still."""
@@ -82,13 +76,6 @@ class WeightedTrainer(SealingTrainer):
         self.rows, self.lag_state = rows, state
         self.mean_length = float(rows.response_lengths.mean())
         self.sampler.take(rows, state)
-
-    def look(self, seen: Seen, required: Array) -> None:
-        """Write down what was seen on validation prompts, and what is asked of it (K-1,); the state counts the look."""
-        self.watched.look(seen, required)
-        self.lag_state = after_look(self.lag_state, seen, Weighed(seen.values, required))
-        if self.is_world_process_zero():
-            log.info("step %d, validation: %s", self.state.global_step, self.watched.told)
 
     def compute_loss(
         self,

@@ -32,16 +32,35 @@ def compared(silent: tuple[int, ...]) -> Comparisons:
 def problem(*silent: int) -> DualProblem:
     asked = np.array([0.52, 0.5])
     return DualProblem(
-        ("help", "harm", "short"), WIN_RATES, GROUPS, asked, 0.1, 0.0, 5.0, "lagrangian", compared(silent),
-        np.array([0.7, 0.4]), asked, asked, 0.95,
-    )  # fmt: skip
+        ("help", "harm", "short"),
+        WIN_RATES,
+        GROUPS,
+        asked,
+        0.1,
+        0.0,
+        5.0,
+        "lagrangian",
+        compared(silent),
+        np.array([0.7, 0.4]),
+        asked,
+        asked,
+        0.95,
+    )
 
 
 def planned(asked: DualProblem) -> LagState:
     rows, zero = np.ones(320), np.zeros(320)
     return LagState(
-        rows, zero, zero, zero, asked.multipliers, asked.thresholds, asked.bounds, asked.values, rows > 0
-    )  # fmt: skip
+        rows,
+        zero,
+        zero,
+        zero,
+        asked.multipliers,
+        asked.thresholds,
+        asked.bounds,
+        asked.values,
+        rows > 0,
+    )
 
 
 def test_what_no_label_speaks_of_keeps_price_bound_and_target_and_is_counted() -> None:
