@@ -2,7 +2,13 @@
 
 import warnings
 
-from mopo_pipeline.hooks import FingerprintHook, ParameterGuardHook, RunLockHook, RunLogHook
+from mopo_pipeline.hooks import (
+    EnvironmentConfigLoader,
+    FingerprintHook,
+    ParameterGuardHook,
+    RunLockHook,
+    RunLogHook,
+)
 
 # omegaconf 2.4 deprecates a call that Kedro 1.7 still makes, three times per run.
 warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
@@ -13,6 +19,8 @@ HOOKS = (RunLogHook(), FingerprintHook(), RunLockHook(), ParameterGuardHook())
 
 # Both act without being asked: one phones home, the other fails runs that want no tracking.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro_mlflow")
+
+CONFIG_LOADER_CLASS = EnvironmentConfigLoader
 
 # An environment states only what differs from base, key by key; lists are replaced whole.
 CONFIG_LOADER_ARGS = {

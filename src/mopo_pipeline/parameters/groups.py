@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import StrictModel, TaskParams
+from mopo_pipeline.parameters.by_model import follow_model, implausible_rates
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.export import ExportParams
 from mopo_pipeline.parameters.ingest import IngestParams
@@ -52,6 +53,7 @@ def validate_parameters(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         InputError: a group or key is unknown or missing, or a value has the wrong type or range;
             the message lists every mistake on one line.
     """
+    raw = follow_model(raw)
     mistakes = [_unknown(name, GROUPS) for name in raw if name not in GROUPS]
     resolved = {}
     for name, model in GROUPS.items():
@@ -74,7 +76,8 @@ def _contradictions(resolved: Mapping[str, Any]) -> list[str]:
     lag, method = resolved["train"]["lag"], resolved["preferences"]["win_rates"]["method"]
     names = [objective["name"] for objective in resolved["task"]["objectives"]]
     judges = resolved["evaluate"]["judges"]["reward_models"]
-    found = _without_judge("evaluate.judges", judges, names) if judges else []
+    found = implausible_rates(resolved)
+    found += _without_judge("evaluate.judges", judges, names) if judges else []
     judge = lag.get("judge")
     if judge == "reward_models":
         found += _without_judge("train.lag", lag["reward_models"], names)
