@@ -17,7 +17,7 @@ test: .venv/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest -m "" --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -m "" -n auto --dist loadfile --cov --cov-report=term $(ARGS)
 
 lint: .venv/.test
 	$(BIN)/ruff check --fix .

@@ -15,7 +15,6 @@ from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 
 from conftest import PROJECT
-from mopo_pipeline.evaluation.certificate import Certificate
 from mopo_pipeline.evaluation.looks import LooksFile
 from mopo_pipeline.parameters.groups import GROUPS
 from mopo_pipeline.pareto.verdicts import VERDICTS, verdict
@@ -187,7 +186,7 @@ def test_the_card_of_the_policy_says_verdicts(evaluated: Made) -> None:
 def test_the_certificate_rests_on_what_was_evaluated_and_its_look_is_written_down(
     evaluated: Made,
 ) -> None:
-    found = Certificate.from_json(evaluated["certificate"])
+    found = evaluated["certificate"]
     tested = evaluated["responses"].query("split == 'test'")["prompt_id"].nunique()
     assert (found.kind, found.prompts) == ("exact", tested)
     assert [entry.objective for entry in found.thresholds] == NAMES[1:]

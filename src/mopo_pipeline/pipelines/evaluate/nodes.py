@@ -10,6 +10,7 @@ from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.preferences import PreferencesParams
 
 if TYPE_CHECKING:
+    from mopo_pipeline.evaluation.certificate import Certificate
     from mopo_pipeline.plan.training_plan import TrainingPlan
 
 
@@ -164,14 +165,14 @@ def certify(
     looks: Any,
     task: TaskParams,
     params: EvaluateParams,
-) -> dict[str, Any]:
+) -> "Certificate":
     """Whether all thresholds hold at a joint level; the look at the test split is written down first."""
     from mopo_pipeline.evaluation import certify as certifying
     from mopo_pipeline.evaluation.evidence import gather, take_look
 
     evidence = gather(policy, responses, comparisons, completions, doubly_robust_facts)
     look, refused = take_look(looks, evidence, training_plan, params, task.seed)
-    certificate = certifying.certify(
+    return certifying.certify(
         threshold_checks,
         training_plan,
         evidence,
@@ -179,20 +180,19 @@ def certify(
         confidence=params.confidence,
         refused=refused,
     )
-    return certificate.to_json()
 
 
 def write_model_card(
     policy: Path,
     threshold_checks: pd.DataFrame,
     evaluation_summary: dict[str, Any],
-    certificate: dict[str, Any],
+    certificate: "Certificate",
 ) -> str:
     """The policy's card with the values it attained and its certificate."""
-    from mopo_pipeline.evaluation.certificate import Certificate, certificate_text
+    from mopo_pipeline.evaluation.certificate import certificate_text
     from mopo_pipeline.policies.export import model_card
 
     estimator = evaluation_summary["estimator"]
     checks = None if estimator is None else threshold_checks
-    text = certificate_text(Certificate.from_json(certificate))
+    text = certificate_text(certificate)
     return model_card(policy, checks, estimator or "", text)

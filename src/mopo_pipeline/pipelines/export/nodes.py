@@ -1,12 +1,15 @@
 """Nodes of the export."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.export import ExportParams
+
+if TYPE_CHECKING:
+    from mopo_pipeline.evaluation.certificate import Certificate
 
 
 def release_policy(
@@ -15,12 +18,11 @@ def release_policy(
     responses: pd.DataFrame,
     threshold_checks: pd.DataFrame,
     evaluation_summary: dict[str, Any],
-    certificate: dict[str, Any],
+    certificate: "Certificate",
     params: ExportParams,
     evaluate: EvaluateParams,
 ) -> dict[str, Any]:
     """Write the policy where it is used; stop here without a certificate."""
-    from mopo_pipeline.evaluation.certificate import Certificate
     from mopo_pipeline.policies.release import write_release
 
     return write_release(
@@ -29,7 +31,7 @@ def release_policy(
         responses,
         threshold_checks,
         evaluation_summary["estimator"],
-        Certificate.from_json(certificate),
+        certificate,
         params,
         evaluate.sampling,
     )

@@ -9,6 +9,7 @@ from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.report import ReportParams
 
 if TYPE_CHECKING:
+    from mopo_pipeline.evaluation.certificate import Certificate
     from mopo_pipeline.plan.training_plan import TrainingPlan
 
 
@@ -36,13 +37,12 @@ def summarise_run(
     training_plan: "TrainingPlan",
     evaluation_summary: dict[str, Any],
     exact_reference: dict[str, Any],
-    certificate: dict[str, Any],
+    certificate: "Certificate",
     certificate_power: dict[str, Any],
     task: TaskParams,
     params: ReportParams,
 ) -> dict[str, Any]:
     """The run's result for machines."""
-    from mopo_pipeline.evaluation.certificate import Certificate
     from mopo_pipeline.reporting.summary import run_summary
 
     return run_summary(
@@ -50,7 +50,7 @@ def summarise_run(
         training_plan,
         evaluation_summary,
         exact_reference,
-        Certificate.from_json(certificate),
+        certificate,
         environment=params.environment,
         seed=task.seed,
         seconds=params.seconds,
@@ -69,7 +69,7 @@ def write_report(
     completions: pd.DataFrame,
     scores: pd.DataFrame,
     training_findings: list[dict[str, Any]],
-    certificate: dict[str, Any],
+    certificate: "Certificate",
     certificate_power: dict[str, Any],
     value_figure: bytes,
     front_figure: bytes,
@@ -80,14 +80,13 @@ def write_report(
     params: ReportParams,
 ) -> str:
     """The page a person reads."""
-    from mopo_pipeline.evaluation.certificate import Certificate
     from mopo_pipeline.reporting.page import render_page
     from mopo_pipeline.reporting.tables import sample_pairs
 
     return render_page(
         title=params.title,
         summary=run_summary,
-        certificate=Certificate.from_json(certificate),
+        certificate=certificate,
         plan=training_plan,
         evaluation=evaluation_summary,
         checks=threshold_checks,
