@@ -26,5 +26,26 @@ def create_pipeline(**_: Any) -> Pipeline:
                 "certificate_power",
                 name="foresee_certificate",
             ),
+            Node(
+                lazy("mopo_pipeline.pipelines.plan.nodes:tabulate_plan"),
+                [
+                    "win_rates",
+                    "comparisons",
+                    "predictions",
+                    "training_plan",
+                    "certificate_power",
+                    "params:task",
+                    "params:plan",
+                ],
+                "plan_table",
+                name="tabulate_plan",
+                tags=THRESHOLDS,
+            ),
+            Node(
+                lazy("mopo_pipeline.pipelines.plan.nodes:print_plan"),
+                ["plan_table", "params:report"],
+                None,
+                name="print_plan",
+            ),
         ],
     )
