@@ -8,7 +8,7 @@ ALIKE = ("env", "conf_source")
 """Options of a run that its successor repeats as they are."""
 
 
-def again(run: Mapping[str, Any], *options: str, pipelines: bool = True) -> str:
+def again(run: Mapping[str, Any], *options: str, pipelines: bool) -> str:
     """``kedro run`` with these options and what the run was given.
 
     Args:
@@ -16,7 +16,7 @@ def again(run: Mapping[str, Any], *options: str, pipelines: bool = True) -> str:
         options: of the new one, first.
         pipelines: repeat ``--pipelines`` too.
 
-    >>> again({"env": "mine", "runtime_params": {"plan": {"tau": 0.2}, "data_root": "my runs"}}, "--from-nodes=a.b")
+    >>> again({"env": "mine", "runtime_params": {"plan": {"tau": 0.2}, "data_root": "my runs"}}, "--from-nodes=a.b", pipelines=True)
     "kedro run --from-nodes=a.b --env=mine '--params=plan.tau=0.2,data_root=my runs'"
     """
     words = ["kedro", "run", *options]

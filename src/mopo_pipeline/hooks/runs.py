@@ -153,7 +153,7 @@ class RunLogHook:
         if not left:
             return ""
         begin = sorted(n.name for n in self._pipeline.only_nodes(*left).grouped_nodes[0])
-        return again(self._run, f"--from-nodes={','.join(begin)}")
+        return again(self._run, f"--from-nodes={','.join(begin)}", pipelines=True)
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self._began, 1)

@@ -69,7 +69,7 @@ class TrainingRun:
     @property
     def where(self) -> str:
         """What the parameters of this run are called."""
-        return "reference.fit" if self.name == "reference" else "train.fit"
+        return self.spec.where
 
     @property
     def spec(self) -> RunSpec:

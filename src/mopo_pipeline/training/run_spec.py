@@ -38,6 +38,11 @@ class RunSpec:
     scorer: Path | None
     loop: LoopParams = field(default_factory=LoopParams)
 
+    @property
+    def where(self) -> str:
+        """What the parameters of this run are called."""
+        return "reference.fit" if self.name == "reference" else "train.fit"
+
     def to_json(self) -> dict[str, Any]:
         """Plain values; paths are absolute."""
         return {
