@@ -1,5 +1,6 @@
 """``kedro run`` of this project: what cannot be run is one line that says so, before anything is loaded."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -37,6 +38,7 @@ class PlainRun(click.Command):
 
     def invoke(self, context: click.Context) -> Any:
         """Check what the options name, then run."""
+        log_as_the_project_does()
         check_environment(context.params)
         check_selection(context.params)
         try:
@@ -62,6 +64,19 @@ run = PlainRun(
     context_settings=kedro_run.context_settings,
 )
 cli.add_command(run)
+
+
+def log_as_the_project_does() -> None:
+    """Take the project's logging in a folder below it too; Kedro looks for it in the working directory alone."""
+    import yaml
+    from kedro.framework.project import LOGGING
+
+    project = find_kedro_project(Path.cwd())
+    if project is None or os.environ.get("KEDRO_LOGGING_CONFIG") or Path.cwd() == Path(project):
+        return
+    file = Path(project) / "conf" / "logging.yml"
+    if file.is_file():
+        LOGGING.configure(yaml.safe_load(file.read_text(encoding="utf-8")))
 
 
 def check_environment(options: Mapping[str, Any]) -> None:

@@ -1,7 +1,5 @@
 """Project settings read by Kedro."""
 
-import warnings
-
 from mopo_pipeline.hooks import (
     EnvironmentConfigLoader,
     FingerprintHook,
@@ -9,9 +7,6 @@ from mopo_pipeline.hooks import (
     RunLockHook,
     RunLogHook,
 )
-
-# omegaconf 2.4 deprecates a call that Kedro 1.7 still makes, three times per run.
-warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
 
 # Kedro calls hooks last-registered first: parameters are checked and the data root is held before anything
 # is compared.

@@ -1,5 +1,8 @@
 """Where the configuration of an environment puts its artifacts."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +10,14 @@ from kedro.config import OmegaConfigLoader
 
 ROOT = "data_root"
 """Key of ``globals.yml``: the folder of all artifacts."""
+
+
+@contextmanager
+def without_deprecation() -> Iterator[None]:
+    """Around a call that omegaconf 2.4 deprecates and Kedro 1.7 still makes, three times per run."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
+        yield
 
 
 class EnvironmentConfigLoader(OmegaConfigLoader):  # type: ignore[misc, unused-ignore]
@@ -22,6 +33,14 @@ class EnvironmentConfigLoader(OmegaConfigLoader):  # type: ignore[misc, unused-i
             return
         root = Path(self._globals[ROOT]) / str(env)
         self["globals"] = {**self._globals, ROOT: str(root)}
+
+    def _register_globals_resolver(self) -> None:
+        with without_deprecation():
+            super()._register_globals_resolver()
+
+    def _register_runtime_params_resolver(self) -> None:
+        with without_deprecation():
+            super()._register_runtime_params_resolver()
 
     def _names_its_own(self, conf_source: str, env: str) -> bool:
         import yaml

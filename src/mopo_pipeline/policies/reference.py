@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.language.adapters import save_merged
+from mopo_pipeline.language.adapters import check_installed, save_merged
 from mopo_pipeline.language.lengths import (
     ENDED,
     check_context,
@@ -58,6 +58,8 @@ def make_reference(
     if isinstance(policy.lag, FreshLag) and policy.lag.judge != "preference_model":
         try_judge(policy.lag, objectives, None, train_rows)
     fit = params.fit.over(len(train_rows))
+    if policy.lora is not None or (params.train and params.lora is not None):
+        check_installed()
     if params.train:
         check_fit(fit, "reference.fit", len(train_rows))
     with tempfile.TemporaryDirectory(prefix=".initial-", dir=params.work_dir) as scratch:
