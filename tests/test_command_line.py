@@ -25,19 +25,25 @@ def refused(*options: str, monkeypatch: pytest.MonkeyPatch, folder: Path = PROJE
     return said
 
 
-@pytest.mark.parametrize(("option", "said"), [
-    ("--env=mien", "no environment 'mien'; there are local, safe_rlhf"),
-    ("--env=tset", "no environment 'tset', did you mean 'test'?"),
-    ("--pipelines=trian", "no pipeline 'trian', did you mean 'train'?"),
-    ("--pipeline=trian", "no pipeline 'trian', did you mean 'train'?"),
-    ("--tags=trane", "no tag 'trane', did you mean 'train'?"),
-    ("--tags=zzz", "no tag 'zzz'; there are evaluate, ingest, plan,"),
-    ("--to-nodes=plan", "plan is a stage, not a node: --namespaces=plan, or one of its nodes, plan.for"),
-    ("--from-nodes=train.train_polcy", "did you mean 'train.train_policy'?"),
-    ("--nodes=ingest_source", "did you mean 'ingest.ingest_source'?"),
-    ("--namespaces=evalute", "no stage 'evalute', did you mean 'evaluate'?"),
-    ("--to-outputs=polic", "no dataset 'polic', did you mean 'policy'?"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--env=mien", "no environment 'mien'; there are local, safe_rlhf"),
+        ("--env=tset", "no environment 'tset', did you mean 'test'?"),
+        ("--pipelines=trian", "no pipeline 'trian', did you mean 'train'?"),
+        ("--pipeline=trian", "no pipeline 'trian', did you mean 'train'?"),
+        ("--tags=trane", "no tag 'trane', did you mean 'train'?"),
+        ("--tags=zzz", "no tag 'zzz'; there are evaluate, ingest, plan,"),
+        (
+            "--to-nodes=plan",
+            "plan is a stage, not a node: --namespaces=plan, or one of its nodes, plan.for",
+        ),
+        ("--from-nodes=train.train_polcy", "did you mean 'train.train_policy'?"),
+        ("--nodes=ingest_source", "did you mean 'ingest.ingest_source'?"),
+        ("--namespaces=evalute", "no stage 'evalute', did you mean 'evaluate'?"),
+        ("--to-outputs=polic", "no dataset 'polic', did you mean 'policy'?"),
+    ],
+)
 @pytest.mark.filterwarnings("ignore:Option '--pipeline' is deprecated")
 def test_a_name_that_is_not_there_is_told_with_the_nearest(
     option: str, said: str, monkeypatch: pytest.MonkeyPatch
@@ -68,20 +74,31 @@ def test_a_mistake_is_told_from_a_folder_below_the_project_too(
     assert "did you mean 'test'?" in said
 
 
-@pytest.mark.parametrize("record", [
-    {"env": None, "runtime_params": None, "pipeline_names": None},
-    {"env": "mine", "runtime_params": {"plan": {"thresholds": {"b": 0.5}}, "data_root": "my runs"},
-     "pipeline_names": ["train"]},
-    {"env": "x", "runtime_params": {"train": {"lora": None}, "reference": {"train": False}},
-     "pipeline_names": []},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"env": None, "runtime_params": None, "pipeline_names": None},
+        {
+            "env": "mine",
+            "runtime_params": {"plan": {"thresholds": {"b": 0.5}}, "data_root": "my runs"},
+            "pipeline_names": ["train"],
+        },
+        {
+            "env": "x",
+            "runtime_params": {"train": {"lora": None}, "reference": {"train": False}},
+            "pipeline_names": [],
+        },
+    ],
+)
 def test_the_command_to_go_on_with_says_what_the_run_was_given(record: dict[str, Any]) -> None:
     words = shlex.split(again(record, "--from-nodes=a.b", pipelines=True))
     assert words[:3] == ["kedro", "run", "--from-nodes=a.b"]
     assert (f"--env={record['env']}" in words) == (record["env"] is not None)
     assert ("--pipelines=train" in words) == bool(record["pipeline_names"])
-    flat = {"mine": "--params=plan.thresholds.b=0.5,data_root=my runs",
-            "x": "--params=train.lora=null,reference.train=false"}  # fmt: skip
+    flat = {
+        "mine": "--params=plan.thresholds.b=0.5,data_root=my runs",
+        "x": "--params=train.lora=null,reference.train=false",
+    }
     assert [w for w in words if w.startswith("--params")] == [
         flat[e] for e in flat if e == record["env"]
     ]

@@ -34,11 +34,22 @@ def test_timing_a_batch_moves_no_parameter_no_gradient_and_no_random_stream(
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
-@pytest.mark.parametrize(("each", "level", "said"), [
-    (2.0, logging.INFO, "policy: 5 steps of 8 rows, 1.0 times over 40 rows, take about 10 s on cpu"),
-    (10000.0, logging.WARNING, "take about 13.9 h on cpu (drawing, judging and looking not counted); "
-     "train.fit.steps or train.fit.epochs makes it shorter"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("each", "level", "said"),
+    [
+        (
+            2.0,
+            logging.INFO,
+            "policy: 5 steps of 8 rows, 1.0 times over 40 rows, take about 10 s on cpu",
+        ),
+        (
+            10000.0,
+            logging.WARNING,
+            "take about 13.9 h on cpu (drawing, judging and looking not counted); "
+            "train.fit.steps or train.fit.epochs makes it shorter",
+        ),
+    ],
+)
 def test_what_is_left_of_a_run_is_told_in_time_and_loudly_where_it_is_long(
     trainer: WeightedTrainer,
     monkeypatch: pytest.MonkeyPatch,

@@ -74,11 +74,14 @@ def test_following_the_model_twice_changes_nothing() -> None:
     assert follow_model(once) == once
 
 
-@pytest.mark.parametrize(("group", "own"), [
-    ("train", {"fit": {"learning_rate": 0.01}}),
-    ("reference", {"fit": {"learning_rate": 0.01}}),
-    ("train", {"lora": None, "fit": {"learning_rate": 0.002}}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("group", "own"),
+    [
+        ("train", {"fit": {"learning_rate": 0.01}}),
+        ("reference", {"fit": {"learning_rate": 0.01}}),
+        ("train", {"lora": None, "fit": {"learning_rate": 0.002}}),
+    ],
+)
 def test_a_rate_that_wrecks_a_pretrained_model_is_refused(group: str, own: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=rf"{group}\.fit\.learning_rate is .* wrecks a pretrained"):
         validate_parameters(laid_over(laid_over(base(), {"reference": HUB}), {group: own}))

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,7 +75,7 @@ def typical_batch(trainer: WeightedTrainer) -> WeightedBatch:
 
 def seconds_of(trainer: WeightedTrainer, batch: WeightedBatch) -> float:
     """Wall-clock seconds of one forward and backward pass."""
-    model = trainer.model
+    model: Any = trainer.model
     devices = [trainer.args.device] if trainer.args.device.type == "cuda" else []
     was_training = model.training
     with torch.random.fork_rng(devices=devices):

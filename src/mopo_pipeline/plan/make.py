@@ -27,6 +27,7 @@ from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.plan.problem import row_comparisons
 from mopo_pipeline.plan.thresholds import (
     as_good_as_the_data,
+    giving_way,
     margins_above,
     proposal,
     resolve_thresholds,
@@ -125,16 +126,16 @@ def _solved(
     margins = margins_above(names, params.margins)
     asked = as_good_as_the_data(thresholds, attainable)
     open_ones = np.isnan(thresholds)
-    for tries in (2, 1):
+    for last in (False, False, True):
         try:
             solution = solve_dual(values, asked + margins, variant=params.variant, **given)
             break
         except (InfeasibleThresholdsError, NotConvergedError) as error:
             relaxed = error.relaxed
-            if tries == 1 or relaxed is None or not open_ones.any():
+            if last or relaxed is None or not open_ones.any():
                 told = unreachable if isinstance(error, InfeasibleThresholdsError) else unsolved
                 raise told(error, names, asked + margins, params) from error  # type: ignore[arg-type]
-            asked = np.where(open_ones, np.floor((relaxed - margins) * 1000) / 1000, asked)
+            asked = giving_way(asked, relaxed - margins, open_ones)
     for name, threshold in zip(
         np.array(names[1:])[open_ones], asked[open_ones].tolist(), strict=True
     ):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError, MopoError
@@ -51,6 +52,19 @@ def as_good_as_the_data(thresholds: Array, attainable: Array) -> Array:
     low, high = attainable[1:].T
     proposed = np.minimum(AS_THE_DATA, low + EASY * (high - low))
     return np.where(np.isnan(thresholds), np.round(proposed, 3), thresholds)
+
+
+def giving_way(asked: Array, relaxed: Array, proposed: NDArray[np.bool_]) -> Array:
+    """Thresholds (K-1,) of which those ``proposed`` (K-1,) give way, so that the others may hold as they were asked.
+
+    ``relaxed`` (K-1,) is the nearest to ``asked`` (K-1,) that can all be met, where every threshold gives way; what the
+    others gave, those proposed give on top.
+
+    >>> giving_way(np.array([0.5, 0.7]), np.array([0.4, 0.6]), np.array([True, False])).tolist()
+    [0.295, 0.7]
+    """
+    gave = 1.05 * float(np.max(np.where(proposed, 0.0, asked - relaxed), initial=0.0))
+    return np.where(proposed, np.floor(np.maximum(relaxed - gave, 0.0) * 1000) / 1000, asked)
 
 
 def proposal(name: str, threshold: float) -> str:

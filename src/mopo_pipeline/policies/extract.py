@@ -68,8 +68,7 @@ def extract_policy(
         said = judged_comparisons(rows, comparisons, predictions, plan)
         problem = replace(problem, comparisons=said)
         try_judge(params.lag, problem.objectives, scorer, table)
-    fit = params.fit.over(len(rows))
-    early = _told_early(params, fit, rows)
+    early = _told_early(params, fit := params.fit.over(len(rows)), rows)
     validation, labels = validation_rows(
         responses, comparisons, predictions, reference_logprobs, plan.objectives, params, task.seed
     )

@@ -135,6 +135,8 @@ def print_plan_table(told: Mapping[str, Any], command: str = "") -> None:
 def meaning(told: Mapping[str, Any]) -> list[str]:
     """What a plan's rows say, a sentence each, most important first."""
     primary = told["objectives"][0]["name"]
+    if len(told["objectives"]) == 1:
+        return [f"{primary} alone is maximised, from {told['comparisons']} comparisons."]
     lines = [
         f"range, with others: attainable alone, and while the others are held. +.01 costs: of {primary}. labels: as many "
         f"independent ones as {told['comparisons']} comparisons are worth. lower bound: {told['assurance'].split(';')[0]}; "
