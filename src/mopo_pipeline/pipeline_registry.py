@@ -14,16 +14,17 @@ STAGES = ("ingest", "preferences", "plan", "reference", "train", "evaluate", "re
 BY_NAME = ("export", "synthetic")
 """Pipelines on top, run only by name."""
 
-UP_TO_POLICY = STAGES[: STAGES.index("train") + 1]
-"""``train`` brings everything it needs; ``--tags=train`` narrows it to the stage itself."""
+WHOLE = ("plan", "train")
+"""Pipelines that bring everything they need; ``--namespaces=train`` narrows one to the stage itself."""
 
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Return every pipeline under its name; each stage's nodes carry the stage's name as a tag."""
     parts = {name: _create(name) for name in (*STAGES, *BY_NAME)}
+    up_to = {name: STAGES[: STAGES.index(name) + 1] for name in WHOLE}
     return parts | {
-        "train": sum((parts[name] for name in UP_TO_POLICY), Pipeline([])),
-        "__default__": sum((parts[name] for name in STAGES), Pipeline([])),
+        name: sum((parts[part] for part in stages), Pipeline([]))
+        for name, stages in (up_to | {"__default__": STAGES}).items()
     }
 
 

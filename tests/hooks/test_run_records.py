@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -127,7 +128,8 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(
     assert record["status"] == "interrupted"
     assert record["signal"] == number.name
     command = next(part for part in said.split("`") if part.startswith("kedro run --from-nodes="))
-    done = kedro(command.removeprefix("kedro run "), data_root=tmp_path)
+    assert shlex.split(command)[3:] == ["--env=test", f"--params=data_root={tmp_path}"]
+    done = kedro(*shlex.split(command)[2:], data_root=tmp_path)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.rglob("report.html"))
 

@@ -94,7 +94,9 @@ def test_what_it_states_as_a_default_is_the_default(group: str) -> None:
 @pytest.mark.parametrize("group", GROUPS)
 def test_it_names_every_key(group: str) -> None:
     written = {name for name, *_ in leaves([GROUPS[group]], stated(group), group)}
-    filled_in_by_the_run = {"report.environment", "report.seconds"}
+    filled_in_by_the_run = {
+        f"report.{key}" for key in ("environment", "seconds", "command", "pipelines")
+    }
     assert set(names([GROUPS[group]], group)) - filled_in_by_the_run == written
 
 

@@ -16,6 +16,7 @@ from kedro.runner import SequentialRunner
 
 from conftest import PROJECT
 from mopo_pipeline.evaluation.looks import LooksFile
+from mopo_pipeline.parameters.by_model import follow_model
 from mopo_pipeline.parameters.groups import GROUPS
 from mopo_pipeline.pareto.verdicts import VERDICTS, verdict
 from mopo_pipeline.pipelines import evaluate, ingest, plan, preferences, reference, report, train
@@ -54,7 +55,7 @@ def parameters(tmp_path_factory: pytest.TempPathFactory) -> Made:
         runtime_params={"data_root": root},
         **CONFIG_LOADER_ARGS,
     )
-    raw = loader["parameters"]
+    raw = follow_model(loader["parameters"])
     raw["reference"]["fit"] |= {"steps": 60, "save_every": 60}
     return {f"params:{name}": model.model_validate(raw[name]) for name, model in GROUPS.items()}
 

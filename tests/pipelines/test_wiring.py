@@ -94,6 +94,19 @@ def test_the_whole_pipeline_is_seven_boxes_in_the_order_data_walks_through_them(
         assert before[name] <= set(STAGES[:place])
 
 
+@pytest.mark.parametrize("name", ["plan", "train"])
+def test_a_pipeline_that_is_asked_for_by_name_brings_what_it_needs(name: str) -> None:
+    whole = PIPELINES[name]
+    assert [given for given in whole.inputs() if not given.startswith("params:")] == []
+    assert {tag for node in whole.nodes for tag in node.tags} >= set(STAGES[: STAGES.index(name)])
+
+
+def test_a_plan_that_is_run_alone_ends_with_its_table() -> None:
+    last = PIPELINES["plan"].grouped_nodes[-1]
+    assert [node.name for node in last] == ["plan.print_plan"]
+    assert not last[0].outputs
+
+
 def test_nodes_are_named_by_their_stage_and_datasets_are_not() -> None:
     for name in STAGES:
         nodes = PIPELINES["__default__"].only_nodes_with_tags(name).nodes

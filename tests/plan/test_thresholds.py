@@ -45,7 +45,7 @@ def test_an_override_of_no_constrained_objective_is_named(name: str) -> None:
         resolve_thresholds(objectives(), {name: 0.2}, ATTAINABLE)
 
 
-def planned(safe: float, split: str = "train") -> tuple[TrainingPlan, pd.DataFrame]:
+def planned(safe: float | None, split: str = "train") -> tuple[TrainingPlan, pd.DataFrame]:
     """A plan on eight prompts whose answers trade one objective for another, without labels."""
     rng = np.random.default_rng(0)
     rows = pd.DataFrame(rng.uniform(0.1, 0.9, (160, 3)), columns=NAMES)
@@ -175,3 +175,31 @@ def test_a_position_lies_between_what_bounds_reach_at_either_end() -> None:
     ]
     low, high = plan_with(PlanParams(tau=0.3)).attainable["safe"]
     np.testing.assert_allclose(found, [low, (low + high) / 2, low + 0.9 * (high - low)], atol=1e-6)
+
+
+def test_a_threshold_left_out_is_proposed_as_good_as_the_data_and_planned_for(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plan, _ = planned(None)
+    assert plan.thresholds == {"safe": 0.5, "short": 0.3}
+    assert "no threshold given for safe: planned for 0.500 (as good as the data)" in caplog.text
+    assert "--params=plan.thresholds.safe=..." in caplog.text
+
+
+def test_a_proposal_that_cannot_be_held_with_what_is_asked_gives_way_to_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(rng.uniform(0.1, 0.9, (160, 3)), columns=NAMES)
+    rows["safe"] = 1 - rows["short"]
+    rows["prompt_id"] = np.repeat([f"p{i}" for i in range(8)], 20)
+    rows["response_id"] = [f"r{i}" for i in range(160)]
+    pairs = pd.DataFrame(columns=["prompt_id", "response_a", "response_b", *NAMES, "weight"])
+    task = TaskParams(objectives=objectives(safe=None, short=0.7))
+    plan, _ = make_plan(rows.assign(split="train"), pairs, pairs[NAMES], task, PlanParams(tau=0.1))
+    assert plan.thresholds["short"] == 0.7
+    assert 0.2 < plan.thresholds["safe"] < 0.31
+    assert "the data's own .5 is out of reach" in caplog.text
+    with pytest.raises(UnreachableThresholdsError):
+        both = TaskParams(objectives=objectives(safe=0.5, short=0.7))
+        make_plan(rows.assign(split="train"), pairs, pairs[NAMES], both, PlanParams(tau=0.1))

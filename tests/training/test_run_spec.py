@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from mopo_pipeline.parameters.fit import FIT_WITHOUT_EFFECT, FitParams, LoraParams
+from mopo_pipeline.parameters.fit import FIT_WITHOUT_EFFECT, FixedFit, LoraParams
 from mopo_pipeline.parameters.lag import FreshLag, NoLag, OfflineLag
 from mopo_pipeline.training.run_spec import RunSpec
 
 SPEC = RunSpec(
     "policy",
     Path("/models/first"),
-    FitParams(steps=3, accelerate=Path("eight.yaml")),
+    FixedFit(steps=3, accelerate=Path("eight.yaml")),
     FreshLag(every=2, judge="reward_models", reward_models={"help": "helpful"}),
     None,
     7,
@@ -55,7 +55,7 @@ def test_where_files_lie_and_how_a_run_is_computed_do_not_decide_its_result() ->
         {"lora": LoraParams()},
         {"lag": OfflineLag(every=2)},
         {"lag": NoLag()},
-        {"fit": FitParams(steps=4)},
+        {"fit": FixedFit(steps=4)},
     ],
 )
 def test_everything_else_does(change: dict[str, object]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 from transformers import TrainingArguments
 from transformers.trainer_callback import TrainerControl, TrainerState
 
@@ -15,7 +16,7 @@ from mopo_pipeline.launching.run import train
 from mopo_pipeline.mopo import Limits
 from mopo_pipeline.mopo.errors import TrainingStoppedError
 from mopo_pipeline.parameters.fit import FitParams
-from mopo_pipeline.parameters.train import TrainParams
+from mopo_pipeline.parameters.lag import LagParams
 from mopo_pipeline.policies.extract import repetition
 from mopo_pipeline.training.watch import DiagnosisCallback, training_findings
 from tiny_training import tiny_model, tiny_run
@@ -85,8 +86,8 @@ def test_a_real_run_is_watched_from_its_first_logged_step(tmp_path: Path) -> Non
     ],
 )
 def test_rows_learned_by_heart_between_two_refreshes_are_told(
-    lag: dict[str, Any], times: float | None, tmp_path: Path
+    lag: dict[str, Any], times: float | None
 ) -> None:
-    fit = FitParams(steps=700, batch_size=64)
-    found = repetition(TrainParams(lag=lag, fit=fit, work_dir=tmp_path), 9000, 300)
+    fit = FitParams(steps=700, batch_size=64).over(9000)
+    found = repetition(TypeAdapter(LagParams).validate_python(lag), fit, 9000, 300)
     assert [finding.value for finding in found] == ([] if times is None else [pytest.approx(times)])

@@ -1,8 +1,15 @@
 """What happens around nodes: parameters checked before, fingerprints compared, runs recorded."""
 
+from mopo_pipeline.hooks.config import EnvironmentConfigLoader
 from mopo_pipeline.hooks.fingerprints import FingerprintHook
 from mopo_pipeline.hooks.guard import ParameterGuardHook
 from mopo_pipeline.hooks.lock import RunLockHook
 from mopo_pipeline.hooks.runs import RunLogHook
 
-__all__ = ["FingerprintHook", "ParameterGuardHook", "RunLockHook", "RunLogHook"]
+__all__ = [
+    "EnvironmentConfigLoader",
+    "FingerprintHook",
+    "ParameterGuardHook",
+    "RunLockHook",
+    "RunLogHook",
+]

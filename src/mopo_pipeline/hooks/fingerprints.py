@@ -16,6 +16,7 @@ from typing import Any
 from kedro.framework.hooks import hook_impl
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.hooks.command import again
 from mopo_pipeline.hooks.contents import Contents
 from mopo_pipeline.hooks.guard import data_root, one_line
 from mopo_pipeline.hooks.paths import content
@@ -28,7 +29,14 @@ WITHOUT_EFFECT = FIT_WITHOUT_EFFECT | {"work_dir", "batch_tokens"}
 """Last keys of parameters that say where, how fast or how often, not what."""
 
 WITHOUT_EFFECT_BY_NAME = frozenset(
-    {"report.path", "report.environment", "report.seconds", "export.path"}
+    {
+        "report.path",
+        "report.environment",
+        "report.seconds",
+        "report.command",
+        "report.pipelines",
+        "export.path",
+    }
 )
 
 MEMO = ".contents.json"
@@ -62,6 +70,7 @@ class FingerprintHook:
         self._expected: dict[str, Provenance] = {}
         self._contents = Contents(Path(MEMO))
         self._catalog: Any = None
+        self._run: dict[str, Any] = {}
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
@@ -81,6 +90,7 @@ class FingerprintHook:
         """
         from kedro.framework.project import pipelines
 
+        self._run = run_params
         whole = pipelines["__default__"] + pipeline
         self._catalog = catalog
         self._expected = trace(whole.nodes, self._parameters, self._contents)
@@ -166,10 +176,8 @@ class FingerprintHook:
             reason, back = f"is not what {first} left in {place}", "put back what lay there"
         else:
             back = "go back to the old value"
-        return (
-            f"{name} {reason}: run `kedro run --from-nodes={first}` to remake it and what follows "
-            f"(with the same --env and --params), or {back}"
-        )
+        remake = again(self._run, f"--from-nodes={first}", pipelines=False)
+        return f"{name} {reason}: run `{remake}` to remake it and what follows, or {back}"
 
 
 def difference(before: dict[str, Any], now: Provenance) -> str | None:

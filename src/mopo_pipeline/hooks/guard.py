@@ -11,6 +11,7 @@ from yaml import YAMLError
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks.paths import within
+from mopo_pipeline.parameters.by_model import follow_model
 from mopo_pipeline.parameters.groups import validate_parameters
 
 NOT_PARAMETERS = ("data_root",)
@@ -25,11 +26,12 @@ class ParameterGuardHook:
         """Validate the merged parameters of this environment and command line.
 
         The configuration is read raw: ``context.params`` would validate it first, less readably.
-        Relative paths are taken from the project's folder, wherever the run is started from.
+        What follows the model is filled in, and relative paths are taken from the project's folder, wherever the run
+        is started from.
         """
         write_what_can_be_written()
         try:
-            merged = context.config_loader["parameters"]
+            merged = follow_model(context.config_loader["parameters"])
             validate_parameters({k: v for k, v in merged.items() if k not in NOT_PARAMETERS})
         except (InputError, YAMLError) as error:
             raise one_line(error) from None

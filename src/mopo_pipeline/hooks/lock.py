@@ -33,6 +33,12 @@ class RunLockHook:
         self._held.close()
         try:
             self._held.enter_context(held(self._root, run_id=run_params["run_id"]))
+        except OSError as error:
+            message = (
+                f"data_root {self._root} cannot be written: {error.strerror or error}; give another place with "
+                "--params=data_root=..."
+            )
+            raise one_line(InputError(message)) from None
         except HeldError as error:
             run = error.holder.get("run_id", "unknown")
             message = (

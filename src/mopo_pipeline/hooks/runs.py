@@ -14,6 +14,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DatasetError
 
 from mopo_pipeline.errors import MopoError
+from mopo_pipeline.hooks.command import again
 from mopo_pipeline.hooks.guard import data_root, one_line
 from mopo_pipeline.hooks.signals import Interruption
 from mopo_pipeline.parameters.groups import GROUPS, validate_parameters
@@ -48,6 +49,7 @@ class RunLogHook:
         self._saved: set[str] = set()
         self._began = 0.0
         self._pipeline: Any = None
+        self._run: dict[str, Any] = {}
         self._interruption = Interruption(self._interrupted)
 
     @hook_impl
@@ -61,6 +63,7 @@ class RunLogHook:
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Any) -> None:
         """Open the record; the data root is this run's alone, so that no other one is running."""
         self._began, self._pipeline, self._saved = time.monotonic(), pipeline, set()
+        self._run = run_params
         close_abandoned(self._folder)
         self._record = {
             "run_id": run_params["run_id"],
@@ -85,7 +88,12 @@ class RunLogHook:
         self._started[node.name] = time.perf_counter()
         if (report := inputs.get(REPORT)) is None:
             return None
-        run = {"environment": self._record["environment"], "seconds": self._seconds()}
+        run = {
+            "environment": self._record["environment"],
+            "seconds": self._seconds(),
+            "command": again(self._run, pipelines=False),
+            "pipelines": tuple(self._record["pipelines"] or ()),
+        }
         return {REPORT: report.model_copy(update=run)}
 
     @hook_impl
@@ -94,6 +102,8 @@ class RunLogHook:
         seconds = time.perf_counter() - self._started[node.name]
         self._record["node_seconds"][node.name] = round(seconds, 3)
         self._record["finished_nodes"].append(node.name)
+        if not node.outputs:  # it only prints, and what it prints is the last thing to be read
+            return
         done, total = len(self._record["finished_nodes"]), len(self._record["nodes"])
         log.info("%s (%d of %d)", node.name, done, total)
 
@@ -117,6 +127,8 @@ class RunLogHook:
         with contextlib.suppress(OSError):  # a full disk: the error that stopped the run is shown
             self._write()
         if isinstance(error, MopoError | DatasetError | OSError):
+            if self._record["finished_nodes"] and (command := self._go_on()):
+                log.warning("what is done is kept: once mended, go on with `%s`", command)
             raise one_line(error) from error
 
     def _interrupted(self, signal: str) -> None:
@@ -124,20 +136,24 @@ class RunLogHook:
         self._record |= {"status": "interrupted", "finished": _now(), "signal": signal}
         with contextlib.suppress(OSError):
             self._write()
+        if command := self._go_on():
+            log.warning(
+                "interrupted (%s): go on with `%s`; training goes on from its last complete checkpoint",
+                signal,
+                command,
+            )
+
+    def _go_on(self) -> str:
+        """The command that does what is left of the run; empty where nothing is."""
         left = [
             node.name
             for node in self._pipeline.nodes
             if node.name not in self._record["finished_nodes"] or set(node.outputs) - self._saved
         ]
         if not left:
-            return
-        begin = ",".join(sorted(n.name for n in self._pipeline.only_nodes(*left).grouped_nodes[0]))
-        log.warning(
-            "interrupted (%s): go on with `kedro run --from-nodes=%s` (with the same --env, --pipelines "
-            "and --params); training goes on from its last complete checkpoint",
-            signal,
-            begin,
-        )
+            return ""
+        begin = sorted(n.name for n in self._pipeline.only_nodes(*left).grouped_nodes[0])
+        return again(self._run, f"--from-nodes={','.join(begin)}", pipelines=True)
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self._began, 1)

@@ -1,5 +1,6 @@
 """Adapters: wrapped around a base, folded into it, and held against the model that was trained."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,11 @@ import torch
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.logprobs import row_logprobs
+from mopo_pipeline.language.quiet import while_adapting
 from mopo_pipeline.language.sealed import handed_over
 from mopo_pipeline.language.tokens import EncodedRows
 from mopo_pipeline.parameters.fit import LoraParams
+from mopo_pipeline.progress import show_hub_progress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -50,6 +53,7 @@ def save_merged(
     """
     before = row_logprobs(model, rows, description="log-probabilities before merging")
     target = handed_over(".reference-", work_dir)
+    show_hub_progress(False)
     model.merge_and_unload().save_pretrained(target)
     tokenizer.save_pretrained(target)
     saved, _ = load_model(target, device="cpu")
@@ -64,12 +68,24 @@ def save_merged(
     return target
 
 
+def check_installed() -> None:
+    """Refuse adapters where the library is missing.
+
+    Raises:
+        InputError: says how to install it, and how to do without.
+    """
+    if find_spec("peft") is None:
+        raise InputError(
+            "adapters, which a pretrained model is trained with, need peft: pip install 'mopo_pipeline[lora]', or train all "
+            "weights with reference.lora=null,train.lora=null"
+        )
+
+
 def add_adapter(model: Any, params: LoraParams, seed: int) -> Any:
     """Wrap a frozen base with a fresh low-rank adapter."""
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError as error:
-        raise InputError("adapters need peft: pip install 'mopo_pipeline[lora]'") from error
+    check_installed()
+    from peft import LoraConfig, get_peft_model
+
     targets = params.target_modules
     config = LoraConfig(
         r=params.r,
@@ -78,6 +94,6 @@ def add_adapter(model: Any, params: LoraParams, seed: int) -> Any:
         target_modules=targets if isinstance(targets, str) else list(targets),
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), while_adapting():
         torch.manual_seed(seed)
         return get_peft_model(model, config)

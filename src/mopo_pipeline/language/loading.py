@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.chat import PLAIN_TEMPLATE
 from mopo_pipeline.language.intact import check_tokens, load_intact
+from mopo_pipeline.language.quiet import while_adapting
 from mopo_pipeline.language.sealed import apply_umask
 from mopo_pipeline.language.threads import use_threads_for
 from mopo_pipeline.progress import show_hub_progress
@@ -165,7 +166,7 @@ def _load_adapter(path: Path, dtype: str, base: Path | None) -> Any:
     check_base(path, named)
     model, _ = load_model(named, dtype=dtype, device="cpu")
     try:
-        with warnings.catch_warnings():
+        with while_adapting():
             warnings.filterwarnings("error", message="Found missing adapter keys")
             return PeftModel.from_pretrained(model, str(path)).eval()
     except (RuntimeError, ValueError, UserWarning) as error:

@@ -16,7 +16,7 @@ from mopo_pipeline.launching.fit_checks import check_fit
 from mopo_pipeline.launching.launch import run_processes
 from mopo_pipeline.mopo import Comparisons
 from mopo_pipeline.mopo.problem import DualProblem
-from mopo_pipeline.parameters.fit import FitParams, LoraParams
+from mopo_pipeline.parameters.fit import FixedFit, LoraParams
 from mopo_pipeline.parameters.lag import FreshLag, LagParams, NoLag
 from mopo_pipeline.parameters.train import LoopParams
 from mopo_pipeline.source import code_of_module
@@ -53,7 +53,7 @@ class TrainingRun:
     name: str
     model: Path
     rows: pd.DataFrame
-    fit: FitParams
+    fit: FixedFit
     seed: int
     lag: LagParams = field(default_factory=NoLag)
     lora: LoraParams | None = None
@@ -69,7 +69,7 @@ class TrainingRun:
     @property
     def where(self) -> str:
         """What the parameters of this run are called."""
-        return "reference.fit" if self.name == "reference" else "train.fit"
+        return self.spec.where
 
     @property
     def spec(self) -> RunSpec:

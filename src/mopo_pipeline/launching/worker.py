@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from mopo_pipeline.errors import MopoError
 from mopo_pipeline.language.processes import rank_and_world
 from mopo_pipeline.language.sealed import seal
+from mopo_pipeline.launching.estimate import tell_time
 from mopo_pipeline.launching.failures import record_failure
 from mopo_pipeline.launching.lock import sole_run
 from mopo_pipeline.progress import progress_bar
@@ -38,8 +39,11 @@ def main(directory: Path) -> None:
         trainer.add_callback(ProgressCallback(progress, spec.name, trainer.watched))
         truncated = trainer.rows.truncated
         checkpoint = last_complete_checkpoint(directory)
+        done = 0 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
         if checkpoint is not None and stopped(RunState.read(checkpoint).lag, spec.loop.patience):
-            take_no_step(trainer, int(checkpoint.name.removeprefix("checkpoint-")))
+            take_no_step(trainer, done)
+        else:
+            tell_time(trainer, spec.name, spec.where, spec.fit, done)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         finish(directory, trainer, tokenizer, truncated, spec)
 

@@ -18,6 +18,7 @@ from mopo_pipeline.mopo.schedule.tabular import TabularRun, run_tabular
 from mopo_pipeline.mopo.schedule.tempering import tempered, tempering_power
 from mopo_pipeline.mopo.solution import DualSolution
 from mopo_pipeline.mopo.solve import solve_dual
+from mopo_pipeline.mopo.together import knee, raised_alone
 
 __all__ = [
     "Comparisons",
@@ -40,9 +41,11 @@ __all__ = [
     "effective_share",
     "epsilon_for_confidence",
     "judge_error",
+    "knee",
     "learned_values",
     "lower_bound",
     "prompt_margins",
+    "raised_alone",
     "rank_agreement",
     "run_stochastic",
     "run_tabular",

@@ -37,7 +37,10 @@ Threshold = Annotated[float, Field(ge=0.0, le=1.0)] | Position
 
 
 class ObjectiveParams(StrictModel):
-    """One objective: the name of its label column and, unless it is the primary, its threshold."""
+    """One objective: the name of its label column and, unless it is the primary, its threshold.
+
+    Where a threshold is left out, the plan proposes one.
+    """
 
     name: str = Field(min_length=1)
     threshold: Threshold | None = None
@@ -76,7 +79,4 @@ class TaskParams(StrictModel):
             raise ValueError(
                 f"the first objective, {names[0]!r}, is the primary and takes no threshold"
             )
-        missing = [o.name for o in self.objectives[1:] if o.threshold is None]
-        if missing:
-            raise ValueError(f"constrained objectives need a threshold: {missing}")
         return self

@@ -1,5 +1,6 @@
 """Parameters of one training run, of the reference or the policy."""
 
+import math
 from pathlib import Path
 from typing import Literal, Self
 
@@ -33,13 +34,21 @@ class LoraParams(StrictModel):
     target_modules: tuple[str, ...] | Literal["all-linear"] = "all-linear"
 
 
-class FitParams(StrictModel):
-    """One training run: length, batch, optimiser, device."""
+MOST_LOGGED, SAVED_LOGS = 20, 10
+"""Log lines a short run has at least, and logged steps between two of its checkpoints."""
 
-    steps: PositiveInt
-    batch_size: PositiveInt = 32
+
+class FitParams(StrictModel):
+    """One training run: length, batch, optimiser, device.
+
+    ``steps`` counts where it is given, ``epochs`` of the rows otherwise.
+    """
+
+    steps: PositiveInt | None = None
+    epochs: PositiveFloat = 2.0
+    batch_size: PositiveInt = 16
     accumulation: PositiveInt = 1
-    learning_rate: PositiveFloat = 1e-3
+    learning_rate: PositiveFloat = 3e-4
     schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
     warmup_share: float = Field(default=0.05, ge=0.0, lt=1.0)
     weight_decay: NonNegativeFloat = 0.01
@@ -61,3 +70,28 @@ class FitParams(StrictModel):
                 "give fit.processes or fit.accelerate, not both: the file says how many processes it starts"
             )
         return self
+
+    def over(self, rows: int) -> "FixedFit":
+        """The same run on so many rows, its number of steps known.
+
+        Where ``epochs`` sets it, what is not said follows: no batch larger than the rows, at least ``MOST_LOGGED`` log
+        lines, and checkpoints.
+        """
+        plain = self.model_dump()
+        if self.steps is not None:
+            return FixedFit(**plain)
+        said = self.model_fields_set
+        if "batch_size" not in said:
+            plain["batch_size"] = max(1, min(self.batch_size, rows))
+        steps = max(1, math.ceil(self.epochs * rows / (plain["batch_size"] * self.accumulation)))
+        if "log_every" not in said:
+            plain["log_every"] = max(1, min(self.log_every, steps // MOST_LOGGED))
+        if "save_every" not in said:
+            plain["save_every"] = min(self.save_every, SAVED_LOGS * plain["log_every"])
+        return FixedFit(**plain | {"steps": steps})
+
+
+class FixedFit(FitParams):
+    """A training run whose number of steps is known."""
+
+    steps: PositiveInt

@@ -8,8 +8,10 @@ from pydantic import ValidationError
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import StrictModel, TaskParams
+from mopo_pipeline.parameters.by_model import follow_model, implausible_rates
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.export import ExportParams
+from mopo_pipeline.parameters.faults import siblings, told_once
 from mopo_pipeline.parameters.ingest import IngestParams
 from mopo_pipeline.parameters.lag import MODES, mode_of
 from mopo_pipeline.parameters.plan import PlanParams
@@ -52,6 +54,7 @@ def validate_parameters(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         InputError: a group or key is unknown or missing, or a value has the wrong type or range;
             the message lists every mistake on one line.
     """
+    raw = follow_model(raw)
     mistakes = [_unknown(name, GROUPS) for name in raw if name not in GROUPS]
     resolved = {}
     for name, model in GROUPS.items():
@@ -61,7 +64,9 @@ def validate_parameters(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         try:
             resolved[name] = model.model_validate(raw[name]).model_dump(mode="json")
         except ValidationError as error:
-            mistakes += [_describe(name, model, fault) for fault in error.errors()]
+            mistakes += [
+                _describe(name, model, fault, raw[name]) for fault in told_once(raw[name], error)
+            ]
     if not mistakes:
         mistakes += _contradictions(resolved)
     if mistakes:
@@ -74,8 +79,8 @@ def _contradictions(resolved: Mapping[str, Any]) -> list[str]:
     lag, method = resolved["train"]["lag"], resolved["preferences"]["win_rates"]["method"]
     names = [objective["name"] for objective in resolved["task"]["objectives"]]
     judges = resolved["evaluate"]["judges"]["reward_models"]
-    found = _without_judge("evaluate.judges", judges, names) if judges else []
-    found += _idle(resolved["train"]["loop"], lag["mode"])
+    found = implausible_rates(resolved) + _idle(resolved["train"]["loop"], lag["mode"])
+    found += _without_judge("evaluate.judges", judges, names) if judges else []
     judge = lag.get("judge")
     if judge == "reward_models":
         found += _without_judge("train.lag", lag["reward_models"], names)
@@ -102,10 +107,10 @@ def _without_judge(where: str, judges: Mapping[str, str], names: list[str]) -> l
     return [f"{where}.reward_models names no model for objective {absent[0]!r}"] if absent else []
 
 
-def _describe(group: str, model: type[StrictModel], fault: Any) -> str:
+def _describe(group: str, model: type[StrictModel], fault: Any, raw: Any) -> str:
     path = [str(part) for part in fault["loc"]]
     if (group, *path[:1]) == LAG and len(path) > 1:
-        return _describe_lag(MODES[path[1]], path[2:], fault)
+        return _describe_lag(MODES[mode_of(raw["lag"])], path[1:], fault)
     return _describe_at(group, model, path, fault)
 
 
@@ -127,19 +132,11 @@ def _describe_at(group: str, model: type[StrictModel], path: list[str], fault: A
     if fault["type"].startswith("union_tag"):
         return f"{where}.mode must be one of {', '.join(MODES)}, got {mode_of(fault['input'])!r}"
     if fault["type"] == "extra_forbidden":
-        return _unknown(where, _siblings(group, model, path[:-1]))
+        return _unknown(where, siblings(group, model, path[:-1]))
     reason = fault["msg"].removeprefix("Value error, ")
     if isinstance(fault["input"], Mapping) or fault["type"] == "missing":
         return f"{where}: {reason}"
     return f"{where} is {fault['input']!r}: {reason[0].lower()}{reason[1:]}"
-
-
-def _siblings(group: str, model: type[StrictModel], path: list[str]) -> list[str]:
-    current: Any = model
-    for part in path:
-        field = getattr(current, "model_fields", {}).get(part)
-        current = field.annotation if field else None
-    return [".".join([group, *path, name]) for name in getattr(current, "model_fields", {})]
 
 
 def _unknown(name: str, known: Any) -> str:

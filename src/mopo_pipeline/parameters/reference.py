@@ -25,7 +25,7 @@ class ReferenceParams(StrictModel):
     scratch: ScratchParams = ScratchParams()
     lora: LoraParams | None = None
     context: PositiveInt | None = None
-    fit: FitParams
+    fit: FitParams = FitParams()
     work_dir: Path
 
     @model_validator(mode="after")

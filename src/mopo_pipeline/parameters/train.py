@@ -46,5 +46,5 @@ class TrainParams(StrictModel):
     lora: LoraParams | None = None
     lag: LagParams = NoLag()
     loop: LoopParams = LoopParams()
-    fit: FitParams
+    fit: FitParams = FitParams()
     work_dir: Path

@@ -25,7 +25,15 @@ from mopo_pipeline.mopo import (
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.plan.problem import row_comparisons
-from mopo_pipeline.plan.thresholds import margins_above, resolve_thresholds, unreachable, unsolved
+from mopo_pipeline.plan.thresholds import (
+    as_good_as_the_data,
+    giving_way,
+    margins_above,
+    proposal,
+    resolve_thresholds,
+    unreachable,
+    unsolved,
+)
 from mopo_pipeline.plan.training_plan import TrainingPlan
 
 log = logging.getLogger(__name__)
@@ -56,37 +64,83 @@ def make_plan(
         InputError: the training split is empty or an override names no constrained objective.
     """
     names = list(task.names)
-    rows = win_rates.loc[win_rates["split"] == "train"].reset_index(drop=True)
-    if rows.empty:
-        raise InputError(
-            "the training split holds no responses: raise ingest.split.train or add data"
-        )
-    values = rows[names].to_numpy(dtype=np.float64)
-    groups = pd.factorize(rows["prompt_id"])[0]
-    compared = row_comparisons(rows, comparisons, predictions, task.names)
-    given, unsure = _assurance(compared, params)
-    given |= {"tau": params.tau, "groups": groups, "pooling": _pooling(params)}
+    rows, values, given, unsure = posed(win_rates, comparisons, predictions, task.names, params)
     attainable = attainable_bounds(values, **given)
     thresholds = resolve_thresholds(task.objectives, params.thresholds, attainable)
+    thresholds, solution = _solved(values, thresholds, attainable, names, params, given)
     targets = thresholds + margins_above(names, params.margins)
-    try:
-        solution = solve_dual(values, targets, variant=params.variant, **given)
-    except InfeasibleThresholdsError as error:
-        raise unreachable(error, names, targets, params) from error
-    except NotConvergedError as error:
-        raise unsolved(error, names, targets, params) from error
     attainable[:, 1] = np.maximum(attainable[:, 1], np.append(solution.values[0], solution.bounds))
     findings = [
         *unsure,
-        *diagnose_plan(solution, values, targets, attainable, objectives=names, groups=groups),
+        *diagnose_plan(
+            solution, values, targets, attainable, objectives=names, groups=given["groups"]
+        ),
     ]
     for finding in findings:
         log.log(logging.INFO if finding.severity == "info" else logging.WARNING, "%s", finding)
+    compared = row_comparisons(rows, comparisons, predictions, task.names)
     count = 0 if compared is None else len(np.asarray(compared.first))
     plan = _describe(solution, names, thresholds, attainable, params, given, count, findings)
     ratio = np.asarray(solution.ratio)
     weights = rows[["prompt_id", "response_id"]].assign(ratio=ratio, weight=ratio / ratio.mean())
     return plan, weights
+
+
+def posed(
+    win_rates: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    predictions: pd.DataFrame,
+    names: tuple[str, ...],
+    params: PlanParams,
+) -> tuple[pd.DataFrame, Array, dict[str, Any], list[Finding]]:
+    """The problem as the method takes it: N training rows, win rates (N, K), further arguments, what cannot be assured.
+
+    Raises:
+        InputError: the training split is empty.
+    """
+    rows = win_rates.loc[win_rates["split"] == "train"].reset_index(drop=True)
+    if rows.empty:
+        raise InputError(
+            "the training split holds no responses: raise ingest.split.train or add data"
+        )
+    compared = row_comparisons(rows, comparisons, predictions, names)
+    given, unsure = _assurance(compared, params)
+    groups = pd.factorize(rows["prompt_id"])[0]
+    given |= {"tau": params.tau, "groups": groups, "pooling": _pooling(params)}
+    return rows, rows[list(names)].to_numpy(dtype=np.float64), given, unsure
+
+
+def _solved(
+    values: Array,
+    thresholds: Array,
+    attainable: Array,
+    names: list[str],
+    params: PlanParams,
+    given: dict[str, Any],
+) -> tuple[Array, DualSolution]:
+    """Thresholds (K-1,), those left out (NaN) proposed, and the solution for win rates (N, K), attainable (K, 2).
+
+    Raises:
+        UnreachableThresholdsError: those given are out of reach.
+    """
+    margins = margins_above(names, params.margins)
+    asked = as_good_as_the_data(thresholds, attainable)
+    open_ones = np.isnan(thresholds)
+    for last in (False, False, True):
+        try:
+            solution = solve_dual(values, asked + margins, variant=params.variant, **given)
+            break
+        except (InfeasibleThresholdsError, NotConvergedError) as error:
+            relaxed = error.relaxed
+            if last or relaxed is None or not open_ones.any():
+                told = unreachable if isinstance(error, InfeasibleThresholdsError) else unsolved
+                raise told(error, names, asked + margins, params) from error  # type: ignore[arg-type]
+            asked = giving_way(asked, relaxed - margins, open_ones)
+    for name, threshold in zip(
+        np.array(names[1:])[open_ones], asked[open_ones].tolist(), strict=True
+    ):
+        log.warning("%s", proposal(name, threshold))
+    return asked, solution
 
 
 def _assurance(

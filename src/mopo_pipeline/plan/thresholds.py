@@ -3,12 +3,19 @@
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError, MopoError
 from mopo_pipeline.mopo import InfeasibleThresholdsError, NotConvergedError
 from mopo_pipeline.parameters.base import ObjectiveParams, Position, Threshold
 from mopo_pipeline.parameters.plan import PlanParams
+
+AS_THE_DATA = 0.5
+"""Win rate of the data's own answers against each other."""
+
+EASY = 0.9
+"""Share of an attainable range that is proposed where .5 lies beyond."""
 
 
 class UnreachableThresholdsError(MopoError, ValueError):
@@ -20,7 +27,7 @@ def resolve_thresholds(
     overrides: dict[str, Threshold],
     attainable: Array,
 ) -> Array:
-    """Turn thresholds given as numbers or positions into win rates, shape (K-1,).
+    """Turn thresholds given as numbers or positions into win rates, shape (K-1,); NaN where none is given.
 
     ``attainable`` is (K, 2): a position p becomes low + p (high - low).
     """
@@ -30,8 +37,43 @@ def resolve_thresholds(
         threshold = overrides.get(objective.name, objective.threshold)
         if isinstance(threshold, Position):
             threshold = float(low + threshold.position * (high - low))
-        resolved.append(threshold)
+        resolved.append(np.nan if threshold is None else threshold)
     return np.array(resolved, dtype=np.float64)
+
+
+def as_good_as_the_data(thresholds: Array, attainable: Array) -> Array:
+    """Thresholds (K-1,) with a proposal where none is given (NaN): what the data's own answers have, if that can be reached.
+
+    Of a range ``attainable`` (K, 2) that ends below, nine tenths.
+
+    >>> as_good_as_the_data(np.array([np.nan, 0.6, np.nan]), np.array([[0, 1], [0, 0.9], [0, 1], [0.2, 0.4]])).tolist()
+    [0.5, 0.6, 0.38]
+    """
+    low, high = attainable[1:].T
+    proposed = np.minimum(AS_THE_DATA, low + EASY * (high - low))
+    return np.where(np.isnan(thresholds), np.round(proposed, 3), thresholds)
+
+
+def giving_way(asked: Array, relaxed: Array, proposed: NDArray[np.bool_]) -> Array:
+    """Thresholds (K-1,) of which those ``proposed`` (K-1,) give way, so that the others may hold as they were asked.
+
+    ``relaxed`` (K-1,) is the nearest to ``asked`` (K-1,) that can all be met, where every threshold gives way; what the
+    others gave, those proposed give on top.
+
+    >>> giving_way(np.array([0.5, 0.7]), np.array([0.4, 0.6]), np.array([True, False])).tolist()
+    [0.295, 0.7]
+    """
+    gave = 1.05 * float(np.max(np.where(proposed, 0.0, asked - relaxed), initial=0.0))
+    return np.where(proposed, np.floor(np.maximum(relaxed - gave, 0.0) * 1000) / 1000, asked)
+
+
+def proposal(name: str, threshold: float) -> str:
+    """What to say of a threshold that was left out and is planned for."""
+    why = "as good as the data" if threshold == AS_THE_DATA else "the data's own .5 is out of reach"
+    return (
+        f"no threshold given for {name}: planned for {threshold:.3f} ({why}); say another with "
+        f"--params=plan.thresholds.{name}=..."
+    )
 
 
 def margins_above(names: list[str], margins: dict[str, float]) -> Array:

@@ -16,7 +16,8 @@ from mopo_pipeline.mopo.confidence import each_level
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
-from mopo_pipeline.parameters.lag import FreshLag, NoLag
+from mopo_pipeline.parameters.fit import FixedFit
+from mopo_pipeline.parameters.lag import FreshLag, LagParams, NoLag
 from mopo_pipeline.parameters.train import LoopParams, TrainParams
 from mopo_pipeline.pareto.bounds import alpha_of_look
 from mopo_pipeline.plan.problem import dual_problem
@@ -68,7 +69,7 @@ def extract_policy(
         said = judged_comparisons(rows, comparisons, predictions, plan)
         judged = judged_win_rates(rows, win_rates, plan.objectives, params.lag, scorer)
         problem = replace(problem, comparisons=said, judged=judged)
-    told = _told_early(params, rows)
+    told = _told_early(params, fit := params.fit.over(len(rows)), rows)
     validation, labels = validation_rows(
         responses, comparisons, predictions, reference_logprobs, plan.objectives, params, task.seed
     )
@@ -76,7 +77,7 @@ def extract_policy(
         name="policy",
         model=reference_policy,
         rows=table,
-        fit=params.fit,
+        fit=fit,
         seed=task.seed,
         lag=params.lag,
         lora=params.lora,
@@ -94,9 +95,9 @@ def extract_policy(
     return policy, result.log.assign(truncated_rows=result.truncated), findings
 
 
-def _told_early(params: TrainParams, rows: pd.DataFrame) -> list[Finding]:
+def _told_early(params: TrainParams, fit: FixedFit, rows: pd.DataFrame) -> list[Finding]:
     """What is known of the training rows before the first step, told."""
-    early = repetition(params, len(rows), rows["prompt"].nunique())
+    early = repetition(params.lag, fit, len(rows), rows["prompt"].nunique())
     early += cut_rows(rows["truncated"].to_numpy(dtype=bool), rows[ENDED].to_numpy(dtype=bool))
     tell(early)
     return early
@@ -138,15 +139,15 @@ def to_be_certified(
     )
 
 
-def repetition(params: TrainParams, rows: int, prompts: int) -> list[Finding]:
+def repetition(lag: LagParams, fit: FixedFit, rows: int, prompts: int) -> list[Finding]:
     """Whether the steps between two refreshes go over few rows so often that they are learned by heart.
 
     Args:
-        params: lag and fit.
+        lag: whether the reference moves, and on what.
+        fit: how many rows are drawn.
         rows: of the data.
         prompts: of the data.
     """
-    lag, fit = params.lag, params.fit
     if isinstance(lag, NoLag):
         return []
     drawn = min(lag.every, fit.steps) * fit.batch_size * fit.accumulation

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.language.adapters import save_merged
+from mopo_pipeline.language.adapters import check_installed, save_merged
 from mopo_pipeline.language.lengths import (
     ENDED,
     check_context,
@@ -54,11 +54,14 @@ def make_reference(
     """
     params.work_dir.mkdir(parents=True, exist_ok=True)
     train_rows = responses.loc[responses["split"] == "train"].reset_index(drop=True)
-    check_fit(policy.fit, "train.fit", len(train_rows))
+    check_fit(policy.fit.over(len(train_rows)), "train.fit", len(train_rows))
     if isinstance(policy.lag, FreshLag) and policy.lag.judge != "preference_model":
         try_judge(policy.lag, objectives, None, train_rows)
+    fit = params.fit.over(len(train_rows))
+    if policy.lora is not None or (params.train and params.lora is not None):
+        check_installed()
     if params.train:
-        check_fit(params.fit, "reference.fit", len(train_rows))
+        check_fit(fit, "reference.fit", len(train_rows))
     with tempfile.TemporaryDirectory(prefix=".initial-", dir=params.work_dir) as scratch:
         initial = _initial(responses, seed, params, Path(scratch))
         whole, lengths, limit = measured(initial, responses, params.context)
@@ -75,7 +78,7 @@ def make_reference(
         columns = [name for name in ("prompt", "response", ENDED) if name in train_rows]
         rows = train_rows[columns].assign(weight=1.0, reference_logprob=float("nan"))
         run = TrainingRun(
-            "reference", initial, rows, params.fit, seed, lora=params.lora, context=lengths.context
+            "reference", initial, rows, fit, seed, lora=params.lora, context=lengths.context
         )
         result = train(run, params.work_dir)
         probe = whole.cut(lengths.context).subset(np.arange(min(PROBES, len(whole.ids))))

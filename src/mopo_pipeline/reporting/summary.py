@@ -9,6 +9,7 @@ import pandas as pd
 from mopo_pipeline.evaluation.certificate import Certificate, headline
 from mopo_pipeline.pareto.verdicts import HELD, MISSED, UNDECIDED, qualified
 from mopo_pipeline.plan.training_plan import TrainingPlan
+from mopo_pipeline.reporting.verdict import joined, meaning, next_step
 
 COLOURS = {HELD: "green", MISSED: "red"}
 
@@ -46,6 +47,7 @@ def run_summary(
         "estimator": estimator,
         "certified": certificate.certified,
         "certificate": headline(certificate),
+        "helps": [text for entry in certificate.thresholds for text in entry.helps],
         "errors": [
             f"{finding['name']}: {_value(finding)}; {finding['remedy']}"
             for finding in [
@@ -75,6 +77,10 @@ def _objective(
         "name": name,
         "role": row["role"],
         "threshold": number(plan.thresholds.get(name)),
+        "planned": number(plan.values[name]),
+        "margin": None
+        if name not in plan.constrained
+        else number(_known(plan.targets[name]) - _known(plan.thresholds[name])),
         "attainable_low": number(low),
         "attainable_high": number(high),
         "achieved": number(known.get(f"{estimator}_value")),
@@ -86,6 +92,10 @@ def _objective(
         "held": None if undecided else verdict == HELD,
         "doubt": known.get(f"{estimator}_doubt") or None,
     }
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _value(finding: dict[str, Any]) -> str:
@@ -118,8 +128,14 @@ def level(summary: dict[str, Any]) -> str:
     return "interval" if known is None else f"{known:.0%} interval"
 
 
-def closing_table(summary: dict[str, Any], report: str | None) -> None:
-    """Print the table at the end of a run, and where the page lies; fits 80 columns."""
+def closing_table(summary: dict[str, Any], report: str | None, command: str | None = None) -> None:
+    """Print the table at the end of a run, what it means, and how to go on; fits 80 columns.
+
+    Args:
+        summary: of the run.
+        report: where the page lies.
+        command: that the run was started with, without what it selected.
+    """
     from rich import box
     from rich.console import Console
     from rich.markup import escape
@@ -164,8 +180,12 @@ def closing_table(summary: dict[str, Any], report: str | None) -> None:
     console.print(f"[{colour}]{escape(summary['certificate'])}[/{colour}]", highlight=False)
     for error in summary["errors"]:
         console.print(f"[red]error[/red]: {escape(error)}", highlight=False)
+    for line in meaning(summary):
+        console.print(escape(line), highlight=False)
     if report is not None:
         console.print(f"report: {report}", highlight=False, soft_wrap=True)
+    if command is not None and (step := next_step(summary)):
+        console.print(f"next: {joined(command, step)}", highlight=False, soft_wrap=True)
 
 
 def digits(value: float | None) -> str:

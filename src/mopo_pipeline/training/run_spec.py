@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from mopo_pipeline.parameters.fit import FIT_WITHOUT_EFFECT, FitParams, LoraParams
+from mopo_pipeline.parameters.fit import FIT_WITHOUT_EFFECT, FixedFit, LoraParams
 from mopo_pipeline.parameters.lag import LagParams
 from mopo_pipeline.parameters.train import LoopParams
 
@@ -30,13 +30,18 @@ class RunSpec:
 
     name: str
     model: Path
-    fit: FitParams
+    fit: FixedFit
     lag: LagParams
     lora: LoraParams | None
     seed: int
     context: int | None
     scorer: Path | None
     loop: LoopParams = field(default_factory=LoopParams)
+
+    @property
+    def where(self) -> str:
+        """What the parameters of this run are called."""
+        return "reference.fit" if self.name == "reference" else "train.fit"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; paths are absolute."""
@@ -72,7 +77,7 @@ class RunSpec:
             **plain
             | {
                 "model": Path(plain["model"]),
-                "fit": FitParams(**plain["fit"]),
+                "fit": FixedFit(**plain["fit"]),
                 "loop": LoopParams(**plain["loop"]),
                 "lag": TypeAdapter(LagParams).validate_python(plain["lag"]),
                 "lora": None if lora is None else LoraParams(**lora),

@@ -99,7 +99,7 @@ def few_effective(ess: float, bar: Limits, severity: Severity = "error") -> list
             "few effective rows",
             ess,
             bar.min_ess,
-            "few rows carry the weight: raise tau, lengthen the lag, or draw fresh responses",
+            "few rows carry the weight: raise plan.tau or train.lag.every, or draw fresh responses (train.lag.mode=fresh)",
             severity,
         )
     ]
@@ -114,7 +114,7 @@ def runaway(
             f"multiplier runs away: {name}",
             float(value),
             bar.max_multiplier,
-            "its threshold lies at the edge of what the rows can reach: lower it",
+            f"its threshold lies at the edge of what the rows can reach: lower plan.thresholds.{name}",
             severity,
         )
         for name, value in zip(objectives[1:], multipliers, strict=True)

@@ -59,7 +59,7 @@ def diagnose_plan(
                 "the plan hardly moves the policy",
                 solution.kl,
                 bar.min_kl,
-                "win rates differ too little for this temperature: lower tau or check the labels",
+                "win rates differ too little for this temperature: lower plan.tau, or check the labels",
             )
         )
     if not abs(solution.duality_gap) <= bar.max_gap:
@@ -68,7 +68,7 @@ def diagnose_plan(
                 "duality gap open",
                 solution.duality_gap,
                 bar.max_gap,
-                "the multipliers are not optimal to this accuracy: raise tau or lower the thresholds",
+                "the multipliers are not optimal to this accuracy: raise plan.tau or lower plan.thresholds",
             )
         )
     return by_severity(found)
@@ -84,7 +84,7 @@ def _violated(
             f"plan falls short: {name}",
             float(bound),
             float(asked),
-            "the log barrier's price is finite: lower the threshold or use the lagrangian variant",
+            f"the log barrier's price is finite: lower plan.thresholds.{name} or set plan.variant=lagrangian",
         )
         for name, status, bound, asked in rows
         if status == "violated"
@@ -114,7 +114,7 @@ def _unbound(solution: DualSolution, thresholds: Array, objectives: Sequence[str
             f"threshold does not bind: {name}",
             float(bounds[name][0]),
             float(bounds[name][1]),
-            "it holds without cost; raise it if more of it is wanted",
+            f"it holds without cost; raise plan.thresholds.{name} if more of it is wanted",
             "info",
         )
         for name in names
@@ -133,7 +133,7 @@ def _edges(
                     f"threshold at the edge: {name}",
                     float(asked),
                     float(high - bar.min_room * (high - low)),
-                    "hardly any policy reaches it, and it costs the primary most: lower it",
+                    f"hardly any policy reaches it, and it costs the primary most: lower plan.thresholds.{name}",
                 )
             )
     return found
@@ -162,8 +162,8 @@ def _margins(solution: DualSolution, objectives: Sequence[str], bar: Limits) -> 
             f"label noise is costly: {name}",
             float(margin),
             bar.max_margin,
-            "the bound lies far below the value it assures: add comparisons, raise tau or lower the "
-            "confidence",
+            "the bound lies this far below the value it assures, which is usual below some thousand comparisons: the "
+            "threshold is held all the same, at a higher price; add comparisons, raise plan.tau or lower plan.confidence",
         )
         for name, margin in zip(objectives[1:], margins, strict=True)
         if margin > bar.max_margin
@@ -177,7 +177,7 @@ def _debiased(solution: DualSolution, objectives: Sequence[str], bar: Limits) ->
             float(value),
             float(plain + bar.max_debiasing),
             f"the rows alone say {plain:.3f}, and what lies beyond holds if more responses like them exist: add "
-            "responses per prompt or raise tau",
+            "responses per prompt or raise plan.tau",
         )
         for name, value, plain in zip(objectives, solution.values, solution.row_values, strict=True)
         if value > plain + bar.max_debiasing
@@ -193,7 +193,7 @@ def _weights(solution: DualSolution, bar: Limits) -> list[Finding]:
                 "one row carries much of the weight",
                 share,
                 bar.max_weight_share,
-                "training would repeat it: raise tau or add responses",
+                "training would repeat it: raise plan.tau or add responses",
             )
         )
     return found

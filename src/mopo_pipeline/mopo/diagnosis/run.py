@@ -103,8 +103,8 @@ def _fresh(support: Array, margin_share: Array, bar: Limits) -> list[Finding]:
                 "policy leaves the data",
                 float(support[-1]),
                 bar.min_support,
-                "many fresh responses are unlike any the win rates were learned from: raise tau, lower "
-                "the learning rate or refresh less often",
+                "many fresh responses are unlike any the win rates were learned from: raise plan.tau, lower "
+                "train.fit.learning_rate or refresh less often (train.lag.every)",
             )
         )
     if margin_share.size and margin_share.min() < 1:
@@ -144,7 +144,7 @@ def _moves(kl: Array, entropy: Array, late: bool, bar: Limits) -> list[Finding]:
                 "policy stays at the reference",
                 float(kl[-1]),
                 bar.min_kl,
-                "raise the learning rate, train longer or lower tau",
+                "raise train.fit.learning_rate, train longer (train.fit.steps, train.fit.epochs) or lower plan.tau",
             )
         )
     if entropy.size and entropy[-1] < bar.min_entropy_share * entropy[0]:
@@ -153,7 +153,7 @@ def _moves(kl: Array, entropy: Array, late: bool, bar: Limits) -> list[Finding]:
                 "policy collapsed",
                 float(entropy[-1]),
                 float(bar.min_entropy_share * entropy[0]),
-                "its entropy is nearly gone: raise tau, lower the learning rate or stop earlier",
+                "its entropy is nearly gone: raise plan.tau, lower train.fit.learning_rate or stop earlier (train.fit.steps)",
                 "error",
             )
         )
@@ -183,7 +183,7 @@ def _growth(multipliers: Array, objectives: Sequence[str], bar: Limits) -> list[
                     f"multiplier grows: {name}",
                     float(series[-1]),
                     bar.max_growth * typical,
-                    "its threshold gets harder to hold: lower it or lengthen the lag",
+                    "its threshold gets harder to hold: lower it in plan.thresholds or raise train.lag.every",
                 )
             )
     return found
@@ -199,7 +199,7 @@ def _loss(loss: Array, step: Array) -> list[Finding]:
             f"loss not finite at step {step[bad[0]]:.0f}",
             float(loss[bad[0]]),
             float("inf"),
-            "lower the learning rate or the gradient norm",
+            "lower train.fit.learning_rate or train.fit.max_gradient_norm",
             "error",
         )
     ]

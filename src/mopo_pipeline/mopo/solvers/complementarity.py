@@ -167,22 +167,36 @@ def _root(excess: Callable[[float], float], left: float, right: float) -> Array:
 
 def _follow(bounds: Bounds, thresholds: Array) -> Array | None:
     """The solution (m,) as thresholds (m,) rise from what the reference reaches to those asked for."""
-    gap = np.maximum(thresholds - bounds(np.zeros(bounds.size)), 0.0)
-    path = [(0.0, np.zeros(bounds.size))]
+    nothing = np.zeros(bounds.size)
+    begin = np.minimum(thresholds, bounds(nothing))
+    place, point = walk(bounds, nothing, begin, thresholds)[-1]
+    return point if place == 1.0 else None
+
+
+def walk(
+    bounds: Bounds, start: Array, begin: Array, end: Array, shortest: float = SHORTEST
+) -> list[tuple[float, Array]]:
+    """Solutions (m,) as thresholds rise from ``begin`` (m,), whose solution is ``start`` (m,), to ``end`` (m,).
+
+    Returns:
+        Shares of the way in [0, 1] with the multipliers (m,) there, as far as the path leads; ``shortest`` is the share
+        below which it counts as ended.
+    """
+    path = [(0.0, start)]
     step = 0.25
     while path[-1][0] < 1.0:
         place, point = path[-1]
         goal = min(1.0, place + step)
-        asked = thresholds - (1.0 - goal) * gap
+        asked = end - (1.0 - goal) * (end - begin)
         found = _newton(bounds, asked, _ahead(path, goal))
         if found is None or np.abs(found - point).max() > 1.0 + 2.0 * point.max():
             step /= 2
-            if step < SHORTEST:
-                return None
+            if step < shortest:
+                break
             continue
         path.append((goal, found))
         step = min(2 * step, 0.5)
-    return path[-1][1]
+    return path
 
 
 def _smallest_of_many(bounds: Bounds, thresholds: Array) -> Array | None:

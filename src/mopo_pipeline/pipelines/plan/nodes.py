@@ -4,7 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.parameters.plan import PlanParams
+from mopo_pipeline.parameters.report import ReportParams
 from mopo_pipeline.parameters.train import TrainParams
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ def foresee_certificate(
 
     test = responses.loc[responses["split"] == "test", "prompt_id"].nunique()
     names, enumerated = training_plan.objectives, responses["source"].iloc[0] == "pocket"
-    moved = moved_weights(row_weights, train.lag, train.fit.steps)
+    moved = moved_weights(row_weights, train.lag, train.fit.over(len(row_weights)).steps)
     held = comparisons.loc[comparisons["split"] == "test", list(names)]
     labelled, asked = None, min(test, evaluate.sampling.prompts or test)
     if not enumerated and held.notna().any().all():
@@ -47,3 +50,39 @@ def foresee_certificate(
     )
     tell(power)
     return power
+
+
+def tabulate_plan(
+    win_rates: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    predictions: pd.DataFrame,
+    training_plan: "TrainingPlan",
+    certificate_power: dict[str, Any],
+    task: TaskParams,
+    params: PlanParams,
+) -> dict[str, Any]:
+    """What was asked, what can be had and at what price; an artifact of its own, so that training rests on none of it."""
+    from mopo_pipeline.mopo import raised_alone
+    from mopo_pipeline.plan.make import posed
+    from mopo_pipeline.reporting.plan_table import plan_table
+
+    plan = training_plan
+    _, values, given, _ = posed(win_rates, comparisons, predictions, task.names, params)
+    paths = raised_alone(
+        values,
+        plan.of_constrained(plan.targets),
+        plan.of_constrained(plan.multipliers),
+        [plan.attainable[name][1] for name in plan.constrained],
+        **given,
+    )
+    left_out = [o.name for o in task.objectives[1:] if o.threshold is None]
+    proposed = [name for name in left_out if name not in params.thresholds]
+    return plan_table(plan, paths, proposed, certificate_power)
+
+
+def print_plan(plan_table: dict[str, Any], params: ReportParams) -> None:
+    """The table that a plan ends with, and where it ends a run how to go on."""
+    from mopo_pipeline.reporting.plan_table import print_plan_table
+
+    alone = params.pipelines == ("plan",) and params.command
+    print_plan_table(plan_table, f"{params.command} --only-missing-outputs" if alone else "")

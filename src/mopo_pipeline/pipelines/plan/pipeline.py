@@ -34,7 +34,30 @@ def create_pipeline(**_: Any) -> Pipeline:
                 ],
                 "certificate_power",
                 name="foresee_certificate",
-                tags=reads_only("train", "lag", "fit.steps"),
+                tags=reads_only(
+                    "train", "lag", "fit.steps", "fit.epochs", "fit.batch_size", "fit.accumulation"
+                ),
+            ),
+            Node(
+                lazy("mopo_pipeline.pipelines.plan.nodes:tabulate_plan"),
+                [
+                    "win_rates",
+                    "comparisons",
+                    "predictions",
+                    "training_plan",
+                    "certificate_power",
+                    "params:task",
+                    "params:plan",
+                ],
+                "plan_table",
+                name="tabulate_plan",
+                tags=THRESHOLDS,
+            ),
+            Node(
+                lazy("mopo_pipeline.pipelines.plan.nodes:print_plan"),
+                ["plan_table", "params:report"],
+                None,
+                name="print_plan",
             ),
         ],
     )

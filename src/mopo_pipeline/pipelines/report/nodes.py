@@ -117,4 +117,5 @@ def print_summary(run_summary: dict[str, Any], report: str, params: ReportParams
     """The closing table and where the page lies; ``report`` only says that it has been written."""
     from mopo_pipeline.reporting.summary import closing_table
 
-    closing_table(run_summary, None if params.path is None else str(Path(params.path).resolve()))
+    path = None if params.path is None else str(Path(params.path).resolve())
+    closing_table(run_summary, path, params.command)

@@ -1,0 +1,154 @@
+"""``kedro run`` of this project: what cannot be run is one line that says so, before anything is loaded."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import click
+from kedro.framework.cli.project import run as kedro_run
+from kedro.utils import find_kedro_project
+
+from mopo_pipeline.pipelines.stage import ORDER_ONLY
+
+UNUSED = frozenset({"base"})
+"""Folders of the configuration that hold no environment of their own, and ``accelerate``'s files."""
+
+
+def _tags(pipeline: Any) -> set[str]:
+    tags = {tag for node in pipeline.nodes for tag in node.tags}
+    return {tag for tag in tags if not tag.startswith(ORDER_ONLY)}
+
+
+SELECTING: dict[str, tuple[str, Callable[[Any], set[str]]]] = {
+    "tags": ("tag", _tags),
+    "node_names": ("node", lambda pipeline: {node.name for node in pipeline.nodes}),
+    "from_nodes": ("node", lambda pipeline: {node.name for node in pipeline.nodes}),
+    "to_nodes": ("node", lambda pipeline: {node.name for node in pipeline.nodes}),
+    "from_inputs": ("dataset", lambda pipeline: set(pipeline.datasets())),
+    "to_outputs": ("dataset", lambda pipeline: set(pipeline.datasets())),
+    "namespaces": ("stage", lambda pipeline: {str(node.namespace) for node in pipeline.nodes}),
+}
+"""Options that choose parts of a pipeline: what they name, and which of them a pipeline has."""
+
+
+class PlainRun(click.Command):
+    """The command with its mistakes told in one line each."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Check what the options name, then run."""
+        log_as_the_project_does()
+        check_environment(context.params)
+        check_selection(context.params)
+        try:
+            return super().invoke(context)
+        except ValueError as error:
+            if "contains no nodes after" in str(error):
+                raise click.UsageError(
+                    "no node is left: the options name parts of the pipeline that exclude each other"
+                ) from None
+            raise
+
+
+@click.group(name="mopo_pipeline")
+def cli() -> None:
+    """The project's own commands."""
+
+
+run = PlainRun(
+    name="run",
+    callback=kedro_run.callback,
+    params=kedro_run.params,
+    help=kedro_run.help,
+    context_settings=kedro_run.context_settings,
+)
+cli.add_command(run)
+
+
+def log_as_the_project_does() -> None:
+    """Take the project's logging in a folder below it too; Kedro looks for it in the working directory alone."""
+    import yaml
+    from kedro.framework.project import LOGGING
+
+    project = find_kedro_project(Path.cwd())
+    if project is None or os.environ.get("KEDRO_LOGGING_CONFIG") or Path.cwd() == Path(project):
+        return
+    file = Path(project) / "conf" / "logging.yml"
+    if file.is_file():
+        LOGGING.configure(yaml.safe_load(file.read_text(encoding="utf-8")))
+
+
+def check_environment(options: Mapping[str, Any]) -> None:
+    """Refuse an environment that has no folder.
+
+    Raises:
+        click.UsageError: names those there are.
+    """
+    environment, source = options.get("env"), options.get("conf_source")
+    project = find_kedro_project(Path.cwd())
+    folder = Path(source) if source else None if project is None else Path(project) / "conf"
+    if environment is None or folder is None or not folder.is_dir():
+        return
+    known = sorted(
+        place.name
+        for place in folder.iterdir()
+        if place.is_dir() and place.name != "accelerate" and not place.name.startswith((".", "_"))
+    )
+    if environment not in known:
+        raise click.UsageError(
+            f"{told('environment', environment, set(known) - UNUSED)}. A new one is the folder {folder / environment} with "
+            "a parameters.yml"
+        )
+
+
+def check_selection(options: Mapping[str, Any]) -> None:
+    """Refuse names of pipelines, and of parts, that the project does not have.
+
+    Raises:
+        click.UsageError: names the nearest, or all there are.
+    """
+    from mopo_pipeline.pipeline_registry import register_pipelines
+
+    pipelines = register_pipelines()
+    wanted = [options["pipeline"]] if options.get("pipeline") else list(options["pipelines"] or [])
+    for name in wanted:
+        if name not in pipelines:
+            raise click.UsageError(told("pipeline", name, set(pipelines) - {"__default__"}))
+    chosen = [pipelines[name] for name in wanted or ["__default__"]]
+    for option, (kind, names) in SELECTING.items():
+        known = {name for pipeline in chosen for name in names(pipeline)}
+        for name in _listed(options.get(option)):
+            if name not in known:
+                raise click.UsageError(_of_part(kind, name, known, wanted))
+
+
+def _of_part(kind: str, name: str, known: set[str], wanted: list[str]) -> str:
+    stages = {part.split(".")[0] for part in known}
+    said = told(kind, name, known)
+    if kind == "node" and name in stages:
+        inside = ", ".join(sorted(part for part in known if part.startswith(f"{name}.")))
+        said = f"{name} is a stage, not a node: --namespaces={name}, or one of its nodes, {inside}"
+    where = f" in --pipelines={','.join(wanted)}" if wanted else ""
+    return said + where if kind != "node" or name not in stages else said
+
+
+def told(kind: str, name: str, known: Iterable[str]) -> str:
+    """No such thing, and what there is: the nearest, or all where they are few.
+
+    >>> told("tag", "trane", {"train", "plan"})
+    "no tag 'trane', did you mean 'train'?"
+    >>> told("tag", "xyz", {"train", "plan"})
+    "no tag 'xyz'; there are plan, train"
+    """
+    given = sorted(known)
+    close = get_close_matches(name, given, n=1, cutoff=0.5)
+    if close:
+        return f"no {kind} {name!r}, did you mean {close[0]!r}?"
+    return f"no {kind} {name!r}; there are {', '.join(given)}"
+
+
+def _listed(value: Any) -> list[str]:
+    if not value:
+        return []
+    return [value] if isinstance(value, str) else [str(name) for name in value]

@@ -1,0 +1,44 @@
+"""The command a user would type to go on, with the environment and the parameters of the run it follows."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+ALIKE = ("env", "conf_source")
+"""Options of a run that its successor repeats as they are."""
+
+
+def again(run: Mapping[str, Any], *options: str, pipelines: bool) -> str:
+    """``kedro run`` with these options and what the run was given.
+
+    Args:
+        run: Kedro's record of the run.
+        options: of the new one, first.
+        pipelines: repeat ``--pipelines`` too.
+
+    >>> again({"env": "mine", "runtime_params": {"plan": {"tau": 0.2}, "data_root": "my runs"}}, "--from-nodes=a.b", pipelines=True)
+    "kedro run --from-nodes=a.b --env=mine '--params=plan.tau=0.2,data_root=my runs'"
+    """
+    words = ["kedro", "run", *options]
+    words += [f"--{name.replace('_', '-')}={run[name]}" for name in ALIKE if run.get(name)]
+    names = run.get("pipeline_names") or []
+    if pipelines and names:
+        words.append(f"--pipelines={','.join(names)}")
+    given = run.get("runtime_params") or {}
+    if given:
+        words.append("--params=" + ",".join(f"{k}={_said(v)}" for k, v in _flat(given)))
+    return shlex.join(words)
+
+
+def _flat(given: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for key, value in given.items():
+        name = f"{before}{key}"
+        flat += _flat(value, f"{name}.") if isinstance(value, Mapping) else [(name, value)]
+    return flat
+
+
+def _said(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)

@@ -1,0 +1,51 @@
+"""Where the configuration of an environment puts its artifacts."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kedro.config import OmegaConfigLoader
+
+ROOT = "data_root"
+"""Key of ``globals.yml``: the folder of all artifacts."""
+
+
+@contextmanager
+def without_deprecation() -> Iterator[None]:
+    """Around a call that omegaconf 2.4 deprecates and Kedro 1.7 still makes, three times per run."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"register_new_resolver\(\) is deprecated")
+        yield
+
+
+class EnvironmentConfigLoader(OmegaConfigLoader):  # type: ignore[misc, unused-ignore]
+    """Gives every environment but the base a data root of its own, ``<data_root>/<environment>``.
+
+    A ``data_root`` in the environment's own ``globals.yml`` counts as it is written, and so does one of ``--params``.
+    """
+
+    def __init__(self, conf_source: str, env: str | None = None, **options: Any) -> None:
+        super().__init__(conf_source, env=env, **options)
+        shared = {None, self.base_env, self.default_run_env}
+        if env in shared or ROOT not in self._globals or self._names_its_own(conf_source, str(env)):
+            return
+        root = Path(self._globals[ROOT]) / str(env)
+        self["globals"] = {**self._globals, ROOT: str(root)}
+
+    def _register_globals_resolver(self) -> None:
+        with without_deprecation():
+            super()._register_globals_resolver()
+
+    def _register_runtime_params_resolver(self) -> None:
+        with without_deprecation():
+            super()._register_runtime_params_resolver()
+
+    def _names_its_own(self, conf_source: str, env: str) -> bool:
+        import yaml
+
+        file = Path(conf_source) / env / "globals.yml"
+        if not file.is_file():
+            return False
+        return ROOT in (yaml.safe_load(file.read_text(encoding="utf-8")) or {})

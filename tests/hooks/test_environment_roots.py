@@ -1,0 +1,40 @@
+"""Every environment but the base writes to a folder of its own, unless it names one."""
+
+from pathlib import Path
+
+import pytest
+
+from mopo_pipeline.hooks import EnvironmentConfigLoader
+from mopo_pipeline.settings import CONFIG_LOADER_ARGS
+
+
+def root(conf: Path, env: str | None) -> str:
+    loader = EnvironmentConfigLoader(str(conf), env=env, **CONFIG_LOADER_ARGS)
+    catalog = loader["catalog"]
+    assert catalog["made"]["filepath"] == f"{loader['globals']['data_root']}/made.json"
+    return str(loader["globals"]["data_root"])
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    for name in ("base", "local", "mine", "elsewhere"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "base/globals.yml").write_text("data_root: data\n")
+    made = "made: {type: json.JSONDataset, filepath: '${globals:data_root}/made.json'}\n"
+    (tmp_path / "base/catalog.yml").write_text(made)
+    (tmp_path / "elsewhere/globals.yml").write_text("data_root: /big/disk\n")
+    return tmp_path
+
+
+def test_an_environment_lies_below_the_root_and_the_base_in_it(conf: Path) -> None:
+    assert root(conf, "mine") == "data/mine"
+    assert [root(conf, env) for env in (None, "base", "local")] == ["data"] * 3
+
+
+def test_a_root_that_an_environment_names_is_taken_as_it_is(conf: Path) -> None:
+    assert root(conf, "elsewhere") == "/big/disk"
+
+
+def test_a_root_shared_on_purpose_stays_shared(conf: Path) -> None:
+    (conf / "mine/globals.yml").write_text("data_root: data\n")
+    assert root(conf, "mine") == "data"

@@ -1,0 +1,104 @@
+"""What cannot be run is one line that says so: no environment, pipeline, part or place of that name."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from kedro.framework.startup import bootstrap_project
+
+from conftest import PROJECT
+from mopo_pipeline.cli import run
+from mopo_pipeline.hooks.command import again
+
+
+def refused(*options: str, monkeypatch: pytest.MonkeyPatch, folder: Path = PROJECT) -> str:
+    """The one line that ``kedro run`` with these options answers."""
+    monkeypatch.chdir(folder)
+    bootstrap_project(PROJECT)
+    result = CliRunner().invoke(run, list(options))
+    assert result.exit_code in (1, 2), result.output
+    assert isinstance(result.exception, SystemExit)
+    [said] = [line for line in result.output.splitlines() if line.startswith("Error: ")]
+    assert "Traceback" not in result.output
+    return said
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--env=mien", "no environment 'mien'; there are local, safe_rlhf"),
+        ("--env=tset", "no environment 'tset', did you mean 'test'?"),
+        ("--pipelines=trian", "no pipeline 'trian', did you mean 'train'?"),
+        ("--pipeline=trian", "no pipeline 'trian', did you mean 'train'?"),
+        ("--tags=trane", "no tag 'trane', did you mean 'train'?"),
+        ("--tags=zzz", "no tag 'zzz'; there are evaluate, ingest, plan,"),
+        (
+            "--to-nodes=plan",
+            "plan is a stage, not a node: --namespaces=plan, or one of its nodes, plan.for",
+        ),
+        ("--from-nodes=train.train_polcy", "did you mean 'train.train_policy'?"),
+        ("--nodes=ingest_source", "did you mean 'ingest.ingest_source'?"),
+        ("--namespaces=evalute", "no stage 'evalute', did you mean 'evaluate'?"),
+        ("--to-outputs=polic", "no dataset 'polic', did you mean 'policy'?"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Option '--pipeline' is deprecated")
+def test_a_name_that_is_not_there_is_told_with_the_nearest(
+    option: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert said in refused(option, monkeypatch=monkeypatch)
+
+
+def test_parts_that_exclude_each_other_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = refused("--tags=train", "--namespaces=plan", "--env=test", monkeypatch=monkeypatch)
+    assert "no node is left" in said
+
+
+def test_a_place_that_cannot_be_written_is_named_with_the_parameter(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    place = tmp_path / "file" / "root"
+    given = ["--env=test", f"--params=data_root={place}"]
+    said = refused(*given, monkeypatch=monkeypatch)
+    assert f"data_root {place} cannot be written" in said
+    assert "--params=data_root=" in said
+
+
+def test_a_mistake_is_told_from_a_folder_below_the_project_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = refused("--env=tset", monkeypatch=monkeypatch, folder=PROJECT / "docs")
+    assert "did you mean 'test'?" in said
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"env": None, "runtime_params": None, "pipeline_names": None},
+        {
+            "env": "mine",
+            "runtime_params": {"plan": {"thresholds": {"b": 0.5}}, "data_root": "my runs"},
+            "pipeline_names": ["train"],
+        },
+        {
+            "env": "x",
+            "runtime_params": {"train": {"lora": None}, "reference": {"train": False}},
+            "pipeline_names": [],
+        },
+    ],
+)
+def test_the_command_to_go_on_with_says_what_the_run_was_given(record: dict[str, Any]) -> None:
+    words = shlex.split(again(record, "--from-nodes=a.b", pipelines=True))
+    assert words[:3] == ["kedro", "run", "--from-nodes=a.b"]
+    assert (f"--env={record['env']}" in words) == (record["env"] is not None)
+    assert ("--pipelines=train" in words) == bool(record["pipeline_names"])
+    flat = {
+        "mine": "--params=plan.thresholds.b=0.5,data_root=my runs",
+        "x": "--params=train.lora=null,reference.train=false",
+    }
+    assert [w for w in words if w.startswith("--params")] == [
+        flat[e] for e in flat if e == record["env"]
+    ]
