@@ -64,8 +64,8 @@ def make_plan(
     values = rows[names].to_numpy(dtype=np.float64)
     groups = pd.factorize(rows["prompt_id"])[0]
     compared = row_comparisons(rows, comparisons, predictions, task.names)
-    given, unsure = _assurance(compared, params)
-    given |= {"tau": params.tau, "groups": groups, "pooling": _pooling(params)}
+    given, unsure = assurance(compared, params)
+    given |= {"tau": params.tau, "groups": groups, "pooling": pooling_of(params)}
     attainable = attainable_bounds(values, **given)
     thresholds = resolve_thresholds(task.objectives, params.thresholds, attainable)
     targets = thresholds + margins_above(names, params.margins)
@@ -88,7 +88,7 @@ def make_plan(
     return plan, weights
 
 
-def _assurance(
+def assurance(
     compared: Comparisons | None, params: PlanParams
 ) -> tuple[dict[str, Any], list[Finding]]:
     """Comparisons, radius and confidence for ``solve_dual``, and what cannot be assured."""
@@ -127,7 +127,7 @@ def _assured(solution: DualSolution, constrained: list[str], given: dict[str, An
     return f"{sure}; effective comparisons: {counts}" if counts else sure
 
 
-def _pooling(params: PlanParams) -> float | None:
+def pooling_of(params: PlanParams) -> float | None:
     """Pseudo-responses of the pooled normaliser: 0 per prompt, inf one pool, None chosen."""
     return {"per_prompt": 0.0, "pooled": float("inf"), "shrunk": params.kappa}[params.normalisation]
 
