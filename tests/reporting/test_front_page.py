@@ -172,6 +172,17 @@ def test_findings_of_the_report_stand_above_the_charts() -> None:
     assert told[1:] == ["one seed: set front.seeds"]
 
 
+def test_methods_are_compared_by_hypervolume_as_far_as_the_report_goes() -> None:
+    ours, rival = data_of(front())["compared"]
+    assert (ours["name"], ours["hypervolume"], ours["share_of_exact"]) == ("mopo", 0.24, 0.97)
+    assert (rival["name"], rival["ours_above"], rival["share_of_exact"]) == (
+        "scalarised_dpo",
+        0.98,
+        None,
+    )
+    assert data_of(front(), methods=None, dominance=None)["compared"] == []
+
+
 def test_a_missing_column_is_named() -> None:
     points = front().drop(columns="value_conciseness")
     with pytest.raises(InputError, match="front_points has no column 'value_conciseness'"):

@@ -74,6 +74,13 @@ def test_a_click_on_a_point_tells_everything_of_its_policy_and_marks_it_in_every
     assert page.run("document.querySelector('tr.chosen').innerText").startswith("harmlessness=0.52")
 
 
+def test_methods_stand_side_by_side_with_the_probability_that_ours_is_above(page: Page) -> None:
+    told = page.run("document.getElementById('compared').innerText")
+    assert "0.2300–0.2500" in told and "0.98" in told and "97%" in told
+    assert told.index("thresholds (MOPO)") < told.index("scalarised DPO")
+    assert "IGD+" not in told
+
+
 def test_a_row_of_the_table_opens_the_same(page: Page) -> None:
     page.click_on("document.querySelector('#table button[data-place=\"12\"]')")
     page.wait(f"{DETAIL}.includes('scalarised DPO: weights=0.2')")

@@ -15,6 +15,12 @@ from mopo_pipeline.tables import prompt_text
 
 IDENTITY = ("method", "kind", "point", "seed", "status", "reason")
 COSTS = ("sequences", "generated_tokens", "judge_calls", "seconds")
+INDICATORS = (
+    "hypervolume", "hypervolume_low", "hypervolume_high", "points", "igd_plus", "share_of_exact",
+    "violation_rate", "certified_share",
+)  # fmt: skip
+"""What is told of each method, as far as the front's report knows it."""
+
 PER_OBJECTIVE = ("threshold", "value", "low", "high", "planned", "multiplier", "price")
 """Families of columns, ``<family>_<objective>``; of these a method need not have all."""
 
@@ -92,6 +98,7 @@ def page_data(
         "level": front_report.get("level"),
         "objectives": names,
         "methods": _methods(table),
+        "compared": _compared(front_report),
         "points": points,
     }
 
@@ -179,6 +186,18 @@ def _methods(table: pd.DataFrame) -> list[dict[str, Any]]:
              "colour": colour, "symbol": symbol}
         )  # fmt: skip
     return methods
+
+
+def _compared(front_report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Methods by hypervolume, greatest first, each with the probability that ours is above it."""
+    told = front_report.get("methods") or {}
+    ours = (front_report.get("dominance") or {}).get("mopo", {})
+    rows = [
+        {"name": name, "ours_above": _number(ours.get(name))}
+        | {key: _number(found.get(key)) for key in INDICATORS}
+        for name, found in told.items()
+    ]
+    return sorted(rows, key=lambda row: -(row["hypervolume"] or 0.0))
 
 
 def _spelled(name: str) -> str:

@@ -88,7 +88,9 @@ def explorer_data(
     names = list(task.names)
     rows = win_rates.loc[win_rates["split"] == "train"].reset_index(drop=True)
     if rows.empty:
-        raise InputError("the training split holds no responses: raise ingest.split.train or add data")
+        raise InputError(
+            "the training split holds no responses: raise ingest.split.train or add data"
+        )
     compared = row_comparisons(rows, comparisons, predictions, task.names)
     given, _ = assurance(compared, params)
     pairs = 0 if compared is None else len(np.asarray(compared.first))
@@ -99,7 +101,9 @@ def explorer_data(
     )  # fmt: skip
     whole = posed(rows, comparisons, predictions, task, params)
     drawn = drawn_prompts(rows, pairs)
-    part = whole if len(drawn) == len(rows) else posed(drawn, comparisons, predictions, task, params)
+    part = (
+        whole if len(drawn) == len(rows) else posed(drawn, comparisons, predictions, task, params)
+    )
     return {
         "title": "Plan explorer",
         "problem": packed(part, whole, names),
@@ -139,7 +143,9 @@ def drawn_prompts(rows: pd.DataFrame, pairs: int) -> pd.DataFrame:
     if share == 1.0:
         return rows
     prompts = rows["prompt_id"].unique()
-    kept = np.unique(np.linspace(0, len(prompts) - 1, max(2, int(share * len(prompts)))).astype(int))
+    kept = np.unique(
+        np.linspace(0, len(prompts) - 1, max(2, int(share * len(prompts)))).astype(int)
+    )
     return rows.loc[rows["prompt_id"].isin(prompts[kept])].reset_index(drop=True)
 
 
@@ -197,16 +203,17 @@ def _radius(whole: PolicyEstimator, k: int, term: Terms) -> dict[str, float]:
 def shown_answers(problem: Problem, responses: pd.DataFrame) -> list[dict[str, Any]]:
     """Evenly spaced prompts with evenly spaced answers, each with its row."""
     rows = problem.estimator.rows
-    texts = responses.set_index("response_id")
+    texts = responses.set_index("response_id")[["prompt", "response"]].astype(str)
+    prompt_of, text_of = texts["prompt"].to_dict(), texts["response"].to_dict()
     shown = []
     for g in _spaced(len(rows.starts), PROMPTS):
         places = int(rows.starts[g]) + _spaced(int(rows.counts[g]), ANSWERS)
         ids = problem.rows["response_id"].iloc[places]
         shown.append(
             {
-                "prompt": _cut(prompt_text(texts.at[ids.iloc[0], "prompt"])),
+                "prompt": _cut(prompt_text(prompt_of[ids.iloc[0]])),
                 "rows": places.tolist(),
-                "texts": [_cut(texts.at[name, "response"]) for name in ids],
+                "texts": [_cut(text_of[name]) for name in ids],
             }
         )
     return shown

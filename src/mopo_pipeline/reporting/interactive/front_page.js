@@ -146,6 +146,21 @@ function showTable() {
   replaceContent("table", made);
 }
 
+function showCompared() {
+  if (!data.compared.length) return;
+  const share = (value) => (value == null ? "–" : `${(100 * value).toFixed(0)}%`);
+  const columns = [
+    ["method", "", (row) => titleOf(data, row.name)], ["policies", "n", (row) => number(row.points, 0)],
+    ["hypervolume", "n", (row) => [number(row.hypervolume, 4), row.hypervolume_low == null ? ""
+      : element("div", { class: "soft small" }, `${number(row.hypervolume_low, 4)}–${number(row.hypervolume_high, 4)}`)]],
+    ["ours above, probability", "n", (row) => number(row.ours_above, 2), "ours_above"],
+    ["of the exact front", "n", (row) => share(row.share_of_exact), "share_of_exact"], ["IGD+", "n", (row) => number(row.igd_plus, 4), "igd_plus"],
+    ["thresholds missed", "n", (row) => share(row.violation_rate), "violation_rate"], ["certified", "n", (row) => share(row.certified_share), "certified_share"],
+  ].filter(([, , , known]) => known == null || data.compared.some((row) => row[known] != null));
+  replaceContent("compared", element("h2", {}, "Methods compared"),
+    tableOf(columns.map(([title, kind]) => [title, kind]), data.compared.map((row) => columns.map(([, , cell]) => cell(row)))));
+}
+
 function showUntrained() {
   const left = data.points.filter((point) => point.status !== "done");
   if (!left.length) return;
@@ -156,5 +171,6 @@ function showUntrained() {
 
 showMethods();
 showUntrained();
+showCompared();
 draw();
 onThemeChange(draw);

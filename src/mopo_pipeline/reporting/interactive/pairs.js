@@ -31,7 +31,7 @@ function escapeMarkup(text) {
 }
 
 function titleOf(data, name) {
-  return data.methods.find((method) => method.name === name).title;
+  return data.methods.find((method) => method.name === name)?.title ?? name;
 }
 
 function rangeOver(data, name) {
