@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from chromium import Page, chromium
-from front_artifacts import front, report, samples
+from front_artifacts import NAMES, front, policy, report, samples
 from mopo_pipeline.reporting.front_page import write_front_page
 
 pytestmark = pytest.mark.browser
@@ -139,3 +140,32 @@ def test_nothing_reaches_beyond_the_screen_and_the_theme_is_followed(
     )
     assert (paper < ink) is dark
     assert page.run(f"{PANELS}[0]._fullLayout.font.color") == page.run("themeColour('ink')")
+
+
+@pytest.mark.parametrize(
+    ("points", "names", "panels"),
+    [
+        (pd.DataFrame([policy("mopo", "a", [0.6]), policy("reference", "b", [0.5])]), NAMES[:1], 0),
+        (
+            pd.DataFrame([policy("mopo", "a", [0.6, 0.5]), policy("mopo", "b", [0.5, 0.6])]),
+            NAMES[:2],
+            1,
+        ),
+        (front().loc[lambda table: table["status"] != "done"], NAMES, 3),
+    ],
+    ids=["one objective", "two objectives", "no policy"],
+)
+def test_a_front_of_few_objectives_or_no_policies_is_drawn_as_far_as_it_goes(
+    page: Page, tmp_path: Path, points: pd.DataFrame, names: list[str], panels: int
+) -> None:
+    file = tmp_path / "front.html"
+    told = report() | {"objectives": names}
+    file.write_text(write_front_page(points, samples(points), told), encoding="utf-8")
+    page.open(file)
+    assert page.run(f"{PANELS}.length") == panels
+    trained = int((points["status"] == "done").sum())
+    assert page.run("document.querySelectorAll('#table button').length") == trained
+    assert page.run("(document.getElementById('parallel').data ?? []).length") == trained
+    if trained:
+        page.click_on("document.querySelector('#table button')")
+        page.wait("state.chosen === 0")

@@ -12,10 +12,12 @@ const on = {
     showDetail();
     if (matchMedia("(max-width: 65.99rem)").matches) document.getElementById("detail").scrollIntoView({ behavior: "smooth", block: "start" });
   },
-  hover(place) {
+  // The panel under the pointer is left alone: drawn again between press and release, it would lose the click.
+  hover(place, source) {
     state.hovered = place;
     for (const [x, y] of pairsOf(data.objectives)) {
       const plot = document.getElementById(pairId(x, y));
+      if (plot === source) continue;
       const ring = ringTrace(data, place, x, y, themeColour("soft"));
       Plotly.restyle(plot, { x: [ring.x], y: [ring.y] }, [plot.data.length - 2]);
     }

@@ -114,8 +114,8 @@ function drawPairs(data, state, on) {
     }), PLOT);
     if (fresh) {
       plot.on("plotly_click", (event) => on.choose(event.points[0].customdata));
-      plot.on("plotly_hover", (event) => on.hover(event.points[0].customdata));
-      plot.on("plotly_unhover", () => on.hover(null));
+      plot.on("plotly_hover", (event) => on.hover(event.points[0].customdata, plot));
+      plot.on("plotly_unhover", () => on.hover(null, plot));
     }
   }
 }

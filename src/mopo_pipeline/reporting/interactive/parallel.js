@@ -66,7 +66,8 @@ function drawParallel(data, state, on) {
   const places = data.points.map((_, place) => place)
     .filter((place) => data.points[place].status === "done" && state.methods.has(data.points[place].method))
     .sort((a, b) => (a === state.chosen) - (b === state.chosen));
-  if (!data.points.some((point) => point.status === "done")) return;
+  document.getElementById("parallel-section").hidden = !data.points.some((point) => point.status === "done");
+  if (document.getElementById("parallel-section").hidden) return;
   const axes = parallelAxes(data), isNarrow = plot.clientWidth < 140 * axes.length;
   const traces = places.map((place) => lineTrace(data, axes, place, on.isDim(place), place === state.chosen));
   const silent = { showgrid: false, showticklabels: false, ticks: "", showline: false };
@@ -78,8 +79,8 @@ function drawParallel(data, state, on) {
   if (!plot.dataset.listens) {
     plot.dataset.listens = "yes";
     plot.on("plotly_click", (event) => on.choose(event.points[0].customdata));
-    plot.on("plotly_hover", (event) => on.hover(event.points[0].customdata));
-    plot.on("plotly_unhover", () => on.hover(null));
+    plot.on("plotly_hover", (event) => on.hover(event.points[0].customdata, plot));
+    plot.on("plotly_unhover", () => on.hover(null, plot));
     plot.on("plotly_selected", (event) => { if (event && event.range) on.brush(...brushOf(axes, event.range)); });
   }
   showBrushes(axes, state, places.filter((place) => !on.isDim(place)).length, places.length, on);
