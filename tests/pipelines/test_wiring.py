@@ -20,7 +20,11 @@ from mopo_pipeline.pipelines.stage import has_effect, order_only, stage
 from mopo_pipeline.settings import CONFIG_LOADER_ARGS
 
 PIPELINES = register_pipelines()
-NODES = [*PIPELINES["__default__"].nodes, *PIPELINES["synthetic"].nodes]
+NODES = [
+    *PIPELINES["__default__"].nodes,
+    *PIPELINES["synthetic"].nodes,
+    *PIPELINES["explore"].only_nodes_with_tags("explore").nodes,
+]
 
 
 @pytest.mark.parametrize("node", NODES, ids=lambda node: node.name)
@@ -79,6 +83,13 @@ def test_the_whole_pipeline_is_seven_boxes_in_the_order_data_walks_through_them(
     before = {group.name: set(group.dependencies) for group in groups}
     for place, name in enumerate(STAGES):
         assert before[name] <= set(STAGES[:place])
+
+
+def test_thresholds_are_explored_from_parameters_alone_and_without_a_plan_that_might_stop() -> None:
+    made = PIPELINES["explore"].all_outputs()
+    assert "plan_explorer" in made
+    assert "training_plan" not in made
+    assert all(name.startswith("params:") for name in PIPELINES["explore"].inputs())
 
 
 def test_nodes_are_named_by_their_stage_and_datasets_are_not() -> None:
