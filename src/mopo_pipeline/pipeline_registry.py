@@ -11,20 +11,24 @@ from kedro.pipeline import Pipeline
 STAGES = ("ingest", "preferences", "plan", "reference", "train", "evaluate", "report")
 """The stages in the order data walks through them; ``__default__`` is all of them."""
 
-BY_NAME = ("export", "synthetic")
+BY_NAME = ("explore", "export", "synthetic")
 """Pipelines on top, run only by name."""
 
 WHOLE = ("plan", "train")
 """Pipelines that bring everything they need; ``--namespaces=train`` narrows one to the stage itself."""
+
+UP_TO_WIN_RATES = STAGES[: STAGES.index("plan")]
+"""What ``explore`` brings: all that a plan is solved from, and no plan, so that it opens where thresholds are out of reach."""
 
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Return every pipeline under its name; each stage's nodes carry the stage's name as a tag."""
     parts = {name: _create(name) for name in (*STAGES, *BY_NAME)}
     up_to = {name: STAGES[: STAGES.index(name) + 1] for name in WHOLE}
+    up_to["explore"] = (*UP_TO_WIN_RATES, "explore")
     return parts | {
-        name: sum((parts[part] for part in stages), Pipeline([]))
-        for name, stages in (up_to | {"__default__": STAGES}).items()
+        name: sum((parts[part] for part in needed), Pipeline([]))
+        for name, needed in (up_to | {"__default__": STAGES}).items()
     }
 
 

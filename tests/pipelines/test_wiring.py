@@ -21,7 +21,11 @@ from mopo_pipeline.pipelines.stage import has_effect, order_only, stage
 from mopo_pipeline.settings import CONFIG_LOADER_ARGS
 
 PIPELINES = register_pipelines()
-NODES = [*PIPELINES["__default__"].nodes, *PIPELINES["synthetic"].nodes]
+NODES = [
+    *PIPELINES["__default__"].nodes,
+    *PIPELINES["synthetic"].nodes,
+    *PIPELINES["explore"].only_nodes_with_tags("explore").nodes,
+]
 
 
 @pytest.mark.parametrize("node", NODES, ids=lambda node: node.name)
@@ -105,6 +109,13 @@ def test_a_plan_that_is_run_alone_ends_with_its_table() -> None:
     last = PIPELINES["plan"].grouped_nodes[-1]
     assert [node.name for node in last] == ["plan.print_plan"]
     assert not last[0].outputs
+
+
+def test_thresholds_are_explored_from_parameters_alone_and_without_a_plan_that_might_stop() -> None:
+    made = PIPELINES["explore"].all_outputs()
+    assert "plan_explorer" in made
+    assert "training_plan" not in made
+    assert all(name.startswith("params:") for name in PIPELINES["explore"].inputs())
 
 
 def test_nodes_are_named_by_their_stage_and_datasets_are_not() -> None:

@@ -21,9 +21,19 @@ ZERO, ONE = np.zeros(1), np.ones(1)
 GROUPS = np.repeat(np.arange(20), 8)
 WIN_RATES = np.random.default_rng(0).uniform(0.1, 0.9, (160, 2))
 PROBLEM = DualProblem(
-    ("help", "harm"), WIN_RATES, GROUPS, np.array([0.55]), 0.3, 0.0, 0.0, "lagrangian", None,
-    ONE, np.array([0.55]), np.array([0.55]),
-)  # fmt: skip
+    ("help", "harm"),
+    WIN_RATES,
+    GROUPS,
+    np.array([0.55]),
+    0.3,
+    0.0,
+    0.0,
+    "lagrangian",
+    None,
+    ONE,
+    np.array([0.55]),
+    np.array([0.55]),
+)
 RESPONSES = pd.DataFrame({"prompt_id": np.arange(40), "split": ["test"] * 30 + ["train"] * 10})
 
 

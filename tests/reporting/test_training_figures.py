@@ -6,14 +6,20 @@ import pandas as pd
 from evaluated import PLAN
 from mopo_pipeline.reporting.training import validation_figure
 
-LOG = pd.DataFrame({"step": [20, 40, 60, 80]} | {
-    f"{key}_{name}": value
-    for name in PLAN.objectives
-    for key, value in {
-        "validation": [np.nan, 0.5, np.nan, 0.55], "validation_se": [np.nan, 0.01, np.nan, 0.01],
-        "required": [np.nan, 0.52, np.nan, 0.53], "threshold": 0.5, "raised": [0.0, 0.0, 0.02, 0.02],
-    }.items()
-}).rename(columns={f"validation_se_{name}": f"validation_{name}_se" for name in PLAN.objectives})  # fmt: skip
+LOG = pd.DataFrame(
+    {"step": [20, 40, 60, 80]}
+    | {
+        f"{key}_{name}": value
+        for name in PLAN.objectives
+        for key, value in {
+            "validation": [np.nan, 0.5, np.nan, 0.55],
+            "validation_se": [np.nan, 0.01, np.nan, 0.01],
+            "required": [np.nan, 0.52, np.nan, 0.53],
+            "threshold": 0.5,
+            "raised": [0.0, 0.0, 0.02, 0.02],
+        }.items()
+    }
+).rename(columns={f"validation_se_{name}": f"validation_{name}_se" for name in PLAN.objectives})
 
 
 def test_looks_stand_with_their_intervals_beside_what_was_asked_and_aimed_at() -> None:

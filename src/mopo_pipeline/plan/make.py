@@ -104,9 +104,9 @@ def posed(
             "the training split holds no responses: raise ingest.split.train or add data"
         )
     compared = row_comparisons(rows, comparisons, predictions, names)
-    given, unsure = _assurance(compared, params)
+    given, unsure = assurance(compared, params)
     groups = pd.factorize(rows["prompt_id"])[0]
-    given |= {"tau": params.tau, "groups": groups, "pooling": _pooling(params)}
+    given |= {"tau": params.tau, "groups": groups, "pooling": pooling_of(params)}
     return rows, rows[list(names)].to_numpy(dtype=np.float64), given, unsure
 
 
@@ -143,7 +143,7 @@ def _solved(
     return asked, solution
 
 
-def _assurance(
+def assurance(
     compared: Comparisons | None, params: PlanParams
 ) -> tuple[dict[str, Any], list[Finding]]:
     """Comparisons, radius and confidence for ``solve_dual``, and what cannot be assured."""
@@ -183,7 +183,7 @@ def _assured(solution: DualSolution, constrained: list[str], given: dict[str, An
     return f"{sure}; effective comparisons: {counts}" if counts else sure
 
 
-def _pooling(params: PlanParams) -> float | None:
+def pooling_of(params: PlanParams) -> float | None:
     """Pseudo-responses of the pooled normaliser: 0 per prompt, inf one pool, None chosen."""
     return {"per_prompt": 0.0, "pooled": float("inf"), "shrunk": params.kappa}[params.normalisation]
 
