@@ -3,9 +3,9 @@
 import re
 
 import pytest
+from findings_in_source import names_made
 
 from conftest import PROJECT
-from findings_in_source import names_made
 from mopo_pipeline.pareto.verdicts import MISSED, MISSED_WITHIN_NOISE
 
 PAGE = (PROJECT / "docs/guide/findings.md").read_text(encoding="utf-8")
