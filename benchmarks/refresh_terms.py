@@ -85,10 +85,9 @@ def measure_model(name: str) -> dict[str, float]:
 
 
 def seconds_of(work: Callable[[], object]) -> float:
-    """Least processor seconds of three, after one that warms up."""
-    work()
+    """The lesser processor seconds of two; the first one warms up."""
     found = []
-    for _ in range(3):
+    for _ in range(2):
         start = time.process_time()
         work()
         found.append(time.process_time() - start)
