@@ -66,10 +66,17 @@ def measure_model(name: str) -> dict[str, float]:
     tokenizer = build_tokenizer(prompts=[chat_prompt(" ".join(words))], responses=[])
     model = LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=shape.vocabulary, hidden_size=shape.width, intermediate_size=shape.intermediate,
-            num_hidden_layers=shape.layers, num_attention_heads=shape.heads, num_key_value_heads=shape.kv_heads,
-            max_position_embeddings=256, tie_word_embeddings=shape.tied, pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.eos_token_id,
+            vocab_size=shape.vocabulary,
+            hidden_size=shape.width,
+            intermediate_size=shape.intermediate,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            num_key_value_heads=shape.kv_heads,
+            max_position_embeddings=256,
+            tie_word_embeddings=shape.tied,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            bos_token_id=tokenizer.eos_token_id,
         )
     )
 
@@ -112,7 +119,15 @@ def measure_plan(count: int) -> dict[str, float]:
     groups = np.repeat(np.arange(prompts), RESPONSES)
     before, began = _peak(), time.process_time()
     compared = Comparisons(first, second, labels, chance)
-    solve_dual(rates, THRESHOLDS, tau=0.1, groups=groups, pooling=None, comparisons=compared, confidence=0.95)
+    solve_dual(
+        rates,
+        THRESHOLDS,
+        tau=0.1,
+        groups=groups,
+        pooling=None,
+        comparisons=compared,
+        confidence=0.95,
+    )
     return {"plan": time.process_time() - began, "bytes": _peak() - before}
 
 

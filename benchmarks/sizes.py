@@ -160,8 +160,13 @@ def plan_on(
     labels = (rng.random(chance.shape) < chance).astype(float)
     try:
         solved = solve_dual(
-            rates, THRESHOLDS, tau=TAU, groups=np.repeat(np.arange(prompts), responses), pooling=None,
-            comparisons=Comparisons(first, second, labels, chance), confidence=CONFIDENCE,
+            rates,
+            THRESHOLDS,
+            tau=TAU,
+            groups=np.repeat(np.arange(prompts), responses),
+            pooling=None,
+            comparisons=Comparisons(first, second, labels, chance),
+            confidence=CONFIDENCE,
         )
     except (InfeasibleThresholdsError, NotConvergedError):
         return None

@@ -98,7 +98,12 @@ def _two(axis: Axes, exact: pocket.ExactProblem) -> None:
         label="weights 1 − w and w, w = 0, .1 … .9",
     )
     axis.plot(
-        by_threshold[:, 1], by_threshold[:, 0], "|", markersize=18, markeredgewidth=2, color=THRESHOLDS_HUE,
+        by_threshold[:, 1],
+        by_threshold[:, 0],
+        "|",
+        markersize=18,
+        markeredgewidth=2,
+        color=THRESHOLDS_HUE,
         label="thresholds in ten equal steps",
     )
     axis.set(xlabel="harmlessness", ylabel="helpfulness", title="Two objectives")
@@ -137,7 +142,8 @@ def _three(axis: Axes, exact: pocket.ExactProblem) -> None:
         fontsize=9,
     )
     axis.set(
-        xlabel="harmlessness (threshold .50)", ylabel="conciseness (threshold .45)",
+        xlabel="harmlessness (threshold .50)",
+        ylabel="conciseness (threshold .45)",
         title=f"Three objectives: {len(grid)} weightings",
     )
     axis.figure.colorbar(shown, ax=axis, label="helpfulness")
