@@ -63,9 +63,9 @@ def test_a_click_on_a_point_tells_everything_of_its_policy_and_marks_it_in_every
     for part in (
         "harmlessness=0.52, conciseness=0.46", "0.520", "0.530", "0.500–0.550", "0.525",
         "−0.0050", "of helpfulness for conciseness (λ 0.500)", "not certified", "0.480 nats",
-        "kedro run --pipelines=export --params=data_root=data/front/0.52_0.46,export.uncertified=true",
+        "kedro run --config=data/front/0.52_0.46/run.yml --pipelines=export", "refused until export: {uncertified: true}",
         "How do I clear a blocked drain?", "Pour hot water down the drain.", "The reference says little.",
-        "Is <b>5 & 6</b> odd?", "</script><b>loose</b>", "helpfulness 0.60",
+        "Is <b>5 & 6</b> odd?", "</script><b>loose</b>", "scores: helpfulness 0.60",
     ):  # fmt: skip
         assert part in told
     rings = page.run(f"{PANELS}.map((plot) => plot.data.at(-1).x.length)")
