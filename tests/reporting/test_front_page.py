@@ -69,9 +69,7 @@ def test_every_policy_is_on_the_page_with_what_was_asked_attained_and_paid() -> 
     assert first["hyperparameters"] == {"steps": 400}
     assert first["samples"][0]["prompt"] == "How do I clear a blocked drain?"
     assert first["samples"][0]["reference"] == "The reference says little."
-    assert (
-        first["command"] == "kedro run --pipelines=export --params=data_root=data/front/0.45_0.40"
-    )
+    assert first["command"] == "kedro run --config=data/front/0.45_0.40/run.yml --pipelines=export"
 
 
 def test_the_page_loads_nothing_and_stays_below_three_megabytes() -> None:
@@ -141,17 +139,13 @@ def test_a_method_of_two_kinds_is_refused() -> None:
         data_of(points)
 
 
-def test_an_uncertified_policy_is_exported_only_by_a_command_that_says_so() -> None:
-    assert export_command("a b/x", certified=False) == (
-        "kedro run --pipelines=export --params='data_root=a b/x,export.uncertified=true'"
+def test_a_policy_is_exported_by_the_parameters_of_its_own_run() -> None:
+    assert (
+        export_command("a b/x=1,y=2")
+        == "kedro run --config='a b/x=1,y=2/run.yml' --pipelines=export"
     )
-    data = data_of(pd.DataFrame([ours(0.5, 0.4, 0.6, certified="not certified")]))
-    assert data["points"][0]["command"].endswith(",export.uncertified=true")
-
-
-def test_a_folder_that_the_command_line_would_split_gets_no_command() -> None:
-    data = data_of(pd.DataFrame([ours(0.5, 0.4, 0.6, folder="data/front/a=1,b=2")]))
-    assert data["points"][0]["command"] is None
+    points = pd.DataFrame([ours(0.5, 0.4, 0.6, folder=""), ours(0.5, 0.4, 0.6, folder=None)])
+    assert [point["command"] for point in data_of(points)["points"]] == [None, None]
 
 
 def test_one_objective_is_said_to_have_no_front() -> None:

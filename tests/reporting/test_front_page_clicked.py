@@ -70,13 +70,14 @@ def test_a_click_on_a_point_tells_everything_of_its_policy_and_marks_it_in_every
         "of helpfulness for conciseness (λ 0.500)",
         "not certified",
         "0.480 nats",
-        "kedro run --pipelines=export --params=data_root=data/front/0.52_0.46,export.uncertified=true",
+        "kedro run --config=data/front/0.52_0.46/run.yml --pipelines=export",
+        "refused until export: {uncertified: true}",
         "How do I clear a blocked drain?",
         "Pour hot water down the drain.",
         "The reference says little.",
         "Is <b>5 & 6</b> odd?",
         "</script><b>loose</b>",
-        "helpfulness 0.60",
+        "scores: helpfulness 0.60",
     ):
         assert part in told
     rings = page.run(f"{PANELS}.map((plot) => plot.data.at(-1).x.length)")

@@ -24,6 +24,9 @@ INDICATORS = (
 PER_OBJECTIVE = ("threshold", "value", "low", "high", "planned", "multiplier", "price")
 """Families of columns, ``<family>_<objective>``; of these a method need not have all."""
 
+RUN = "run.yml"
+"""In a policy's folder: the command line and parameters of its run, as ``kedro run --config`` takes them."""
+
 KNOWN = {
     "mopo": ("thresholds (MOPO)", POLICY),
     "mopo_interpolated": ("interpolated neighbours", "#E69F00"),
@@ -53,7 +56,7 @@ def write_front_page(
 
     Args:
         front_points: a row per policy, trained or not; with a column ``folder`` where a policy has a
-            run of its own, from which it can be exported.
+            run of its own, whose ``run.yml`` it can be exported by.
         front_samples: answers of policies to a few prompts, beside the reference's.
         front_report: the ``objectives`` and the ``level`` of the intervals.
 
@@ -122,14 +125,15 @@ def best_of_their_method(table: pd.DataFrame, names: list[str]) -> np.ndarray[An
     return best
 
 
-def export_command(folder: str, certified: bool) -> str:
-    """The command that makes a folder for use elsewhere of the policy whose run lies in ``folder``, a path without comma.
+def export_command(folder: str) -> str:
+    """The command that makes a folder for use elsewhere of the policy whose run lies in ``folder``.
 
-    >>> export_command("data/front/0.52", certified=True)
-    'kedro run --pipelines=export --params=data_root=data/front/0.52'
+    Its ``run.yml`` holds the parameters the policy was made with; without them its artifacts would be called stale.
+
+    >>> export_command("data/front/0.52")
+    'kedro run --config=data/front/0.52/run.yml --pipelines=export'
     """
-    given = f"data_root={folder}" + ("" if certified else ",export.uncertified=true")
-    return f"kedro run --pipelines=export --params={quote(given)}"
+    return f"kedro run --config={quote(f'{folder}/{RUN}')} --pipelines=export"
 
 
 def _point(row: dict[Any, Any], names: list[str]) -> dict[str, Any]:
@@ -139,8 +143,7 @@ def _point(row: dict[Any, Any], names: list[str]) -> dict[str, Any]:
         for family in PER_OBJECTIVE
     }
     folder = row.get("folder")
-    folder = folder if isinstance(folder, str) and "," not in folder else ""
-    exported = export_command(folder, row["certified"] == "certified") if folder else None
+    runs = isinstance(folder, str) and folder != "" and row["status"] == "done"
     return families | {
         **{name: str(row[name]) for name in IDENTITY if name != "seed"},
         "seed": int(row["seed"]),
@@ -149,7 +152,7 @@ def _point(row: dict[Any, Any], names: list[str]) -> dict[str, Any]:
         "certified": str(row["certified"] or ""),
         "hyperparameters": _hyperparameters(row.get("hyperparameters")),
         "costs": {name: _number(row.get(name)) for name in COSTS},
-        "command": exported if row["status"] == "done" else None,
+        "command": export_command(str(folder)) if runs else None,
     }
 
 

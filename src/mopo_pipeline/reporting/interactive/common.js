@@ -23,7 +23,7 @@ function number(value, digits = 3) {
 function signed(value, digits = 4) {
   if (value == null || !Number.isFinite(value)) return "–";
   const text = Math.abs(value).toFixed(digits);
-  return (value < 0 && Number(text) !== 0 ? "−" : "+") + text;
+  return (Number(text) === 0 ? "±" : value < 0 ? "−" : "+") + text;
 }
 
 function tableOf(head, rows) {

@@ -113,14 +113,14 @@ function answersOf(point) {
   return point.samples.map((sample) => element("div", {}, element("p", { class: "prompt" }, sample.prompt),
     element("div", { class: "answers" },
       element("div", { class: "answer up" }, element("b", {}, "this policy"), sample.response || "(empty)",
-        element("b", {}, data.objectives.filter((name) => sample.scores[name] != null).map((name) => `${name} ${number(sample.scores[name], 2)}`).join(" · "))),
+        element("b", {}, "scores: ", data.objectives.filter((name) => sample.scores[name] != null).map((name) => `${name} ${number(sample.scores[name], 2)}`).join(" · "))),
       element("div", { class: "answer" }, element("b", {}, "reference"), sample.reference || "(empty)"))));
 }
 
 function exportOf(point) {
   if (point.command == null) return [element("p", { class: "soft" }, "This policy has no run of its own to export from.")];
   return [command(point.command), point.certified === "certified" ? null
-    : element("p", { class: "soft small" }, "Not certified: the command says that this is known, and the card of the policy will.")];
+    : element("p", { class: "soft small" }, "Not certified: refused until export: {uncertified: true} stands among the params of that run.yml; the card of the policy will say so.")];
 }
 
 function showDetail() {
