@@ -163,7 +163,8 @@ def _of_threshold(row: Mapping[str, Any], primary: str, told: Mapping[str, Any])
         margin = math.ceil((width - (planned - asked)) * 1000) / 1000
         lines.append(
             f"{name}: {told['prompts']} test prompts tell to ±{width:.3f}, the plan lies {planned - asked:.3f} above its "
-            f"threshold: a certificate needs plan.margins.{name}={margin:.3f} or more prompts."
+            f"threshold. A certificate takes plan.margins.{name}={margin:.3f}, which train.loop adds by itself where it "
+            "can, or more test prompts."
         )
     if price is not None and price >= STEP:
         lines.append(f"{name} is dear: +.01 of it costs {price:.3f} of {primary}.")

@@ -1,7 +1,7 @@
 """Nodes of the reference stage."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pandas as pd
 
@@ -10,13 +10,10 @@ from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.reference import ReferenceParams
 from mopo_pipeline.parameters.train import TrainParams
 
-if TYPE_CHECKING:
-    from mopo_pipeline.plan.training_plan import TrainingPlan
-
 
 def train_reference(
     responses: pd.DataFrame,
-    training_plan: "TrainingPlan",
+    plan_table: dict[str, Any],
     task: TaskParams,
     params: ReferenceParams,
     policy: TrainParams,
@@ -24,7 +21,7 @@ def train_reference(
 ) -> tuple[Path, pd.DataFrame]:
     """Train or load the reference policy.
 
-    ``training_plan`` only orders: nothing trains before the thresholds are known to be attainable.
+    ``plan_table`` only orders: nothing trains before the thresholds are known to be attainable, and at what price.
     ``policy`` and ``evaluation`` are only checked: nothing trains that the policy's training or its evaluation would
     stop after.
     """

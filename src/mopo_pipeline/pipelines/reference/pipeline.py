@@ -17,7 +17,7 @@ def create_pipeline(**_: Any) -> Pipeline:
                 lazy("mopo_pipeline.pipelines.reference.nodes:train_reference"),
                 [
                     "responses",
-                    "training_plan",
+                    "plan_table",
                     "params:task",
                     "params:reference",
                     "params:train",
@@ -25,7 +25,7 @@ def create_pipeline(**_: Any) -> Pipeline:
                 ],
                 ["reference_policy", "reference_log"],
                 name="train_reference",
-                tags=order_only("training_plan", "params:train", "params:evaluate"),
+                tags=order_only("plan_table", "params:train", "params:evaluate"),
             ),
             Node(
                 lazy("mopo_pipeline.pipelines.reference.nodes:score_reference"),
