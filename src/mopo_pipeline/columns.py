@@ -1,7 +1,8 @@
 """Cells as a file gives them, turned into text or numbers; what is neither is refused by its place."""
 
+import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -16,6 +17,9 @@ Cell = TypeVar("Cell")
 PLACES = ("line", "row")
 """Index names of tables that know where their rows stand in a file, counted from 1."""
 
+PLACE = "place"
+"""Index name of tables whose index says it in words: ``line 3 of votes.csv``."""
+
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _COMMA = re.compile(r"[+-]?\d+,\d+")
 
@@ -28,6 +32,8 @@ def place(table: pd.DataFrame | pd.Series, row: int) -> str:
     >>> place(pd.DataFrame({"a": [1, 2]}, index=pd.Index([2, 4], name="line")), 1)
     'line 4'
     """
+    if table.index.name == PLACE:
+        return str(table.index[row])
     if table.index.name in PLACES:
         return f"{table.index.name} {table.index[row]}"
     return f"row {row + 1}"
@@ -50,9 +56,45 @@ def convert_column(
     return converted
 
 
+def text_column(
+    table: pd.DataFrame, column: str, where: str, convert: Callable[[Any], str]
+) -> pd.Series:
+    """Convert a column to text, equal cells of a column of text once; the index is kept.
+
+    Raises:
+        InputError: what ``convert`` refuses, with file, place and column before it.
+    """
+    cells = table[column]
+    if not isinstance(cells.dtype, pd.StringDtype):
+        return pd.Series(convert_column(table, column, where, convert), cells.index, dtype="str")
+    codes, unique = pd.factorize(cells, use_na_sentinel=False)
+    converted = []
+    for code, cell in enumerate(unique.to_numpy(dtype=object)):
+        try:
+            converted.append(convert(cell))
+        except InputError as error:
+            row = int((codes == code).argmax())
+            raise InputError(f"{where}: {place(table, row)}, column {column}: {error}") from None
+    return pd.Series(converted, dtype="str").take(codes).set_axis(cells.index)
+
+
 def number_column(table: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:
     """A column of numbers as (n,) float64, NaN where a cell is empty."""
+    if table[column].dtype.kind in "iuf":
+        numbers = table[column].to_numpy(dtype=np.float64)
+        if not np.isinf(numbers).any():
+            return numbers
     return np.array(convert_column(table, column, where, number), dtype=np.float64)
+
+
+def nearest(name: str, known: Iterable[Any]) -> str:
+    """What somebody may have meant, for the end of a message; empty where nothing is near.
+
+    >>> nearest("helpfull", ["prompt", "helpful"])
+    " (did you mean 'helpful'?)"
+    """
+    found = difflib.get_close_matches(name, [str(k) for k in known], n=1)
+    return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 def is_missing(value: Any) -> bool:

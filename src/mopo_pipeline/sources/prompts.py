@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from mopo_pipeline.columns import convert_column, place, text
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.ingest import SplitParams
-from mopo_pipeline.tables import SPLITS, prompt_keys, refuse_contradictions
+from mopo_pipeline.tables import SPLITS, normalised_prompt, refuse_contradictions
 
 
 def same_prompts(prompts: pd.Series) -> tuple[pd.Series, int]:
@@ -16,8 +16,17 @@ def same_prompts(prompts: pd.Series) -> tuple[pd.Series, int]:
     Returns:
         The first spelling of every prompt, and how many other spellings it replaces.
     """
-    first = prompts.groupby(prompt_keys(prompts).to_numpy(), sort=False).transform("first")
-    return first, prompts.nunique() - first.nunique()
+    codes, unique = pd.factorize(prompts)
+    same, _ = pd.factorize(
+        np.array(
+            [normalised_prompt(prompt) for prompt in np.asarray(unique, dtype=object)], dtype=object
+        )
+    )
+    first = pd.Series(np.arange(len(unique))).groupby(same).transform("first").to_numpy()
+    spelled = (
+        pd.Series(unique, dtype="str").take(first[codes]).set_axis(prompts.index).rename("prompt")
+    )
+    return spelled, len(unique) - len(np.unique(first))
 
 
 def merge_prompts(
