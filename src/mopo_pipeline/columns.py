@@ -2,8 +2,9 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +20,9 @@ PLACES = ("line", "row")
 
 PLACE = "place"
 """Index name of tables whose index says it in words: ``line 3 of votes.csv``."""
+
+CHUNK = 1 << 14
+"""Cells of a column that are Python objects at one time."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _COMMA = re.compile(r"[+-]?\d+,\d+")
@@ -59,7 +63,7 @@ def convert_column(
 def text_column(
     table: pd.DataFrame, column: str, where: str, convert: Callable[[Any], str]
 ) -> pd.Series:
-    """Convert a column to text, equal cells of a column of text once; the index is kept.
+    """Convert a column to text, index kept; a column of text that stays as it is is not copied.
 
     Raises:
         InputError: what ``convert`` refuses, with file, place and column before it.
@@ -67,15 +71,36 @@ def text_column(
     cells = table[column]
     if not isinstance(cells.dtype, pd.StringDtype):
         return pd.Series(convert_column(table, column, where, convert), cells.index, dtype="str")
-    codes, unique = pd.factorize(cells, use_na_sentinel=False)
-    converted = []
-    for code, cell in enumerate(unique.to_numpy(dtype=object)):
-        try:
-            converted.append(convert(cell))
-        except InputError as error:
-            row = int((codes == code).argmax())
-            raise InputError(f"{where}: {place(table, row)}, column {column}: {error}") from None
-    return pd.Series(converted, dtype="str").take(codes).set_axis(cells.index)
+    remembered = lru_cache(maxsize=CHUNK)(convert)
+    parts, changed = [], False
+    for start in range(0, len(cells), CHUNK):
+        part = table[[column]].iloc[start : start + CHUNK]
+        given = part[column].astype(object)
+        found = convert_column(given.to_frame(), column, where, remembered)
+        same = all(a is b for a, b in zip(found, given, strict=True))
+        changed |= not same
+        parts.append(part[column] if same else pd.Series(found, part.index, dtype="str"))
+    return pd.concat(parts) if changed else cells
+
+
+def chunks(texts: pd.Series) -> Iterator[NDArray[np.object_]]:
+    """Cells (CHUNK,) at a time as Python's, so that never all of a column are."""
+    for start in range(0, len(texts), CHUNK):
+        yield texts.iloc[start : start + CHUNK].to_numpy(dtype=object)
+
+
+def text_codes(texts: pd.Series) -> NDArray[np.intp]:
+    """Codes (n,) of a column of text, equal for equal texts, in the memory of their hashes.
+
+    Hashes group the texts; that all of a group are equal is checked.
+    """
+    hashes = [np.array([hash(value) for value in part], dtype=np.int64) for part in chunks(texts)]
+    codes, unique = pd.factorize(np.concatenate(hashes))
+    first = np.empty(len(unique), dtype=np.intp)
+    first[codes[::-1]] = np.arange(len(texts))[::-1]
+    again = np.flatnonzero(first[codes] != np.arange(len(texts)))
+    same = texts.array.take(again) == texts.array.take(first[codes[again]])
+    return codes if bool(np.all(same)) else pd.factorize(texts)[0]
 
 
 def number_column(table: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:

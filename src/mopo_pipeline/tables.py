@@ -171,16 +171,18 @@ def refuse_contradictions(
     Raises:
         InputError: a row whose value differs from that of the first row of its key; names both.
     """
-    codes, found = pd.factorize(keys.to_numpy()), values.to_numpy()
-    first = np.full(len(codes[1]), -1)
-    first[codes[0][::-1]] = np.arange(len(table))[::-1]
-    differs = found != found[first[codes[0]]]
+    codes, unique = pd.factorize(keys)
+    found = pd.factorize(values, use_na_sentinel=False)[0]
+    first = np.full(len(unique), -1)
+    first[codes[::-1]] = np.arange(len(table))[::-1]
+    differs = found != found[first[codes]]
     if differs.any():
         row = int(np.flatnonzero(differs)[0])
-        other = int(first[codes[0][row]])
+        other = int(first[codes[row]])
         raise InputError(
-            f"{where}: {place(table, row)}: {column} {str(found[row])[:60]!r}, but {place(table, other)} "
-            f"gives {str(found[other])[:60]!r} for the same {keys.name}; make them agree"
+            f"{where}: {place(table, row)}: {column} {str(values.iloc[row])[:60]!r}, but "
+            f"{place(table, other)} gives {str(values.iloc[other])[:60]!r} for the same {keys.name}; make "
+            "them agree"
         )
 
 

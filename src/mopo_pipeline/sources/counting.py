@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pandas as pd
 
+from mopo_pipeline.columns import chunks
 from mopo_pipeline.sources.raw import Counts, Unit
 from mopo_pipeline.tables import SPLITS
 
@@ -94,6 +95,9 @@ def repeated_pairs(judgements: pd.DataFrame, names: tuple[str, ...]) -> dict[str
 def table_facts(responses: pd.DataFrame, judgements: pd.DataFrame, where: str) -> dict[str, object]:
     """Sizes of the tables by split and per prompt."""
     per_prompt = responses.groupby("prompt_id").size()
+    words = np.concatenate(
+        [[len(text.split()) for text in c] for c in chunks(responses["response"])]
+    )
     return {
         "source": where,
         "prompts": {
@@ -103,8 +107,6 @@ def table_facts(responses: pd.DataFrame, judgements: pd.DataFrame, where: str) -
         "judgements": len(judgements),
         "responses_per_prompt": {"min": int(per_prompt.min()), "max": int(per_prompt.max())},
         "prompts_with_one_response": int((per_prompt == 1).sum()),
-        "words_per_response": float(
-            np.mean([len(text.split()) for text in responses["response"].to_numpy(dtype=object)])
-        ),
-        "empty_responses": int((responses["response"].str.strip() == "").sum()),
+        "words_per_response": float(words.mean()),
+        "empty_responses": int((words == 0).sum()),
     }

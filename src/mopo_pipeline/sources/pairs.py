@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.extensions import ExtensionArray
 
-from mopo_pipeline.columns import nearest, number_column, place, text, text_column
+from mopo_pipeline.columns import nearest, number_column, place, text, text_codes, text_column
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.sources.messages import response_text, stored_prompt
 from mopo_pipeline.sources.prompts import same_prompts
@@ -90,11 +90,13 @@ def split_pairs(rows: Rows, names: tuple[str, ...]) -> RawTables:
     dropped = {"pairs of equal responses": int(equal.sum())} | rows.dropped
     if equal.all():
         raise InputError(f"{where}: no pair of different responses ({len(pairs)} equal ones)")
-    pairs, prompts = pairs.loc[~equal], prompts.loc[~equal]
+    if equal.any():
+        pairs, prompts = pairs.loc[~equal], prompts.loc[~equal]
     prompt_of, _ = pd.factorize(prompts)
-    both = pd.concat([pairs[side] for side in SIDES]).take(_alternating(len(pairs)))
-    text_of, texts = pd.factorize(both)
-    answer_of, _ = pd.factorize(np.repeat(prompt_of, 2) * len(texts) + text_of)
+    order = _alternating(len(pairs))
+    both = pd.concat([pairs[side] for side in SIDES])
+    text_of = text_codes(both)[order]
+    answer_of, _ = pd.factorize(np.repeat(prompt_of, 2) * len(order) + text_of)
     first = np.flatnonzero(~pd.Series(answer_of).duplicated().to_numpy())
     row_of = first // 2
     responses = pd.DataFrame(
@@ -102,7 +104,7 @@ def split_pairs(rows: Rows, names: tuple[str, ...]) -> RawTables:
             "prompt_id": _ids(prompt_of[row_of], "p"),
             "response_id": _ids(np.arange(len(first)), "r"),
             "prompt": prompts.array.take(row_of),
-            "response": both.array.take(first),
+            "response": both.array.take(order[first]),
             **{column: pairs[column].array.take(row_of) for column in told},
         },
         index=pairs.index[row_of],

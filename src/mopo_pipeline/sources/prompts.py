@@ -40,11 +40,16 @@ def merge_prompts(
     Returns:
         Both tables, and how many ids or spellings were merged into an earlier one.
     """
-    seen = responses[["prompt_id", "prompt"]].drop_duplicates()
     spelling, _ = same_prompts(responses["prompt"])
-    ids = responses["prompt_id"].groupby(spelling.to_numpy(), sort=False).transform("first")
-    new_id = dict(zip(responses["prompt_id"], ids, strict=True))
-    merged = len(seen) - spelling.nunique()
+    prompt_of, texts = pd.factorize(spelling)
+    first = np.empty(len(texts), dtype=np.intp)
+    first[prompt_of[::-1]] = np.arange(len(responses))[::-1]
+    ids = pd.Series(
+        responses["prompt_id"].array.take(first[prompt_of]), responses.index, name="prompt_id"
+    )
+    seen = ~responses["prompt_id"].duplicated().to_numpy()
+    new_id = dict(zip(responses["prompt_id"][seen], ids[seen], strict=True))
+    merged = len(responses[["prompt_id", "prompt"]].drop_duplicates()) - len(texts)
     if "prompt_id" in judgements:
         judged = judgements["prompt_id"].map(lambda old: new_id.get(old, old))
         judgements = judgements.assign(prompt_id=judged)
