@@ -24,7 +24,7 @@ from mopo_pipeline.parameters.preferences import LabelParams
 
 NAMES = ("helpful", "harmless")
 PAIRS_PER_PROMPT, BATCH = 10, 100_000
-PROMPT_WORDS, RESPONSE_WORDS = 12, 30
+PROMPT_WORDS, RESPONSE_WORDS = 12, 20
 SECONDS, GIGABYTES = 60.0, 2.0
 """What a million pairs may take on two cores."""
 

@@ -89,18 +89,10 @@ def chunks(texts: pd.Series) -> Iterator[NDArray[np.object_]]:
         yield texts.iloc[start : start + CHUNK].to_numpy(dtype=object)
 
 
-def text_codes(texts: pd.Series) -> NDArray[np.intp]:
-    """Codes (n,) of a column of text, equal for equal texts, in the memory of their hashes.
-
-    Hashes group the texts; that all of a group are equal is checked.
-    """
-    hashes = [np.array([hash(value) for value in part], dtype=np.int64) for part in chunks(texts)]
-    codes, unique = pd.factorize(np.concatenate(hashes))
-    first = np.empty(len(unique), dtype=np.intp)
-    first[codes[::-1]] = np.arange(len(texts))[::-1]
-    again = np.flatnonzero(first[codes] != np.arange(len(texts)))
-    same = texts.array.take(again) == texts.array.take(first[codes[again]])
-    return codes if bool(np.all(same)) else pd.factorize(texts)[0]
+def text_hashes(texts: pd.Series) -> NDArray[np.int64]:
+    """Hashes (n,) of a column of text, equal for equal texts; of two others with a chance of 2^-64."""
+    parts = [np.array([hash(value) for value in part], dtype=np.int64) for part in chunks(texts)]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
 def number_column(table: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:

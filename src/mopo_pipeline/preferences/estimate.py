@@ -11,7 +11,7 @@ from scipy.special import expit
 from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.parameters.base import OF_MODEL, WITHOUT_FOLD
 from mopo_pipeline.parameters.preferences import WinRateParams
-from mopo_pipeline.preferences.baselines import STRONGER, against_baselines
+from mopo_pipeline.preferences.baselines import STRONGER, TOO_WEAK, against_baselines
 from mopo_pipeline.preferences.calibration import calibration
 from mopo_pipeline.preferences.fit import cross_fit
 from mopo_pipeline.preferences.model import PreferenceModel
@@ -70,10 +70,7 @@ def estimate_win_rates(
         held = against_baselines(p, y, gap[train], prompts[train])
         measured[name] = calibration(p, y) | {"baselines": held}
         measured[name] |= {"temperature": float(fit.model.temperature[k])} | said.told.get(name, {})
-        if held and held["verdict"] != STRONGER:
-            log.warning(
-                "%s: the preference model %s (see baselines in its metrics)", name, held["verdict"]
-            )
+        _tell(name, held)
     table = _table(responses, fit.folds, said.values, said.errors, objectives)
     pairs = comparisons[list(PAIR_COLUMNS)].assign(fold=said.folds)
     pairs = _named(pairs, fit.predictions, tuple(f"{name}{OF_MODEL}" for name in objectives))
@@ -83,6 +80,14 @@ def estimate_win_rates(
         fit.model,
         {"method": params.method, "objectives": measured},
     )
+
+
+def _tell(name: str, held: dict[str, Any]) -> None:
+    """Log a verdict that a user should know of; that an objective is length may be what is meant."""
+    verdict = held.get("verdict", STRONGER)
+    if verdict != STRONGER:
+        level = logging.WARNING if verdict == TOO_WEAK else logging.INFO
+        log.log(level, "%s: the preference model %s (baselines in its metrics)", name, verdict)
 
 
 def _length_gap(responses: pd.DataFrame, comparisons: pd.DataFrame) -> Array:

@@ -67,6 +67,8 @@ def arrow_frame(table: "pa.Table", where: str) -> pd.DataFrame:
     Raises:
         InputError: two columns of one name, text that is not UTF-8.
     """
+    import pyarrow as pa
+
     names = table.column_names
     if repeated := [name for i, name in enumerate(names) if name in names[:i]]:
         raise InputError(f"{where}: {repeated[0]!r} appears twice; rename or drop one")
@@ -78,6 +80,7 @@ def arrow_frame(table: "pa.Table", where: str) -> pd.DataFrame:
         except ValueError as error:
             raise InputError(f"{where}: column {name}: {str(error).splitlines()[0]}") from None
         columns[name] = _series(column).set_axis(index)
+    pa.default_memory_pool().release_unused()
     return pd.DataFrame(columns, index=index)
 
 

@@ -5,7 +5,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.extensions import ExtensionArray
 
-from mopo_pipeline.columns import nearest, number_column, place, text, text_codes, text_column
+from mopo_pipeline.columns import (
+    CHUNK,
+    nearest,
+    number_column,
+    place,
+    text,
+    text_column,
+    text_hashes,
+)
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.sources.messages import response_text, stored_prompt
 from mopo_pipeline.sources.prompts import same_prompts
@@ -93,18 +101,17 @@ def split_pairs(rows: Rows, names: tuple[str, ...]) -> RawTables:
     if equal.any():
         pairs, prompts = pairs.loc[~equal], prompts.loc[~equal]
     prompt_of, _ = pd.factorize(prompts)
-    order = _alternating(len(pairs))
-    both = pd.concat([pairs[side] for side in SIDES])
-    text_of = text_codes(both)[order]
-    answer_of, _ = pd.factorize(np.repeat(prompt_of, 2) * len(order) + text_of)
-    first = np.flatnonzero(~pd.Series(answer_of).duplicated().to_numpy())
-    row_of = first // 2
+    hashes = np.stack([text_hashes(pairs[side]) for side in SIDES], axis=1).ravel()
+    text_of, _ = pd.factorize(hashes)
+    answer_of, _ = pd.factorize(np.repeat(prompt_of, 2) * len(text_of) + text_of)
+    first = ~pd.Series(answer_of).duplicated().to_numpy()
+    row_of = np.flatnonzero(first) // 2
     responses = pd.DataFrame(
         {
             "prompt_id": _ids(prompt_of[row_of], "p"),
-            "response_id": _ids(np.arange(len(first)), "r"),
+            "response_id": _ids(np.arange(len(row_of)), "r"),
             "prompt": prompts.array.take(row_of),
-            "response": both.array.take(order[first]),
+            "response": _between(*(pairs[side] for side in SIDES), first),
             **{column: pairs[column].array.take(row_of) for column in told},
         },
         index=pairs.index[row_of],
@@ -126,9 +133,15 @@ def split_pairs(rows: Rows, names: tuple[str, ...]) -> RawTables:
     )
 
 
-def _alternating(n: int) -> NDArray[np.intp]:
-    """Places (2n,) 0, n, 1, n + 1, ... that lay two columns of n rows between each other."""
-    return np.arange(2 * n, dtype=np.intp).reshape(2, n).T.ravel()
+def _between(a: pd.Series, b: pd.Series, kept: NDArray[np.bool_]) -> ExtensionArray:
+    """Of the texts a0, b0, a1, b1, ... those that are ``kept``, a mask (2 * n,), a part of the rows at a time."""
+    parts = []
+    for start in range(0, len(a), CHUNK):
+        one, other = (side.iloc[start : start + CHUNK] for side in (a, b))
+        order = np.arange(2 * len(one)).reshape(2, -1).T.ravel()
+        use = order[kept[2 * start : 2 * (start + len(one))]]
+        parts.append(pd.concat([one, other], ignore_index=True).take(use))
+    return pd.concat(parts, ignore_index=True).array
 
 
 def _ids(codes: NDArray[np.intp], prefix: str) -> ExtensionArray:
