@@ -1,6 +1,7 @@
 """Parameters of the ingest stage: which source, how much of it, how it is split."""
 
-from typing import Annotated, Literal, Self
+import os
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -9,7 +10,11 @@ from mopo_pipeline.parameters.base import StrictModel
 HUB_SCHEMAS = ("hh_rlhf", "safe_rlhf", "helpsteer", "ultrafeedback", "summarize")
 
 
-Place = Annotated[str, BeforeValidator(str)]
+def _text(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+Place = Annotated[str, BeforeValidator(_text)]
 """A path, or an address such as ``s3://bucket/file.parquet``."""
 
 

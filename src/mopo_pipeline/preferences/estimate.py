@@ -66,9 +66,9 @@ def estimate_win_rates(
     gap, prompts = _length_gap(responses, comparisons), pd.factorize(comparisons["prompt_id"])[0]
     measured = {}
     for k, name in enumerate(objectives):
-        p, y = said.predictions[train, k], labels[train, k]
-        held = against_baselines(p, y, gap[train], prompts[train])
-        measured[name] = calibration(p, y) | {"baselines": held}
+        y = labels[train, k]
+        held = against_baselines(fit.predictions[train, k], y, gap[train], prompts[train])
+        measured[name] = calibration(said.predictions[train, k], y) | {"baselines": held}
         measured[name] |= {"temperature": float(fit.model.temperature[k])} | said.told.get(name, {})
         _tell(name, held)
     table = _table(responses, fit.folds, said.values, said.errors, objectives)

@@ -1,5 +1,7 @@
 """Labelled pairs of texts: read from a table, and taken apart into responses and judgements."""
 
+from typing import cast
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -111,7 +113,7 @@ def split_pairs(rows: Rows, names: tuple[str, ...]) -> RawTables:
             "prompt_id": _ids(prompt_of[row_of], "p"),
             "response_id": _ids(np.arange(len(row_of)), "r"),
             "prompt": prompts.array.take(row_of),
-            "response": _between(*(pairs[side] for side in SIDES), first),
+            "response": _between(pairs[SIDES[0]], pairs[SIDES[1]], first),
             **{column: pairs[column].array.take(row_of) for column in told},
         },
         index=pairs.index[row_of],
@@ -141,9 +143,10 @@ def _between(a: pd.Series, b: pd.Series, kept: NDArray[np.bool_]) -> ExtensionAr
         order = np.arange(2 * len(one)).reshape(2, -1).T.ravel()
         use = order[kept[2 * start : 2 * (start + len(one))]]
         parts.append(pd.concat([one, other], ignore_index=True).take(use))
-    return pd.concat(parts, ignore_index=True).array
+    return cast(ExtensionArray, pd.concat(parts, ignore_index=True).array)
 
 
 def _ids(codes: NDArray[np.intp], prefix: str) -> ExtensionArray:
     """Ids (n,) of codes (n,), counted from 0."""
-    return (prefix + pd.Series(codes).astype("str")).array
+    ids = prefix + pd.Series(codes).astype("str")
+    return cast(ExtensionArray, ids.array)
