@@ -149,4 +149,4 @@ def _between(a: pd.Series, b: pd.Series, kept: NDArray[np.bool_]) -> ExtensionAr
 def _ids(codes: NDArray[np.intp], prefix: str) -> ExtensionArray:
     """Ids (n,) of codes (n,), counted from 0."""
     ids = prefix + pd.Series(codes).astype("str")
-    return cast(ExtensionArray, ids.array)
+    return ids.array
