@@ -31,6 +31,9 @@ lint: .venv/.test
 viz: .venv/.test
 	$(BIN)/kedro viz run $(ARGS)
 
+bench-data: .venv/.test
+	$(BIN)/python benchmarks/data.py $(ARGS)
+
 bench-solver: .venv/.test
 	$(BIN)/python benchmarks/solver.py $(ARGS)
 

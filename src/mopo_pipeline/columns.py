@@ -1,8 +1,10 @@
 """Cells as a file gives them, turned into text or numbers; what is neither is refused by its place."""
 
+import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +18,12 @@ Cell = TypeVar("Cell")
 PLACES = ("line", "row")
 """Index names of tables that know where their rows stand in a file, counted from 1."""
 
+PLACE = "place"
+"""Index name of tables whose index says it in words: ``line 3 of votes.csv``."""
+
+CHUNK = 1 << 14
+"""Cells of a column that are Python objects at one time."""
+
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _COMMA = re.compile(r"[+-]?\d+,\d+")
 
@@ -28,6 +36,8 @@ def place(table: pd.DataFrame | pd.Series, row: int) -> str:
     >>> place(pd.DataFrame({"a": [1, 2]}, index=pd.Index([2, 4], name="line")), 1)
     'line 4'
     """
+    if table.index.name == PLACE:
+        return str(table.index[row])
     if table.index.name in PLACES:
         return f"{table.index.name} {table.index[row]}"
     return f"row {row + 1}"
@@ -50,9 +60,58 @@ def convert_column(
     return converted
 
 
+def text_column(
+    table: pd.DataFrame, column: str, where: str, convert: Callable[[Any], str]
+) -> pd.Series:
+    """Convert a column to text, index kept; a column of text that stays as it is is not copied.
+
+    Raises:
+        InputError: what ``convert`` refuses, with file, place and column before it.
+    """
+    cells = table[column]
+    if not isinstance(cells.dtype, pd.StringDtype):
+        return pd.Series(convert_column(table, column, where, convert), cells.index, dtype="str")
+    remembered = lru_cache(maxsize=CHUNK)(convert)
+    parts, changed = [], False
+    for start in range(0, len(cells), CHUNK):
+        part = table[[column]].iloc[start : start + CHUNK]
+        given = part[column].astype(object)
+        found = convert_column(given.to_frame(), column, where, remembered)
+        same = all(a is b for a, b in zip(found, given, strict=True))
+        changed |= not same
+        parts.append(part[column] if same else pd.Series(found, part.index, dtype="str"))
+    return pd.concat(parts) if changed else cells
+
+
+def chunks(texts: pd.Series) -> Iterator[NDArray[np.object_]]:
+    """Cells (CHUNK,) at a time as Python's, so that never all of a column are."""
+    for start in range(0, len(texts), CHUNK):
+        yield texts.iloc[start : start + CHUNK].to_numpy(dtype=object)
+
+
+def text_hashes(texts: pd.Series) -> NDArray[np.int64]:
+    """Hashes (n,) of a column of text, equal for equal texts; of two others with a chance of 2^-64."""
+    parts = [np.array([hash(value) for value in part], dtype=np.int64) for part in chunks(texts)]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
 def number_column(table: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:
     """A column of numbers as (n,) float64, NaN where a cell is empty."""
+    if table[column].dtype.kind in "iuf":
+        numbers = table[column].to_numpy(dtype=np.float64)
+        if not np.isinf(numbers).any():
+            return numbers
     return np.array(convert_column(table, column, where, number), dtype=np.float64)
+
+
+def nearest(name: str, known: Iterable[Any]) -> str:
+    """What somebody may have meant, for the end of a message; empty where nothing is near.
+
+    >>> nearest("helpfull", ["prompt", "helpful"])
+    " (did you mean 'helpful'?)"
+    """
+    found = difflib.get_close_matches(name, [str(k) for k in known], n=1)
+    return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 def is_missing(value: Any) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mopo_pipeline.columns import number_column, place
+from mopo_pipeline.columns import nearest, number_column, place
 from mopo_pipeline.errors import InputError
 
 SPLITS = ("train", "validation", "test")
@@ -65,8 +65,19 @@ def normalised_prompt(prompt: str) -> str:
 
 
 def prompt_keys(prompts: pd.Series) -> pd.Series:
-    """The normalised form of each stored prompt, computed once for equal ones."""
-    return prompts.map({prompt: normalised_prompt(prompt) for prompt in prompts.unique()})
+    """The normalised form of each stored prompt, computed once for equal ones.
+
+    Raises:
+        InputError: a prompt that is no list of chat messages, by its number among the different ones.
+    """
+    codes, unique = pd.factorize(prompts)
+    keys = []
+    for number, prompt in enumerate(np.asarray(unique, dtype=object), start=1):
+        try:
+            keys.append(normalised_prompt(prompt))
+        except InputError as error:
+            raise InputError(f"prompt {number}: {error}") from None
+    return pd.Series(keys, dtype="str").take(codes).set_axis(prompts.index)
 
 
 def weight_columns(objectives: tuple[str, ...] | list[str]) -> list[str]:
@@ -105,14 +116,11 @@ def validate_responses(responses: pd.DataFrame, where: str) -> pd.DataFrame:
             f"{where}: {place(responses, row)}: response_id {value!r} appears twice (first at {first}); "
             "ids must be unique"
         )
-    for row, prompt in enumerate(responses["prompt"].drop_duplicates()):
-        try:
-            normalised_prompt(prompt)
-        except InputError as error:
-            raise InputError(f"{where}: prompt {row + 1}: {error}") from None
-    refuse_contradictions(
-        responses, responses["prompt_id"], prompt_keys(responses["prompt"]), "prompt", where
-    )
+    try:
+        keys = prompt_keys(responses["prompt"])
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    refuse_contradictions(responses, responses["prompt_id"], keys, "prompt", where)
     return responses.assign(
         **{name: number_column(responses, name, where) for name in score_columns(responses)}
     )
@@ -138,7 +146,8 @@ def validate_judgements(
             set(judgements.columns) - set(PAIR_COLUMNS) - {"annotator", "weight", "split", "group"}
         )
         raise InputError(
-            f"{where}: no column for objective {absent[0]!r}; the label columns are {known}. "
+            f"{where}: no column for objective {absent[0]!r}{nearest(absent[0], known)}; the label columns are "
+            f"{known}. "
             "Rename the column or the entry in task.objectives"
         )
     _refuse_missing(judgements, PAIR_COLUMNS, where)
@@ -162,16 +171,18 @@ def refuse_contradictions(
     Raises:
         InputError: a row whose value differs from that of the first row of its key; names both.
     """
-    codes, found = pd.factorize(keys.to_numpy()), values.to_numpy()
-    first = np.full(len(codes[1]), -1)
-    first[codes[0][::-1]] = np.arange(len(table))[::-1]
-    differs = found != found[first[codes[0]]]
+    codes, unique = pd.factorize(keys)
+    found = pd.factorize(values, use_na_sentinel=False)[0]
+    first = np.full(len(unique), -1)
+    first[codes[::-1]] = np.arange(len(table))[::-1]
+    differs = found != found[first[codes]]
     if differs.any():
         row = int(np.flatnonzero(differs)[0])
-        other = int(first[codes[0][row]])
+        other = int(first[codes[row]])
         raise InputError(
-            f"{where}: {place(table, row)}: {column} {str(found[row])[:60]!r}, but {place(table, other)} "
-            f"gives {str(found[other])[:60]!r} for the same {keys.name}; make them agree"
+            f"{where}: {place(table, row)}: {column} {str(values.iloc[row])[:60]!r}, but "
+            f"{place(table, other)} gives {str(values.iloc[other])[:60]!r} for the same {keys.name}; make "
+            "them agree"
         )
 
 

@@ -194,6 +194,7 @@ def tables(missing: bool = False) -> tuple[pd.DataFrame, pd.DataFrame, CrossFit]
         {
             "prompt_id": prompt.astype(str),
             "response_id": [f"r{i}" for i in range(len(prompt))],
+            "response": [f"answer {i}" for i in range(len(prompt))],
             "split": np.where(prompt < 50, "train", "test"),
         }
     )

@@ -149,8 +149,8 @@ def test_quality_report_says_how_far_votes_on_one_pair_agree_or_that_ratings_are
     )
     found = quality_report(judgements, table, ("good", "brief"))
     agree = {n: q["repeated_votes"] for n, q in found["objectives"].items()}
-    assert agree["good"] == {"pairs": 1, "agreement": pytest.approx(1 / 3)}
-    assert agree["brief"] == {"pairs": 1, "agreement": 1.0}
+    assert agree["good"] == {"pairs": 1, "agreement": pytest.approx(1 / 3), "alpha": 0.0}
+    assert agree["brief"] == {"pairs": 1, "agreement": 1.0, "alpha": None}
     assert found["assumed"] is None
     rating = quality_report(none(), table, ("good", "brief"))
     assert rating["objectives"]["good"]["repeated_votes"] is None

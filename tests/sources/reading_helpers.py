@@ -18,7 +18,7 @@ def task(*names: str) -> TaskParams:
     return TaskParams.model_validate({"objectives": [{"name": names[0]}, *constrained]})
 
 
-def load(path: Path, *names: str, **options: Any) -> SourceData:
+def load(path: Path | str | None, *names: str, **options: Any) -> SourceData:
     params = IngestParams.model_validate({"source": "files", "path": path} | options)
     return load_source(params, task(*(names or ("good",))))
 

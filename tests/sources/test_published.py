@@ -180,7 +180,7 @@ def test_a_summary_of_no_post_is_dropped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "expected"),
     [
-        ({"prompt": "q", "chosen": "a", "rejected": "b"}, "set ingest.source to hh_rlhf"),
+        ({"prompt": "q", "chosen": "a", "rejected": "b"}, "set ingest.chosen to the objective"),
         ({"conversations": [{"from": "human", "value": "q"}]}, "whole conversations"),
     ],
 )
@@ -188,4 +188,4 @@ def test_a_file_of_another_layout_is_told_what_to_do(
     tmp_path: Path, row: dict[str, Any], expected: str
 ) -> None:
     with pytest.raises(InputError, match=expected):
-        load(write(tmp_path / "d.jsonl", [row]))
+        load(write(tmp_path / "d.jsonl", [row]), "good", "safe")

@@ -218,8 +218,10 @@ def test_equal_answers_of_a_pair_are_dropped_counted_and_told(
     assert data.report["dropped"] == {
         "pairs of equal responses": 2,
         "pairs without a label": 1,
+        "pairs beyond ingest.limit": 1,
         "responses beyond ingest.limit": 2,
     }
+    assert data.report["rows"] == {"pairs": {"read": 12, "kept": 8, "dropped": 4}}
     told = [record.getMessage() for record in caplog.records]
     assert f"{tmp_path / 'd.jsonl'}: dropped 2: pairs of equal responses" in told
 

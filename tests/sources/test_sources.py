@@ -127,7 +127,7 @@ def test_a_mistake_is_named(tmp_path: Path, rows: list[dict[str, object]], expec
         ("d.json", '[\n{"prompt" "a"}]', "line 2, column"),
         ("d.json", '{"a": 1}', "JSON list"),
         ("d.txt", "x", "unknown suffix"),
-        ("d.csv", "", "cannot be read"),
+        ("d.csv", "", "the file is empty"),
     ],
 )
 def test_a_file_that_cannot_be_read(tmp_path: Path, name: str, content: str, expected: str) -> None:

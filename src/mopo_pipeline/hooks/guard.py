@@ -9,13 +9,19 @@ import click
 from kedro.framework.hooks import hook_impl
 from yaml import YAMLError
 
-from mopo_pipeline.errors import InputError
+from mopo_pipeline.errors import InputError, MopoError
 from mopo_pipeline.hooks.paths import within
 from mopo_pipeline.parameters.by_model import follow_model
 from mopo_pipeline.parameters.groups import validate_parameters
 
 NOT_PARAMETERS = ("data_root",)
 """Runtime parameters that move the catalog and belong to no group."""
+
+
+class UsersError(click.ClickException):
+    """What the user gave cannot be used; the command ends as one with an unknown option does."""
+
+    exit_code = 2
 
 
 class ParameterGuardHook:
@@ -52,7 +58,11 @@ def data_root(context: Any) -> Path:
 
 
 def one_line(error: Exception) -> Exception:
-    """Return what the command line prints without a traceback; outside of it, the error itself."""
+    """Return what the command line prints without a traceback; outside of it, the error itself.
+
+    What the user gave and can mend (data, parameters) ends the command with 2, all else with 1.
+    """
     if click.get_current_context(silent=True) is None:
         return error
-    return click.ClickException(str(error))
+    mine = isinstance(error, MopoError | YAMLError)
+    return UsersError(str(error)) if mine else click.ClickException(str(error))

@@ -14,6 +14,9 @@ FILES = frozenset({"path", "judgements_path", "accelerate", "work_dir"})
 MODELS, BY_OBJECTIVE = frozenset({"model", "encoder"}), "reward_models"
 """Last keys of parameters that name a model: a directory, a hub id or a package; and a table of them."""
 
+REMOTE = "://"
+"""What tells the address of a remote file from a path."""
+
 NO_MODEL = "scratch"
 """What ``reference.model`` says where there is none yet."""
 
@@ -31,6 +34,8 @@ def within(project: Path, value: Any, parts: tuple[str, ...] = ()) -> Any:
     if isinstance(value, Mapping):
         return {key: within(project, inner, (*parts, str(key))) for key, inner in value.items()}
     if not isinstance(value, str) or not parts:
+        return value
+    if REMOTE in value:
         return value
     place = project / value
     is_model = names_model(parts) and value != NO_MODEL and place.is_dir()

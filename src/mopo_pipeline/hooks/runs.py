@@ -16,6 +16,7 @@ from kedro.io import DatasetError
 from mopo_pipeline.errors import MopoError
 from mopo_pipeline.hooks.command import again
 from mopo_pipeline.hooks.guard import data_root, one_line
+from mopo_pipeline.hooks.said_once import say_once
 from mopo_pipeline.hooks.signals import Interruption
 from mopo_pipeline.parameters.groups import GROUPS, validate_parameters
 
@@ -62,6 +63,7 @@ class RunLogHook:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Any) -> None:
         """Open the record; the data root is this run's alone, so that no other one is running."""
+        say_once()
         self._began, self._pipeline, self._saved = time.monotonic(), pipeline, set()
         self._run = run_params
         close_abandoned(self._folder)

@@ -1,13 +1,21 @@
 """Parameters of the ingest stage: which source, how much of it, how it is split."""
 
-from pathlib import Path
-from typing import Literal, Self
+import os
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from mopo_pipeline.parameters.base import StrictModel
 
 HUB_SCHEMAS = ("hh_rlhf", "safe_rlhf", "helpsteer", "ultrafeedback", "summarize")
+
+
+def _text(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+Place = Annotated[str, BeforeValidator(_text)]
+"""A path, or an address such as ``s3://bucket/file.parquet``."""
 
 
 class SplitParams(StrictModel):
@@ -48,6 +56,15 @@ class SampledParams(StrictModel):
     batch_size: PositiveInt = 16
 
 
+class PartParams(StrictModel):
+    """One of several files read as one; ``chosen`` as in the whole, ``weight`` for each of its labels."""
+
+    path: Place | None = None
+    hub_data_dir: str | None = None
+    chosen: str | None = None
+    weight: PositiveFloat = 1.0
+
+
 class IngestParams(StrictModel):
     """Where responses and labels come from."""
 
@@ -62,12 +79,27 @@ class IngestParams(StrictModel):
         "ultrafeedback",
         "summarize",
     ]
-    path: Path | None = None
-    judgements_path: Path | None = None
+    path: Place | None = None
+    judgements_path: Place | None = None
+    parts: dict[str, PartParams] = {}
+    columns: dict[str, str] = {}
+    chosen: str | None = None
+    strongest: PositiveFloat | None = None
     hub_id: str | None = None
     hub_revision: str | None = None
+    hub_data_dir: str | None = None
     hub_split: str = "train"
     limit: PositiveInt | None = None
     split: SplitParams = SplitParams()
     pocket: PocketParams = PocketParams()
     sampled: SampledParams | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        alone = {"path": self.path, "judgements_path": self.judgements_path, "chosen": self.chosen}
+        given = [name for name, value in alone.items() if value is not None]
+        if self.parts and given:
+            raise ValueError(
+                f"ingest.parts name the files, and so does ingest.{given[0]}; leave one of them out"
+            )
+        return self

@@ -11,6 +11,7 @@ from scipy.special import expit
 from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.parameters.base import OF_MODEL, WITHOUT_FOLD
 from mopo_pipeline.parameters.preferences import WinRateParams
+from mopo_pipeline.preferences.baselines import STRONGER, TOO_WEAK, against_baselines
 from mopo_pipeline.preferences.calibration import calibration
 from mopo_pipeline.preferences.fit import cross_fit
 from mopo_pipeline.preferences.model import PreferenceModel
@@ -62,12 +63,14 @@ def estimate_win_rates(
         said = _with_own_labels(said, responses, comparisons, fit.rewards, params, objectives, seed)
     labels = comparisons[list(objectives)].to_numpy(dtype=np.float64)
     train = (comparisons["split"] == "train").to_numpy()
-    measured = {
-        name: calibration(said.predictions[train, k], labels[train, k])
-        | {"temperature": float(fit.model.temperature[k])}
-        | said.told.get(name, {})
-        for k, name in enumerate(objectives)
-    }
+    gap, prompts = _length_gap(responses, comparisons), pd.factorize(comparisons["prompt_id"])[0]
+    measured = {}
+    for k, name in enumerate(objectives):
+        y = labels[train, k]
+        held = against_baselines(fit.predictions[train, k], y, gap[train], prompts[train])
+        measured[name] = calibration(said.predictions[train, k], y) | {"baselines": held}
+        measured[name] |= {"temperature": float(fit.model.temperature[k])} | said.told.get(name, {})
+        _tell(name, held)
     of_model = tuple(f"{name}{OF_MODEL}" for name in objectives)
     table = _table(responses, fit.folds, said.values, said.errors, objectives)
     table = _named(table, values, of_model)
@@ -79,6 +82,22 @@ def estimate_win_rates(
         fit.model,
         {"method": params.method, "objectives": measured},
     )
+
+
+def _tell(name: str, held: dict[str, Any]) -> None:
+    """Log a verdict that a user should know of; that an objective is length may be what is meant."""
+    verdict = held.get("verdict", STRONGER)
+    if verdict != STRONGER:
+        level = logging.WARNING if verdict == TOO_WEAK else logging.INFO
+        log.log(level, "%s: the preference model %s (baselines in its metrics)", name, verdict)
+
+
+def _length_gap(responses: pd.DataFrame, comparisons: pd.DataFrame) -> Array:
+    """Log words of the first response less those of the second, (M,)."""
+    words = [np.log1p(len(text.split())) for text in responses["response"]]
+    of = pd.Series(words, index=responses["response_id"])
+    first, second = (of.loc[comparisons[c]].to_numpy() for c in ("response_a", "response_b"))
+    return np.asarray(first - second)
 
 
 class _Said(NamedTuple):

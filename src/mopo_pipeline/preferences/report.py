@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
+from mopo_pipeline.preferences.agreement import krippendorff_alpha
+
 SINGLE_RATINGS = "every answer has one rating, taken for what people say of it: how far raters differ is not in these data"
 
 
@@ -75,23 +77,35 @@ def _position_bias(judgements: pd.DataFrame, name: str) -> dict[str, float] | No
     }
 
 
-def _repeated_votes(judgements: pd.DataFrame, name: str) -> dict[str, float] | None:
-    """Pairs with two votes or more, and the chance that two votes on one of them say the same."""
+def _repeated_votes(judgements: pd.DataFrame, name: str) -> dict[str, float | None] | None:
+    """Pairs with two votes or more, the chance that two of them say the same, and Krippendorff's alpha.
+
+    A person's later votes on a pair are left out of both where annotators have names.
+    """
     if name not in judgements:
         return None
     told = judgements.dropna(subset=[name])
     turned = (told["response_a"] > told["response_b"]).to_numpy()
-    sides = np.sort(told[["response_a", "response_b"]].to_numpy(dtype=str), axis=1)
+    ends = pd.factorize(pd.concat([told["response_a"], told["response_b"]]))[0].reshape(2, -1)
+    pair = ends.min(axis=0) * (int(ends.max(initial=0)) + 1) + ends.max(axis=0)
     labels = told[name].to_numpy(dtype=np.float64)
-    votes = pd.DataFrame({"a": sides[:, 0], "b": sides[:, 1]})
-    votes["label"] = np.where(turned, 1.0 - labels, labels)
-    counts = votes.groupby(["a", "b", "label"]).size().groupby(["a", "b"])
-    total, same = counts.sum(), counts.agg(lambda n: (n * (n - 1)).sum())
+    votes = pd.DataFrame({"pair": pair, "label": np.where(turned, 1.0 - labels, labels)})
+    if "annotator" in told:
+        votes["annotator"] = told["annotator"].to_numpy()
+        votes = votes[(votes["annotator"] == "") | ~votes.duplicated(["pair", "annotator"])]
+    counts = votes.groupby(["pair", "label"]).size()
+    total = counts.groupby(level="pair").sum()
+    same = (counts * (counts - 1)).groupby(level="pair").sum()
     repeated = total > 1
     if not repeated.any():
         return None
     chance = same[repeated] / (total[repeated] * (total[repeated] - 1))
-    return {"pairs": int(repeated.sum()), "agreement": float(chance.mean())}
+    alpha = krippendorff_alpha(votes["pair"].to_numpy(), votes["label"].to_numpy())
+    return {
+        "pairs": int(repeated.sum()),
+        "agreement": float(chance.mean()),
+        "alpha": None if alpha is None else alpha["alpha"],
+    }
 
 
 def _cycles(comparisons: pd.DataFrame, name: str) -> dict[str, int]:

@@ -27,10 +27,12 @@ def last_answer(dialogue: Any, prompt: list[Message]) -> tuple[str, str]:
     if messages is None:
         messages = _marked_turns(text(dialogue))
     if messages is None and prompt:
-        messages = [{"role": "assistant", "content": dialogue}]
+        messages = [{"role": "assistant", "content": text(dialogue)}]
     if not messages or messages[-1]["role"] != "assistant":
         raise InputError("no dialogue that ends with an answer of the assistant")
-    before = messages[:-1] or prompt
+    before = messages[:-1]
+    if messages[0]["role"] == "assistant":
+        before = [*prompt, *before]
     if not before:
         raise InputError("no dialogue that asks something before the answer")
     return json.dumps(before, ensure_ascii=False), messages[-1]["content"]

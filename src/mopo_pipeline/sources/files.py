@@ -1,165 +1,115 @@
-"""A user's own data: CSV, JSON, JSON lines or parquet, rated responses or pairwise labels."""
-
-from pathlib import Path
+"""A user's own data: the layout of each file is seen from its columns."""
 
 import pandas as pd
 
-from mopo_pipeline.columns import convert_column, number_column, text
+from mopo_pipeline.columns import nearest, text, text_column
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.sources.messages import response_text, stored_prompt
-from mopo_pipeline.sources.prompts import same_prompts
-from mopo_pipeline.sources.raw import RawTables, no_judgements
+from mopo_pipeline.parameters.ingest import IngestParams, PartParams
+from mopo_pipeline.sources.chosen import CHOSEN, chosen_rows
+from mopo_pipeline.sources.completions import completion_rows
+from mopo_pipeline.sources.pairs import SIDES, labels, pair_rows, split_pairs
+from mopo_pipeline.sources.parts import joined, parts_of, renamed, weighted
+from mopo_pipeline.sources.rated import IDS, rated_responses, response_rows
+from mopo_pipeline.sources.raw import RawTables, Rows
 from mopo_pipeline.sources.reading import read_table
-from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX, refuse_contradictions
-
-TEXT_COLUMNS = ("prompt", "response_a", "response_b")
-PROMPT_COLUMNS = ("split", "group")
-"""What a file may say of a prompt: its split, and the group that splits must not divide."""
+from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX
 
 
-def read_files(path: Path, judgements_path: Path | None, names: tuple[str, ...]) -> RawTables:
+def read_files(params: IngestParams, names: tuple[str, ...]) -> RawTables:
     """Read responses and, where there are any, pairwise labels.
 
-    Three layouts are understood: rated responses (``prompt``, ``response`` and a column per
-    objective), responses with labels of pairs of ids in a second file, and one file of labelled
-    pairs of texts (``prompt``, ``response_a``, ``response_b`` and a column per objective). A prompt
-    is plain text or chat messages, a response plain text or one message of the assistant. Ids are
-    text; they are made where they are absent and nothing refers to them. A column ``split`` or
-    ``group`` belongs to the prompt.
-
-    Args:
-        path: responses, or labelled pairs of texts.
-        judgements_path: labels of pairs of response ids, or None.
-        names: the objectives; a column of this name, or with the prefix ``score_``, rates responses.
+    Layouts, by their columns: rated responses (``prompt``, ``response`` and a column per objective);
+    the same with labels of pairs of ids in a second file; labelled pairs of texts (``prompt``,
+    ``response_a``, ``response_b`` and a column per objective); ``chosen`` and ``rejected``;
+    ``completions``, a list in each row. A prompt is plain text or chat messages, a response plain text
+    or one message of the assistant. Ids are text; they are made where they are absent and nothing
+    refers to them. A column ``split`` or ``group`` belongs to the prompt.
 
     Raises:
         InputError: a missing or unreadable file, a missing column, a cell that is no text or number;
             with line and column.
     """
-    table, where = read_table(path), str(path)
-    if "response" not in table and {"response_a", "response_b"} <= set(table.columns):
-        if judgements_path is not None:
-            raise InputError(
-                f"{where}: labelled pairs of texts bring their labels; leave ingest.judgements_path empty"
-            )
-        return split_pairs(table, where)
-    _require_layout(table, where)
-    responses = _responses(table, where)
-    for name in names:
-        rated = [column for column in (name, SCORE_PREFIX + name) if column in table]
-        if len(rated) == 2:
-            raise InputError(f"{where}: columns {rated} both rate {name!r}; drop one")
-        if not rated and judgements_path is None:
-            raise InputError(
-                f"{where}: no column for objective {name!r}; found {sorted(table.columns)}. Rename the "
-                "column or the entry in task.objectives, or give ingest.judgements_path"
-            )
-        for column in rated:
-            responses[SCORE_PREFIX + name] = number_column(table, column, where)
-    if judgements_path is None:
-        return RawTables(responses, no_judgements(names), where, where)
-    for column in ("prompt_id", "response_id"):
-        if column not in table:
-            raise InputError(
-                f"{where}: missing column {column!r}, which {judgements_path} refers to"
-            )
-    return RawTables(responses, _judgements(judgements_path), where, str(judgements_path))
-
-
-def split_pairs(pairs: pd.DataFrame, where: str) -> RawTables:
-    """Responses and judgements of a table of labelled pairs of texts.
-
-    Equal texts to one prompt are one response; a pair of equal texts says nothing and is dropped.
-
-    Raises:
-        InputError: a missing column or text, one prompt with two splits or groups.
-    """
-    absent = [c for c in TEXT_COLUMNS if c not in pairs]
-    if absent:
-        raise InputError(f"{where}: missing column {absent[0]!r}; found {sorted(pairs.columns)}")
-    read = (stored_prompt, response_text, response_text)
-    texts = {
-        column: convert_column(pairs, column, where, convert)
-        for column, convert in zip(TEXT_COLUMNS, read, strict=True)
-    }
-    pairs = pairs.drop(columns="prompt_id", errors="ignore").assign(**texts)
-    pairs["prompt"], merged = same_prompts(pairs["prompt"])
-    told = [column for column in PROMPT_COLUMNS if column in pairs]
-    for column in told:
-        pairs[column] = convert_column(pairs, column, where, text)
-        refuse_contradictions(pairs, pairs["prompt"], pairs[column], column, where)
-    equal = (pairs["response_a"] == pairs["response_b"]).to_numpy()
-    pairs = pairs.loc[~equal]
-    if pairs.empty:
-        raise InputError(f"{where}: no pair of different responses ({int(equal.sum())} equal ones)")
-    sides = [
-        pairs[["prompt", side, *told]].rename(columns={side: "response"})
-        for side in ("response_a", "response_b")
+    parts = parts_of(params)
+    found = [
+        weighted(_rows(part, params, names, whole=len(parts) == 1), part.weight, name)
+        for name, part in parts.items()
     ]
-    keys = ["prompt", "response"]
-    responses = pd.concat(sides).sort_index(kind="stable").drop_duplicates(keys)
-    responses.insert(0, "prompt_id", _ids(responses["prompt"], "p"))
-    responses.insert(1, "response_id", [f"r{i}" for i in range(len(responses))])
-    found = responses.set_index(keys)[["prompt_id", "response_id"]]
-    judgements = pairs.drop(columns=[*TEXT_COLUMNS, *told])
-    for side, table in zip(("response_a", "response_b"), sides, strict=True):
-        ids = found.loc[pd.MultiIndex.from_frame(table[keys])]
-        judgements[side] = ids["response_id"].to_numpy()
-    judgements["prompt_id"] = ids["prompt_id"].to_numpy()
+    rows = joined(found)
+    if params.judgements_path is not None:
+        return _judged(rows, params, params.judgements_path, names)
+    for name in names:
+        _require(rows.table, name, rows.where, list(rows.table.columns))
+    return split_pairs(rows, names) if rows.unit == "pairs" else rated_responses(rows, names)
+
+
+def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole: bool) -> Rows:
+    if part.path is None:
+        raise InputError("ingest.source 'files' needs a path for each of ingest.parts")
+    where = part.path
+    table = read_table(where, params.hub_split)
+    if params.judgements_path is None:
+        table = renamed(table, params.columns, where)
+    else:
+        given = {here: there for here, there in params.columns.items() if there in table}
+        table = renamed(table, given, where)
+    columns = set(map(str, table.columns))
+    chosen = columns >= set(CHOSEN)
+    if params.judgements_path is not None and (chosen or columns >= set(SIDES)):
+        raise InputError(
+            f"{where}: labelled pairs of texts bring their labels; leave ingest.judgements_path empty"
+        )
+    if chosen:
+        return chosen_rows(table, names, where, part.chosen, params.strongest)
+    if "completions" in columns and "response" not in columns:
+        return completion_rows(table, names, where)
+    if columns & {"conversations", "messages"} and "response" not in columns:
+        raise InputError(
+            f"{where}: whole conversations, found {sorted(columns)}: put the messages before the answer "
+            "into the column prompt, the answer into response"
+        )
+    if params.judgements_path is None and whole:
+        for name in names:
+            _require(table, name, where, list(table.columns))
+    if "response" not in columns and columns & set(SIDES):
+        return pair_rows(table, names, where, params.strongest)
+    return response_rows(table, names, where)
+
+
+def _require(table: pd.DataFrame, name: str, where: str, known: list[str]) -> None:
+    if name not in table and SCORE_PREFIX + name not in table:
+        raise InputError(
+            f"{where}: no column for objective {name!r}{nearest(name, known)}; found {sorted(map(str, known))}. "
+            "Name it in ingest.columns, rename the entry in task.objectives, or give ingest.judgements_path"
+        )
+
+
+def _judged(rows: Rows, params: IngestParams, path: str, names: tuple[str, ...]) -> RawTables:
+    for column in IDS:
+        if column not in rows.table:
+            raise InputError(f"{rows.where}: missing column {column!r}, which {path} refers to")
+    judgements = read_table(path)
+    for here, there in params.columns.items():
+        if there not in judgements and not {here, SCORE_PREFIX + here} & set(rows.table):
+            raise InputError(
+                f"{path}: ingest.columns names {there!r}, which neither file has"
+                f"{nearest(there, judgements.columns)}"
+            )
+    given = {here: there for here, there in params.columns.items() if there in judgements}
+    judgements = renamed(judgements, given, path)
+    for column in PAIR_COLUMNS:
+        if column in judgements:
+            judgements[column] = text_column(judgements, column, path, text)
+    if params.strongest is not None:
+        for name in names:
+            if name in judgements:
+                judgements[name] = labels(judgements, name, path, params.strongest)
+    responses = rows.table.drop(columns="annotator", errors="ignore")
     return RawTables(
         responses,
         judgements,
-        where,
-        where,
-        dropped={"pairs of equal responses": int(equal.sum())},
-        merged={"other spellings of a prompt": merged},
+        rows.where,
+        path,
+        read={"responses": rows.read, "pairs": len(judgements)},
+        dropped={"responses": dict(rows.dropped)},
+        merged=dict(rows.merged),
     )
-
-
-def _require_layout(table: pd.DataFrame, where: str) -> None:
-    found = sorted(map(str, table.columns))
-    if {"chosen", "rejected"} <= set(table.columns):
-        raise InputError(
-            f"{where}: chosen and rejected name one objective: set ingest.source to hh_rlhf, or rename them "
-            "response_a and response_b and add a column per objective that is 1 where a wins"
-        )
-    if {"conversations", "messages"} & set(table.columns):
-        raise InputError(
-            f"{where}: whole conversations, found {found}: put the messages before the answer into the "
-            "column prompt, the answer into response"
-        )
-    for column in ("prompt", "response"):
-        if column not in table:
-            raise InputError(
-                f"{where}: missing column {column!r}; found {found}. Responses need prompt and response; "
-                "labelled pairs need prompt, response_a and response_b"
-            )
-
-
-def _responses(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    responses = pd.DataFrame(index=table.index)
-    responses["prompt"] = convert_column(table, "prompt", where, stored_prompt)
-    responses["response"] = convert_column(table, "response", where, response_text)
-    made = {
-        "prompt_id": _ids(responses["prompt"], "p"),
-        "response_id": [f"r{i}" for i in range(len(table))],
-    }
-    for column, ids in made.items():
-        given = column in table
-        responses[column] = convert_column(table, column, where, text) if given else ids
-    for column in PROMPT_COLUMNS:
-        if column in table:
-            responses[column] = table[column]
-    return responses
-
-
-def _judgements(path: Path) -> pd.DataFrame:
-    judgements = read_table(path)
-    for column in PAIR_COLUMNS:
-        if column in judgements:
-            judgements[column] = convert_column(judgements, column, str(path), text)
-    return judgements
-
-
-def _ids(keys: pd.Series, prefix: str) -> list[str]:
-    return [f"{prefix}{code}" for code in pd.factorize(keys)[0]]

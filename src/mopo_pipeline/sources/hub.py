@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -10,16 +11,18 @@ import pandas as pd
 from mopo_pipeline.columns import is_missing, number, place, text
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import TaskParams
-from mopo_pipeline.parameters.ingest import IngestParams
-from mopo_pipeline.sources.dialogues import last_answer, marked_prompt, prompt_messages
-from mopo_pipeline.sources.files import split_pairs
-from mopo_pipeline.sources.messages import response_text, stored_prompt
-from mopo_pipeline.sources.raw import RawTables, no_judgements
+from mopo_pipeline.parameters.ingest import IngestParams, PartParams
+from mopo_pipeline.sources.arrow import read_dataset
+from mopo_pipeline.sources.chosen import chosen_rows
+from mopo_pipeline.sources.dialogues import marked_prompt
+from mopo_pipeline.sources.pairs import pair_rows, split_pairs
+from mopo_pipeline.sources.parts import joined, parts_of, renamed, weighted
+from mopo_pipeline.sources.rated import rated_responses, response_rows
+from mopo_pipeline.sources.raw import RawTables, Rows
 from mopo_pipeline.sources.reading import frame, read_table
-from mopo_pipeline.tables import SCORE_PREFIX
 
 Converted = TypeVar("Converted")
-Convert = Callable[[pd.DataFrame, tuple[str, ...], str], RawTables]
+Convert = Callable[[pd.DataFrame, tuple[str, ...], str, PartParams], Rows]
 _LAYOUT = (KeyError, TypeError, AttributeError, IndexError)
 """What reading a nested cell of another layout raises."""
 
@@ -39,68 +42,45 @@ def read_hub(params: IngestParams, task: TaskParams) -> RawTables:
     Raises:
         InputError: the dataset cannot be loaded, has other columns, or lacks an objective.
     """
-    schema = SCHEMAS[params.source]
-    table, where = _load(params, schema)
-    for column in schema.columns:
-        if column not in table:
-            raise InputError(
-                f"{where}: missing column {column!r} of the {params.source} schema; found "
-                f"{sorted(table.columns)}"
-            )
-    return schema.convert(table, task.names, where)
+    schema, names = SCHEMAS[params.source], task.names
+    found = []
+    for name, part in parts_of(params).items():
+        table, where = _load(params, schema, part)
+        table = renamed(table, params.columns, where)
+        for column in schema.columns:
+            if column not in table:
+                raise InputError(
+                    f"{where}: missing column {column!r} of the {params.source} schema; found "
+                    f"{sorted(map(str, table.columns))}"
+                )
+        rows = schema.convert(table, names, where, part)
+        found.append(weighted(rows, part.weight, name))
+    rows = joined(found)
+    return split_pairs(rows, names) if rows.unit == "pairs" else rated_responses(rows, names)
 
 
-def _load(params: IngestParams, schema: Schema) -> tuple[pd.DataFrame, str]:
-    if params.path is not None:
-        return read_table(params.path), str(params.path)
-    try:
-        import datasets
-    except ImportError as error:
-        raise InputError(
-            f"ingest.source {params.source!r} needs the datasets library: "
-            "pip install 'mopo_pipeline[hub]'"
-        ) from error
+def _load(params: IngestParams, schema: Schema, part: PartParams) -> tuple[pd.DataFrame, str]:
+    if part.path is not None:
+        return read_table(part.path, params.hub_split), part.path
     where = params.hub_id or schema.hub_id
-    try:
-        loaded = datasets.load_dataset(
-            where, schema.config, revision=params.hub_revision, split=params.hub_split
-        )
-    except (OSError, ValueError, ConnectionError, datasets.exceptions.DatasetGenerationError) as e:
-        raise InputError(f"{where} cannot be loaded: {str(e).splitlines()[0]}") from e
-    return frame(loaded.to_list(), range(1, len(loaded) + 1), "row"), where
-
-
-def _hh_rlhf(table: pd.DataFrame, names: tuple[str, ...], where: str) -> RawTables:
-    """Chosen and rejected dialogues of one objective: the task's first. A bad row is dropped."""
-    rows: list[dict[str, Any]] = []
-    places: list[Any] = []
-    dropped = Counter[str]()
-    for at, row in zip(table.index, table.to_dict("records"), strict=True):
-        try:
-            given = row.get("prompt")
-            before = [] if is_missing(given) else prompt_messages(given)
-            prompt, better = last_answer(row["chosen"], before)
-            other, worse = last_answer(row["rejected"], before)
-        except InputError as error:
-            dropped[f"rows with {error}"] += 1
-            continue
-        if prompt != other:
-            dropped["rows whose chosen and rejected answer different prompts"] += 1
-            continue
-        rows.append({"prompt": prompt, "response_a": better, "response_b": worse, names[0]: 1.0})
-        places.append(at)
-    if not rows:
-        raise InputError(f"{where}: none of the {len(table)} rows can be used: {dict(dropped)}")
-    pairs = frame(rows, places, str(table.index.name))
-    for name in names[1:]:
-        pairs[name] = float("nan")
-    read = split_pairs(_balanced(pairs, names), where)
-    return RawTables(
-        read.responses, read.judgements, where, where, dict(dropped) | read.dropped, read.merged
+    table = read_dataset(
+        where,
+        schema.config,
+        folder=part.hub_data_dir,
+        revision=params.hub_revision,
+        split=params.hub_split,
     )
+    return table, where if part.hub_data_dir is None else f"{where}/{part.hub_data_dir}"
 
 
-def _safe_rlhf(table: pd.DataFrame, names: tuple[str, ...], where: str) -> RawTables:
+def _hh_rlhf(table: pd.DataFrame, names: tuple[str, ...], where: str, part: PartParams) -> Rows:
+    """Chosen and rejected dialogues of one objective: the task's first, where none is named."""
+    rows = chosen_rows(table, names, where, part.chosen or names[0])
+    absent = {name: float("nan") for name in names if name not in rows.table}
+    return replace(rows, table=rows.table.assign(**absent))
+
+
+def _safe_rlhf(table: pd.DataFrame, names: tuple[str, ...], where: str, _: PartParams) -> Rows:
     columns = {"helpfulness": "better_response_id", "harmlessness": "safer_response_id"}
     _require(names, columns, where)
     pairs = table[["prompt", "response_0", "response_1"]].rename(
@@ -108,14 +88,14 @@ def _safe_rlhf(table: pd.DataFrame, names: tuple[str, ...], where: str) -> RawTa
     )
     for name in names:
         pairs[name] = _each(table, where, partial(_chosen, column=columns[name]))
-    return split_pairs(pairs, where)
+    return pair_rows(pairs, names, where)
 
 
 def _chosen(row: dict[str, Any], column: str) -> float:
     return _winner(row[column], column)
 
 
-def _helpsteer(table: pd.DataFrame, names: tuple[str, ...], where: str) -> RawTables:
+def _helpsteer(table: pd.DataFrame, names: tuple[str, ...], where: str, _: PartParams) -> Rows:
     rated = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
     _require(names, [*(name for name in rated if name in table), "conciseness"], where)
 
@@ -129,7 +109,7 @@ def _helpsteer(table: pd.DataFrame, names: tuple[str, ...], where: str) -> RawTa
     return _rated(_each(table, where, lambda row: [answer(row)]), table, names, where)
 
 
-def _ultrafeedback(table: pd.DataFrame, names: tuple[str, ...], where: str) -> RawTables:
+def _ultrafeedback(table: pd.DataFrame, names: tuple[str, ...], where: str, _: PartParams) -> Rows:
     _require(names, ("instruction_following", "honesty", "truthfulness", "helpfulness"), where)
 
     def answers(row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -142,7 +122,7 @@ def _ultrafeedback(table: pd.DataFrame, names: tuple[str, ...], where: str) -> R
     return _rated(_each(table, where, answers), table, names, where)
 
 
-def _summarize(table: pd.DataFrame, names: tuple[str, ...], where: str) -> RawTables:
+def _summarize(table: pd.DataFrame, names: tuple[str, ...], where: str, _: PartParams) -> Rows:
     """The ``axis`` configuration: every summary rated on each axis."""
     _require(names, ("overall", "accuracy", "coverage", "coherence"), where)
 
@@ -162,55 +142,24 @@ def _summarize(table: pd.DataFrame, names: tuple[str, ...], where: str) -> RawTa
 
 def _rated(
     answers: list[list[dict[str, Any]]], table: pd.DataFrame, names: tuple[str, ...], where: str
-) -> RawTables:
+) -> Rows:
     """Responses with ratings, missing ones NaN; what has no text or no rating at all is dropped."""
     rows: list[dict[str, Any]] = []
     places: list[Any] = []
     dropped = Counter[str]()
-    seen: set[tuple[str, str]] = set()
     for at, group in zip(table.index, answers, strict=True):
         for answer in group:
             if is_missing(answer["prompt"]) or is_missing(answer["response"]):
                 dropped["answers without a text"] += 1
-                continue
-            if all(is_missing(answer[name]) for name in names):
+            elif all(is_missing(answer[name]) for name in names):
                 dropped["answers without a rating"] += 1
-                continue
-            row = _rated_row(answer, names, f"{where}: {table.index.name} {at}")
-            if (row["prompt"], row["response"]) in seen:
-                dropped["repeated answers to one prompt"] += 1
-                continue
-            seen.add((row["prompt"], row["response"]))
-            rows.append(row | {"response_id": f"r{len(rows)}"})
-            places.append(at)
+            else:
+                rows.append(answer)
+                places.append(at)
     if not rows:
         raise InputError(f"{where}: no response is rated on any of {list(names)}: {dict(dropped)}")
-    responses = frame(rows, places, str(table.index.name))
-    responses["prompt_id"] = [f"p{code}" for code in pd.factorize(responses["prompt"])[0]]
-    return RawTables(responses, no_judgements(names), where, where, dict(dropped))
-
-
-def _rated_row(answer: dict[str, Any], names: tuple[str, ...], where: str) -> dict[str, Any]:
-    try:
-        texts = {
-            "prompt": stored_prompt(answer["prompt"]),
-            "response": response_text(answer["response"]),
-        }
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
-    return texts | {SCORE_PREFIX + name: answer[name] for name in names}
-
-
-def _balanced(pairs: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
-    """Swap the sides of every other row, so that the winner is not always first."""
-    swap = pd.RangeIndex(len(pairs)) % 2 == 1
-    swapped = pairs.copy()
-    swapped.loc[swap, ["response_a", "response_b"]] = pairs.loc[
-        swap, ["response_b", "response_a"]
-    ].to_numpy()
-    for name in names:
-        swapped.loc[swap, name] = 1.0 - pairs.loc[swap, name]
-    return swapped
+    rated = response_rows(frame(rows, places, str(table.index.name)), names, where)
+    return replace(rated, read=sum(map(len, answers)), dropped=dict(dropped))
 
 
 def _each(

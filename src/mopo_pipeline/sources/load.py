@@ -1,6 +1,5 @@
 """One entry point for every source: read, check, split by prompt, count what was left out."""
 
-import logging
 from typing import NamedTuple
 
 import numpy as np
@@ -9,19 +8,17 @@ import pandas as pd
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import HUB_SCHEMAS, IngestParams
+from mopo_pipeline.sources.counting import account, repeated_pairs, table_facts, text_facts, told
 from mopo_pipeline.sources.prompts import merge_prompts, with_splits
-from mopo_pipeline.sources.raw import Counts, RawTables, no_judgements
+from mopo_pipeline.sources.raw import Counts, RawTables, Unit, no_judgements
 from mopo_pipeline.streams import Stream, generator
 from mopo_pipeline.tables import (
     PAIR_COLUMNS,
     RESPONSE_COLUMNS,
     SCORE_PREFIX,
-    SPLITS,
     validate_judgements,
     validate_responses,
 )
-
-log = logging.getLogger(__name__)
 
 
 class SourceData(NamedTuple):
@@ -42,28 +39,37 @@ def load_source(params: IngestParams, task: TaskParams) -> SourceData:
     """
     rng = generator(task.seed, Stream.SPLITS)
     raw = _read(params, task, rng)
-    dropped, merged = dict(raw.dropped), dict(raw.merged)
+    dropped: dict[Unit, Counts] = {"responses": {}, "pairs": {}}
+    dropped.update(raw.dropped)
     responses = validate_responses(raw.responses, raw.where)
     responses, judgements, same = merge_prompts(responses, raw.judgements)
-    merged["other ids or spellings of a prompt"] = same
+    merged = {"other ids or spellings of a prompt": same} | raw.merged
     if not judgements.empty:
         judgements = validate_judgements(judgements, responses, task.names, raw.labels_where)
         unlabelled = judgements[list(task.names)].isna().all(axis=1)
-        dropped["pairs without a label"] = int(unlabelled.sum())
+        dropped["pairs"] = dropped["pairs"] | {"pairs without a label": int(unlabelled.sum())}
         judgements = judgements.loc[~unlabelled]
     if params.limit is not None:
         kept = responses["prompt_id"].drop_duplicates().iloc[: params.limit]
-        beyond = ~responses["prompt_id"].isin(kept)
-        dropped["responses beyond ingest.limit"] = int(beyond.sum())
-        responses = responses.loc[~beyond]
-        judgements = judgements.loc[judgements["prompt_id"].isin(kept)]
+        for unit, table in _units(responses, judgements).items():
+            beyond = {f"{unit} beyond ingest.limit": int((~table["prompt_id"].isin(kept)).sum())}
+            dropped[unit] = dropped[unit] | beyond
+        responses, judgements = (t.loc[t["prompt_id"].isin(kept)] for t in (responses, judgements))
     responses = with_splits(responses, params.split, rng, raw.where).assign(source=params.source)
+    texts = text_facts(responses, raw.where)
     responses, judgements = _shared_columns(responses, judgements, task.names)
-    report = _report(responses, judgements, raw.where)
+    kept_rows = {unit: len(table) for unit, table in _units(responses, judgements).items()}
+    report = table_facts(responses, judgements, raw.where) | texts | raw.facts
     report["split_by"] = params.split.by
-    for name, counts in (("dropped", dropped), ("merged", merged)):
-        report[name] = _told(name, counts, raw.where)
+    report["rows"] = account(raw.where, raw.read, kept_rows, dropped)
+    report["repeated_pairs"] = repeated_pairs(judgements, task.names)
+    report["dropped"] = told("dropped", dropped["responses"] | dropped["pairs"], raw.where)
+    report["merged"] = told("merged", merged, raw.where)
     return SourceData(responses, judgements, report)
+
+
+def _units(responses: pd.DataFrame, judgements: pd.DataFrame) -> dict[Unit, pd.DataFrame]:
+    return {"responses": responses, "pairs": judgements}
 
 
 def _read(params: IngestParams, task: TaskParams, rng: np.random.Generator) -> RawTables:
@@ -75,8 +81,11 @@ def _read(params: IngestParams, task: TaskParams, rng: np.random.Generator) -> R
                 f"the pocket task has no objective {unknown[0]!r}; it has {list(pocket.OBJECTIVES)}"
             )
         size = params.pocket
-        tables = pocket.generate(size.n_prompts, size.n_responses, size.n_comparisons, rng)
-        return RawTables(*tables, "pocket task", "pocket task")
+        responses, pairs = pocket.generate(
+            size.n_prompts, size.n_responses, size.n_comparisons, rng
+        )
+        read: dict[Unit, int] = {"responses": len(responses), "pairs": len(pairs)}
+        return RawTables(responses, pairs, "pocket task", "pocket task", read)
     if params.source == "sampled":
         from mopo_pipeline.sources.sampled import read_sampled
 
@@ -85,15 +94,15 @@ def _read(params: IngestParams, task: TaskParams, rng: np.random.Generator) -> R
         from mopo_pipeline.sources.hub import read_hub
 
         return read_hub(params, task)
-    if params.path is None:
+    if params.path is None and not (params.source == "files" and params.parts):
         raise InputError(f"ingest.source {params.source!r} needs ingest.path")
-    if params.source == "topical_chat":
+    if params.source == "topical_chat" and params.path is not None:
         from mopo_pipeline.sources.topical_chat import read_topical_chat
 
         return read_topical_chat(params.path, task.names)
     from mopo_pipeline.sources.files import read_files
 
-    return read_files(params.path, params.judgements_path, task.names)
+    return read_files(params, task.names)
 
 
 def _shared_columns(
@@ -113,26 +122,3 @@ def _shared_columns(
         .assign(annotator=annotators)
         .reset_index(drop=True),
     )
-
-
-def _told(kind: str, counts: Counts, where: str) -> Counts:
-    found = {reason: count for reason, count in counts.items() if count > 0}
-    for reason, count in found.items():
-        log.warning("%s: %s %d: %s", where, kind, count, reason)
-    return found
-
-
-def _report(responses: pd.DataFrame, judgements: pd.DataFrame, where: str) -> dict[str, object]:
-    per_prompt = responses.groupby("prompt_id").size()
-    return {
-        "source": where,
-        "prompts": {
-            s: int(responses.loc[responses["split"] == s, "prompt_id"].nunique()) for s in SPLITS
-        },
-        "responses": {s: int((responses["split"] == s).sum()) for s in SPLITS},
-        "judgements": len(judgements),
-        "responses_per_prompt": {"min": int(per_prompt.min()), "max": int(per_prompt.max())},
-        "prompts_with_one_response": int((per_prompt == 1).sum()),
-        "words_per_response": float(np.mean([len(text.split()) for text in responses["response"]])),
-        "empty_responses": int((responses["response"].str.strip() == "").sum()),
-    }

@@ -17,6 +17,9 @@ ROLES = {
 }  # fmt: skip
 """Roles understood, and the name each is stored under."""
 
+_MESSAGES = re.compile(r"\s*[\[{]")
+"""How the JSON of messages begins."""
+
 _PYTHON_LIST = re.compile(r"\s*(\[\s*\{\s*'(role|from|content)'|\{\s*'role')\s*:")
 
 
@@ -59,7 +62,7 @@ def chat(value: Any) -> list[Message] | None:
         InputError: messages of an unknown layout, role or kind of content, or written by Python.
     """
     if isinstance(value, str):
-        value = _parsed(value)
+        value = _parsed(value) if _MESSAGES.match(value) else None
     if isinstance(value, dict):
         value = [value]
     if not isinstance(value, list | tuple | np.ndarray):
@@ -75,8 +78,6 @@ def _parsed(value: str) -> Any:
         raise InputError(
             f"{value[:40]!r} is Python's text of a message list; write the messages as JSON"
         )
-    if not value.lstrip().startswith(("[", "{")):
-        return None
     try:
         parsed = json.loads(value)
     except (ValueError, RecursionError):

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from mopo_pipeline.columns import convert_column, place, text
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.ingest import SplitParams
-from mopo_pipeline.tables import SPLITS, prompt_keys, refuse_contradictions
+from mopo_pipeline.tables import SPLITS, normalised_prompt, refuse_contradictions
 
 
 def same_prompts(prompts: pd.Series) -> tuple[pd.Series, int]:
@@ -16,8 +16,17 @@ def same_prompts(prompts: pd.Series) -> tuple[pd.Series, int]:
     Returns:
         The first spelling of every prompt, and how many other spellings it replaces.
     """
-    first = prompts.groupby(prompt_keys(prompts).to_numpy(), sort=False).transform("first")
-    return first, prompts.nunique() - first.nunique()
+    codes, unique = pd.factorize(prompts)
+    same, _ = pd.factorize(
+        np.array(
+            [normalised_prompt(prompt) for prompt in np.asarray(unique, dtype=object)], dtype=object
+        )
+    )
+    first = pd.Series(np.arange(len(unique))).groupby(same).transform("first").to_numpy()
+    spelled = (
+        pd.Series(unique, dtype="str").take(first[codes]).set_axis(prompts.index).rename("prompt")
+    )
+    return spelled, len(unique) - len(np.unique(first))
 
 
 def merge_prompts(
@@ -31,11 +40,16 @@ def merge_prompts(
     Returns:
         Both tables, and how many ids or spellings were merged into an earlier one.
     """
-    seen = responses[["prompt_id", "prompt"]].drop_duplicates()
     spelling, _ = same_prompts(responses["prompt"])
-    ids = responses["prompt_id"].groupby(spelling.to_numpy(), sort=False).transform("first")
-    new_id = dict(zip(responses["prompt_id"], ids, strict=True))
-    merged = len(seen) - spelling.nunique()
+    prompt_of, texts = pd.factorize(spelling)
+    first = np.empty(len(texts), dtype=np.intp)
+    first[prompt_of[::-1]] = np.arange(len(responses))[::-1]
+    ids = pd.Series(
+        responses["prompt_id"].array.take(first[prompt_of]), responses.index, name="prompt_id"
+    )
+    seen = ~responses["prompt_id"].duplicated().to_numpy()
+    new_id = dict(zip(responses["prompt_id"][seen], ids[seen], strict=True))
+    merged = len(responses[["prompt_id", "prompt"]].drop_duplicates()) - len(texts)
     if "prompt_id" in judgements:
         judged = judgements["prompt_id"].map(lambda old: new_id.get(old, old))
         judgements = judgements.assign(prompt_id=judged)

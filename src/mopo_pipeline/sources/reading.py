@@ -1,46 +1,68 @@
-"""Tables of CSV, JSON, JSON lines and parquet, cell by cell as they are written."""
+"""Tables of CSV, JSON, JSON lines, parquet and `datasets` folders, cell by cell as they are written."""
 
 import csv
-import gzip
 import json
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import pandas as pd
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.sources.arrow import read_folder, read_parquet
+from mopo_pipeline.sources.opening import REMOTE, lines, suffix
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 
 Row = dict[str, Any]
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read one table by its suffix; ``.gz`` may follow.
+def read_table(path: str | Path, split: str | None = None) -> pd.DataFrame:
+    """Read one table by its suffix; ``.gz`` or ``.zst`` may follow.
 
-    No type is inferred: cells of CSV are text or None, those of JSON and parquet what is written.
-    The index says where each row stands and is named ``line`` (CSV, JSON lines) or ``row``.
+    No type is inferred: cells of CSV are text or None, those of JSON what is written, those of parquet
+    what its columns declare. The index says where each row stands and is named ``line`` (CSV, JSON
+    lines) or ``row``.
+
+    Args:
+        path: a file, an address as ``s3://bucket/file.parquet``, or a folder of ``save_to_disk``.
+        split: of such a folder, where it holds several.
 
     Raises:
         InputError: no such file, an unknown suffix, text that is not UTF-8, malformed content with
-            its line, two columns of one name.
+            its line, two columns of one name, no rows.
     """
-    path = Path(path)
-    if not path.is_file():
+    path = str(path)
+    table = _read(path, split)
+    if table.empty:
+        raise InputError(f"{path}: the file has no rows")
+    return table
+
+
+def _read(path: str, split: str | None) -> pd.DataFrame:
+    if Path(path).is_dir():
+        return read_folder(path, split)
+    if REMOTE not in path and not Path(path).is_file():
         raise InputError(f"{path}: no such file; check ingest.path and ingest.judgements_path")
-    suffix = Path(path.name.removesuffix(".gz")).suffix
-    readers = {".csv": _csv, ".json": _json, ".jsonl": _json_lines, ".parquet": _parquet}
-    if suffix not in readers:
+    if REMOTE not in path and Path(path).stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty")
+    readers: dict[str, Callable[[str], pd.DataFrame]] = {
+        ".csv": _csv, ".json": _json, ".jsonl": _json_lines, ".parquet": read_parquet,
+    }  # fmt: skip
+    kind = suffix(path)
+    if kind not in readers:
         raise InputError(
-            f"{path}: unknown suffix {path.suffix!r}; use one of {', '.join(SUFFIXES)}"
+            f"{path}: unknown suffix {kind!r}; use one of {', '.join(SUFFIXES)}, with .gz or .zst after it "
+            "where it is compressed"
         )
     try:
-        return readers[suffix](path)
+        return readers[kind](path)
     except InputError:
         raise
+    except RecursionError:
+        raise InputError(f"{path}: cannot be read: nested too deeply") from None
     except (ValueError, NotImplementedError, OSError, EOFError, csv.Error, zlib.error) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{path}: cannot be read: {reason}") from error
@@ -51,9 +73,9 @@ def frame(rows: list[Row], places: list[int] | range, kind: str) -> pd.DataFrame
     return pd.DataFrame(rows, dtype=object, index=pd.Index(places, name=kind))
 
 
-def _csv(path: Path) -> pd.DataFrame:
+def _csv(path: str) -> pd.DataFrame:
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    reader = csv.reader((text for _, text in _lines(path)), strict=True)
+    reader = csv.reader((text for _, text in lines(path)), strict=True)
     rows, places, end = [], [], 0
     header: list[str] | None = None
     try:
@@ -73,10 +95,7 @@ def _csv(path: Path) -> pd.DataFrame:
             places.append(line)
     except csv.Error as error:
         raise InputError(f"{path}: line {end + 1}: not valid CSV ({error})") from error
-    if header is None:
-        raise InputError(f"{path}: cannot be read: the file is empty")
-    table = frame(rows, places, "line")
-    return table if rows else table.reindex(columns=header)
+    return frame(rows, places, "line")
 
 
 def _header(names: list[str], where: str) -> list[str]:
@@ -90,9 +109,9 @@ def _header(names: list[str], where: str) -> list[str]:
     return names
 
 
-def _json_lines(path: Path) -> pd.DataFrame:
+def _json_lines(path: str) -> pd.DataFrame:
     rows, places = [], []
-    for number, line in _lines(path):
+    for number, line in lines(path):
         if not line.strip():
             continue
         try:
@@ -108,8 +127,8 @@ def _json_lines(path: Path) -> pd.DataFrame:
     return frame(rows, places, "line")
 
 
-def _json(path: Path) -> pd.DataFrame:
-    content = "".join(line for _, line in _lines(path))
+def _json(path: str) -> pd.DataFrame:
+    content = "".join(line for _, line in lines(path))
     try:
         rows = json.loads(content, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
@@ -132,36 +151,7 @@ def _object(pairs: list[tuple[str, Any]]) -> Row:
     return found
 
 
-def _parquet(path: Path) -> pd.DataFrame:
-    import pyarrow.parquet
-
-    with _open(path) as file:
-        parquet = pyarrow.parquet.ParquetFile(file)
-        _refuse_repeated(parquet.schema_arrow.names, str(path))
-        table = parquet.read()
-    rows = frame(table.to_pylist(), range(1, table.num_rows + 1), "row")
-    return rows if len(rows) else rows.reindex(columns=table.column_names)
-
-
 def _refuse_repeated(names: list[str], where: str) -> None:
-    repeated = [name for i, name in enumerate(names) if name in names[:i]]
+    repeated = [name for i, name in enumerate(names) if name and name in names[:i]]
     if repeated:
         raise InputError(f"{where}: {repeated[0]!r} appears twice; rename or drop one")
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers from 1, line ends kept, a byte order mark left out."""
-    with _open(path) as file:
-        for number, raw in enumerate(file, start=1):
-            try:
-                line = raw.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise InputError(
-                    f"{path}: line {number}: byte 0x{raw[error.start]:02x} is not UTF-8; save the file as "
-                    "UTF-8, for example with iconv -f latin1 -t utf-8"
-                ) from None
-            yield number, line.removeprefix("\ufeff") if number == 1 else line
-
-
-def _open(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")

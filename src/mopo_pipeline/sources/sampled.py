@@ -9,6 +9,7 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import IngestParams
 from mopo_pipeline.sources.messages import stored_prompt
+from mopo_pipeline.sources.parts import renamed
 from mopo_pipeline.sources.prompts import same_prompts
 from mopo_pipeline.sources.raw import RawTables, no_judgements
 from mopo_pipeline.sources.reading import read_table
@@ -65,14 +66,20 @@ def read_sampled(params: IngestParams, task: TaskParams) -> RawTables:
     if cut.any():
         where += f", {int(cut.sum())} of {len(cut)} answers cut at {size.max_new_tokens} tokens"
     return RawTables(
-        responses, no_judgements(task.names), where, where, merged={"repeated prompts": repeated}
+        responses,
+        no_judgements(task.names),
+        where,
+        where,
+        read={"responses": len(rows)},
+        merged={"repeated prompts": repeated},
     )
 
 
 def _prompts(params: IngestParams) -> tuple[list[str], int]:
     """Stored prompts, each once, and how many rows repeat one."""
     if params.path is not None:
-        table, where = read_table(params.path), str(params.path)
+        table, where = read_table(params.path, params.hub_split), params.path
+        table = renamed(table, params.columns, where)
     else:
         with as_file(files("mopo_pipeline.sources") / "prompts.jsonl") as shipped:
             table, where = read_table(shipped), "the shipped prompts"

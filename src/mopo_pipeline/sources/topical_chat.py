@@ -1,7 +1,5 @@
 """Human ratings of dialogue responses (USR annotations of Mehri and Eskenazi, 2020)."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from mopo_pipeline.columns import convert_column, number_column, text
@@ -16,7 +14,7 @@ FACT_WORDS, LAST_TURNS = 80, 6
 COLUMNS = ("source", "context", "system_id", "system_output", "scores")
 
 
-def read_topical_chat(path: Path, names: tuple[str, ...]) -> RawTables:
+def read_topical_chat(path: str, names: tuple[str, ...]) -> RawTables:
     """Read mean ratings of several responses to each dialogue context.
 
     Args:
@@ -36,7 +34,7 @@ def read_topical_chat(path: Path, names: tuple[str, ...]) -> RawTables:
             raise InputError(
                 f"{path}: missing column {column!r}; found {sorted(map(str, table.columns))}"
             )
-    where = str(path)
+    where = path
     scores = pd.DataFrame(table["scores"].tolist(), dtype=object, index=table.index)
     for name in names:
         if name not in scores:
@@ -61,7 +59,7 @@ def read_topical_chat(path: Path, names: tuple[str, ...]) -> RawTables:
     responses["response_id"] = responses["prompt_id"] + "-" + number
     for name in names:
         responses[f"{SCORE_PREFIX}{name}"] = number_column(scores, name, where)
-    return RawTables(responses, no_judgements(names), where, where)
+    return RawTables(responses, no_judgements(names), where, where, read={"responses": len(table)})
 
 
 def _prompt(fact: str, dialogue: str) -> str:

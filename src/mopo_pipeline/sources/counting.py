@@ -1,0 +1,112 @@
+"""What was read, kept and left out, told and checked to add up; what of the texts may surprise."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+
+from mopo_pipeline.columns import chunks
+from mopo_pipeline.sources.raw import Counts, Unit
+from mopo_pipeline.tables import SPLITS
+
+log = logging.getLogger(__name__)
+
+CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+LONG, TIMES_THE_MEDIAN = 10_000, 50
+"""Characters from which an answer is called long, if it is also so many times the median's."""
+
+
+def account(
+    where: str, read: dict[Unit, int], kept: dict[Unit, int], dropped: dict[Unit, Counts]
+) -> dict[str, object]:
+    """Rows read, kept and dropped by reason, for the report; a line of each is logged.
+
+    Raises:
+        RuntimeError: rows are missing without a reason.
+    """
+    counts: dict[str, object] = {}
+    for unit, number in read.items():
+        reasons = {r: n for r, n in dropped.get(unit, {}).items() if n > 0}
+        if number != kept[unit] + sum(reasons.values()):
+            raise RuntimeError(
+                f"{where}: {number} {unit} read, but {kept[unit]} kept and {reasons} dropped"
+            )
+        counts[unit] = {"read": number, "kept": kept[unit], "dropped": sum(reasons.values())}
+        log.info(
+            "%s: %d %s read, %d kept, %d dropped",
+            where,
+            number,
+            unit,
+            kept[unit],
+            number - kept[unit],
+        )
+    return counts
+
+
+def told(kind: str, counts: Counts, where: str) -> Counts:
+    """Counts above zero, each logged with its reason."""
+    found = {reason: count for reason, count in counts.items() if count > 0}
+    for reason, count in found.items():
+        log.warning("%s: %s %d: %s", where, kind, count, reason)
+    return found
+
+
+def text_facts(responses: pd.DataFrame, where: str) -> dict[str, object]:
+    """Length of the answers, the longest one's place, and how many hold control characters; warns.
+
+    Args:
+        responses: checked responses, the index saying where they stand.
+        where: the file or source.
+    """
+    lengths = responses["response"].str.len().to_numpy(dtype=np.int64)
+    longest, median = int(lengths.argmax()), float(np.median(lengths))
+    name = responses["response_id"].iloc[longest]
+    if lengths[longest] > max(LONG, TIMES_THE_MEDIAN * median):
+        told_of = f"answer {name} has {lengths[longest]} characters, the median {median:.0f}"
+        log.warning("%s: %s: one such answer moves what is attainable; look at it", where, told_of)
+    control = int(responses["response"].str.contains(CONTROL).sum())
+    if control:
+        log.warning("%s: %d answers hold control characters; they are kept", where, control)
+    return {
+        "characters_per_response": {
+            "median": median,
+            "max": int(lengths[longest]),
+            "longest_response": str(name),
+        },
+        "responses_with_control_characters": control,
+    }
+
+
+def repeated_pairs(judgements: pd.DataFrame, names: tuple[str, ...]) -> dict[str, int]:
+    """Pairs judged more than once, and those of them whose labels differ on some objective."""
+    if judgements.empty:
+        return {"pairs": 0, "contradicting": 0}
+    ends, _ = pd.factorize(pd.concat([judgements["response_a"], judgements["response_b"]]))
+    a, b = ends.reshape(2, -1)
+    pair = pd.Series(np.minimum(a, b) * (int(ends.max()) + 1) + np.maximum(a, b))
+    again = pair.duplicated(keep=False).to_numpy()
+    labels = judgements.loc[again, list(names)].to_numpy(dtype=np.float64)
+    turned = np.where((a > b)[again, None], 1.0 - labels, labels)
+    spread = pd.DataFrame(turned).groupby(pair[again].to_numpy()).agg(["min", "max"])
+    low, high = (spread.xs(end, axis=1, level=1).to_numpy() for end in ("min", "max"))
+    return {"pairs": len(spread), "contradicting": int((high > low).any(axis=1).sum())}
+
+
+def table_facts(responses: pd.DataFrame, judgements: pd.DataFrame, where: str) -> dict[str, object]:
+    """Sizes of the tables by split and per prompt."""
+    per_prompt = responses.groupby("prompt_id").size()
+    words = np.concatenate(
+        [[len(text.split()) for text in c] for c in chunks(responses["response"])]
+    )
+    return {
+        "source": where,
+        "prompts": {
+            s: int(responses.loc[responses["split"] == s, "prompt_id"].nunique()) for s in SPLITS
+        },
+        "responses": {s: int((responses["split"] == s).sum()) for s in SPLITS},
+        "judgements": len(judgements),
+        "responses_per_prompt": {"min": int(per_prompt.min()), "max": int(per_prompt.max())},
+        "prompts_with_one_response": int((per_prompt == 1).sum()),
+        "words_per_response": float(words.mean()),
+        "empty_responses": int((words == 0).sum()),
+    }

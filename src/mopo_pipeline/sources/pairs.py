@@ -1,0 +1,152 @@
+"""Labelled pairs of texts: read from a table, and taken apart into responses and judgements."""
+
+from typing import cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.api.extensions import ExtensionArray
+
+from mopo_pipeline.columns import (
+    CHUNK,
+    nearest,
+    number_column,
+    place,
+    text,
+    text_column,
+    text_hashes,
+)
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.sources.messages import response_text, stored_prompt
+from mopo_pipeline.sources.prompts import same_prompts
+from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RawTables, Rows
+from mopo_pipeline.tables import refuse_contradictions
+
+SIDES = ("response_a", "response_b")
+PAIR_FACTS = (*PROMPT_COLUMNS, "weight", "annotator")
+"""What a file may say of a pair beside its labels."""
+
+
+def pair_rows(
+    table: pd.DataFrame, names: tuple[str, ...], where: str, strongest: float | None = None
+) -> Rows:
+    """Read ``prompt``, ``response_a``, ``response_b`` and a column for each objective that has one.
+
+    Args:
+        table: cells as written; prompts and responses are texts or chat messages.
+        names: the objectives.
+        where: the file.
+        strongest: labels run from minus this (b wins) to this (a wins); None: from 0 to 1.
+
+    Raises:
+        InputError: a missing column, a cell that is no text or number, by place.
+    """
+    for column in ("prompt", *SIDES):
+        if column not in table:
+            raise InputError(
+                f"{where}: missing column {column!r}{nearest(column, table.columns)}; found "
+                f"{sorted(map(str, table.columns))}"
+            )
+    read = {"prompt": stored_prompt, SIDES[0]: response_text, SIDES[1]: response_text}
+    pairs = pd.DataFrame({c: text_column(table, c, where, read[c]) for c in read})
+    for column in PROMPT_COLUMNS:
+        if column in table:
+            pairs[column] = text_column(table, column, where, text)
+    for name in names:
+        if name in table:
+            pairs[name] = labels(table, name, where, strongest)
+    if "weight" in table:
+        pairs["weight"] = number_column(table, "weight", where)
+    if "annotator" in table:
+        pairs["annotator"] = table["annotator"].map(str, na_action="ignore").fillna("")
+    return Rows("pairs", pairs, where, len(table))
+
+
+def labels(
+    table: pd.DataFrame, name: str, where: str, strongest: float | None
+) -> NDArray[np.float64]:
+    """Labels (n,) in [0, 1], NaN missing, of a column of labels or of signed strengths.
+
+    Raises:
+        InputError: a label beyond the ends of its scale, by place.
+    """
+    values = number_column(table, name, where)
+    low, high = (0.0, 1.0) if strongest is None else (-strongest, strongest)
+    beyond = (values < low) | (values > high)
+    if beyond.any():
+        row = int(beyond.argmax())
+        signed = "" if strongest else "; for labels from -N to N set ingest.strongest to N"
+        raise InputError(
+            f"{where}: {place(table, row)}, column {name}: label {values[row]:g} lies outside "
+            f"[{low:g}, {high:g}] ({high:g} a wins, {low:g} b wins, {(low + high) / 2:g} tie){signed}"
+        )
+    return (values - low) / (high - low)
+
+
+def split_pairs(rows: Rows, names: tuple[str, ...]) -> RawTables:
+    """Responses and judgements of pairs of texts.
+
+    Equal texts to one prompt are one response; a pair of equal texts says nothing and is dropped.
+
+    Raises:
+        InputError: one prompt with two splits or groups, no pair of different responses.
+    """
+    pairs, where = rows.table, rows.where
+    prompts, merged = same_prompts(pairs["prompt"])
+    told = [column for column in PROMPT_COLUMNS if column in pairs]
+    for column in told:
+        refuse_contradictions(pairs, prompts, pairs[column], column, where)
+    equal = (pairs[SIDES[0]] == pairs[SIDES[1]]).to_numpy()
+    dropped = {"pairs of equal responses": int(equal.sum())} | rows.dropped
+    if equal.all():
+        raise InputError(f"{where}: no pair of different responses ({len(pairs)} equal ones)")
+    if equal.any():
+        pairs, prompts = pairs.loc[~equal], prompts.loc[~equal]
+    prompt_of, _ = pd.factorize(prompts)
+    hashes = np.stack([text_hashes(pairs[side]) for side in SIDES], axis=1).ravel()
+    text_of, _ = pd.factorize(hashes)
+    answer_of, _ = pd.factorize(np.repeat(prompt_of, 2) * len(text_of) + text_of)
+    first = ~pd.Series(answer_of).duplicated().to_numpy()
+    row_of = np.flatnonzero(first) // 2
+    responses = pd.DataFrame(
+        {
+            "prompt_id": _ids(prompt_of[row_of], "p"),
+            "response_id": _ids(np.arange(len(row_of)), "r"),
+            "prompt": prompts.array.take(row_of),
+            "response": _between(pairs[SIDES[0]], pairs[SIDES[1]], first),
+            **{column: pairs[column].array.take(row_of) for column in told},
+        },
+        index=pairs.index[row_of],
+    )
+    given = [c for c in (*names, "weight", "annotator") if c in pairs]
+    judgements = pairs[given].assign(
+        prompt_id=_ids(prompt_of, "p"),
+        response_a=_ids(answer_of[::2], "r"),
+        response_b=_ids(answer_of[1::2], "r"),
+    )
+    return RawTables(
+        responses,
+        judgements,
+        where,
+        where,
+        read={"pairs": rows.read},
+        dropped={"pairs": dropped},
+        merged={"other spellings of a prompt": merged} | rows.merged,
+    )
+
+
+def _between(a: pd.Series, b: pd.Series, kept: NDArray[np.bool_]) -> ExtensionArray:
+    """Of the texts a0, b0, a1, b1, ... those that are ``kept``, a mask (2 * n,), a part of the rows at a time."""
+    parts = []
+    for start in range(0, len(a), CHUNK):
+        one, other = (side.iloc[start : start + CHUNK] for side in (a, b))
+        order = np.arange(2 * len(one)).reshape(2, -1).T.ravel()
+        use = order[kept[2 * start : 2 * (start + len(one))]]
+        parts.append(pd.concat([one, other], ignore_index=True).take(use))
+    return cast(ExtensionArray, pd.concat(parts, ignore_index=True).array)
+
+
+def _ids(codes: NDArray[np.intp], prefix: str) -> ExtensionArray:
+    """Ids (n,) of codes (n,), counted from 0."""
+    ids = prefix + pd.Series(codes).astype("str")
+    return ids.array

@@ -1,0 +1,130 @@
+"""Responses with ratings: read from a table, one row per answer or per answer and annotator."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mopo_pipeline.columns import convert_column, nearest, number_column, text, text_column
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.preferences.agreement import krippendorff_alpha
+from mopo_pipeline.sources.messages import response_text, stored_prompt
+from mopo_pipeline.sources.prompts import same_prompts
+from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RawTables, Rows, no_judgements
+from mopo_pipeline.tables import SCORE_PREFIX
+
+IDS = ("prompt_id", "response_id")
+
+
+def response_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> Rows:
+    """Read ``prompt``, ``response``, ids where given and a rating for each objective that has a column.
+
+    Args:
+        table: cells as written; a column named as an objective, or with ``score_`` before it, rates.
+        names: the objectives.
+        where: the file.
+
+    Raises:
+        InputError: a missing column, a cell that is no text or number, two ratings of one objective.
+    """
+    for column in ("prompt", "response"):
+        if column not in table:
+            raise InputError(
+                f"{where}: missing column {column!r}{nearest(column, table.columns)}; found "
+                f"{sorted(map(str, table.columns))}. Responses need prompt and response; labelled pairs need "
+                "prompt, response_a and response_b; other names are mapped by ingest.columns"
+            )
+    rows = pd.DataFrame(
+        {
+            "prompt": text_column(table, "prompt", where, stored_prompt),
+            "response": text_column(table, "response", where, response_text),
+        }
+    )
+    for column in IDS:
+        if column in table:
+            rows[column] = text_column(table, column, where, text)
+    for column in PROMPT_COLUMNS:
+        if column in table:
+            rows[column] = table[column]
+    if "annotator" in table:
+        rows["annotator"] = convert_column(table, "annotator", where, text)
+    for name in names:
+        rated = [column for column in (name, SCORE_PREFIX + name) if column in table]
+        if len(rated) == 2:
+            raise InputError(f"{where}: columns {rated} both rate {name!r}; drop one")
+        for column in rated:
+            rows[SCORE_PREFIX + name] = number_column(table, column, where)
+    return Rows("responses", rows, where, len(table))
+
+
+def rated_responses(rows: Rows, names: tuple[str, ...]) -> RawTables:
+    """Responses of rows, each answer to a prompt once where no ids say otherwise.
+
+    Ratings of one answer by several annotators (or said twice) are averaged; how far annotators agree
+    is told per objective.
+    """
+    table, where = rows.table, rows.where
+    prompts, spellings = same_prompts(table["prompt"])
+    dropped, merged = dict(rows.dropped), dict(rows.merged)
+    facts: dict[str, object] = {}
+    table = table.assign(prompt=prompts)
+    if "response_id" not in table:
+        prompt_of, text_of = pd.factorize(prompts)[0], pd.factorize(table["response"])[0]
+        answer_of, _ = pd.factorize(prompt_of * (int(text_of.max()) + 1) + text_of)
+        scores = [c for c in (SCORE_PREFIX + name for name in names) if c in table]
+        if "annotator" in table:
+            facts["annotator_agreement"] = _agreement(table, answer_of, scores)
+        table, repeats, rerated = _averaged(table, answer_of, scores)
+        dropped["repeated answers to one prompt"] = repeats
+        dropped["further ratings of an answer, averaged with its first"] = rerated
+        table["response_id"] = [f"r{i}" for i in range(len(table))]
+        merged["other spellings of a prompt"] = spellings
+    if "prompt_id" not in table:
+        table["prompt_id"] = [f"p{code}" for code in pd.factorize(table["prompt"])[0]]
+    return RawTables(
+        table.drop(columns="annotator", errors="ignore"),
+        no_judgements(names),
+        where,
+        where,
+        read={"responses": rows.read},
+        dropped={"responses": dropped},
+        merged=merged,
+        facts=facts,
+    )
+
+
+def _averaged(
+    table: pd.DataFrame, answer_of: NDArray[np.intp], scores: list[str]
+) -> tuple[pd.DataFrame, int, int]:
+    """The first row of each answer with the mean of its ratings; ``answer_of`` (n,) are their codes.
+
+    Returns:
+        The rows, how many others say the same as their first, and how many rate anew.
+    """
+    later = pd.Series(answer_of).duplicated().to_numpy()
+    if not later.any():
+        return table, 0, 0
+    first = np.flatnonzero(~later)
+    ratings = table[scores].to_numpy(dtype=np.float64).reshape(len(table), len(scores))
+    before = ratings[first[answer_of]]
+    same = ((ratings == before) | (np.isnan(ratings) & np.isnan(before))).all(axis=1)
+    kept = table.iloc[first].copy()
+    kept[scores] = pd.DataFrame(ratings).groupby(answer_of).mean().to_numpy()
+    return kept, int((later & same).sum()), int((later & ~same).sum())
+
+
+def _agreement(
+    table: pd.DataFrame, answer_of: NDArray[np.intp], scores: list[str]
+) -> dict[str, dict[str, float] | None]:
+    """Krippendorff's alpha of the ratings of each objective, a rater's first word on an answer alone.
+
+    ``answer_of`` (n,) are codes of what is rated.
+    """
+    once = ~pd.DataFrame({"u": answer_of, "a": table["annotator"].to_numpy()}).duplicated()
+    units = answer_of[once.to_numpy()]
+    told = table.loc[once.to_numpy()]
+    return {
+        column.removeprefix(SCORE_PREFIX): krippendorff_alpha(
+            units, told[column].to_numpy(dtype=np.float64)
+        )
+        for column in scores
+    }

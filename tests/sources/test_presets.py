@@ -1,0 +1,145 @@
+"""Presets of published sets read files of the schema they were published in."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from reading_helpers import Rows, by_id, task, write
+
+from conftest import PROJECT
+from mopo_pipeline.parameters.ingest import IngestParams
+from mopo_pipeline.sources.load import SourceData, load_source
+
+PROMPTS = 9
+
+
+def dialogue(i: int, answer: str) -> str:
+    return f"\n\nHuman: Hi\n\nAssistant: Hello.\n\nHuman: q{i}\n\nAssistant: {answer}"
+
+
+def rated(name: str, answers: Any) -> Rows:
+    return [answers(i, j) | {name: f"q{i}"} for i in range(PROMPTS) for j in range(2)]
+
+
+AXES = ("instruction_following", "honesty", "truthfulness", "helpfulness")
+PUBLISHED: dict[str, Rows] = {
+    "hh_rlhf": [
+        {"chosen": dialogue(i, "yes"), "rejected": dialogue(i, "no")} for i in range(PROMPTS)
+    ],
+    "safe_rlhf": [
+        {
+            "prompt": f"q{i}",
+            "response_0": "yes",
+            "response_1": "no",
+            "is_response_0_safe": True,
+            "better_response_id": 0,
+            "safer_response_id": 1,
+        }
+        for i in range(PROMPTS)
+    ],
+    "helpsteer": rated(
+        "prompt",
+        lambda i, j: {
+            "response": ("yes", "no")[j],
+            "helpfulness": 4 - j,
+            "correctness": 4,
+            "coherence": 4,
+            "complexity": 2,
+            "verbosity": 2 - j,
+        },
+    ),
+    "helpsteer3": [
+        {
+            "domain": "general",
+            "language": "english",
+            "context": [{"role": "user", "content": f"q{i}"}],
+            "response1": "yes",
+            "response2": "no",
+            "overall_preference": -2,
+            "individual_preference": [
+                {"score": -2, "reasoning": "r", "feedback1": "f", "feedback2": "f"}
+            ],
+        }
+        for i in range(PROMPTS)
+    ],
+    "ultrafeedback": [
+        {
+            "source": "sharegpt",
+            "instruction": f"q{i}",
+            "models": ["a", "b"],
+            "correct_answers": ["None"],
+            "completions": [
+                {
+                    "model": "a",
+                    "response": text,
+                    "overall_score": 8.0,
+                    "fine-grained_score": 4.0,
+                    "annotations": {axis: {"Rating": rating, "Rationale": "r"} for axis in AXES},
+                }
+                for text, rating in (("yes", "5"), ("no", "N/A" if i == 0 else "2"))
+            ],
+        }
+        for i in range(PROMPTS)
+    ],
+    "summarize": [
+        {
+            "info": {
+                "id": "t3_x",
+                "post": f"q{i}",
+                "title": "t",
+                "subreddit": "s",
+                "article": None,
+            },
+            "summary": {
+                "text": text,
+                "policy": "p",
+                "note": "n",
+                "axes": {"overall": 4, "accuracy": 7, "coverage": mark, "coherence": 7},
+            },
+            "worker": "w",
+            "batch": "b",
+            "split": "valid2",
+        }
+        for i in range(PROMPTS)
+        for text, mark in (("yes", 6), ("no", 3))
+    ],
+}
+
+
+def preset(name: str, path: Path) -> tuple[SourceData, tuple[str, ...]]:
+    given = yaml.safe_load((PROJECT / f"conf/{name}/parameters.yml").read_text(encoding="utf-8"))
+    ingest, names = given["ingest"], tuple(o["name"] for o in given["task"]["objectives"])
+    for part in ingest.get("parts", {}).values():
+        part["path"] = path
+    if "parts" not in ingest:
+        ingest["path"] = path
+    return load_source(IngestParams.model_validate(ingest), task(*names)), names
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_a_preset_reads_its_schema_and_knows_who_wins(
+    tmp_path: Path, name: str, suffix: str
+) -> None:
+    data, names = preset(name, write(tmp_path / f"d{suffix}", PUBLISHED[name]))
+    assert data.responses["prompt_id"].nunique() == PROMPTS
+    texts = by_id(data)
+    if data.judgements.empty:
+        primary = data.responses.assign(text=data.responses["response"]).groupby("text")
+        mean = primary[f"score_{names[0]}"].mean()
+        assert mean["yes"] > mean["no"]
+        return
+    first = data.judgements.dropna(subset=[names[0]])
+    won = [
+        row["response_a" if row[names[0]] > 0.5 else "response_b"] for _, row in first.iterrows()
+    ]
+    assert texts[won].tolist() == ["yes"] * PROMPTS
+
+
+@pytest.mark.parametrize("name", ["truthfulqa", "topical_chat", *sorted(PUBLISHED)])
+def test_no_preset_names_a_file_of_this_computer(name: str) -> None:
+    text = (PROJECT / f"conf/{name}/parameters.yml").read_text(encoding="utf-8")
+    ingest = yaml.safe_load(text)["ingest"]
+    assert str(ingest.get("path", "hf://")).startswith("hf://")
+    assert (PROJECT / f"docs/sources/{name}.md").is_file()
