@@ -32,6 +32,16 @@ def small_tables(prompts: int = 12, missing: bool = False) -> tuple[pd.DataFrame
     )
 
 
+class WordCounts:
+    """A judge that tells any two texts apart: long is helpful, short harmless, variety concise."""
+
+    name, link, objectives = "words", "logistic", OBJECTIVES
+
+    def scores(self, prompts: list[str], responses: list[str]) -> np.ndarray:
+        words = [text.split() for text in responses]
+        return np.array([[len(w), -len(w), len(set(w))] for w in words], dtype=float) / 4
+
+
 def small_setting(root: Path, **changes: Any) -> Setting:
     """Eight steps of eight sequences from a reference of random weights."""
     responses, comparisons = small_tables()

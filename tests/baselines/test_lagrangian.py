@@ -5,15 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from rival_setting import small_setting
+from rival_setting import WordCounts, small_setting
 
 from mopo_pipeline.baselines.grpo import Multipliers, fit_grpo, grpo_trainer
 from mopo_pipeline.baselines.lagrangian import WinRates, next_multipliers, thresholds_of
+from mopo_pipeline.baselines.policies import FolderPolicy
 from mopo_pipeline.baselines.registry import train_rival
-from mopo_pipeline.baselines.setting import Setting
+from mopo_pipeline.baselines.setting import RivalPolicy, Setting
+from mopo_pipeline.baselines.trained import DivergedError
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.judges.base import win_rates_against
 from mopo_pipeline.judges.pocket import PocketRules
+from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.tokens import prompt_ids
 from mopo_pipeline.parameters.baselines import LagrangianParams
 
@@ -21,9 +24,14 @@ THRESHOLDS = {"harmlessness": 0.5, "conciseness": 0.45}
 PARAMS = LagrangianParams(thresholds=(THRESHOLDS,), answers=4, multiplier_rate=0.5)
 
 
+def folder_of(point: RivalPolicy) -> Path:
+    assert isinstance(point.policy, FolderPolicy)
+    return point.policy.folder
+
+
 @pytest.fixture(scope="module")
 def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
-    return small_setting(tmp_path_factory.mktemp("lagrangian"))
+    return small_setting(tmp_path_factory.mktemp("lagrangian"), judge=WordCounts())
 
 
 def test_a_multiplier_rises_by_what_is_missed_and_never_below_nothing() -> None:
@@ -39,10 +47,11 @@ def test_an_answer_is_judged_once_for_all_objectives(setting: Setting) -> None:
     opponents = {prompts[0]: texts}
     rates = WinRates(PocketRules(), opponents)
     said = [{"role": "assistant", "content": text + " "} for text in texts]
-    columns = [rates.of(k)(completions=[[s] for s in said], stored=prompts) for k in range(3)]
+    batch = {"completions": [[s] for s in said], "completion_ids": [[1, 2]] * 4, "stored": prompts}
+    columns = [rates.of(k)(**batch) for k in range(3)]
     expected = win_rates_against(PocketRules(), prompts, texts, [texts] * 4)
     np.testing.assert_allclose(np.transpose(columns), expected)
-    assert rates.judged == 4
+    assert (rates.judged, rates.tokens) == (4, 8)
 
 
 def test_trl_asks_the_prompts_this_project_asks(setting: Setting, tmp_path: Path) -> None:
@@ -70,11 +79,13 @@ def test_a_run_of_it_leaves_a_policy_and_its_cost(setting: Setting) -> None:
     assert point.budget.sequences == point.budget.judge_calls == size
     assert size <= point.budget.generated_tokens
     assert point.hyperparameters["thresholds"] == THRESHOLDS
+    trained, reference = (
+        load_model(folder)[0].state_dict() for folder in (folder_of(point), setting.reference)
+    )
+    assert any(not torch.equal(tensor, reference[name]) for name, tensor in trained.items())
 
 
 def test_a_diverging_one_says_so(setting: Setting, tmp_path: Path) -> None:
-    from mopo_pipeline.baselines.trained import DivergedError
-
     wild = PARAMS.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(
         DivergedError, match=r"the loss became|a weight is no number|no word could be drawn"

@@ -43,7 +43,7 @@ def test_all_weight_on_one_objective_asks_for_its_best_and_nothing_else() -> Non
 def test_goals_are_the_highest_but_for_one_objective() -> None:
     asked = goals(6, 3, 200, np.random.default_rng(0))
     assert ((asked == 5).sum(axis=1) >= 2).all()
-    assert set(asked.min(axis=1)) == set(range(6))
+    assert set(range(5)) <= set(asked.min(axis=1).tolist())
 
 
 def test_a_closed_vocabulary_learns_a_word_for_every_level(

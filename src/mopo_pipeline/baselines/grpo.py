@@ -112,12 +112,7 @@ def reason(error: RuntimeError, step: int) -> str:
 
 def spent_by(trainer: FreshTrainer, rates: WinRates, size: int) -> Budget:
     """What a training has cost so far; ``size`` sequences a step."""
-    tokens = sum(
-        entry["completions/mean_length"] * trainer.args.logging_steps * size
-        for entry in trainer.state.log_history
-        if "completions/mean_length" in entry
-    )
-    return Budget(trainer.state.global_step * size, round(tokens), rates.judged)
+    return Budget(trainer.state.global_step * size, rates.tokens, rates.judged)
 
 
 def grpo_trainer(
