@@ -8,7 +8,8 @@ import torch
 from rival_setting import WordCounts, small_setting
 
 from mopo_pipeline.baselines.grpo import Multipliers, fit_grpo, grpo_trainer
-from mopo_pipeline.baselines.lagrangian import WinRates, next_multipliers, thresholds_of
+from mopo_pipeline.baselines.lagrangian import thresholds_of
+from mopo_pipeline.baselines.multipliers import WinRates, next_multipliers
 from mopo_pipeline.baselines.policies import FolderPolicy
 from mopo_pipeline.baselines.registry import train_rival
 from mopo_pipeline.baselines.setting import RivalPolicy, Setting

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from rival_setting import OBJECTIVES, small_setting
 
-from mopo_pipeline.baselines.policies import ToldPolicy
+from mopo_pipeline.baselines.policies import ToldPolicy, told
 from mopo_pipeline.baselines.registry import train_rival
 from mopo_pipeline.baselines.rewards_in_context import (
     Scale,
     goals,
     suffix,
-    told,
     wanted,
     with_words,
 )

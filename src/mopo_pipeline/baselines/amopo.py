@@ -1,7 +1,7 @@
 """AMoPO with static weights: K reference-free losses per token on the same pair."""
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mopo_pipeline.baselines.own_loss import LABEL_WEIGHTS, SIGNS, all_pairs, trained_with
 from mopo_pipeline.baselines.policies import FolderPolicy
@@ -24,7 +24,7 @@ def train(setting: Setting, params: AmopoParams) -> tuple[RivalPolicy, ...]:
     data = all_pairs(prepare(setting))
 
     def one(weights: Weights) -> list[Training]:
-        told = {"weights": weights, "beta": params.beta, "gap": params.margin}
+        told: dict[str, Any] = {"weights": weights, "beta": params.beta, "gap": params.margin}
         loss = partial(per_token_loss, **told)
         return [trained_with(setting, NAME, data, loss, params.learning_rate, told)]
 

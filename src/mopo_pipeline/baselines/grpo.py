@@ -14,7 +14,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from datasets import Dataset
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.baselines.best_of_n import judge_of
-from mopo_pipeline.baselines.lagrangian import NAME, WinRates, next_multipliers
+from mopo_pipeline.baselines.multipliers import WinRates, next_multipliers
 from mopo_pipeline.baselines.pair_trainer import arguments
 from mopo_pipeline.baselines.setting import Budget, Setting
 from mopo_pipeline.baselines.trained import DivergedError
@@ -42,7 +42,8 @@ class FreshTrainer(GRPOTrainer):
         Raises:
             DivergedError: it is not finite.
         """
-        loss = super()._compute_loss(model, inputs)
+        grpo: Any = super()
+        loss = grpo._compute_loss(model, inputs)
         if not torch.isfinite(loss):
             raise DivergedError(
                 f"the loss became {loss.item()} at step {self.state.global_step}", Budget()
@@ -85,7 +86,7 @@ def fit_grpo(setting: Setting, params: LagrangianParams, thresholds: Array, targ
     trainer.add_callback(multipliers)
     size = setting.fit.batch_size * setting.fit.accumulation
     with progress_bar() as progress:
-        trainer.add_callback(ProgressCallback(progress, NAME))
+        trainer.add_callback(ProgressCallback(progress, "lagrangian_grpo"))
         try:
             trainer.train()
         except RuntimeError as error:
@@ -99,7 +100,8 @@ def fit_grpo(setting: Setting, params: LagrangianParams, thresholds: Array, targ
         raise DivergedError(f"a weight is no number after {trainer.state.global_step} steps", spent)
     chosen = {} if setting.lora is None else {"selected_adapters": ["default"]}
     trained.save_pretrained(target, **chosen)
-    trainer.processing_class.save_pretrained(target)
+    tokenizer: Any = trainer.processing_class
+    tokenizer.save_pretrained(target)
     return spent
 
 
@@ -124,7 +126,9 @@ def grpo_trainer(
     if setting.lora is not None:
         model = add_adapter(model, setting.lora, setting.seed)
     opponents = train.groupby("prompt")["response"].agg(list).to_dict()
-    rates = WinRates(judge_of(setting, NAME), {str(p): list(t) for p, t in opponents.items()})
+    rates = WinRates(
+        judge_of(setting, "lagrangian_grpo"), {str(p): list(t) for p, t in opponents.items()}
+    )
     longest = typical_longest(encode_all(tokenizer, train).response_lengths)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`gradient_checkpointing` is deprecated", FutureWarning)
@@ -139,10 +143,11 @@ def grpo_trainer(
             top_k=0,
         )
     prompts = list(rates.opponents)
+    rewards: list[Any] = [rates.of(k) for k in range(len(setting.objectives))]
     trainer = FreshTrainer(
         model=model,
         args=args,
-        reward_funcs=[rates.of(k) for k in range(len(setting.objectives))],
+        reward_funcs=rewards,
         train_dataset=Dataset.from_dict(
             {"prompt": [chat_messages(p) for p in prompts], "stored": prompts}
         ),

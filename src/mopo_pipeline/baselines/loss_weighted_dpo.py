@@ -1,7 +1,7 @@
 """Loss-weighted DPO: K losses on the same pair, weighted; no label is lost to a tie."""
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mopo_pipeline.baselines.own_loss import LABEL_WEIGHTS, SIGNS, all_pairs, trained_with
 from mopo_pipeline.baselines.policies import FolderPolicy
@@ -24,7 +24,7 @@ def train(setting: Setting, params: PairRivalParams) -> tuple[RivalPolicy, ...]:
     data = all_pairs(prepare(setting))
 
     def one(weights: Weights) -> list[Training]:
-        told = {"weights": weights, "beta": params.beta}
+        told: dict[str, Any] = {"weights": weights, "beta": params.beta}
         loss = partial(weighted_loss, **told)
         return [trained_with(setting, NAME, data, loss, params.learning_rate, told)]
 

@@ -121,6 +121,5 @@ def load_mixture(folders: Sequence[Path], weights: Sequence[float]) -> tuple[Mix
     if odd:
         raise InputError(f"{odd[0]} has another vocabulary than {folders[0]}: experts need one")
     device = next(loaded[0][0].parameters()).device
-    mixture = Mixture([model for model, _ in loaded], weights)
-    mixture.train(False)
-    return mixture.to(device), loaded[0][1]
+    mixture: Any = Mixture([model for model, _ in loaded], weights)
+    return mixture.eval().to(device), loaded[0][1]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -70,7 +70,7 @@ def modpo(
     data = labelled_by(ground, vertex(live, len(weights)))
     others = np.array([0.0 if k == live else w for k, w in enumerate(weights)])
     gaps = others @ (rewards[:, data.first] - rewards[:, data.second])
-    told = {"weight": weights[live], "beta": params.beta}
+    told: dict[str, Any] = {"weight": weights[live], "beta": params.beta}
     return trained_with(
         setting,
         NAME,

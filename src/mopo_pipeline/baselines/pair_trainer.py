@@ -126,7 +126,8 @@ class PairTrainer(DPOTrainer):
             DivergedError: it is not finite.
         """
         if self.loss_of is None:
-            loss = super()._compute_loss(model, inputs, return_outputs)
+            dpo: Any = super()
+            loss = dpo._compute_loss(model, inputs, return_outputs)
         else:
             batch = self.batch_of(model, inputs)
             trained = [p for p in model.parameters() if p.requires_grad]

@@ -1,7 +1,7 @@
 """RACO: K losses on the same pair, their gradients combined so that none is worked against, coefficients clipped."""
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,7 +28,11 @@ def train(setting: Setting, params: RacoParams) -> tuple[RivalPolicy, ...]:
     data = all_pairs(prepare(setting))
 
     def one(weights: Weights) -> list[Training]:
-        told = {"beta": params.beta, "conflict": params.conflict, "clip": params.clip}
+        told: dict[str, Any] = {
+            "beta": params.beta,
+            "conflict": params.conflict,
+            "clip": params.clip,
+        }
         loss = partial(averse_loss, weights=weights, **told)
         identity = told | {"weights": weights}
         return [trained_with(setting, NAME, data, loss, params.learning_rate, identity)]

@@ -88,7 +88,7 @@ def _average(states: Sequence[State], weights: Weights) -> State:
 
 
 def _mean(tensors: Sequence["torch.Tensor"], weights: Weights) -> "torch.Tensor":
-    """Weighted sum of tensors (...) alike."""
+    """Weighted sum of tensors (..., n) of one shape."""
     total = weights[0] * tensors[0]
     for weight, tensor in zip(weights[1:], tensors[1:], strict=True):
         total = total + weight * tensor

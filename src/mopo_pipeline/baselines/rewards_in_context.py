@@ -1,6 +1,5 @@
 """Rewards in context: answers are learned behind the scores they have, and asked for with the scores one wants."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.baselines.best_of_n import judge_of
-from mopo_pipeline.baselines.policies import FolderPolicy, ToldPolicy
+from mopo_pipeline.baselines.policies import FolderPolicy, ToldPolicy, told
 from mopo_pipeline.baselines.setting import Budget, RivalPolicy, Setting, Training
 from mopo_pipeline.baselines.sweep import swept
 from mopo_pipeline.baselines.trained import DivergedError, stored
@@ -25,7 +24,6 @@ from mopo_pipeline.launching.run import TrainingRun
 from mopo_pipeline.launching.run import train as train_rows
 from mopo_pipeline.parameters.baselines import InContextParams
 from mopo_pipeline.streams import Stream, generator, refresh_seed
-from mopo_pipeline.tables import chat_messages
 
 NAME = "rewards_in_context"
 Levels = NDArray[np.int64]
@@ -48,9 +46,8 @@ class Scale:
     def level(self, scores: Array) -> Levels:
         """Levels (n, K) from 0 of scores (n, K)."""
         width = np.where(self.high > self.low, self.high - self.low, 1.0)
-        return np.rint(((scores - self.low) / width).clip(0.0, 1.0) * (self.levels - 1)).astype(
-            np.int64
-        )
+        share = ((scores - self.low) / width).clip(0.0, 1.0)
+        return np.asarray(np.rint(share * (self.levels - 1)), dtype=np.int64)
 
 
 def suffix(objectives: Sequence[str], levels: Sequence[int]) -> str:
@@ -60,13 +57,6 @@ def suffix(objectives: Sequence[str], levels: Sequence[int]) -> str:
     '<help:7> <harm:0>'
     """
     return " ".join(f"<{name}:{level}>" for name, level in zip(objectives, levels, strict=True))
-
-
-def told(prompt: str, words: str) -> str:
-    """A stored prompt with words behind its last message."""
-    messages = chat_messages(prompt)
-    last = messages[-1] | {"content": f"{messages[-1]['content']} {words}"}
-    return json.dumps([*messages[:-1], last], ensure_ascii=False)
 
 
 def wanted(weights: Weights, levels: int) -> list[int]:
@@ -85,10 +75,9 @@ def train(setting: Setting, params: InContextParams) -> tuple[RivalPolicy, ...]:
     Raises:
         InputError: the setting has no judge.
     """
-    judge_of(setting, NAME)
+    judge = judge_of(setting, NAME)
     rows = setting.responses.loc[setting.responses["split"] == "train"].reset_index(drop=True)
     identity = params.model_dump(mode="json", exclude={"weights", "divisions"})
-    judge = judge_of(setting, NAME)
     scores = score(judge, rows["prompt"].tolist(), rows["response"].tolist())
     texts = pd.util.hash_pandas_object(rows[["prompt", "response"]], index=False).to_numpy()
     data = {"scores": scores, "texts": texts.astype(np.float64)}
@@ -118,7 +107,7 @@ def _make(
     steps = max(1, setting.fit.steps // (params.rounds + 1))
     data = _rows(setting, rows, ended_column(rows), scale.level(scores))
     floor = np.quantile(scores, params.quantile, axis=0)
-    best = data.loc[(scores >= floor).any(axis=1)]
+    best = data.iloc[np.flatnonzero((scores >= floor).any(axis=1))]
     spent = Budget(judge_calls=len(rows))
     own: list[pd.DataFrame] = []
     for round_ in range(params.rounds + 1):

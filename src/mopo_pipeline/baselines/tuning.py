@@ -56,7 +56,7 @@ def tuned(
     best = tried[int(np.argmax(values))] if tried else {}
     cost = total_budget(points)
     told = [
-        one | {"value": float(v) if np.isfinite(v) else None}
+        {**one, "value": float(v) if np.isfinite(v) else None}
         for one, v in zip(tried, values, strict=True)
     ]
     return {**given, **best, "tuned_over": {"grid": told, "sequences": cost.sequences}}
