@@ -19,6 +19,7 @@ from mopo_pipeline.baselines.setting import Setting, total_budget
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.tokens import encode
+from mopo_pipeline.parameters.fit import LoraParams
 from mopo_pipeline.tables import prompt_text
 
 
@@ -89,6 +90,20 @@ def test_one_training_serves_every_weight_and_counts_what_it_drew(setting: Setti
         prompts, n=2, max_new_tokens=4, seed=0, batch_size=4, temperature=1.0, top_p=1.0
     )
     assert [len(answers) for answers in drawn] == [2, 2]
+
+
+def test_an_adapter_is_folded_in_before_the_next_round(setting: Setting, tmp_path: Path) -> None:
+    adapted = small_setting(tmp_path, reference=setting.reference, lora=LoraParams(r=2, alpha=4))
+    asked = {"weights": ((1.0, 0.0, 0.0),), "levels": 4, "prompts": 3, "answers": 2}
+    [point] = train_rival("rewards_in_context", adapted, asked)
+    [training] = point.trainings
+    assert point.status == "done" and training.folder is not None
+    assert not (training.folder / "adapter_config.json").exists()
+    assert sorted(p.name for p in training.folder.parent.iterdir()) == [
+        "manifest.json",
+        "model",
+        "rival.json",
+    ]
 
 
 def test_it_asks_for_a_judge(tmp_path: Path) -> None:

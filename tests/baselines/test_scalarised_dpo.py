@@ -1,6 +1,7 @@
 """Pairs, what a weighted sum of labels prefers, and TRL's DPO on the tokens of this project."""
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -197,6 +198,15 @@ def test_a_mistake_in_what_is_asked_for_is_told(
 ) -> None:
     with pytest.raises(InputError, match=told):
         train_rival(name, setting, hyperparameters)
+
+
+def test_a_missing_library_is_told_with_how_to_get_it(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "mopo_pipeline.baselines.pair_trainer")
+    monkeypatch.setitem(sys.modules, "trl.trainer.dpo_config", None)
+    with pytest.raises(InputError, match=r"needs trl.*pip install 'mopo_pipeline\[baselines\]'"):
+        train_rival("scalarised_dpo", setting, {"weights": ((1.0, 0.0, 0.0),)})
 
 
 def test_too_few_decided_pairs_are_told(setting: Setting, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from datasets import Dataset
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.baselines.best_of_n import judge_of
-from mopo_pipeline.baselines.multipliers import WinRates, next_multipliers
+from mopo_pipeline.baselines.multipliers import NAME, WinRates, next_multipliers
 from mopo_pipeline.baselines.pair_trainer import arguments
 from mopo_pipeline.baselines.setting import Budget, Setting
 from mopo_pipeline.baselines.trained import DivergedError
@@ -86,7 +86,7 @@ def fit_grpo(setting: Setting, params: LagrangianParams, thresholds: Array, targ
     trainer.add_callback(multipliers)
     size = setting.fit.batch_size * setting.fit.accumulation
     with progress_bar() as progress:
-        trainer.add_callback(ProgressCallback(progress, "lagrangian_grpo"))
+        trainer.add_callback(ProgressCallback(progress, NAME))
         try:
             trainer.train()
         except RuntimeError as error:
@@ -126,9 +126,7 @@ def grpo_trainer(
     if setting.lora is not None:
         model = add_adapter(model, setting.lora, setting.seed)
     opponents = train.groupby("prompt")["response"].agg(list).to_dict()
-    rates = WinRates(
-        judge_of(setting, "lagrangian_grpo"), {str(p): list(t) for p, t in opponents.items()}
-    )
+    rates = WinRates(judge_of(setting, NAME), {str(p): list(t) for p, t in opponents.items()})
     longest = typical_longest(encode_all(tokenizer, train).response_lengths)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`gradient_checkpointing` is deprecated", FutureWarning)

@@ -8,14 +8,13 @@ import numpy as np
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.baselines.best_of_n import judge_of
+from mopo_pipeline.baselines.multipliers import NAME
 from mopo_pipeline.baselines.policies import FolderPolicy
 from mopo_pipeline.baselines.setting import Budget, RivalPolicy, Setting
 from mopo_pipeline.baselines.sweep import point
 from mopo_pipeline.baselines.trained import stored
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.baselines import LagrangianParams
-
-NAME = "lagrangian_grpo"
 
 
 def train(setting: Setting, params: LagrangianParams) -> tuple[RivalPolicy, ...]:

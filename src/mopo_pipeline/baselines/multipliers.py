@@ -8,6 +8,8 @@ import numpy as np
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.judges.base import Judge, win_rates_against
 
+NAME = "lagrangian_grpo"
+
 
 def next_multipliers(multipliers: Array, thresholds: Array, values: Array, rate: float) -> Array:
     """Projected subgradient step of the multipliers, (K-1,): max(0, lambda + rate (b - G)).

@@ -83,3 +83,12 @@ def told(prompt: str, words: str) -> str:
     messages = chat_messages(prompt)
     last = messages[-1] | {"content": f"{messages[-1]['content']} {words}"}
     return json.dumps([*messages[:-1], last], ensure_ascii=False)
+
+
+def whole_model(folder: Path) -> tuple[Any, Any]:
+    """A model with its adapter, where it is one, folded into the base; its tokenizer."""
+    from mopo_pipeline.language.loading import load_model
+
+    model, tokenizer = load_model(folder, device="cpu")
+    owner: Any = model
+    return (owner.merge_and_unload() if hasattr(owner, "merge_and_unload") else model), tokenizer

@@ -60,9 +60,14 @@ def train_rival(
     module = import_module(f"mopo_pipeline.baselines.{rival.module}")
 
     def train(given: Mapping[str, Any]) -> tuple[RivalPolicy, ...]:
-        points: tuple[RivalPolicy, ...] = module.train(
-            setting, _validated(name, rival.hyperparameters, given)
-        )
+        params = _validated(name, rival.hyperparameters, given)
+        try:
+            points: tuple[RivalPolicy, ...] = module.train(setting, params)
+        except ModuleNotFoundError as error:
+            library = str(error.name).split(".")[0]
+            raise InputError(
+                f"rival {name} needs {library}, which is not installed: pip install 'mopo_pipeline[baselines]'"
+            ) from error
         return points
 
     given = dict(hyperparameters)

@@ -4,9 +4,9 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mopo_pipeline.baselines.policies import FolderPolicy
+from mopo_pipeline.baselines.policies import FolderPolicy, whole_model
 from mopo_pipeline.baselines.scalarised_dpo import experts, prepare
 from mopo_pipeline.baselines.setting import Budget, Policy, RivalPolicy, Setting
 from mopo_pipeline.baselines.sweep import swept
@@ -48,17 +48,8 @@ def train(setting: Setting, params: SoupParams) -> tuple[RivalPolicy, ...]:
 
 def averaged_weights(folders: Sequence[Path], weights: Weights, target: Path) -> None:
     """Average whole weights, adapters folded into their base first: linear in what training changed."""
-    from mopo_pipeline.language.loading import load_model
-
-    def whole(folder: Path) -> tuple[Any, Any]:
-        model, tokenizer = load_model(folder, device="cpu")
-        owner: Any = model
-        return (
-            owner.merge_and_unload() if hasattr(owner, "merge_and_unload") else model
-        ), tokenizer
-
-    model, tokenizer = whole(folders[0])
-    states = [model.state_dict(), *(whole(folder)[0].state_dict() for folder in folders[1:])]
+    model, tokenizer = whole_model(folders[0])
+    states = [model.state_dict(), *(whole_model(folder)[0].state_dict() for folder in folders[1:])]
     model.load_state_dict(_average(states, weights))
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)

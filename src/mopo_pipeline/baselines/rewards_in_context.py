@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.baselines.best_of_n import judge_of
-from mopo_pipeline.baselines.policies import FolderPolicy, ToldPolicy, told
+from mopo_pipeline.baselines.policies import FolderPolicy, ToldPolicy, told, whole_model
 from mopo_pipeline.baselines.setting import Budget, RivalPolicy, Setting, Training
 from mopo_pipeline.baselines.sweep import swept
 from mopo_pipeline.baselines.trained import DivergedError, stored
@@ -132,7 +132,7 @@ def _fitted(
     work: Path,
     spent: Budget,
 ) -> Path:
-    """A model trained further on rows of equal weight.
+    """A model trained further on rows of equal weight, an adapter folded in.
 
     Raises:
         DivergedError: training stopped.
@@ -140,9 +140,15 @@ def _fitted(
     fit = setting.fit.model_copy(update={"steps": steps, "learning_rate": params.learning_rate})
     run = TrainingRun(NAME, model, data, fit, setting.seed, lora=setting.lora, context=None)
     try:
-        return train_rows(run, work).directory
+        left = train_rows(run, work).directory
     except MopoError as error:
         raise DivergedError(str(error), spent) from error
+    if not (left / "adapter_config.json").is_file():
+        return left
+    whole, tokenizer = whole_model(left)
+    whole.save_pretrained(left.parent / "whole")
+    tokenizer.save_pretrained(left.parent / "whole")
+    return left.parent / "whole"
 
 
 def _rows(

@@ -3,12 +3,10 @@
 import hashlib
 import json
 import logging
-import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -62,24 +60,38 @@ def stored(
         log.info("%s is up to date, reusing %s", name, target)
         return _read(target)
     setting.work_dir.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=setting.work_dir))
+    with tempfile.TemporaryDirectory(
+        prefix=f".{name}-", dir=setting.work_dir, ignore_cleanup_errors=True
+    ) as made:
+        staging = Path(made)
+        _write(staging, name, identity, make)
+        if target.exists() and damage(target) is not None:
+            shutil.rmtree(target)
+        try:
+            staging.rename(target)
+        except OSError:
+            if damage(target) is not None:  # else another process was faster
+                raise
+    return _read(target)
+
+
+def _write(
+    staging: Path, name: str, identity: Mapping[str, Any], make: Callable[[Path], Budget]
+) -> None:
+    """Train into a directory, say what it cost or why it failed, and seal it; checkpoints and the like go."""
     start, failure = time.perf_counter(), ""
     try:
         budget = make(staging / MODEL)
     except DivergedError as error:
         budget, failure = error.budget, str(error)
         log.warning("%s failed: %s", name, failure)
-        shutil.rmtree(staging / MODEL, ignore_errors=True)
+    for left in staging.iterdir():
+        if left.is_dir() and (failure or left.name != MODEL):
+            shutil.rmtree(left)
     budget = replace(budget, seconds=time.perf_counter() - start)
     facts = {"budget": asdict(budget), "failure": failure, "identity": dict(identity)}
     (staging / FACTS).write_text(json.dumps(facts, indent=1), encoding="utf-8")
     seal(staging)
-    if target.exists() and damage(target) is not None:
-        shutil.rmtree(target)
-    with suppress(FileExistsError, OSError):  # another process was faster
-        os.rename(staging, target)
-    shutil.rmtree(staging, ignore_errors=True)
-    return _read(target)
 
 
 def _read(target: Path) -> Training:
