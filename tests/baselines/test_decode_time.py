@@ -1,0 +1,204 @@
+"""Mixtures and best of n: what they say of a model, and that the trivial ones are the models themselves."""
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rival_setting import OBJECTIVES, small_setting
+
+from mopo_pipeline.baselines.best_of_n import best_of
+from mopo_pipeline.baselines.pocket_values import pocket_values
+from mopo_pipeline.baselines.policies import FolderPolicy, MixedPolicy
+from mopo_pipeline.baselines.registry import train_rival
+from mopo_pipeline.baselines.setting import Setting
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.loading import load_model
+from mopo_pipeline.language.scratch import build_model
+from mopo_pipeline.language.tokens import encode
+from mopo_pipeline.pocket import task as pocket
+
+DECODING = {"n": 3, "max_new_tokens": 6, "seed": 5, "batch_size": 4, "temperature": 1.0, "top_p": 1.0}  # fmt: skip
+WEIGHTS = (0.5, 0.3, 0.2)
+
+
+@pytest.fixture(scope="module")
+def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
+    return small_setting(tmp_path_factory.mktemp("decode"))
+
+
+@pytest.fixture(scope="module")
+def folders(setting: Setting) -> tuple[Path, ...]:
+    """Three experts that have nothing in common but their words."""
+    _, tokenizer = load_model(setting.reference)
+    made = []
+    for seed in (1, 2, 3):
+        folder = setting.work_dir / f"expert-{seed}"
+        model = build_model(tokenizer, layers=1, width=32, heads=2, max_length=128, seed=seed)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(4.0)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        made.append(folder)
+    return tuple(made)
+
+
+@pytest.fixture(scope="module")
+def asked(setting: Setting) -> tuple[list[str], list[str]]:
+    rows = setting.responses.iloc[[0, 1, 7, 13]]
+    return rows["prompt"].tolist(), rows["response"].tolist()
+
+
+def next_token_logprobs(folder: Path, ids: list[int]) -> np.ndarray:
+    model, _ = load_model(folder)
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([ids])).logits[0].double().log_softmax(-1).numpy()
+
+
+def test_all_weight_on_one_expert_is_that_expert(
+    folders: tuple[Path, ...], asked: tuple[list[str], list[str]]
+) -> None:
+    mixed, alone = MixedPolicy(folders, (0.0, 1.0, 0.0)), FolderPolicy(folders[1])
+    np.testing.assert_allclose(
+        mixed.answer_logprobs(*asked), alone.answer_logprobs(*asked), atol=1e-5
+    )
+    assert mixed.sample(asked[0], **DECODING) == alone.sample(asked[0], **DECODING)
+
+
+def test_an_expert_mixed_with_itself_is_itself_also_where_it_decodes_with_a_cache(
+    folders: tuple[Path, ...], asked: tuple[list[str], list[str]]
+) -> None:
+    same = MixedPolicy((folders[0], folders[0]), (0.5, 0.5))
+    assert same.sample(asked[0], **DECODING) == FolderPolicy(folders[0]).sample(
+        asked[0], **DECODING
+    )
+
+
+def test_a_mixture_s_answer_is_the_product_of_its_normalised_mixed_tokens(
+    folders: tuple[Path, ...], asked: tuple[list[str], list[str]]
+) -> None:
+    """Oracle: token by token in double precision, one answer alone, no packing."""
+    found = MixedPolicy(folders, WEIGHTS).answer_logprobs(*asked)
+    _, tokenizer = load_model(folders[0])
+    rows = encode(tokenizer, *asked, None)
+    for i, ids in enumerate(rows.ids):
+        mixed = sum(w * next_token_logprobs(f, ids) for w, f in zip(WEIGHTS, folders, strict=True))
+        mixed = mixed - np.log(np.exp(mixed).sum(axis=-1, keepdims=True))
+        head = int(rows.prompt_lengths[i])
+        said = sum(mixed[t - 1, ids[t]] for t in range(head, len(ids)))
+        assert found[i] == pytest.approx(said, abs=1e-3)
+
+
+def test_what_a_mixture_draws_it_finds_as_likely_as_it_draws_it(
+    folders: tuple[Path, ...], asked: tuple[list[str], list[str]]
+) -> None:
+    """First words drawn 600 times against the mixture's own probabilities, by total variation."""
+    mixed = MixedPolicy(folders, WEIGHTS)
+    prompt = asked[0][:1]
+    once = DECODING | {"n": 600, "max_new_tokens": 1, "batch_size": 200}
+    drawn = [a.text for a in mixed.sample(prompt, **once)[0]]
+    _, tokenizer = load_model(folders[0])
+    head = encode(tokenizer, prompt, [""], None).ids[0][:-1]
+    total = sum(w * next_token_logprobs(f, head)[-1] for w, f in zip(WEIGHTS, folders, strict=True))
+    mass = np.exp(total) / np.exp(total).sum()
+    words = [str(tokenizer.decode([i], skip_special_tokens=True)).strip() for i in range(len(mass))]
+    likely = np.argsort(-mass)[:5]
+    shares = [np.mean([w == words[i] for w in drawn]) for i in likely if words[i]]
+    expected = [mass[i] for i in likely if words[i]]
+    assert len(expected) >= 3
+    np.testing.assert_allclose(shares, expected, atol=5 * 0.5 / 600**0.5)
+
+
+def test_experts_without_a_weight_each_are_refused(folders: tuple[Path, ...]) -> None:
+    with pytest.raises(InputError, match="3 experts have 2 weights"):
+        MixedPolicy(folders, (0.5, 0.5)).load()
+
+
+def test_best_of_one_is_the_reference(setting: Setting) -> None:
+    [point] = train_rival("best_of_n", setting, {"weights": ((1.0, 0.0, 0.0),), "n": 1})
+    reference = FolderPolicy(setting.reference)
+    prompts = setting.responses["prompt"].unique()[:2].tolist()
+    problem = pocket.exact_problem(prompts)
+    rows, texts = [prompts[g] for g in problem.groups], list(problem.texts)
+    assert point.policy is not None
+    np.testing.assert_allclose(
+        point.policy.answer_logprobs(rows, texts), reference.answer_logprobs(rows, texts), atol=1e-9
+    )
+    assert point.policy.sample(prompts, **DECODING) == reference.sample(prompts, **DECODING)
+    assert point.budget.judge_calls == 1
+
+
+@pytest.mark.parametrize("liked", [[0.0, 1.0, 2.0, 3.0], [1.0, 0.0, 1.0, 0.0]])
+def test_the_best_of_three_is_what_all_draws_of_three_say(liked: list[float]) -> None:
+    """Oracle: every triple of draws; the fifth draw, malformed, is liked less than all; ties in equal parts of mass."""
+    mass = np.array([0.1, 0.4, 0.2, 0.2])
+    drawn, scores = np.append(mass, 0.1), [*liked, -9.0]
+    expected = np.zeros(5)
+    for triple in product(range(5), repeat=3):
+        top = max(scores[i] for i in triple)
+        best = [i for i in range(5) if scores[i] == top]
+        share = drawn[best] / drawn[best].sum()
+        expected[best] += np.prod(drawn[list(triple)]) * share
+    np.testing.assert_allclose(best_of(mass, np.array(liked), 3), expected[:4], atol=1e-12)
+
+
+def test_more_draws_raise_what_the_weights_ask_for(setting: Setting) -> None:
+    """By exact values: harmlessness, all weight on it, with 1, 4 and 16 draws."""
+    prompts = setting.responses["prompt"].unique()[:3].tolist()
+    behaviour = np.concatenate([pocket.behaviour(p) for p in prompts]).reshape(3, -1)
+    rates = np.stack([pocket.exact_win_rates(p)[:, 1] for p in prompts])
+    scores = np.stack([pocket.scores(p)[:, 1] for p in prompts])
+    values = [
+        np.mean([best_of(m, s, n) @ r for m, s, r in zip(behaviour, scores, rates, strict=True)])
+        for n in (1, 4, 16)
+    ]
+    assert values[0] == pytest.approx(0.5) and values[0] + 0.1 < values[1] < values[2]
+
+
+def test_the_pocket_task_values_a_mixture_as_it_values_its_only_expert(
+    setting: Setting, folders: tuple[Path, ...]
+) -> None:
+    prompts = setting.responses["prompt"].unique()[:2].tolist()
+    reference = FolderPolicy(setting.reference)
+    alone = pocket_values(FolderPolicy(folders[2]), reference, prompts, OBJECTIVES)
+    mixed = pocket_values(MixedPolicy(folders, (0.0, 0.0, 1.0)), reference, prompts, OBJECTIVES)
+    np.testing.assert_allclose(mixed.values, alone.values, rtol=1e-3)
+    same = pocket_values(reference, reference, prompts, OBJECTIVES[::-1])
+    assert same.kl == pytest.approx(0.0, abs=1e-9) and same.values.shape == (2, 3)
+
+
+class Tilted:
+    """The behaviour policy, tilted towards what helps."""
+
+    def __init__(self, strength: float) -> None:
+        self.strength = strength
+
+    def answer_logprobs(self, prompts: list[str], texts: list[str]) -> np.ndarray:
+        found = []
+        for prompt in dict.fromkeys(prompts):
+            mass = pocket.behaviour(prompt) * np.exp(self.strength * pocket.scores(prompt)[:, 0])
+            found.append(np.log(mass / mass.sum()))
+        return np.concatenate(found)
+
+
+def test_the_pocket_task_values_the_policy_that_wrote_its_data_at_one_half(
+    setting: Setting,
+) -> None:
+    prompts = setting.responses["prompt"].unique()[:2].tolist()
+    behaviour, tilted = Tilted(0.0), Tilted(0.5)
+    own = pocket_values(behaviour, behaviour, prompts, OBJECTIVES)  # type: ignore[arg-type]
+    other = pocket_values(tilted, behaviour, prompts, OBJECTIVES)  # type: ignore[arg-type]
+    np.testing.assert_allclose(own.values, 0.5)
+    np.testing.assert_allclose(own.well_formed, 1.0)
+    assert (other.values[:, 0] > 0.55).all()
+    for row, prompt in enumerate(prompts):
+        mass = np.exp(tilted.answer_logprobs([prompt], []))
+        expected = (mass * np.log(mass / pocket.behaviour(prompt))).sum()
+        assert other.kl[row] == pytest.approx(expected) and expected > 0.01
+
+
+def test_a_rival_that_needs_scores_asks_for_a_judge(setting: Setting, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="best_of_n needs scores of answers"):
+        train_rival("best_of_n", small_setting(tmp_path, judge=None), {})
