@@ -85,3 +85,69 @@ def test_a_run_is_recorded_while_it_runs_and_once_it_failed(tmp_path: Path) -> N
     )
     assert record["finished_nodes"] == ["first"]
     assert record["nodes"] == ["first", "second"]
+
+
+def begun(folder: Path) -> Any:
+    """The record of a run of ``chain`` that was started with an environment and parameters."""
+    from mopo_pipeline.hooks import RunLogHook
+
+    hook = RunLogHook()
+    hook._folder = folder
+    given = {"plan": {"tau": 0.2}, "data_root": "x"}
+    hook.before_pipeline_run(
+        {
+            "run_id": "2026-11-25T10:00:00",
+            "env": "mine",
+            "pipeline_names": ["evaluate"],
+            "runtime_params": given,
+        },
+        chain(),
+    )
+    return hook
+
+
+AGAIN = (
+    "`kedro run --from-nodes={} --env=mine --pipelines=evaluate --params=plan.tau=0.2,data_root=x`"
+)
+
+
+def test_an_interrupted_run_says_how_to_go_on_in_one_line_with_its_own_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    hook = begun(tmp_path)
+    hook._interrupted("SIGTERM")
+    hook._interruption.forget()
+    [line] = capsys.readouterr().err.splitlines()
+    assert f"interrupted (SIGTERM): go on with {AGAIN.format('first')}" in line
+    record = json.loads(next(tmp_path.iterdir()).read_text())
+    assert (record["status"], record["signal"]) == ("interrupted", "SIGTERM")
+
+
+def test_a_run_that_failed_halfway_says_how_to_go_on_and_one_that_did_nothing_does_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hook, [first, _] = begun(tmp_path / "a"), chain().nodes
+    with pytest.raises(InputError):
+        hook.on_pipeline_error(InputError("no room"))
+    assert "go on" not in capsys.readouterr().err
+    hook = begun(tmp_path / "b")
+    hook.before_node_run(first, {})
+    hook.after_node_run(first)
+    hook.after_dataset_saved("made")
+    with pytest.raises(InputError):
+        hook.on_pipeline_error(InputError("no room"))
+    assert AGAIN.format("second") in capsys.readouterr().err
+
+
+def test_a_node_that_only_prints_is_the_last_to_be_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hook = begun(tmp_path)
+    quiet = Node(lambda made: None, "made", None, name="shows")
+    with caplog.at_level("INFO"):
+        for node in (chain().nodes[0], quiet):
+            hook.before_node_run(node, {})
+            hook.after_node_run(node)
+    hook._interruption.forget()
+    assert [record.message for record in caplog.records] == ["first (1 of 2)"]

@@ -87,7 +87,7 @@ def test_changed_parameter_names_the_artifact_it_would_mix(tiny_run: Path) -> No
     line = message(done)
     assert "training_plan" in line
     assert "plan.confidence=0.95 and now is 0.8" in line
-    assert "--from-nodes=plan.plan_training" in line
+    assert f"--from-nodes=plan.plan_training --env=test --params=data_root={tiny_run}" in line
 
 
 def test_only_missing_outputs_refuses_stale_artifacts(tiny_run: Path) -> None:

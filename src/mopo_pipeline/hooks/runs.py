@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import click
 from kedro.framework.hooks import hook_impl
 from kedro.io import DatasetError
 
@@ -130,7 +131,7 @@ class RunLogHook:
             self._write()
         if isinstance(error, MopoError | DatasetError | OSError):
             if self._record["finished_nodes"] and (command := self._go_on()):
-                log.warning("what is done is kept: once mended, go on with `%s`", command)
+                tell(f"what is done is kept: once mended, go on with `{command}`")
             raise one_line(error) from error
 
     def _interrupted(self, signal: str) -> None:
@@ -139,10 +140,8 @@ class RunLogHook:
         with contextlib.suppress(OSError):
             self._write()
         if command := self._go_on():
-            log.warning(
-                "interrupted (%s): go on with `%s`; training goes on from its last complete checkpoint",
-                signal,
-                command,
+            tell(
+                f"interrupted ({signal}): go on with `{command}`; training goes on from its last complete checkpoint"
             )
 
     def _go_on(self) -> str:
@@ -164,6 +163,11 @@ class RunLogHook:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{self._record['run_id'].replace(':', '.')}.json"
         path.write_text(json.dumps(self._record, indent=2) + "\n", encoding="utf-8")
+
+
+def tell(text: str) -> None:
+    """Say it on one line, however long: a command that is to be copied is not wrapped, as a log would."""
+    click.echo(text, err=True)
 
 
 def close_abandoned(folder: Path) -> None:
