@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo.bound import check_epsilon
-from mopo_pipeline.mopo.checks import check_number, check_thresholds
+from mopo_pipeline.mopo.checks import check_number, check_start, check_thresholds
 from mopo_pipeline.mopo.comparisons import Comparisons
 from mopo_pipeline.mopo.estimator import build_estimator
 from mopo_pipeline.mopo.rows import build_rows
@@ -34,6 +34,7 @@ def solve_dual(
     comparisons: Comparisons | None = None,
     pooling: float | None = 0.0,
     variant: str = "lagrangian",
+    start: ArrayLike | None = None,
 ) -> DualSolution:
     """Maximise the primary win rate minus ``tau`` KL subject to thresholds on the others.
 
@@ -58,6 +59,8 @@ def solve_dual(
             per prompt and takes the rows for all responses there are, inf is one pool, None chooses.
         variant: "lagrangian", or "log_barrier", which keeps the slack sigma / lambda_k above each
             threshold as long as its price stays below 2; a dearer one may be violated.
+        start: (K-1,) multipliers of a neighbouring problem, such as the next threshold of a sweep: where rows are a
+            sample or there are comparisons the search begins there; it changes the time, not the solution.
 
     Raises:
         InfeasibleThresholdsError: thresholds out of reach, alone or together; one missed by less
@@ -79,7 +82,8 @@ def solve_dual(
         rows, temperature, sampled, behaviour=behaviour, comparisons=comparisons, epsilon=radius,
         confidence=confidence,
     )  # fmt: skip
-    return solve_over_comparisons(estimator, asked, kappa, logarithmic)
+    begin = None if start is None else check_start(start, asked.size)
+    return solve_over_comparisons(estimator, asked, kappa, logarithmic, begin)
 
 
 def _checked(

@@ -76,10 +76,10 @@ def extract_policy(
     )
     run = TrainingRun(
         "policy", reference_policy, table, params.fit, task.seed, params.lag, params.lora, problem,
-        scorer, validation, context, params.loop, labels,
+        scorer, validation, context, params.loop, labels, params.start,
     )  # fmt: skip
     result = train(run, params.work_dir)
-    given = [p.model_dump(mode="json", exclude={"work_dir"}) for p in (task, params)]
+    given = [p.model_dump(mode="json", exclude={"work_dir", "start"}) for p in (task, params)]
     facts = {
         "plan": plan.to_json(),
         "data_fingerprint": fingerprint(rows, win_rates, comparisons),

@@ -34,6 +34,7 @@ from mopo_pipeline.training.refresh_fresh import FreshRefresh
 from mopo_pipeline.training.refresh_offline import OfflineLoop, correction_steps
 from mopo_pipeline.training.row_schedule import RowSchedule
 from mopo_pipeline.training.run_spec import ROWS, VALIDATION, RunSpec
+from mopo_pipeline.training.start import StartCallback
 from mopo_pipeline.training.trainer import WeightedTrainer
 from mopo_pipeline.training.validation import LabelledAnswers, read_labelled
 from mopo_pipeline.training.watch import DiagnosisCallback
@@ -54,6 +55,8 @@ def prepare_trainer(directory: Path, spec: RunSpec) -> tuple[WeightedTrainer, An
         answers, trainer.first_validation = labelled
     if spec.fit.dtype != "float32" and np.isfinite(state.initial_logprob).all():
         trainer.add_callback(FirstLogprobs(trainer, None if answers is None else answers.rows))
+    if spec.start is not None:
+        trainer.add_callback(StartCallback(trainer, spec.start))
     if problem is not None:
         lag = spec.lag
         every = None if isinstance(lag, NoLag) else lag.every
@@ -97,7 +100,8 @@ def loop_of(
         validation = pd.read_parquet(directory / VALIDATION)
         drawing = FreshRefresh(trainer, problem, spec, lag, table, data, validation, tokenizer)
         act, look = partial(timed, drawing.refresh), partial(timed, drawing.look)
-        return [RefreshCallback(lag.every, act), LookCallback(look), ending(drawing.weigh)]
+        moves = RefreshCallback(lag.every, act, at_start=spec.start is not None)
+        return [moves, LookCallback(look), ending(drawing.weigh)]
     loop = OfflineLoop(trainer, problem, answers)
     look = partial(timed, loop.look)
     if isinstance(lag, OfflineLag):
