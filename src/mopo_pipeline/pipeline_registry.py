@@ -11,18 +11,24 @@ from kedro.pipeline import Pipeline
 STAGES = ("ingest", "preferences", "plan", "reference", "train", "evaluate", "report")
 """The stages in the order data walks through them; ``__default__`` is all of them."""
 
-BY_NAME = ("export", "synthetic")
+BY_NAME = ("export", "front", "synthetic")
 """Pipelines on top, run only by name."""
 
 UP_TO_POLICY = STAGES[: STAGES.index("train") + 1]
 """``train`` brings everything it needs; ``--tags=train`` narrows it to the stage itself."""
 
+EVALUATION_MODEL = "evaluate.fit_evaluation_model"
+"""What of the evaluation no policy moves; ``front`` brings it with all before the policy."""
+
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Return every pipeline under its name; each stage's nodes carry the stage's name as a tag."""
     parts = {name: _create(name) for name in (*STAGES, *BY_NAME)}
+    shared = [parts[name] for name in UP_TO_POLICY[:-1]]
+    judge = parts["evaluate"].only_nodes(EVALUATION_MODEL)
     return parts | {
         "train": sum((parts[name] for name in UP_TO_POLICY), Pipeline([])),
+        "front": sum(shared, judge + parts["front"]),
         "__default__": sum((parts[name] for name in STAGES), Pipeline([])),
     }
 

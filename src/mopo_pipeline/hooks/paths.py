@@ -8,7 +8,7 @@ from typing import Any
 from mopo_pipeline.hooks.contents import Contents
 from mopo_pipeline.language.loading import PACKAGE_PREFIX
 
-FILES = frozenset({"path", "judgements_path", "accelerate", "work_dir"})
+FILES = frozenset({"path", "judgements_path", "accelerate", "work_dir", "data_root"})
 """Last keys of parameters that name a file or folder."""
 
 MODELS, BY_OBJECTIVE = frozenset({"model", "encoder", "start"}), "reward_models"

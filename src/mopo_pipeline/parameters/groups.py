@@ -10,6 +10,7 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import StrictModel, TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.export import ExportParams
+from mopo_pipeline.parameters.front import FrontParams
 from mopo_pipeline.parameters.ingest import IngestParams
 from mopo_pipeline.parameters.lag import MODES, mode_of
 from mopo_pipeline.parameters.plan import PlanParams
@@ -29,6 +30,7 @@ GROUPS: dict[str, type[StrictModel]] = {
     "evaluate": EvaluateParams,
     "report": ReportParams,
     "export": ExportParams,
+    "front": FrontParams,
     "synthetic": SyntheticParams,
 }
 
