@@ -5,6 +5,7 @@ judge that is trusted most.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,22 @@ class Ground:
         """Whether every answer is known."""
         return str(self.responses["source"].iloc[0]) == POCKET
 
+    @cached_property
+    def answers(self) -> pocket.ExactProblem:
+        """Every answer to every prompt, of the pocket task."""
+        return pocket.exact_problem(self.asked["prompt"].tolist())
+
+    @cached_property
+    def first(self) -> Array:
+        """Log-probabilities (P, A) of these answers under the reference."""
+        return self.enumerated_logprobs(self.reference)
+
+    def enumerated_logprobs(self, policy: Policy) -> Array:
+        """Log-probabilities (P, A) of these answers under a policy."""
+        prompts = self.asked["prompt"].tolist()
+        rows = [prompts[g] for g in self.answers.groups]
+        return policy.answer_logprobs(rows, list(self.answers.texts)).reshape(len(prompts), -1)
+
     def value(self, policy: Policy) -> Valued:
         """Values, divergence and a few answers of a policy."""
         return _enumerated(self, policy) if self.enumerated else _judged(self, policy)
@@ -139,14 +156,9 @@ def ground(
 
 
 def _enumerated(ground: Ground, policy: Policy) -> Valued:
-    prompts = ground.asked["prompt"].tolist()
-    problem = pocket.exact_problem(prompts)
     columns = [pocket.OBJECTIVES.index(name) for name in ground.objectives]
-    rows, texts = [prompts[g] for g in problem.groups], list(problem.texts)
-    own, first = (
-        p.answer_logprobs(rows, texts).reshape(len(prompts), -1) for p in (policy, ground.reference)
-    )
-    win_rates = np.asarray(problem.win_rates)[:, columns].reshape(*own.shape, len(columns))
+    own, first = ground.enumerated_logprobs(policy), ground.first
+    win_rates = np.asarray(ground.answers.win_rates)[:, columns].reshape(*own.shape, len(columns))
     mass = np.exp(own)
     return Valued(
         np.einsum("pa,pak->pk", mass, win_rates),
