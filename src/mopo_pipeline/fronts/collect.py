@@ -115,6 +115,31 @@ def interpolated_candidates(
     return made
 
 
+def tables_of_seeds(runs: Mapping[str, Any]) -> tuple[list[pd.DataFrame], ...]:
+    """``front_points``, ``front_values`` and ``front_samples`` of the other seeds whose front was made."""
+    folders = _folders_of_seeds(runs)
+    return tuple(
+        [
+            pd.read_parquet(folder / "07_model_output" / f"{name}.parquet")
+            for folder in folders.values()
+        ]
+        for name in ("front_points", "front_values", "front_samples")
+    )
+
+
+def responses_of_seeds(runs: Mapping[str, Any]) -> dict[int, pd.DataFrame]:
+    """The data of the other seeds."""
+    return {
+        seed: pd.read_parquet(folder / "03_primary" / "responses.parquet")
+        for seed, folder in _folders_of_seeds(runs).items()
+    }
+
+
+def _folders_of_seeds(runs: Mapping[str, Any]) -> dict[int, Path]:
+    done = {name: run for name, run in runs["seeds"].items() if run["status"] == DONE}
+    return {int(name.rpartition("-")[2]): Path(run["folder"]) for name, run in done.items()}
+
+
 def _of_run(
     method: str, name: str, run: Mapping[str, Any], planned: Mapping[str, float | None],
     seed: int, train: TrainParams, evaluate: EvaluateParams,

@@ -29,6 +29,7 @@ class Job:
         pipelines: that are run.
         start: the job whose policy this one starts from; None is the reference.
         steps: of training, where it starts from a policy; None takes all.
+        shares: whether artifacts that no threshold moves are those of the run that sweeps.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Job:
     pipelines: tuple[str, ...] = ("train", "evaluate")
     start: str | None = None
     steps: int | None = None
+    shares: bool = True
 
 
 @dataclass(frozen=True)

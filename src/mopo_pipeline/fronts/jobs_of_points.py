@@ -13,6 +13,26 @@ NOT_DRAWN = {"evaluate": {"front_points": 0}}
 """A point's own exact fronts would be those of every other point."""
 
 
+def seed_name(seed: int) -> str:
+    """What the front of another seed is called, and its folder."""
+    return f"seed-{seed}"
+
+
+def jobs_of_seeds(seed: int, params: FrontParams) -> list[Job]:
+    """A whole front, from its data on, for every seed but the run's own, ``seed``."""
+    return [
+        Job(
+            seed_name(other),
+            params.folder / seed_name(other),
+            {"task": {"seed": other}, "front": {"seeds": []}},
+            pipelines=("front",),
+            shares=False,
+        )
+        for other in params.seeds
+        if other != seed
+    ]
+
+
 def jobs_of_points(plan: Mapping[str, Any], train: TrainParams, params: FrontParams) -> list[Job]:
     """A job per planned point that starts where the plan says, and the plan without thresholds where it is asked for.
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
@@ -37,6 +38,20 @@ def of_upstream(node: str) -> bool:
     return node.startswith(UPSTREAM)
 
 
+def of_nothing(node: str) -> bool:
+    """Where a job shares nothing, all is its own."""
+    return False
+
+
+def share_looks(root: Path, folder: Path) -> None:
+    """All points look at one test split, so they write their looks down in one place; the link survives a move of ``root``."""
+    looks, link = root / LOOKS, folder / LOOKS
+    looks.mkdir(parents=True, exist_ok=True)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink():
+        link.symlink_to(os.path.relpath(looks, link.parent), target_is_directory=True)
+
+
 def run_jobs(
     jobs: Sequence[Job], run: SweepRun, root: Path, workers: int | None
 ) -> dict[str, Outcome]:
@@ -62,7 +77,7 @@ def run_jobs(
                 job, start, again = running.pop(future)
                 outcome = _outcome(job, start, future.result())
                 if outcome.status == FAILED and STALE in outcome.reason and not again:
-                    forget(job.folder, of_upstream)
+                    forget(job.folder, of_upstream if job.shares else of_nothing)
                     running[_submitted(executor, job, run, root, start)] = (job, start, True)
                     continue
                 outcomes[job.name] = outcome
@@ -82,11 +97,9 @@ def trained_start(job: Job, jobs: Sequence[Job], outcomes: Mapping[str, Outcome]
 def _submitted(
     executor: Processes, job: Job, run: SweepRun, root: Path, start: Job | None
 ) -> "Future[int]":
-    share(root, job.folder, of_upstream)
-    looks = job.folder / LOOKS
-    if not looks.exists():
-        (root / LOOKS).mkdir(parents=True, exist_ok=True)
-        looks.symlink_to((root / LOOKS).resolve(), target_is_directory=True)
+    if job.shares:
+        share(root, job.folder, of_upstream)
+        share_looks(root, job.folder)
     params: dict[str, Any] = {}
     if start is not None:
         policy = (start.folder / POLICY).resolve()

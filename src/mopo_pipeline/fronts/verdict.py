@@ -311,7 +311,7 @@ def _findings(points: pd.DataFrame, fronts: Fronts, asked: Asked) -> list[Findin
     if len(fronts.seeds) == 1:
         found.append(Finding(
             "one seed", 1.0, 3.0,
-            "probabilities speak of these prompts alone, not of another training: pool runs with other task.seed",
+            "probabilities speak of these prompts alone, not of another training: name more in front.seeds",
         ))  # fmt: skip
     for method in points["method"].unique():
         failed = points.loc[(points["method"] == method) & (points["status"] == "failed")]

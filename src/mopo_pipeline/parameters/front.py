@@ -29,6 +29,7 @@ class FrontParams(StrictModel):
     interpolated: tuple[Share, ...] = (0.5,)
     methods: tuple[str, ...] = ("reference", "primary_only")
     rivals: dict[str, dict[str, Any]] = {}
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
     hypervolume_reference: float = Field(default=0.25, ge=0.0, lt=0.5)
     kl_budget: PositiveFloat | None = None
     exact_points: NonNegativeInt = 21
