@@ -11,14 +11,14 @@ from kedro.pipeline import Pipeline
 STAGES = ("ingest", "preferences", "plan", "reference", "train", "evaluate", "report")
 """The stages in the order data walks through them; ``__default__`` is all of them."""
 
-BY_NAME = ("export", "front", "synthetic")
+BY_NAME = ("ablation", "export", "front", "synthetic")
 """Pipelines on top, run only by name."""
 
 UP_TO_POLICY = STAGES[: STAGES.index("train") + 1]
 """``train`` brings everything it needs; ``--tags=train`` narrows it to the stage itself."""
 
 EVALUATION_MODEL = "evaluate.fit_evaluation_model"
-"""What of the evaluation no policy moves; ``front`` brings it with all before the policy."""
+"""What of the evaluation no policy moves; ``front`` and ``ablation`` bring it with all before the policy."""
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -29,6 +29,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     return parts | {
         "train": sum((parts[name] for name in UP_TO_POLICY), Pipeline([])),
         "front": sum(shared, judge + parts["front"]),
+        "ablation": sum(shared, judge + parts["ablation"]),
         "__default__": sum((parts[name] for name in STAGES), Pipeline([])),
     }
 

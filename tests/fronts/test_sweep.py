@@ -146,7 +146,7 @@ def test_shared_artifacts_are_linked_with_their_fingerprints_and_the_others_are_
     model.mkdir(parents=True)
     (model / "config.json").write_text("{}")
     (root / "06_models/.reference_policy.fingerprint.json").write_text('{"node": "reference.train_reference"}')  # fmt: skip
-    share(root, folder, sweep.of_upstream)
+    share(root, folder, Job("a", folder, {}).shares)
     assert os.path.samefile(
         root / "03_primary/responses.json", folder / "03_primary/responses.json"
     )
@@ -155,9 +155,9 @@ def test_shared_artifacts_are_linked_with_their_fingerprints_and_the_others_are_
     )
     assert not (folder / "05_model_input").exists()
     artifact(root / "03_primary", "responses", "ingest.ingest_source", "[1]")
-    share(root, folder, sweep.of_upstream)
+    share(root, folder, Job("a", folder, {}).shares)
     assert (folder / "03_primary/responses.json").read_text() == "[1]"
-    forget(folder, sweep.of_upstream)
+    forget(folder, Job("a", folder, {}).shares)
     assert (folder / "03_primary/responses.json").is_file()
 
 

@@ -17,6 +17,9 @@ SIDECAR = ".fingerprint.json"
 ERROR = "Error: "
 DONE, FAILED = "done", "failed"
 
+UPSTREAM = ("ingest.", "preferences.", "reference.", "evaluate.fit_evaluation_model")
+"""Begins of the names of nodes whose artifacts no threshold moves."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -29,7 +32,7 @@ class Job:
         pipelines: that are run.
         start: the job whose policy this one starts from; None is the reference.
         steps: of training, where it starts from a policy; None takes all.
-        shares: whether artifacts that no threshold moves are those of the run that sweeps.
+        upstream: begins of the names of nodes whose artifacts are those of the run that sweeps; none shares nothing.
     """
 
     name: str
@@ -38,7 +41,11 @@ class Job:
     pipelines: tuple[str, ...] = ("train", "evaluate")
     start: str | None = None
     steps: int | None = None
-    shares: bool = True
+    upstream: tuple[str, ...] = UPSTREAM
+
+    def shares(self, node: str) -> bool:
+        """Whether the artifacts of a node are those of the run that sweeps."""
+        return node.startswith(self.upstream) if self.upstream else False
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def jobs_of_seeds(seed: int, params: FrontParams) -> list[Job]:
             params.folder / seed_name(other),
             {"task": {"seed": other}, "front": {"seeds": []}},
             pipelines=("front",),
-            shares=False,
+            upstream=(),
         )
         for other in params.seeds
         if other != seed

@@ -29,19 +29,6 @@ LOOKS = Path("03_primary") / "looks"
 STALE = "--from-nodes="
 """In what a run says that finds an artifact of other parameters or code."""
 
-UPSTREAM = ("ingest.", "preferences.", "reference.", "evaluate.fit_evaluation_model")
-"""Nodes whose artifacts no threshold moves."""
-
-
-def of_upstream(node: str) -> bool:
-    """Whether a node's artifacts are shared by all points."""
-    return node.startswith(UPSTREAM)
-
-
-def of_nothing(node: str) -> bool:
-    """Where a job shares nothing, all is its own."""
-    return False
-
 
 def share_looks(root: Path, folder: Path) -> None:
     """All points look at one test split, so they write their looks down in one place; the link survives a move of ``root``."""
@@ -77,7 +64,7 @@ def run_jobs(
                 job, start, again = running.pop(future)
                 outcome = _outcome(job, start, future.result())
                 if outcome.status == FAILED and STALE in outcome.reason and not again:
-                    forget(job.folder, of_upstream if job.shares else of_nothing)
+                    forget(job.folder, job.shares)
                     running[_submitted(executor, job, run, root, start)] = (job, start, True)
                     continue
                 outcomes[job.name] = outcome
@@ -97,8 +84,8 @@ def trained_start(job: Job, jobs: Sequence[Job], outcomes: Mapping[str, Outcome]
 def _submitted(
     executor: Processes, job: Job, run: SweepRun, root: Path, start: Job | None
 ) -> "Future[int]":
-    if job.shares:
-        share(root, job.folder, of_upstream)
+    if job.upstream:
+        share(root, job.folder, job.shares)
         share_looks(root, job.folder)
     params: dict[str, Any] = {}
     if start is not None:

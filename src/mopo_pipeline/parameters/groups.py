@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.parameters.ablation import AblationParams
 from mopo_pipeline.parameters.base import StrictModel, TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.export import ExportParams
@@ -31,6 +32,7 @@ GROUPS: dict[str, type[StrictModel]] = {
     "report": ReportParams,
     "export": ExportParams,
     "front": FrontParams,
+    "ablation": AblationParams,
     "synthetic": SyntheticParams,
 }
 

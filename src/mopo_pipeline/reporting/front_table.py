@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pandas as pd
+
+from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.reporting.summary import digits, span
 
 COLOURS = {"win": "green", "loss": "red", "tie": "yellow"}
@@ -66,3 +69,23 @@ def _facts(report: dict[str, Any]) -> list[str]:
     if not report["sensitivity"]["first_stays"]:
         facts.append("another reference point puts another method first")
     return facts
+
+
+def variants_table(ablation_points: pd.DataFrame, task: TaskParams) -> None:
+    """Print every variant of every sweep with its values; a run that failed with its reason."""
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title="Ablations", title_justify="left", pad_edge=False)
+    table.add_column("sweep", no_wrap=True)
+    table.add_column("setting")
+    for name in (*task.names, "KL"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for _, row in ablation_points.iterrows():
+        done = row["status"] == "done"
+        numbers = [f"{row[f'value_{n}']:.3f}" if done else "" for n in task.names]
+        said = row["point"] if done else f"{row['point']}: {row['status']}, {row['reason']}"
+        table.add_row(row["method"], escape(said), *numbers, f"{row['kl']:.2f}" if done else "")
+    Console().print(table)
