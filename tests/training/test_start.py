@@ -9,8 +9,10 @@ import torch
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.launching.run import TrainingRun, prepare, train
+from mopo_pipeline.mopo import effective_share
 from mopo_pipeline.parameters.fit import LoraParams
-from mopo_pipeline.training.assemble import prepare_trainer
+from mopo_pipeline.parameters.lag import FreshLag
+from mopo_pipeline.training.assemble import initial_state, prepare_trainer
 from mopo_pipeline.training.run_spec import RunSpec
 from mopo_pipeline.training.trainer import WeightedTrainer
 from tiny_training import tiny_model, tiny_run, with_fit
@@ -94,3 +96,14 @@ def test_weights_of_another_kind_or_shape_are_refused_in_a_line(
         InputError, match=r"of shape .*give a policy trained from the same reference"
     ):
         trained(replace(run, start=wider), tmp_path)
+
+
+def test_where_fresh_responses_follow_the_first_steps_learn_the_whole_plan(
+    run: TrainingRun, start: Path
+) -> None:
+    """From the reference they are shortened as every step is; an earlier policy is on its way already."""
+    lag = FreshLag(every=3, target_ess=0.9, judge="text")
+    own = run.rows["weight"].to_numpy()
+    shortened = initial_state(run.rows, run.problem, lag).weights
+    assert effective_share(own) < 0.9 <= effective_share(shortened) + 1e-6
+    assert (initial_state(run.rows, run.problem, lag, start).weights == own).all()

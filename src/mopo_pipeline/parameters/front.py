@@ -23,7 +23,7 @@ class FrontParams(StrictModel):
     """A front of policies trained with thresholds, beside its rivals."""
 
     points: PositiveInt = 9
-    reach: float = Field(default=0.8, gt=0.0, le=1.0)
+    reach: float = Field(default=0.6, gt=0.0, le=1.0)
     thresholds: tuple[dict[str, Threshold], ...] = ()
     share_of_steps: float | None = Field(default=0.4, gt=0.0, le=1.0)
     interpolated: tuple[Share, ...] = (0.5,)

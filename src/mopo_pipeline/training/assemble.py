@@ -47,7 +47,7 @@ def prepare_trainer(directory: Path, spec: RunSpec) -> tuple[WeightedTrainer, An
     prompts, responses = table["prompt"].tolist(), table["response"].tolist()
     rows = encode(tokenizer, prompts, responses, spec.context, ended_column(table))
     problem = read_problem(directory)
-    state = initial_state(table, problem, spec.lag)
+    state = initial_state(table, problem, spec.lag, spec.start)
     trainer = build_trainer(directory, spec, model, tokenizer, rows, state, problem)
     labelled = read_labelled(directory, tokenizer, spec.context)
     answers = None
@@ -100,8 +100,7 @@ def loop_of(
         validation = pd.read_parquet(directory / VALIDATION)
         drawing = FreshRefresh(trainer, problem, spec, lag, table, data, validation, tokenizer)
         act, look = partial(timed, drawing.refresh), partial(timed, drawing.look)
-        moves = RefreshCallback(lag.every, act, at_start=spec.start is not None)
-        return [moves, LookCallback(look), ending(drawing.weigh)]
+        return [RefreshCallback(lag.every, act), LookCallback(look), ending(drawing.weigh)]
     loop = OfflineLoop(trainer, problem, answers)
     look = partial(timed, loop.look)
     if isinstance(lag, OfflineLag):
@@ -131,13 +130,17 @@ def check_precision(fit: FitParams) -> None:
         )
 
 
-def initial_state(table: pd.DataFrame, problem: DualProblem | None, lag: LagParams) -> LagState:
+def initial_state(
+    table: pd.DataFrame, problem: DualProblem | None, lag: LagParams, start: Path | None = None
+) -> LagState:
     """Planned weights, the reference where the data came from.
 
     Args:
         table: N rows: weight, reference_logprob.
         problem: thresholds to hold; None holds none.
         lag: where the policy's own responses will be trained on, the first step is tempered as theirs are.
+        start: a policy that is on its way already; its first step is the whole plan's, on the data's rows: what this
+            policy itself says is that of another plan, which may lie too far from this one to be weighed.
     """
     logprob = table["reference_logprob"].to_numpy(dtype=np.float64)
     none = np.zeros(0)
@@ -152,7 +155,7 @@ def initial_state(table: pd.DataFrame, problem: DualProblem | None, lag: LagPara
         targets=none if problem is None else problem.values,
         active=np.ones(len(table), dtype=bool),
     )
-    if problem is None or not isinstance(lag, FreshLag):
+    if problem is None or not isinstance(lag, FreshLag) or start is not None:
         return state
     targets = stepped_values(
         state.weights, lag.target_ess, problem.multipliers, problem.tau, problem.win_rates,

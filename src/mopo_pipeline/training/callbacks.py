@@ -12,23 +12,10 @@ from mopo_pipeline.training.trainer import WeightedTrainer
 
 
 class RefreshCallback(TrainerCallback):
-    """Call ``refresh`` after every ``every`` steps, before a checkpoint of that step is written.
+    """Call ``refresh`` after every ``every`` steps, before a checkpoint of that step is written."""
 
-    Args:
-        every: steps between two calls.
-        refresh: what is called.
-        at_start: also before the first step, where the policy starts away from the reference.
-    """
-
-    def __init__(self, every: int, refresh: Any, at_start: bool = False) -> None:
-        self.every, self.refresh, self.at_start = every, refresh, at_start
-
-    def on_train_begin(
-        self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Refresh where the run begins, not where it goes on."""
-        if self.at_start and state.global_step == 0:
-            self.refresh()
+    def __init__(self, every: int, refresh: Any) -> None:
+        self.every, self.refresh = every, refresh
 
     def on_step_end(
         self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
