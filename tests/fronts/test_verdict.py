@@ -159,6 +159,15 @@ def test_the_report_is_json() -> None:
     assert json.loads(json.dumps(found, allow_nan=False))["methods"]["mopo"]["igd_plus"] == pytest.approx(0.0)  # fmt: skip
 
 
+def test_one_objective_leaves_a_report_without_standings() -> None:
+    points, values = front("reference", {"reference": (0.5, 0.5)}, kl=0.0)
+    found = front_report(points, values, ("help",), ASKED, {})
+    assert found["standing"] == {}
+    assert found["matched_kl"] == {"budget": None}
+    assert found["thresholds"] == []
+    assert json.dumps(found, allow_nan=False)
+
+
 def test_means_over_prompts_drawn_again_are_common_to_all_methods() -> None:
     tables = joined(front("mopo", CURVE, noise=0.2, shift=1e-6), front("rival", CURVE, noise=0.2))
     fronts = fronts_of(*tables, NAMES)
