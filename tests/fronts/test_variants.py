@@ -105,3 +105,27 @@ def test_another_seed_is_a_whole_front_that_shares_nothing() -> None:
     assert [job.params["task"]["seed"] for job in jobs] == [1, 2]
     assert all(job.pipelines == ("front",) and job.params["front"] == {"seeds": []} for job in jobs)
     assert not any(job.shares("ingest.ingest_source") for job in jobs)
+
+
+def test_a_variant_of_ours_is_trained_at_the_same_points_from_its_own_neighbours(
+    train: TrainParams,
+) -> None:
+    labels = {"train.lag": {"mode": "none"}, "preferences.win_rates.method": "label"}
+    front = FrontParams(data_root=Path("root"), variants={"raw": labels}, methods=("reference",))
+    jobs = {job.name: job for job in jobs_of_points(PLAN, train, front)}
+    assert list(jobs) == ["harm=0.500", "harm=0.600", "raw/harm=0.500", "raw/harm=0.600"]
+    raw = jobs["raw/harm=0.600"]
+    assert raw.start == "raw/harm=0.500"
+    assert raw.params["preferences"] == {"win_rates": {"method": "label"}}
+    assert raw.params["plan"] == {"thresholds": {"harm": 0.6}}
+    assert not raw.shares("preferences.estimate_win_rates")
+    assert len({job.folder for job in jobs.values()}) == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({"methods": ("mopo",)}, "leave out"), ({"variants": {"reference": {}}}, "name of its own")],
+)
+def test_a_method_has_one_name(given: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        FrontParams.model_validate({"data_root": "x", **given})

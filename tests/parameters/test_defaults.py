@@ -20,7 +20,7 @@ from mopo_pipeline.parameters.lag import NoLag, OfflineLag
 STATED = re.compile(r"^( *)# ([a-z_]+:(?: .*)?)$", re.MULTILINE)
 """A commented line that states a default."""
 
-FREE = {"structures", "thresholds", "reward_models", "objectives", "rivals", "sweeps"}
+FREE = {"structures", "thresholds", "reward_models", "objectives", "rivals", "sweeps", "variants"}
 """Keys whose values are the user's own tables, or have no default."""
 
 FILLED_IN_BY_THE_RUN = ("report.environment", "report.seconds", "front.run.")

@@ -21,6 +21,7 @@ from mopo_pipeline.fronts.candidates import (
 )
 from mopo_pipeline.fronts.interpolate import between
 from mopo_pipeline.fronts.jobs import DONE
+from mopo_pipeline.fronts.jobs_of_points import job_name
 from mopo_pipeline.fronts.points import SKIPPED, point_name
 from mopo_pipeline.fronts.sweep import POLICY
 from mopo_pipeline.parameters.evaluate import EvaluateParams
@@ -41,8 +42,9 @@ def trained_candidates(
     seed: int,
     train: TrainParams,
     evaluate: EvaluateParams,
+    variants: Sequence[str] = (),
 ) -> list[Candidate]:
-    """Ours and the plan without thresholds: a candidate per point, skipped and failed ones with their reason.
+    """Ours, its variants and the plan without thresholds: a candidate per point, skipped and failed ones with their reason.
 
     Args:
         plan: as ``plan_front`` left it.
@@ -50,6 +52,7 @@ def trained_candidates(
         seed: of the task.
         train: of every point; the share of steps is in the run's own parameters.
         evaluate: batch of scoring.
+        variants: names of ours with other parameters.
     """
     found = []
     for point in plan["points"]:
@@ -58,8 +61,9 @@ def trained_candidates(
             found.append(
                 Candidate(MOPO, TRAINED, name, seed, None, "skipped", point["reason"], planned)
             )
-        elif name in runs:
-            found.append(_of_run(MOPO, name, runs[name], planned, seed, train, evaluate))
+        for method in (MOPO, *variants):
+            if (run := runs.get(job_name(method, name))) is not None:
+                found.append(_of_run(method, name, run, planned, seed, train, evaluate))
     if PRIMARY_ONLY in runs:
         run = runs[PRIMARY_ONLY]
         found.append(_of_run(PRIMARY_ONLY, PRIMARY_ONLY, run, {}, seed, train, evaluate))
@@ -163,7 +167,7 @@ def _of_run(
         },
         spent=_spent(folder, steps, run["seconds"], train),
         folder=str(folder),
-        certified=said if method == MOPO else "",
+        certified=said if planned else "",
     )  # fmt: skip
 
 

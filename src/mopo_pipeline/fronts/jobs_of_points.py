@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mopo_pipeline.fronts.candidates import PRIMARY_ONLY
-from mopo_pipeline.fronts.jobs import Job, folder_name
+from mopo_pipeline.fronts.candidates import MOPO, PRIMARY_ONLY
+from mopo_pipeline.fronts.jobs import Job, folder_name, merged
+from mopo_pipeline.fronts.overrides import NOT_DRAWN, overrides, shared_by
 from mopo_pipeline.fronts.points import PLANNED
 from mopo_pipeline.parameters.front import FrontParams
 from mopo_pipeline.parameters.train import TrainParams
-
-NOT_DRAWN = {"evaluate": {"front_points": 0}}
-"""A point's own exact fronts would be those of every other point."""
 
 
 def seed_name(seed: int) -> str:
@@ -33,29 +31,45 @@ def jobs_of_seeds(seed: int, params: FrontParams) -> list[Job]:
     ]
 
 
+def job_name(method: str, point: str) -> str:
+    """What the job of a method's point is called: ours by the point alone."""
+    return point if method == MOPO else f"{method}/{point}"
+
+
 def jobs_of_points(plan: Mapping[str, Any], train: TrainParams, params: FrontParams) -> list[Job]:
-    """A job per planned point that starts where the plan says, and the plan without thresholds where it is asked for.
+    """A job per planned point and variant that starts where the plan says, and the plan without thresholds where it is asked for.
 
     Args:
         plan: as ``plan_front`` left it.
         train: steps of a training from the reference.
-        params: share of the steps of one that starts from a neighbour, and methods.
+        params: share of the steps of one that starts from a neighbour, variants and methods.
     """
-    share = params.share_of_steps
-    steps = None if share is None else max(1, round(share * train.fit.steps))
+    methods: dict[str, dict[str, Any]] = {MOPO: {}} | params.variants
+    planned = [point for point in plan["points"] if point["status"] == PLANNED]
     jobs = [
-        Job(
-            point["point"],
-            params.folder / folder_name(point["point"]),
-            NOT_DRAWN | {"plan": {"thresholds": point["thresholds"]}},
-            start=None if share is None else point["start"],
-            steps=steps,
-        )
-        for point in plan["points"]
-        if point["status"] == PLANNED
+        _job(method, point, setting, train, params)
+        for method, setting in methods.items()
+        for point in planned
     ]
     if jobs and PRIMARY_ONLY in params.methods:
         free = dict.fromkeys(plan["objectives"][1:], 0.0)
         overrides = NOT_DRAWN | {"plan": {"thresholds": free}}
         jobs.append(Job(PRIMARY_ONLY, params.folder / PRIMARY_ONLY, overrides))
     return jobs
+
+
+def _job(
+    method: str, point: Mapping[str, Any], setting: Mapping[str, Any], train: TrainParams,
+    params: FrontParams,
+) -> Job:  # fmt: skip
+    share, own = params.share_of_steps, {"plan": {"thresholds": point["thresholds"]}}
+    folder = params.folder if method == MOPO else params.folder / method
+    start = None if share is None else point["start"]
+    return Job(
+        job_name(method, point["point"]),
+        folder / folder_name(point["point"]),
+        merged(overrides(setting), own),
+        start=None if start is None else job_name(method, start),
+        steps=None if share is None else max(1, round(share * train.fit.steps)),
+        upstream=shared_by(setting),
+    )

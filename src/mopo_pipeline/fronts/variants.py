@@ -1,24 +1,15 @@
 """Ablations: a sweep is a list of parameter overrides, each a run of its own."""
 
-from collections.abc import Iterable, Mapping
-from functools import reduce
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from mopo_pipeline.fronts.candidates import TRAINED, Candidate, ModelPolicy
-from mopo_pipeline.fronts.jobs import DONE, UPSTREAM, Job, folder_name, merged
-from mopo_pipeline.fronts.jobs_of_points import NOT_DRAWN
+from mopo_pipeline.fronts.jobs import DONE, Job, folder_name
+from mopo_pipeline.fronts.overrides import overrides, shared_by
 from mopo_pipeline.fronts.sweep import POLICY
 from mopo_pipeline.parameters.ablation import AblationParams
-
-SHARED_UNLESS = {
-    "ingest": (),
-    "task": (),
-    "preferences": ("ingest.", "reference."),
-    "reference": ("ingest.", "preferences.", "evaluate.fit_evaluation_model"),
-}
-"""Nodes whose artifacts a variant still shares, by the group it changes; every other group leaves all of them."""
 
 
 def variants(params: AblationParams) -> dict[str, dict[str, Any]]:
@@ -43,34 +34,11 @@ def jobs_of_variants(params: AblationParams, folder: Path) -> list[Job]:
         Job(
             name,
             folder / folder_name(name),
-            merged(NOT_DRAWN, reduce(merged, (nested(k, v) for k, v in setting.items()))),
+            overrides(setting),
             upstream=shared_by(setting),
         )
         for name, setting in variants(params).items()
     ]
-
-
-def nested(key: str, value: Any) -> dict[str, Any]:
-    """A parameter by its full name as nested tables.
-
-    >>> nested("plan.tau", 0.1)
-    {'plan': {'tau': 0.1}}
-    """
-    first, _, rest = key.partition(".")
-    return {first: nested(rest, value) if rest else value}
-
-
-def shared_by(keys: Iterable[str]) -> tuple[str, ...]:
-    """Begins of the names of nodes whose artifacts are the same whatever these parameters are.
-
-    >>> shared_by(["plan.tau"]) == UPSTREAM, shared_by(["preferences.win_rates.method", "plan.tau"])
-    (True, ('ingest.', 'reference.'))
-    """
-    kept: tuple[str, ...] = UPSTREAM
-    for key in keys:
-        left = SHARED_UNLESS.get(key.partition(".")[0], UPSTREAM)
-        kept = tuple(begin for begin in kept if begin in left)
-    return kept
 
 
 def variant_candidates(

@@ -254,7 +254,7 @@ def violations(done: pd.DataFrame, objectives: tuple[str, ...]) -> dict[str, flo
 def _beside_truth(
     means: dict[int, Array], corner: float, truths: dict[int, Truth]
 ) -> dict[str, float | None]:
-    """IGD+ to the exact regularised front, and hypervolume as a share of its and of its optima at the thresholds asked for."""
+    """IGD+ of values (M, K) to the exact regularised front, and hypervolume as a share of its and of its optima at the thresholds asked for."""
     known = [seed for seed in means if seed in truths]
     if not known:
         return {"igd_plus": None, "share_of_exact": None, "share_at_thresholds": None}

@@ -60,8 +60,10 @@ def check_thresholds(thresholds: ArrayLike, n_constraints: int) -> Array:
     return array
 
 
-def check_start(start: ArrayLike, n_constraints: int) -> Array:
-    """Return multipliers to start from as (K-1,) float64, >= 0."""
+def check_start(start: ArrayLike | None, n_constraints: int) -> Array | None:
+    """Return multipliers to start from as (K-1,) float64, >= 0; None as it is."""
+    if start is None:
+        return None
     array = finite_array("start", start, 1)
     if array.shape != (n_constraints,) or (array < 0).any():
         raise InputError(

@@ -59,17 +59,16 @@ def solve_dual(
             per prompt and takes the rows for all responses there are, inf is one pool, None chooses.
         variant: "lagrangian", or "log_barrier", which keeps the slack sigma / lambda_k above each
             threshold as long as its price stays below 2; a dearer one may be violated.
-        start: (K-1,) multipliers of a neighbouring problem, such as the next threshold of a sweep: where rows are a
-            sample or there are comparisons the search begins there; it changes the time, not the solution.
+        start: (K-1,) multipliers where the search begins with sampled rows or comparisons; None is 0.
 
     Raises:
-        InfeasibleThresholdsError: thresholds out of reach, alone or together; one missed by less
-            than 1e-6 counts as met.
+        InfeasibleThresholdsError: thresholds out of reach, alone or together, by 1e-6 or more.
         NotConvergedError: no point met the optimality conditions.
         InputError: an argument has the wrong shape or range.
     """
     rows = build_rows(win_rates, reference, groups)
     asked = check_thresholds(thresholds, rows.n_objectives - 1)
+    begin = check_start(start, asked.size)
     temperature = check_number("tau", tau, above=0)
     radius = check_epsilon(epsilon, asked.size)
     kappa = _checked(pooling, variant, confidence, comparisons)
@@ -82,7 +81,6 @@ def solve_dual(
         rows, temperature, sampled, behaviour=behaviour, comparisons=comparisons, epsilon=radius,
         confidence=confidence,
     )  # fmt: skip
-    begin = None if start is None else check_start(start, asked.size)
     return solve_over_comparisons(estimator, asked, kappa, logarithmic, begin)
 
 

@@ -5,7 +5,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from mopo_pipeline.parameters.ablation import Key
 from mopo_pipeline.parameters.base import StrictModel, Threshold
+
+OURS = ("mopo", "mopo_interpolated")
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
@@ -28,6 +31,7 @@ class FrontParams(StrictModel):
     share_of_steps: float | None = Field(default=0.4, gt=0.0, le=1.0)
     interpolated: tuple[Share, ...] = (0.5,)
     methods: tuple[str, ...] = ("reference", "primary_only")
+    variants: dict[str, dict[Key, Any]] = {}
     rivals: dict[str, dict[str, Any]] = {}
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
     hypervolume_reference: float = Field(default=0.25, ge=0.0, lt=0.5)
@@ -40,8 +44,10 @@ class FrontParams(StrictModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if "mopo" in self.methods or "mopo_interpolated" in self.methods:
-            raise ValueError("methods are rivals of mopo; leave it out, it is always trained")
+        if own := set(OURS).intersection(self.methods):
+            raise ValueError(f"methods are rivals of mopo; leave out {sorted(own)}, always there")
+        if taken := {*OURS, *self.methods}.intersection(self.variants):
+            raise ValueError(f"a variant needs a name of its own, {sorted(taken)} is a method's")
         return self
 
     @property

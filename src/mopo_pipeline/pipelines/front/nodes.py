@@ -71,7 +71,7 @@ def value_points(
         params.samples,
     )  # fmt: skip
     trained = collect.trained_candidates(
-        front_plan, front_runs["points"], task.seed, train, evaluate
+        front_plan, front_runs["points"], task.seed, train, evaluate, tuple(params.variants)
     )
     between = collect.interpolated_candidates(trained, front_plan, params, evaluate, task.names)
     candidates = [*trained, *between]
