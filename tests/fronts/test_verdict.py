@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mopo_pipeline.fronts.held import attained, violations
 from mopo_pipeline.fronts.sets import fronts_of
 from mopo_pipeline.fronts.truth import Truth, truth
-from mopo_pipeline.fronts.verdict import Asked, attained, compared, front_report, violations
+from mopo_pipeline.fronts.verdict import Asked, compared, front_report
 from mopo_pipeline.mopo import solve_dual
 from mopo_pipeline.pareto import hypervolume, non_dominated
 from mopo_pipeline.pocket import task as pocket

@@ -78,8 +78,7 @@ def solve_dual(
     if comparisons is None and not sampled:
         return solve_plain(rows, asked, temperature, logarithmic)
     estimator = build_estimator(
-        rows, temperature, sampled, behaviour=behaviour, comparisons=comparisons, epsilon=radius,
-        confidence=confidence,
+        rows, temperature, sampled, behaviour=behaviour, comparisons=comparisons, epsilon=radius, confidence=confidence,
     )  # fmt: skip
     return solve_over_comparisons(estimator, asked, kappa, logarithmic, begin)
 
