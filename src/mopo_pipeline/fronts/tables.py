@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mopo_pipeline.errors import InputError
 from mopo_pipeline.fronts.candidates import Candidate
 from mopo_pipeline.fronts.values import Ground, Valued
 from mopo_pipeline.pareto.intervals import prompt_bootstrap
@@ -26,7 +27,13 @@ def front_tables(
     Returns:
         ``front_points``, a row per candidate; ``front_values``, a row per candidate and prompt with a column per
         objective; ``front_samples``, a few answers each beside the reference's.
+
+    Raises:
+        InputError: no candidate is done.
     """
+    if all(c.policy is None for c in candidates):
+        first = next((f": {c.point}, {c.reason}" for c in candidates if c.status == "failed"), "")
+        raise InputError(f"no policy of the front was trained{first}; nothing can be compared")
     valued = {
         (c.method, c.point, c.seed): ground.value(c.policy)
         for c in track(candidates, "values of policies")
