@@ -61,6 +61,9 @@ bench-certificate: .venv/.test
 bench-certificate-calibration: .venv/.test
 	$(BIN)/python benchmarks/certificate_calibration.py $(ARGS)
 
+bench-front: .venv/.test
+	$(BIN)/python benchmarks/front.py $(ARGS)
+
 bench-refresh: .venv/.test
 	$(BIN)/python benchmarks/refresh.py $(ARGS)
 

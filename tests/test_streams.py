@@ -69,6 +69,8 @@ def test_a_name_keeps_its_number() -> None:
         37,
         38,
         39,
+        40,
+        41,
     ]
     np.testing.assert_array_equal(
         generator(5, Stream.ROWS, 2).random(3), np.random.default_rng([5, 7, 2]).random(3)

@@ -30,6 +30,8 @@ class Stream(IntEnum):
     JUDGE_SCALE = 37
     JUDGE_HALVES = 38  # of an answer's comparisons
     JUDGE_REACH = 39
+    FRONT_VALUES = 40  # prompts drawn again for a point of a front
+    FRONT_VERDICT = 41  # seeds and prompts drawn again for a comparison of fronts
 
 
 def generator(seed: int, stream: Stream, *parts: int) -> np.random.Generator:

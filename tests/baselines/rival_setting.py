@@ -9,7 +9,7 @@ import pandas as pd
 from mopo_pipeline.baselines.setting import Setting
 from mopo_pipeline.judges.pocket import PocketRules
 from mopo_pipeline.language.scratch import build_model, build_tokenizer
-from mopo_pipeline.parameters.fit import FitParams
+from mopo_pipeline.parameters.fit import FixedFit
 from mopo_pipeline.pocket import task as pocket
 from mopo_pipeline.tables import weight_columns
 
@@ -52,7 +52,7 @@ def small_setting(root: Path, **changes: Any) -> Setting:
         model = build_model(tokenizer, layers=1, width=32, heads=2, max_length=128, seed=0)
         model.save_pretrained(reference)
         tokenizer.save_pretrained(reference)
-    fit = FitParams(steps=4, batch_size=8, weight_decay=0.0, device="cpu", log_every=2)
+    fit = FixedFit(steps=4, batch_size=8, weight_decay=0.0, device="cpu", log_every=2)
     given: dict[str, Any] = {
         "reference": reference,
         "responses": responses,

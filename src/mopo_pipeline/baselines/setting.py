@@ -10,7 +10,7 @@ import pandas as pd
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.judges.base import Judge
 from mopo_pipeline.language.generation import Answer
-from mopo_pipeline.parameters.fit import FitParams, LoraParams
+from mopo_pipeline.parameters.fit import FixedFit, LoraParams
 
 Kind = Literal["trained", "interpolated", "decode_time"]
 Status = Literal["done", "failed", "skipped"]
@@ -38,7 +38,7 @@ class Setting:
     responses: pd.DataFrame
     comparisons: pd.DataFrame
     objectives: tuple[str, ...]
-    fit: FitParams
+    fit: FixedFit
     seed: int
     work_dir: Path
     judge: Judge | None = None

@@ -8,10 +8,10 @@ from typing import Any
 from mopo_pipeline.hooks.contents import Contents
 from mopo_pipeline.language.loading import PACKAGE_PREFIX
 
-FILES = frozenset({"path", "judgements_path", "accelerate", "work_dir"})
+FILES = frozenset({"path", "judgements_path", "accelerate", "work_dir", "data_root"})
 """Last keys of parameters that name a file or folder."""
 
-MODELS, BY_OBJECTIVE = frozenset({"model", "encoder"}), "reward_models"
+MODELS, BY_OBJECTIVE = frozenset({"model", "encoder", "start"}), "reward_models"
 """Last keys of parameters that name a model: a directory, a hub id or a package; and a table of them."""
 
 REMOTE = "://"

@@ -19,6 +19,7 @@ from mopo_pipeline.hooks.command import again
 from mopo_pipeline.hooks.guard import data_root, one_line
 from mopo_pipeline.hooks.said_once import say_once
 from mopo_pipeline.hooks.signals import Interruption
+from mopo_pipeline.parameters.front import SweepRun
 from mopo_pipeline.parameters.groups import GROUPS, validate_parameters
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,8 @@ RECORDED_PACKAGES = (
 BASE = "base"
 """The environment of a run that names none."""
 
-REPORT = "params:report"
+REPORT, FRONT = "params:report", "params:front"
+"""Groups that are told which run they are of."""
 
 
 class RunLogHook:
@@ -52,6 +54,7 @@ class RunLogHook:
         self._began = 0.0
         self._pipeline: Any = None
         self._run: dict[str, Any] = {}
+        self._repeated: SweepRun | None = None
         self._interruption = Interruption(self._interrupted)
 
     @hook_impl
@@ -60,6 +63,12 @@ class RunLogHook:
         given = context.params
         self._folder = data_root(context) / "08_reporting" / "runs"
         self._parameters = validate_parameters({k: v for k, v in given.items() if k in GROUPS})
+        self._repeated = SweepRun(
+            project=str(context.project_path),
+            conf_source=str(context.config_loader.conf_source),
+            environment=context.env,
+            params=dict(context.config_loader.runtime_params or {}),
+        )
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Any) -> None:
@@ -89,15 +98,18 @@ class RunLogHook:
     def before_node_run(self, node: Any, inputs: dict[str, Any]) -> dict[str, Any] | None:
         """Start a node's clock, its inputs loaded; tell the report which run it is of."""
         self._started[node.name] = time.perf_counter()
-        if (report := inputs.get(REPORT)) is None:
-            return None
-        run = {
-            "environment": self._record["environment"],
-            "seconds": self._seconds(),
-            "command": again(self._run, pipelines=False),
-            "pipelines": tuple(self._record["pipelines"] or ()),
-        }
-        return {REPORT: report.model_copy(update=run)}
+        told: dict[str, Any] = {}
+        if (report := inputs.get(REPORT)) is not None:
+            run = {
+                "environment": self._record["environment"],
+                "seconds": self._seconds(),
+                "command": again(self._run, pipelines=False),
+                "pipelines": tuple(self._record["pipelines"] or ()),
+            }
+            told[REPORT] = report.model_copy(update=run)
+        if (front := inputs.get(FRONT)) is not None:
+            told[FRONT] = front.model_copy(update={"run": self._repeated})
+        return told or None
 
     @hook_impl
     def after_node_run(self, node: Any) -> None:

@@ -48,6 +48,7 @@ class TrainingRun:
         context: tokens of prompt and response; longer responses are cut; None cuts nothing.
         loop: what is seen on validation prompts raises what is aimed at.
         labels: comparisons of ``validation``; None looks at none.
+        start: directory of a policy whose weights the first step starts from; None takes those of ``model``.
     """
 
     name: str
@@ -65,6 +66,7 @@ class TrainingRun:
     context: int | None = None
     loop: LoopParams = field(default_factory=LoopParams)
     labels: Comparisons | None = None
+    start: Path | None = None
 
     @property
     def where(self) -> str:
@@ -84,6 +86,7 @@ class TrainingRun:
             self.context,
             None if self.scorer is None else Path(self.scorer),
             self.loop,
+            None if self.start is None else Path(self.start),
         )
 
 
@@ -128,6 +131,8 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
     code = code_of_module(TRAINING_CODE).digest
     digest = hashlib.sha256(json.dumps([code, spec.deciding()], sort_keys=True).encode())
     digest.update(model_digest(Path(run.model)).encode())
+    if run.start is not None:
+        digest.update(b"start" + model_digest(Path(run.start)).encode())
     tokenizer = load_tokenizer(run.model)
     digest.update(repr(prompt_ids(tokenizer, run.rows["prompt"].head(1).tolist())).encode())
     digest.update(pd.util.hash_pandas_object(run.rows, index=False).to_numpy().tobytes())

@@ -60,6 +60,18 @@ def check_thresholds(thresholds: ArrayLike, n_constraints: int) -> Array:
     return array
 
 
+def check_start(start: ArrayLike | None, n_constraints: int) -> Array | None:
+    """Return multipliers to start from as (K-1,) float64, >= 0; None as it is."""
+    if start is None:
+        return None
+    array = finite_array("start", start, 1)
+    if array.shape != (n_constraints,) or (array < 0).any():
+        raise InputError(
+            f"start needs one multiplier >= 0 per constrained objective ({n_constraints}), got {array.tolist()}"
+        )
+    return array
+
+
 def check_mass(name: str, mass: ArrayLike | None, n_rows: int) -> Array:
     """Return a mass over rows as (N,) float64 that sums to 1; uniform where None."""
     if mass is None:

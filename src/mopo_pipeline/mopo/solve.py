@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo.bound import check_epsilon
-from mopo_pipeline.mopo.checks import check_number, check_thresholds
+from mopo_pipeline.mopo.checks import check_number, check_start, check_thresholds
 from mopo_pipeline.mopo.comparisons import Comparisons
 from mopo_pipeline.mopo.estimator import build_estimator
 from mopo_pipeline.mopo.rows import build_rows
@@ -36,6 +36,7 @@ def solve_dual(
     comparisons: Comparisons | None = None,
     pooling: float | None = 0.0,
     variant: str = "lagrangian",
+    start: ArrayLike | None = None,
 ) -> DualSolution:
     """Maximise the primary win rate minus ``tau`` KL subject to thresholds on the others.
 
@@ -60,15 +61,16 @@ def solve_dual(
             per prompt and takes the rows for all responses there are, inf is one pool, None chooses.
         variant: "lagrangian", or "log_barrier", which keeps the slack sigma / lambda_k above each
             threshold as long as its price stays below 2; a dearer one may be violated.
+        start: (K-1,) multipliers where the search begins with sampled rows or comparisons; None is 0.
 
     Raises:
-        InfeasibleThresholdsError: thresholds out of reach, alone or together; one missed by less
-            than 1e-6 counts as met.
+        InfeasibleThresholdsError: thresholds out of reach, alone or together, by 1e-6 or more.
         NotConvergedError: no point met the optimality conditions.
         InputError: an argument has the wrong shape or range.
     """
     rows = build_rows(win_rates, reference, groups)
     asked = check_thresholds(thresholds, rows.n_objectives - 1)
+    begin = check_start(start, asked.size)
     temperature = check_number("tau", tau, above=0)
     radius = check_epsilon(epsilon, asked.size)
     kappa = _checked(pooling, variant, confidence, comparisons)
@@ -79,7 +81,7 @@ def solve_dual(
         return solve_plain(rows, asked, temperature, logarithmic)
     sure: dict[str, Any] = {"comparisons": comparisons, "epsilon": radius, "confidence": confidence}
     estimator = build_estimator(rows, temperature, sampled, behaviour=behaviour, **sure)
-    return solve_over_comparisons(estimator, asked, kappa, logarithmic)
+    return solve_over_comparisons(estimator, asked, kappa, logarithmic, begin)
 
 
 def _checked(

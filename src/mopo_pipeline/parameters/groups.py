@@ -7,11 +7,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.parameters.ablation import AblationParams
 from mopo_pipeline.parameters.base import StrictModel, TaskParams
 from mopo_pipeline.parameters.by_model import follow_model, implausible_rates
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.export import ExportParams
 from mopo_pipeline.parameters.faults import siblings, told_once
+from mopo_pipeline.parameters.front import FrontParams
 from mopo_pipeline.parameters.ingest import IngestParams
 from mopo_pipeline.parameters.lag import MODES, mode_of
 from mopo_pipeline.parameters.plan import PlanParams
@@ -31,6 +33,8 @@ GROUPS: dict[str, type[StrictModel]] = {
     "evaluate": EvaluateParams,
     "report": ReportParams,
     "export": ExportParams,
+    "front": FrontParams,
+    "ablation": AblationParams,
     "synthetic": SyntheticParams,
 }
 

@@ -44,6 +44,7 @@ class TrainParams(StrictModel):
     """The policy: weighted policy extraction from the reference."""
 
     lora: LoraParams | None = None
+    start: Path | None = None
     lag: LagParams = NoLag()
     loop: LoopParams = LoopParams()
     fit: FitParams = FitParams()

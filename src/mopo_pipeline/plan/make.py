@@ -11,28 +11,17 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.arrays import Array
-from mopo_pipeline.errors import InputError
-from mopo_pipeline.mopo import (
-    Comparisons,
-    DualSolution,
-    Finding,
-    InfeasibleThresholdsError,
-    NotConvergedError,
-    attainable_bounds,
-    diagnose_plan,
-    solve_dual,
-)
+from mopo_pipeline.mopo import DualSolution, Finding, diagnose_plan
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.plan import PlanParams
-from mopo_pipeline.plan.problem import row_comparisons
+from mopo_pipeline.plan.posed import PosedProblem, pose
 from mopo_pipeline.plan.thresholds import (
+    UnreachableThresholdsError,
     as_good_as_the_data,
     giving_way,
     margins_above,
     proposal,
     resolve_thresholds,
-    unreachable,
-    unsolved,
 )
 from mopo_pipeline.plan.training_plan import TrainingPlan
 
@@ -63,108 +52,51 @@ def make_plan(
         UnreachableThresholdsError: alone or together, the thresholds are out of reach.
         InputError: the training split is empty or an override names no constrained objective.
     """
-    names = list(task.names)
-    rows, values, given, unsure = posed(win_rates, comparisons, predictions, task.names, params)
-    attainable = attainable_bounds(values, **given)
+    posed = pose(win_rates, comparisons, predictions, task, params)
+    names, attainable = list(posed.names), posed.attainable.copy()
     thresholds = resolve_thresholds(task.objectives, params.thresholds, attainable)
-    thresholds, solution = _solved(values, thresholds, attainable, names, params, given)
-    targets = thresholds + margins_above(names, params.margins)
+    thresholds, solution = _solved(posed, thresholds)
+    targets = posed.targets(thresholds)
     attainable[:, 1] = np.maximum(attainable[:, 1], np.append(solution.values[0], solution.bounds))
+    groups = posed.given["groups"]
     findings = [
-        *unsure,
+        *posed.unsure,
         *diagnose_plan(
-            solution, values, targets, attainable, objectives=names, groups=given["groups"]
+            solution, posed.values, targets, attainable, objectives=names, groups=groups
         ),
     ]
     for finding in findings:
         log.log(logging.INFO if finding.severity == "info" else logging.WARNING, "%s", finding)
-    compared = row_comparisons(rows, comparisons, predictions, task.names)
-    count = 0 if compared is None else len(np.asarray(compared.first))
-    plan = _describe(solution, names, thresholds, attainable, params, given, count, findings)
+    plan = _describe(solution, thresholds, attainable, posed, findings)
     ratio = np.asarray(solution.ratio)
-    weights = rows[["prompt_id", "response_id"]].assign(ratio=ratio, weight=ratio / ratio.mean())
+    weights = posed.rows[["prompt_id", "response_id"]].assign(
+        ratio=ratio, weight=ratio / ratio.mean()
+    )
     return plan, weights
 
 
-def posed(
-    win_rates: pd.DataFrame,
-    comparisons: pd.DataFrame,
-    predictions: pd.DataFrame,
-    names: tuple[str, ...],
-    params: PlanParams,
-) -> tuple[pd.DataFrame, Array, dict[str, Any], list[Finding]]:
-    """The problem as the method takes it: N training rows, win rates (N, K), further arguments, what cannot be assured.
-
-    Raises:
-        InputError: the training split is empty.
-    """
-    rows = win_rates.loc[win_rates["split"] == "train"].reset_index(drop=True)
-    if rows.empty:
-        raise InputError(
-            "the training split holds no responses: raise ingest.split.train or add data"
-        )
-    compared = row_comparisons(rows, comparisons, predictions, names)
-    given, unsure = assurance(compared, params)
-    groups = pd.factorize(rows["prompt_id"])[0]
-    given |= {"tau": params.tau, "groups": groups, "pooling": pooling_of(params)}
-    return rows, rows[list(names)].to_numpy(dtype=np.float64), given, unsure
-
-
-def _solved(
-    values: Array,
-    thresholds: Array,
-    attainable: Array,
-    names: list[str],
-    params: PlanParams,
-    given: dict[str, Any],
-) -> tuple[Array, DualSolution]:
-    """Thresholds (K-1,), those left out (NaN) proposed, and the solution for win rates (N, K), attainable (K, 2).
+def _solved(posed: PosedProblem, thresholds: Array) -> tuple[Array, DualSolution]:
+    """Thresholds (K-1,), those left out (NaN) proposed, and the solution.
 
     Raises:
         UnreachableThresholdsError: those given are out of reach.
     """
-    margins = margins_above(names, params.margins)
-    asked = as_good_as_the_data(thresholds, attainable)
+    margins = margins_above(list(posed.names), posed.params.margins)
+    asked = as_good_as_the_data(thresholds, posed.attainable)
     open_ones = np.isnan(thresholds)
     for last in (False, False, True):
         try:
-            solution = solve_dual(values, asked + margins, variant=params.variant, **given)
+            solution = posed.solve(asked)
             break
-        except (InfeasibleThresholdsError, NotConvergedError) as error:
-            relaxed = error.relaxed
-            if last or relaxed is None or not open_ones.any():
-                told = unreachable if isinstance(error, InfeasibleThresholdsError) else unsolved
-                raise told(error, names, asked + margins, params) from error  # type: ignore[arg-type]
-            asked = giving_way(asked, relaxed - margins, open_ones)
+        except UnreachableThresholdsError as error:
+            if last or error.relaxed is None or not open_ones.any():
+                raise
+            asked = giving_way(asked, error.relaxed - margins, open_ones)
     for name, threshold in zip(
-        np.array(names[1:])[open_ones], asked[open_ones].tolist(), strict=True
+        np.array(posed.names[1:])[open_ones], asked[open_ones].tolist(), strict=True
     ):
         log.warning("%s", proposal(name, threshold))
     return asked, solution
-
-
-def assurance(
-    compared: Comparisons | None, params: PlanParams
-) -> tuple[dict[str, Any], list[Finding]]:
-    """Comparisons, radius and confidence for ``solve_dual``, and what cannot be assured."""
-    nothing: dict[str, Any] = {"comparisons": None, "epsilon": 0.0, "confidence": None}
-    if compared is None:
-        return nothing, []
-    if compared.predicted is None:
-        if params.epsilon is None and params.confidence == 0.5:
-            return nothing, []
-        return nothing, [
-            Finding(
-                "no confidence: the labels that make the weights cannot also assure them",
-                0.5,
-                params.confidence,
-                "planned values are estimates without a bound; set preferences.win_rates.method to "
-                "posterior or preference_model, whose win rates never saw the labels they are held against",
-            )
-        ]
-    if params.epsilon is not None:
-        return nothing | {"comparisons": compared, "epsilon": params.epsilon}, []
-    return nothing | {"comparisons": compared, "confidence": params.confidence}, []
 
 
 def _assured(solution: DualSolution, constrained: list[str], given: dict[str, Any]) -> str:
@@ -183,22 +115,15 @@ def _assured(solution: DualSolution, constrained: list[str], given: dict[str, An
     return f"{sure}; effective comparisons: {counts}" if counts else sure
 
 
-def pooling_of(params: PlanParams) -> float | None:
-    """Pseudo-responses of the pooled normaliser: 0 per prompt, inf one pool, None chosen."""
-    return {"per_prompt": 0.0, "pooled": float("inf"), "shrunk": params.kappa}[params.normalisation]
-
-
 def _describe(
     solution: DualSolution,
-    names: list[str],
     thresholds: Array,
     attainable: Array,
-    params: PlanParams,
-    given: dict[str, Any],
-    comparisons: int,
+    posed: PosedProblem,
     findings: list[Finding],
 ) -> TrainingPlan:
     """The plan by names; thresholds (K-1,), attainable low and high (K, 2)."""
+    names, params, given = list(posed.names), posed.params, posed.given
     constrained = names[1:]
 
     def named(array: Array, keys: list[str] = constrained) -> dict[str, float | None]:
@@ -215,13 +140,13 @@ def _describe(
         assurance=_assured(solution, constrained, given),
         fixed_epsilon=None if given["confidence"] is not None else given["epsilon"],
         epsilon=named(solution.epsilon),
-        comparisons=comparisons,
+        comparisons=posed.comparisons,
         effective_comparisons=named(solution.effective_comparisons),
         variant=params.variant,
         normalisation=params.normalisation,
         pooling=solution.pooling,
         thresholds=named(thresholds),
-        targets=named(thresholds + margins_above(names, params.margins)),
+        targets=named(posed.targets(thresholds)),
         attainable={
             n: (float(low), float(high)) for n, (low, high) in zip(names, attainable, strict=True)
         },

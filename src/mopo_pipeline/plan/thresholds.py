@@ -19,7 +19,15 @@ EASY = 0.9
 
 
 class UnreachableThresholdsError(MopoError, ValueError):
-    """Thresholds no policy on this data can meet; names what is attainable and what would work."""
+    """Thresholds no policy on this data can meet; names what is attainable and what would work.
+
+    Attributes:
+        relaxed: (K-1,) the nearest targets that can be met; None where none is known.
+    """
+
+    def __init__(self, message: str, relaxed: Array | None = None) -> None:
+        super().__init__(message)
+        self.relaxed = relaxed
 
 
 def resolve_thresholds(
@@ -89,7 +97,8 @@ def unreachable(
     sure = f" at {params.confidence:.0%} joint confidence" if params.epsilon is None else ""
     return UnreachableThresholdsError(
         f"thresholds out of reach{sure}: asked for {_listed(names, targets)}; attainable, each alone: "
-        f"{_listed(names, error.attainable)}; {_remedy(names, error.relaxed, params)}"
+        f"{_listed(names, error.attainable)}; {_remedy(names, error.relaxed, params)}",
+        error.relaxed,
     )
 
 
@@ -101,7 +110,8 @@ def unsolved(
         return UnreachableThresholdsError(str(error))
     return UnreachableThresholdsError(
         f"thresholds that these data are too few to plan for: asked for {_listed(names, targets)}; "
-        f"{_remedy(names, error.relaxed, params)}, or add comparisons"
+        f"{_remedy(names, error.relaxed, params)}, or add comparisons",
+        error.relaxed,
     )
 
 

@@ -87,6 +87,7 @@ def extract_policy(
         context=context,
         loop=params.loop,
         labels=labels,
+        start=params.start,
     )
     result = train(run, params.work_dir)
     facts = _provenance(task, params, plan, (rows, win_rates, comparisons), reference_policy)
@@ -111,7 +112,7 @@ def _provenance(
     reference: Path,
 ) -> dict[str, Any]:
     """What the exported policy says it was made of."""
-    given = [p.model_dump(mode="json", exclude={"work_dir"}) for p in (task, params)]
+    given = [p.model_dump(mode="json", exclude={"work_dir", "start"}) for p in (task, params)]
     return {
         "plan": plan.to_json(),
         "data_fingerprint": fingerprint(*data),

@@ -20,7 +20,7 @@ from mopo_pipeline.mopo.estimator import PolicyEstimator, build_estimator
 from mopo_pipeline.mopo.rows import build_rows
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.plan import PlanParams
-from mopo_pipeline.plan.make import assurance, pooling_of
+from mopo_pipeline.plan.posed import assurance, pooling_of
 from mopo_pipeline.plan.problem import row_comparisons
 from mopo_pipeline.plan.thresholds import margins_above, resolve_thresholds
 from mopo_pipeline.reporting.interactive.page import render_interactive

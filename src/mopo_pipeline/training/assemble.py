@@ -41,6 +41,7 @@ from mopo_pipeline.training.refresh_fresh import FreshRefresh
 from mopo_pipeline.training.refresh_offline import OfflineLoop, correction_steps
 from mopo_pipeline.training.row_schedule import RowSchedule
 from mopo_pipeline.training.run_spec import ROWS, VALIDATION, RunSpec
+from mopo_pipeline.training.start import StartCallback
 from mopo_pipeline.training.trainer import WeightedTrainer
 from mopo_pipeline.training.validation import LabelledAnswers, read_labelled
 from mopo_pipeline.training.watch import DiagnosisCallback
@@ -53,7 +54,7 @@ def prepare_trainer(directory: Path, spec: RunSpec) -> tuple[WeightedTrainer, An
     prompts, responses = table["prompt"].tolist(), table["response"].tolist()
     rows = encode(tokenizer, prompts, responses, spec.context, ended_column(table))
     problem = read_problem(directory)
-    state = initial_state(table, problem, spec.lag)
+    state = initial_state(table, problem, spec.lag, spec.start)
     trainer = build_trainer(directory, spec, model, tokenizer, rows, state, problem)
     labelled = read_labelled(directory, tokenizer, spec.context)
     answers = None
@@ -61,6 +62,8 @@ def prepare_trainer(directory: Path, spec: RunSpec) -> tuple[WeightedTrainer, An
         answers, trainer.first_validation = labelled
     if spec.fit.dtype != "float32" and np.isfinite(state.initial_logprob).all():
         trainer.add_callback(FirstLogprobs(trainer, None if answers is None else answers.rows))
+    if spec.start is not None:
+        trainer.add_callback(StartCallback(trainer, spec.start))
     if problem is not None:
         lag = spec.lag
         every = None if isinstance(lag, NoLag) else lag.every
@@ -150,7 +153,9 @@ def check_precision(fit: FitParams) -> None:
         )
 
 
-def initial_state(table: pd.DataFrame, problem: DualProblem | None, lag: LagParams) -> LagState:
+def initial_state(
+    table: pd.DataFrame, problem: DualProblem | None, lag: LagParams, start: Path | None = None
+) -> LagState:
     """Planned weights, the reference where the data came from.
 
     Args:
@@ -158,6 +163,8 @@ def initial_state(table: pd.DataFrame, problem: DualProblem | None, lag: LagPara
         problem: thresholds to hold; None holds none.
         lag: where the policy's own responses will be trained on, the first step is tempered as theirs are, and its
             targets are what their judge says of it.
+        start: a policy that is on its way already; its first step is the whole plan's, on the data's rows: what this
+             policy itself says is that of another plan, which may lie too far from this one to be weighed.
     """
     logprob = table["reference_logprob"].to_numpy(dtype=np.float64)
     none = np.zeros(0)
@@ -174,7 +181,7 @@ def initial_state(table: pd.DataFrame, problem: DualProblem | None, lag: LagPara
     )
     if problem is not None:
         state = replace(state, moves=np.array([divergence(state.weights, problem.groups)]))
-    if problem is None or not isinstance(lag, FreshLag):
+    if problem is None or not isinstance(lag, FreshLag) or start is not None:
         return state
     targets = stepped_values(
         state.weights,

@@ -94,7 +94,9 @@ class FirstLogprobs(TrainerCallback):
 class ProgressCallback(TrainerCallback):
     """A progress bar with time left and, per objective, what was last seen on validation prompts."""
 
-    def __init__(self, progress: Progress, description: str, watched: StepLog) -> None:
+    def __init__(
+        self, progress: Progress, description: str, watched: StepLog | None = None
+    ) -> None:
         self.progress, self.description, self.watched = progress, description, watched
 
     def on_train_begin(
@@ -111,9 +113,6 @@ class ProgressCallback(TrainerCallback):
     ) -> None:
         """Advance."""
         if state.is_world_process_zero:
-            told = (
-                f"{self.description}: {self.watched.told}"
-                if self.watched.told
-                else self.description
-            )
-            self.progress.update(self.bar, completed=state.global_step, description=told)
+            told = "" if self.watched is None else self.watched.told
+            described = f"{self.description}: {told}" if told else self.description
+            self.progress.update(self.bar, completed=state.global_step, description=described)

@@ -26,6 +26,7 @@ class RunSpec:
         seed: of initial adapters, row order and dropout.
         context: tokens of prompt and response; longer responses are cut; None cuts nothing.
         scorer: preference-model directory, for fresh responses.
+        start: directory of a policy whose weights the first step starts from; None takes those of ``model``.
     """
 
     name: str
@@ -37,6 +38,7 @@ class RunSpec:
     context: int | None
     scorer: Path | None
     loop: LoopParams = field(default_factory=LoopParams)
+    start: Path | None = None
 
     @property
     def where(self) -> str:
@@ -55,13 +57,16 @@ class RunSpec:
             "seed": self.seed,
             "context": self.context,
             "scorer": None if self.scorer is None else str(self.scorer.resolve()),
+            "start": None if self.start is None else str(self.start.resolve()),
         }
 
     def deciding(self) -> dict[str, Any]:
         """The part that changes the result: not where files lie, nor how often it saves or logs."""
         plain = self.to_json()
         fit = {k: v for k, v in plain["fit"].items() if k not in FIT_WITHOUT_EFFECT}
-        return {k: v for k, v in plain.items() if k not in {"model", "scorer"}} | {"fit": fit}
+        return {k: v for k, v in plain.items() if k not in {"model", "scorer", "start"}} | {
+            "fit": fit
+        }
 
     def write(self, directory: Path) -> None:
         """Write to a run's directory."""
@@ -72,7 +77,7 @@ class RunSpec:
     def read(cls, directory: Path) -> "RunSpec":
         """What ``write`` wrote."""
         plain = json.loads((directory / SPEC).read_text(encoding="utf-8"))
-        lora, scorer = plain["lora"], plain["scorer"]
+        lora, scorer, start = plain["lora"], plain["scorer"], plain["start"]
         return cls(
             **plain
             | {
@@ -82,5 +87,6 @@ class RunSpec:
                 "lag": TypeAdapter(LagParams).validate_python(plain["lag"]),
                 "lora": None if lora is None else LoraParams(**lora),
                 "scorer": None if scorer is None else Path(scorer),
+                "start": None if start is None else Path(start),
             }
         )

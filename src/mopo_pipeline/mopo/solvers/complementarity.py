@@ -76,8 +76,11 @@ class Bounds:
         return float(self(multiplier * np.eye(self.size)[k])[k])
 
 
-def solve(bounds: Bounds, thresholds: Array) -> Array | None:
-    """The smallest multipliers (m,) that solve the conditions; None where none were found."""
+def solve(bounds: Bounds, thresholds: Array, start: Array | None = None) -> Array | None:
+    """The smallest multipliers (m,) that solve the conditions; None where none were found.
+
+    ``start`` (m,) are multipliers that solve neighbouring thresholds: the path is followed from there.
+    """
     if bounds.size == 0:
         return np.zeros(0)
     if bounds.logarithmic:
@@ -86,8 +89,12 @@ def solve(bounds: Bounds, thresholds: Array) -> Array | None:
         return np.zeros(bounds.size)
     if bounds.size == 1:
         return _first_crossing(bounds, thresholds)
-    point = _follow(bounds, thresholds)
-    return point if point is not None else _smallest_of_many(bounds, thresholds)
+    for begin in (start, np.zeros(bounds.size)):
+        if begin is not None:
+            place, point = path(bounds, thresholds, begin)[-1]
+            if place == 1.0:
+                return point
+    return _smallest_of_many(bounds, thresholds)
 
 
 def greatest(bounds: Bounds, k: int) -> float:
@@ -165,12 +172,13 @@ def _root(excess: Callable[[float], float], left: float, right: float) -> Array:
     return np.array([root])
 
 
-def _follow(bounds: Bounds, thresholds: Array) -> Array | None:
-    """The solution (m,) as thresholds (m,) rise from what the reference reaches to those asked for."""
-    nothing = np.zeros(bounds.size)
-    begin = np.minimum(thresholds, bounds(nothing))
-    place, point = walk(bounds, nothing, begin, thresholds)[-1]
-    return point if place == 1.0 else None
+def path(
+    bounds: Bounds, thresholds: Array, start: Array, shortest: float = SHORTEST
+) -> list[tuple[float, Array]]:
+    """``walk`` from those thresholds (m,) that ``start`` (m,) solves to those asked for, (m,)."""
+    met = bounds(start)
+    begin = np.where(start > 0, met, np.minimum(met, thresholds))
+    return walk(bounds, start, begin, thresholds, shortest)
 
 
 def walk(
@@ -182,21 +190,19 @@ def walk(
         Shares of the way in [0, 1] with the multipliers (m,) there, as far as the path leads; ``shortest`` is the share
         below which it counts as ended.
     """
-    path = [(0.0, start)]
+    steps = [(0.0, np.array(start, dtype=np.float64))]
     step = 0.25
-    while path[-1][0] < 1.0:
-        place, point = path[-1]
+    while steps[-1][0] < 1.0 and step >= shortest:
+        place, point = steps[-1]
         goal = min(1.0, place + step)
         asked = end - (1.0 - goal) * (end - begin)
-        found = _newton(bounds, asked, _ahead(path, goal))
+        found = _newton(bounds, asked, _ahead(steps, goal))
         if found is None or np.abs(found - point).max() > 1.0 + 2.0 * point.max():
             step /= 2
-            if step < shortest:
-                break
             continue
-        path.append((goal, found))
+        steps.append((goal, found))
         step = min(2 * step, 0.5)
-    return path
+    return steps
 
 
 def _smallest_of_many(bounds: Bounds, thresholds: Array) -> Array | None:

@@ -12,7 +12,11 @@ from mopo_pipeline.mopo.solvers.complementarity import Bounds, closest, greatest
 
 
 def solve_over_comparisons(
-    estimator: PolicyEstimator, thresholds: Array, pooling: float | None, logarithmic: bool
+    estimator: PolicyEstimator,
+    thresholds: Array,
+    pooling: float | None,
+    logarithmic: bool,
+    start: Array | None = None,
 ) -> DualSolution:
     """The smallest multipliers whose bounds meet the thresholds, or what is attainable.
 
@@ -21,13 +25,14 @@ def solve_over_comparisons(
         thresholds: (K-1,).
         pooling: kappa of the weights; None chooses it from the rows.
         logarithmic: the log-barrier variant.
+        start: (K-1,) multipliers of neighbouring thresholds; None starts from none.
 
     Raises:
         InfeasibleThresholdsError: no multipliers were found whose bounds reach the thresholds.
         NotConvergedError: some reach them, but none with complementary slackness.
     """
     bounds = bounds_of(estimator, thresholds.size, logarithmic)
-    point = solve(bounds, thresholds)
+    point = solve(bounds, thresholds, start)
     if point is None:
         raise _unsolved(bounds, thresholds)
     return _describe(estimator, point, bounds.excess(point, thresholds), thresholds, pooling)

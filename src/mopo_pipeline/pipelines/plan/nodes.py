@@ -63,17 +63,17 @@ def tabulate_plan(
 ) -> dict[str, Any]:
     """What was asked, what can be had and at what price; an artifact of its own, so that training rests on none of it."""
     from mopo_pipeline.mopo import raised_alone
-    from mopo_pipeline.plan.make import posed
+    from mopo_pipeline.plan.posed import pose
     from mopo_pipeline.reporting.plan_table import plan_table
 
     plan = training_plan
-    _, values, given, _ = posed(win_rates, comparisons, predictions, task.names, params)
+    posed = pose(win_rates, comparisons, predictions, task, params)
     paths = raised_alone(
-        values,
+        posed.values,
         plan.of_constrained(plan.targets),
         plan.of_constrained(plan.multipliers),
         [plan.attainable[name][1] for name in plan.constrained],
-        **given,
+        **posed.given,
     )
     left_out = [o.name for o in task.objectives[1:] if o.threshold is None]
     proposed = [name for name in left_out if name not in params.thresholds]

@@ -1,0 +1,214 @@
+"""Candidates from what runs left on disk, and those made between them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mopo_pipeline.evaluation.certificate import CERTIFIED
+from mopo_pipeline.fronts.candidates import (
+    INTERPOLATED,
+    INTERPOLATED_KIND,
+    MOPO,
+    PRIMARY_ONLY,
+    REFERENCE,
+    TRAINED,
+    Candidate,
+    ModelPolicy,
+    Spent,
+)
+from mopo_pipeline.fronts.interpolate import between
+from mopo_pipeline.fronts.jobs import DONE
+from mopo_pipeline.fronts.jobs_of_points import job_name
+from mopo_pipeline.fronts.points import SKIPPED, point_name
+from mopo_pipeline.fronts.sweep import POLICY
+from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.parameters.front import FrontParams
+from mopo_pipeline.parameters.lag import FreshLag
+from mopo_pipeline.parameters.train import TrainParams
+
+
+def reference_candidate(reference_policy: Path, seed: int, evaluate: EvaluateParams) -> Candidate:
+    """The reference as it is."""
+    policy = ModelPolicy(Path(reference_policy), evaluate.batch_tokens)
+    return Candidate(REFERENCE, TRAINED, REFERENCE, seed, policy)
+
+
+def trained_candidates(
+    plan: Mapping[str, Any],
+    runs: Mapping[str, Any],
+    seed: int,
+    train: TrainParams,
+    evaluate: EvaluateParams,
+    variants: Sequence[str] = (),
+) -> list[Candidate]:
+    """Ours, its variants and the plan without thresholds: a candidate per point, skipped and failed ones with their reason.
+
+    Args:
+        plan: as ``plan_front`` left it.
+        runs: outcomes by name of the job.
+        seed: of the task.
+        train: of every point; the share of steps is in the run's own parameters.
+        evaluate: batch of scoring.
+        variants: names of ours with other parameters.
+    """
+    found = []
+    for point in plan["points"]:
+        name, planned = point["point"], planned_columns(point)
+        if point["status"] == SKIPPED:
+            found.append(
+                Candidate(MOPO, TRAINED, name, seed, None, "skipped", point["reason"], planned)
+            )
+        for method in (MOPO, *variants):
+            if (run := runs.get(job_name(method, name))) is not None:
+                found.append(_of_run(method, name, run, planned, seed, train, evaluate))
+    if PRIMARY_ONLY in runs:
+        run = runs[PRIMARY_ONLY]
+        found.append(_of_run(PRIMARY_ONLY, PRIMARY_ONLY, run, {}, seed, train, evaluate))
+    return found
+
+
+def planned_columns(point: Mapping[str, Any]) -> dict[str, float | None]:
+    """What a plan says of a point, by column; a price is what the primary gains per unit of threshold."""
+    columns: dict[str, float | None] = {}
+    for prefix, numbers in (
+        ("threshold", point["thresholds"]),
+        ("planned", point["values"]),
+        ("multiplier", point["multipliers"]),
+    ):
+        columns |= {f"{prefix}_{name}": value for name, value in numbers.items()}
+    prices = {f"price_{name}": -value for name, value in point["multipliers"].items()}
+    return columns | prices | {"kl_planned": point["kl"]}
+
+
+def interpolated_candidates(
+    trained: Sequence[Candidate],
+    plan: Mapping[str, Any],
+    params: FrontParams,
+    evaluate: EvaluateParams,
+    names: Sequence[str],
+) -> list[Candidate]:
+    """Policies between neighbours, by averaging weights; a kind of its own, never mixed with trained ones."""
+    done = {c.point: c for c in trained if c.method == MOPO and c.status == DONE}
+    made: list[Candidate] = []
+    for point in plan["points"]:
+        ends = [done.get(point["start"] or ""), done.get(point["point"])]
+        if ends[0] is None or ends[1] is None:
+            continue
+        first, last = ends[0], ends[1]
+        for share in params.interpolated:
+            asked = {
+                name: (1 - share) * float(first.planned[f"threshold_{name}"] or 0.0)
+                + share * float(last.planned[f"threshold_{name}"] or 0.0)
+                for name in names[1:]
+            }
+            name = f"{point_name(asked)} ({share:g} of the way)"
+            folder = params.folder / "interpolated" / f"{len(made):03d}"
+            assert isinstance(first.policy, ModelPolicy)
+            assert isinstance(last.policy, ModelPolicy)
+            between(first.policy.folder, last.policy.folder, share, folder)
+            candidate = Candidate(
+                INTERPOLATED,
+                INTERPOLATED_KIND,
+                name,
+                first.seed,
+                ModelPolicy(folder, evaluate.batch_tokens),
+                planned={f"threshold_{n}": value for n, value in asked.items()},
+                hyperparameters={"from": first.point, "to": last.point, "share": share},
+            )
+            made.append(candidate)
+    return made
+
+
+def tables_of_seeds(runs: Mapping[str, Any]) -> tuple[list[pd.DataFrame], ...]:
+    """``front_points``, ``front_values`` and ``front_samples`` of the other seeds whose front was made."""
+    folders = _folders_of_seeds(runs)
+    return tuple(
+        [
+            pd.read_parquet(folder / "07_model_output" / f"{name}.parquet")
+            for folder in folders.values()
+        ]
+        for name in ("front_points", "front_values", "front_samples")
+    )
+
+
+def responses_of_seeds(runs: Mapping[str, Any]) -> dict[int, pd.DataFrame]:
+    """The data of the other seeds."""
+    return {
+        seed: pd.read_parquet(folder / "03_primary" / "responses.parquet")
+        for seed, folder in _folders_of_seeds(runs).items()
+    }
+
+
+def _folders_of_seeds(runs: Mapping[str, Any]) -> dict[int, Path]:
+    done = {name: run for name, run in runs["seeds"].items() if run["status"] == DONE}
+    return {int(name.rpartition("-")[2]): Path(run["folder"]) for name, run in done.items()}
+
+
+def _of_run(
+    method: str,
+    name: str,
+    run: Mapping[str, Any],
+    planned: Mapping[str, float | None],
+    seed: int,
+    train: TrainParams,
+    evaluate: EvaluateParams,
+) -> Candidate:
+    folder = Path(run["folder"])
+    if run["status"] != DONE:
+        return Candidate(
+            method,
+            TRAINED,
+            name,
+            seed,
+            None,
+            run["status"],
+            run["reason"],
+            planned,
+            folder=str(folder),
+        )
+    steps = int(run["steps"])
+    certificate = _json(folder / "08_reporting" / "certificate.json")
+    said = "certified" if certificate["verdict"] == CERTIFIED else "not certified"
+    return Candidate(
+        method,
+        TRAINED,
+        name,
+        seed,
+        ModelPolicy(folder / POLICY, evaluate.batch_tokens),
+        planned=planned,
+        hyperparameters={
+            "steps": steps,
+            "learning_rate": train.fit.learning_rate,
+            "batch_size": train.fit.batch_size * train.fit.accumulation,
+            "lag": train.lag.mode,
+            "start": run["start"],
+        },
+        spent=_spent(folder, steps, run["seconds"], train),
+        folder=str(folder),
+        certified=said if planned else "",
+    )
+
+
+def _spent(folder: Path, steps: int, seconds: float | None, train: TrainParams) -> Spent:
+    """What a run cost; answers drawn at refreshes are counted at the data's mean length."""
+    sequences = steps * train.fit.batch_size * train.fit.accumulation
+    if not isinstance(train.lag, FreshLag):
+        return Spent(sequences, seconds=seconds or 0.0)
+    responses = pd.read_parquet(folder / "03_primary" / "responses.parquet")
+    scored = pd.read_parquet(folder / "05_model_input" / "reference_logprobs.parquet")
+    log = pd.read_parquet(folder / "06_models" / "training_log.parquet")
+    prompts = responses.groupby("split")["prompt_id"].nunique()
+    asked = min(train.lag.fresh_prompts, int(prompts.get("train", 0)))
+    seen = min(train.lag.validation_prompts, int(prompts.get("validation", 0)))
+    refreshes = int(log["refreshes"].max()) if "refreshes" in log else 0
+    answers = (refreshes * asked + (refreshes + 1) * seen) * train.lag.fresh_responses
+    tokens = float(scored["n_tokens"].mean()) if "n_tokens" in scored else 0.0
+    return Spent(sequences, round(answers * tokens), answers, seconds or 0.0)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found

@@ -1,0 +1,79 @@
+"""The jobs of a front: a run per planned point, and one without thresholds."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mopo_pipeline.fronts.candidates import MOPO, PRIMARY_ONLY
+from mopo_pipeline.fronts.jobs import Job, folder_name, merged
+from mopo_pipeline.fronts.overrides import NOT_DRAWN, overrides, shared_by
+from mopo_pipeline.fronts.points import PLANNED
+from mopo_pipeline.parameters.front import FrontParams
+from mopo_pipeline.parameters.train import TrainParams
+
+
+def seed_name(seed: int) -> str:
+    """What the front of another seed is called, and its folder."""
+    return f"seed-{seed}"
+
+
+def jobs_of_seeds(seed: int, params: FrontParams) -> list[Job]:
+    """A whole front, from its data on, for every seed but the run's own, ``seed``."""
+    return [
+        Job(
+            seed_name(other),
+            params.folder / seed_name(other),
+            {"task": {"seed": other}, "front": {"seeds": []}},
+            pipelines=("front",),
+            upstream=(),
+        )
+        for other in params.seeds
+        if other != seed
+    ]
+
+
+def job_name(method: str, point: str) -> str:
+    """What the job of a method's point is called: ours by the point alone."""
+    return point if method == MOPO else f"{method}/{point}"
+
+
+def jobs_of_points(plan: Mapping[str, Any], train: TrainParams, params: FrontParams) -> list[Job]:
+    """A job per planned point and variant that starts where the plan says, and the plan without thresholds where it is asked for.
+
+    Args:
+        plan: as ``plan_front`` left it.
+        train: steps of a training from the reference.
+        params: share of the steps of one that starts from a neighbour, variants and methods.
+    """
+    methods: dict[str, dict[str, Any]] = {MOPO: {}} | params.variants
+    steps = train.fit.over(plan["rows"]).steps
+    planned = [point for point in plan["points"] if point["status"] == PLANNED]
+    jobs = [
+        _job(method, point, setting, steps, params)
+        for method, setting in methods.items()
+        for point in planned
+    ]
+    if jobs and PRIMARY_ONLY in params.methods:
+        free = dict.fromkeys(plan["objectives"][1:], 0.0)
+        overrides = NOT_DRAWN | {"plan": {"thresholds": free}}
+        jobs.append(Job(PRIMARY_ONLY, params.folder / PRIMARY_ONLY, overrides))
+    return jobs
+
+
+def _job(
+    method: str,
+    point: Mapping[str, Any],
+    setting: Mapping[str, Any],
+    steps: int,
+    params: FrontParams,
+) -> Job:
+    share, own = params.share_of_steps, {"plan": {"thresholds": point["thresholds"]}}
+    folder = params.folder if method == MOPO else params.folder / method
+    start = None if share is None else point["start"]
+    return Job(
+        job_name(method, point["point"]),
+        folder / folder_name(point["point"]),
+        merged(overrides(setting), own),
+        start=None if start is None else job_name(method, start),
+        steps=None if share is None else max(1, round(share * steps)),
+        upstream=shared_by(setting),
+    )

@@ -1,0 +1,80 @@
+"""The pocket task's exact regularised front: what plans on the truth would attain on the same prompts."""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from mopo_pipeline.arrays import Array
+from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
+from mopo_pipeline.pareto import non_dominated
+from mopo_pipeline.pocket import task as pocket
+
+DEAREST = 20.0
+"""Multiplier where the exact front ends."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of the pocket task on some prompts.
+
+    Attributes:
+        front: (m, K) non-dominated values of problem (1) over all thresholds.
+        at_thresholds: (n, K) its optima at the thresholds that were asked for, those in reach.
+    """
+
+    front: Array
+    at_thresholds: Array
+
+
+def truth(
+    prompts: list[str], objectives: tuple[str, ...], thresholds: Array, tau: float, points: int
+) -> Truth:
+    """Solve problem (1) on all answers to these prompts.
+
+    Every multiplier is the solution at some thresholds and in closed form (2), so the front is swept by
+    multipliers.
+
+    Args:
+        prompts: of the pocket task.
+        objectives: K of its objectives, the primary first.
+        thresholds: (n, K-1) that were asked for.
+        tau: temperature.
+        points: multipliers per constrained objective.
+    """
+    problem = pocket.exact_problem(prompts)
+    columns = [pocket.OBJECTIVES.index(name) for name in objectives]
+    answers = len(pocket.answers())
+    win_rates = np.asarray(problem.win_rates)[:, columns]
+    cube = win_rates.reshape(len(prompts), answers, -1)
+    prior = np.log(np.asarray(problem.reference).reshape(len(prompts), answers))
+    axis = np.concatenate([[0.0], np.geomspace(0.05, DEAREST, max(points - 1, 1))])
+    swept = [
+        closed_form(cube, prior, np.append(1.0, multipliers) / tau)
+        for multipliers in product(axis, repeat=len(objectives) - 1)
+    ]
+    front = np.array(swept)
+    optima = []
+    for asked in thresholds:
+        try:
+            found = solve_dual(
+                win_rates, asked, tau=tau, reference=problem.reference, groups=problem.groups
+            )
+        except InfeasibleThresholdsError:
+            continue
+        optima.append(np.asarray(found.values))
+    return Truth(front[non_dominated(front)], np.array(optima).reshape(-1, len(objectives)))
+
+
+def closed_form(cube: Array, prior: Array, direction: Array) -> Array:
+    """Values (K,) of the policy prior exp(direction·s), mean over prompts.
+
+    Args:
+        cube: (P, A, K) win rates of A answers to P prompts.
+        prior: (P, A) log-probabilities of the reference.
+        direction: (K,) multipliers over tau, the primary's first.
+    """
+    logits = prior + cube @ direction
+    mass = np.exp(logits - logits.max(axis=1, keepdims=True))
+    mass /= mass.sum(axis=1, keepdims=True)
+    return np.asarray(np.einsum("pa,pak->k", mass, cube) / len(cube))

@@ -1,0 +1,221 @@
+"""What a policy is worth, prompt by prompt, by the same evaluation whoever made it.
+
+On the pocket task every answer is enumerated and values are exact; elsewhere answers are drawn and judged by the
+judge that is trusted most.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import logsumexp
+
+from mopo_pipeline.arrays import Array
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.evaluation import judging
+from mopo_pipeline.evaluation.judge_quality import judge_quality
+from mopo_pipeline.evaluation.sampling import longest_answer, prompts_of_test_split
+from mopo_pipeline.fronts.candidates import ModelPolicy, Policy
+from mopo_pipeline.judges.base import Judge, score
+from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.pareto.intervals import sum_by
+from mopo_pipeline.pocket import task as pocket
+from mopo_pipeline.streams import completion_seed
+
+POCKET = "pocket"
+
+
+@dataclass(frozen=True)
+class Valued:
+    """What a policy is worth.
+
+    Attributes:
+        per_prompt: (P, K) win rates, prompts in the order they were asked in.
+        kl: nats per answer from the reference.
+        well_formed: share of answers the task's grammar accepts; NaN without one.
+        samples: prompt_id, prompt, response, ``score_<objective>``; a row per prompt shown.
+    """
+
+    per_prompt: Array
+    kl: float
+    well_formed: float
+    samples: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every policy is valued on.
+
+    Attributes:
+        asked: prompt_id and prompt of P test prompts.
+        responses: of the data.
+        objectives: K names.
+        params: of the evaluation.
+        seed: of the task.
+        reference: where KL is counted from.
+        judge: trusted most; None where there is none.
+        quality: of the judges by name.
+        longest: tokens of an answer.
+        shown: prompts whose answers are kept.
+    """
+
+    asked: pd.DataFrame
+    responses: pd.DataFrame
+    objectives: tuple[str, ...]
+    params: EvaluateParams
+    seed: int
+    reference: Policy
+    judge: Judge | None
+    quality: dict[str, Any]
+    longest: int
+    shown: int
+
+    @property
+    def enumerated(self) -> bool:
+        """Whether every answer is known."""
+        return str(self.responses["source"].iloc[0]) == POCKET
+
+    @cached_property
+    def answers(self) -> pocket.ExactProblem:
+        """Every answer to every prompt, of the pocket task."""
+        return pocket.exact_problem(self.asked["prompt"].tolist())
+
+    @cached_property
+    def first(self) -> Array:
+        """Log-probabilities (P, A) of these answers under the reference."""
+        return self.enumerated_logprobs(self.reference)
+
+    def enumerated_logprobs(self, policy: Policy) -> Array:
+        """Log-probabilities (P, A) of these answers under a policy."""
+        prompts = self.asked["prompt"].tolist()
+        rows = [prompts[g] for g in self.answers.groups]
+        return policy.answer_logprobs(rows, list(self.answers.texts)).reshape(len(prompts), -1)
+
+    def value(self, policy: Policy) -> Valued:
+        """Values, divergence and a few answers of a policy."""
+        return _enumerated(self, policy) if self.enumerated else _judged(self, policy)
+
+    def drawn(self, policy: Policy, prompts: list[str], n: int) -> list[list[str]]:
+        """``n`` answers to each prompt by the decoder all methods share."""
+        size = self.params.sampling
+        answers = policy.sample(
+            prompts,
+            n=n,
+            max_new_tokens=self.longest,
+            temperature=size.temperature,
+            top_p=size.top_p,
+            batch_size=size.batch_size,
+            seed=completion_seed(self.seed, policy=True),
+        )
+        return [[answer.text for answer in some] for some in answers]
+
+
+def ground(
+    responses: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    reference_policy: Path,
+    evaluation_model: Path,
+    task: TaskParams,
+    params: EvaluateParams,
+    shown: int,
+) -> Ground:
+    """The ground of all policies of a front.
+
+    Raises:
+        InputError: answers can neither be enumerated nor judged.
+    """
+    from mopo_pipeline.language.loading import load_tokenizer
+
+    source = str(responses["source"].iloc[0])
+    asked = prompts_of_test_split(responses, params.sampling.prompts, task.seed)
+    fitted = judging.evaluation_model(evaluation_model)
+    judges = judging.choose_judges(source, fitted, task.names, params.judges)
+    if not judges and source != POCKET:
+        raise InputError(
+            "the front's policies have no judge: set evaluate.judges.reward_models, or raise "
+            "ingest.split.validation so that a preference model can judge"
+        )
+    quality = {}
+    if source != POCKET:
+        answers = responses.merge(asked, on=["prompt_id", "prompt"])
+        shape = answers.assign(
+            completion_id=answers["response_id"], policy="policy", completion=answers["response"]
+        )
+        quality = {
+            judges[0].name: judge_quality(
+                judges[0], responses, comparisons, shape, params, task.seed, model=evaluation_model
+            )
+        }
+    size = params.sampling
+    longest = size.max_new_tokens or longest_answer(load_tokenizer(reference_policy), responses)
+    return Ground(
+        asked,
+        responses,
+        task.names,
+        params,
+        task.seed,
+        ModelPolicy(reference_policy, params.batch_tokens),
+        judges[0] if judges else None,
+        quality,
+        longest,
+        shown,
+    )
+
+
+def _enumerated(ground: Ground, policy: Policy) -> Valued:
+    columns = [pocket.OBJECTIVES.index(name) for name in ground.objectives]
+    own, first = ground.enumerated_logprobs(policy), ground.first
+    win_rates = np.asarray(ground.answers.win_rates)[:, columns].reshape(*own.shape, len(columns))
+    mass = np.exp(own)
+    return Valued(
+        np.einsum("pa,pak->pk", mass, win_rates),
+        float(divergence(own, first).mean()),
+        float(mass.sum(axis=1).mean()),
+        _shown(ground, policy),
+    )
+
+
+def divergence(own: Array, first: Array) -> Array:
+    """KL (P,) between distributions over the same answers, given by logarithms (P, A) up to a constant each."""
+    log_own = own - logsumexp(own, axis=1, keepdims=True)
+    log_first = first - logsumexp(first, axis=1, keepdims=True)
+    mass = np.exp(log_own)
+    gap = np.subtract(log_own, log_first, out=np.zeros_like(mass), where=mass > 0.0)
+    return np.asarray((mass * gap).sum(axis=1))
+
+
+def _judged(ground: Ground, policy: Policy) -> Valued:
+    assert ground.judge is not None
+    prompts, n = ground.asked["prompt"].tolist(), ground.params.sampling.samples
+    texts = [text for some in ground.drawn(policy, prompts, n) for text in some]
+    table = ground.asked.loc[ground.asked.index.repeat(n)].reset_index(drop=True)
+    table = table.assign(completion=texts, completion_id=[f"{i:06d}" for i in range(len(table))])
+    scored = judging.judge_completions(table, ground.responses, [ground.judge], ground.quality)
+    rates = scored[[f"{name}_win_rate" for name in ground.objectives]].to_numpy(dtype=np.float64)
+    codes = np.repeat(np.arange(len(prompts)), n)
+    given = (table["prompt"].tolist(), texts)
+    gap = policy.answer_logprobs(*given) - ground.reference.answer_logprobs(*given)
+    first = np.arange(min(ground.shown, len(prompts))) * n
+    samples = table.iloc[first][["prompt_id", "prompt"]].assign(response=[texts[i] for i in first])
+    for name in ground.objectives:
+        samples[f"score_{name}"] = scored[name].to_numpy()[first]
+    return Valued(sum_by(rates, codes, len(prompts)) / n, float(gap.mean()), np.nan, samples)
+
+
+def _shown(ground: Ground, policy: Policy) -> pd.DataFrame:
+    """An answer to each of the first prompts, with the judge's scores."""
+    some = ground.asked.head(ground.shown).reset_index(drop=True)
+    names = [f"score_{name}" for name in ground.objectives]
+    if some.empty:
+        return pd.DataFrame(columns=["prompt_id", "prompt", "response", *names])
+    prompts = some["prompt"].tolist()
+    texts = [answers[0] for answers in ground.drawn(policy, prompts, 1)]
+    table = some[["prompt_id", "prompt"]].assign(response=texts)
+    if ground.judge is None:
+        return table.assign(**dict.fromkeys(names, np.nan))
+    scores = score(ground.judge, prompts, texts)
+    return table.assign(**{name: scores[:, k] for k, name in enumerate(names)})

@@ -1,0 +1,317 @@
+"""Who dominates whom: sets, indicators with intervals, thresholds asked against values attained, probabilities of winning."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mopo_pipeline.arrays import Array
+from mopo_pipeline.fronts.candidates import MOPO
+from mopo_pipeline.fronts.held import attained, violations
+from mopo_pipeline.fronts.sets import Fronts, by_method_and_seed, fronts_of, mean_hypervolume
+from mopo_pipeline.fronts.truth import Truth
+from mopo_pipeline.mopo import Finding
+from mopo_pipeline.pareto import (
+    compare_sets,
+    expected_utility,
+    hypervolume,
+    igd_plus,
+    non_dominated,
+)
+from mopo_pipeline.streams import Stream, generator
+
+SENSITIVITY = (0.0, 0.1, 0.2, 0.3, 0.4)
+"""Coordinates of other reference points, at which the order of the methods is looked at again."""
+
+DECIDED = 0.95
+"""Probability from which a comparison is won, and below one less which it is lost."""
+
+MOVED = 0.01
+"""Nats per answer from which a method has left the reference."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How fronts are compared.
+
+    Attributes:
+        corner: every coordinate of the hypervolume's reference point.
+        level: of the intervals, two-sided.
+        draws: bootstrap replicates.
+        seed: of the bootstrap.
+        kl_budget: nats per answer; None takes the least of the methods' greatest.
+    """
+
+    corner: float
+    level: float
+    draws: int
+    seed: int
+    kl_budget: float | None = None
+
+
+def front_report(
+    points: pd.DataFrame,
+    values: pd.DataFrame,
+    objectives: tuple[str, ...],
+    asked: Asked,
+    truths: dict[int, Truth],
+) -> dict[str, Any]:
+    """Everything that is said of the fronts, JSON-ready; what is unknown is None.
+
+    Args:
+        points: ``front_points``.
+        values: ``front_values``.
+        objectives: K names, the primary first.
+        asked: how they are compared.
+        truths: what is known of the task, by seed; empty where nothing is.
+    """
+    fronts = fronts_of(points, values, objectives)
+    names = {
+        "objectives": [
+            {"name": n, "role": "constrained" if k else "primary"} for k, n in enumerate(objectives)
+        ]
+    }
+    head = names | {
+        "level": asked.level,
+        "hypervolume_reference": [asked.corner] * len(objectives),
+        "seeds": list(fronts.seeds),
+    }
+    whole = compared(fronts, asked)
+    methods = {
+        method: _method(method, points, fronts, asked, truths) | whole["hypervolumes"][method]
+        for method in fronts.methods
+    }
+    budget, matched = _matched(points, fronts, asked)
+    return head | {
+        "methods": methods,
+        "dominance": whole["dominance"],
+        "relations": relations(fronts),
+        "standing": standing(whole["dominance"]),
+        "non_dominated": together(fronts),
+        "sensitivity": sensitivity(fronts),
+        "matched_kl": {"budget": budget} | matched,
+        "thresholds": attained(points, objectives),
+        "findings": [finding.as_dict() for finding in _findings(points, fronts, asked)],
+    }
+
+
+def compared(fronts: Fronts, asked: Asked) -> dict[str, Any]:
+    """Hypervolume of every method with its interval, and the probability that each beats each.
+
+    ``dominance[a][b]`` is the share of bootstrap replicates, of seeds and prompts, in which a's
+    hypervolume is above b's, ties counting half.
+    """
+    corner = np.full(len(fronts.objectives), asked.corner)
+    rng = generator(asked.seed, Stream.FRONT_VERDICT)
+    drawn = np.array(
+        [
+            [mean_hypervolume(replicate[m], corner) for m in fronts.methods]
+            for replicate in fronts.replicates(asked.draws, rng)
+        ]
+    )
+    tail = (1.0 - asked.level) / 2.0
+    hypervolumes = {}
+    for column, method in enumerate(fronts.methods):
+        value = mean_hypervolume(list(fronts.means(method).values()), corner)
+        known = drawn[~np.isnan(drawn[:, column]), column]
+        low, high = np.quantile(known, [tail, 1.0 - tail]) if len(known) else (np.nan, np.nan)
+        hypervolumes[method] = {
+            "hypervolume": value,
+            "hypervolume_low": _known(min(low, value)),
+            "hypervolume_high": _known(max(high, value)),
+        }
+    dominance = {
+        a: {b: _above(drawn[:, i], drawn[:, j]) for j, b in enumerate(fronts.methods) if i != j}
+        for i, a in enumerate(fronts.methods)
+    }
+    return {"hypervolumes": hypervolumes, "dominance": dominance}
+
+
+def relations(fronts: Fronts) -> dict[str, dict[str, str]]:
+    """How each method's set of points stands to each other one's: equal, better, worse or incomparable, by seed joined."""
+    found: dict[str, dict[str, str]] = {}
+    for a in fronts.methods:
+        for b in fronts.methods:
+            shared = [s for s in fronts.means(a) if s in fronts.means(b)]
+            if a == b or not shared:
+                continue
+            said = {compare_sets(fronts.means(a)[s], fronts.means(b)[s]).value for s in shared}
+            found.setdefault(a, {})[b] = said.pop() if len(said) == 1 else "differs by seed"
+    return found
+
+
+def standing(dominance: dict[str, dict[str, float | None]]) -> dict[str, str]:
+    """Ours against each other method: win, tie or loss at ``DECIDED``.
+
+    >>> standing({"mopo": {"a": 0.97, "b": 0.5, "c": 0.02}})
+    {'a': 'win', 'b': 'tie', 'c': 'loss'}
+    """
+    said = {}
+    for other, probability in dominance.get(MOPO, {}).items():
+        if probability is None:
+            continue
+        won, lost = probability >= DECIDED, probability <= 1.0 - DECIDED
+        said[other] = "win" if won else "loss" if lost else "tie"
+    return said
+
+
+def together(fronts: Fronts) -> list[dict[str, Any]]:
+    """Points that no point of any method dominates, seed by seed."""
+    kept = []
+    for seed in fronts.seeds:
+        rows = [
+            (method, point, value)
+            for method in fronts.methods
+            for point, value in zip(
+                fronts.points[method].get(seed, ()), fronts.means(method).get(seed, ()), strict=True
+            )
+        ]
+        best = non_dominated(np.array([value for *_, value in rows]))
+        kept += [
+            {"method": method, "point": point, "seed": seed}
+            for (method, point, _), stands in zip(rows, best, strict=True)
+            if stands
+        ]
+    return kept
+
+
+def sensitivity(fronts: Fronts) -> dict[str, Any]:
+    """Hypervolumes at other reference points, and whether the order of the methods stays."""
+    rows, first = [], set()
+    for coordinate in SENSITIVITY:
+        corner = np.full(len(fronts.objectives), coordinate)
+        found = {
+            m: mean_hypervolume(list(fronts.means(m).values()), corner) for m in fronts.methods
+        }
+        order = sorted(found, key=lambda m: -found[m])
+        first.add(order[0])
+        rows.append({"reference": coordinate, "hypervolume": found, "order": order})
+    return {"rows": rows, "first_stays": len(first) == 1}
+
+
+def _method(
+    method: str, points: pd.DataFrame, fronts: Fronts, asked: Asked, truths: dict[int, Truth]
+) -> dict[str, Any]:
+    own = points.loc[points["method"] == method]
+    done, means = own.loc[own["status"] == "done"], fronts.means(method)
+    best = [
+        fronts.points[method][seed][i]
+        for seed, array in means.items()
+        for i in np.flatnonzero(non_dominated(array))
+    ]
+    counts = own["status"].value_counts()
+    arrays = list(means.values())
+    return {
+        "kind": str(own["kind"].iloc[0]),
+        "points": int(counts.get("done", 0)),
+        "failed": int(counts.get("failed", 0)),
+        "skipped": int(counts.get("skipped", 0)),
+        "non_dominated": best,
+        "expected_utility": float(np.mean([expected_utility(a) for a in arrays])),
+        "spread": float(np.mean([np.linalg.norm(np.ptp(a, axis=0)) for a in arrays])),
+        "kl_greatest": _known(done["kl"].max()),
+        **violations(done, fronts.objectives),
+        **_beside_truth(means, asked.corner, truths),
+        "spent": {
+            name: float(own[name].sum())
+            for name in ("sequences", "generated_tokens", "judge_calls", "seconds")
+        },
+    }
+
+
+def _beside_truth(
+    means: dict[int, Array], corner: float, truths: dict[int, Truth]
+) -> dict[str, float | None]:
+    """IGD+ of values (M, K) to the exact regularised front, and hypervolume as a share of its and of its optima at the thresholds asked for."""
+    known = [seed for seed in means if seed in truths]
+    if not known:
+        return {"igd_plus": None, "share_of_exact": None, "share_at_thresholds": None}
+
+    def volume(array: Array) -> float:
+        """Hypervolume of points (m, K)."""
+        return hypervolume(array, np.full(array.shape[1], corner)) if len(array) else np.nan
+
+    def share(of: list[Array]) -> float | None:
+        """Mean ratio to fronts (m, K), a seed each."""
+        ratios = [
+            volume(means[s]) / exact if (exact := volume(front)) > 0 else np.nan
+            for s, front in zip(known, of, strict=True)
+        ]
+        return _known(float(np.mean(ratios)))
+
+    return {
+        "igd_plus": float(np.mean([igd_plus(means[s], truths[s].front) for s in known])),
+        "share_of_exact": share([truths[s].front for s in known]),
+        "share_at_thresholds": share([truths[s].at_thresholds for s in known]),
+    }
+
+
+def _matched(
+    points: pd.DataFrame, fronts: Fronts, asked: Asked
+) -> tuple[float | None, dict[str, Any]]:
+    """The comparison among points of the same KL; a method without any so near is there with its nearest one."""
+    done = points.loc[points["status"] == "done"]
+    greatest = done.groupby("method")["kl"].max()
+    moved = greatest[greatest > MOVED]
+    budget = asked.kl_budget if asked.kl_budget is not None else moved.min()
+    if not np.isfinite(budget):
+        return None, {}
+    kept: dict[str, dict[int, list[str]]] = {}
+    for method, seed, part in by_method_and_seed(done):
+        near = part.loc[part["kl"] <= budget + 1e-9, "point"].tolist()
+        kept.setdefault(method, {})[seed] = near or [str(part["point"].iloc[part["kl"].argmin()])]
+    found = compared(fronts.restricted(kept), asked)
+    counts = {m: sum(map(len, of_seed.values())) for m, of_seed in kept.items()}
+    return float(budget), found | {"points": counts, "standing": standing(found["dominance"])}
+
+
+def _findings(points: pd.DataFrame, fronts: Fronts, asked: Asked) -> list[Finding]:
+    found = []
+    for method in fronts.methods:
+        for array in fronts.means(method).values():
+            lowest = float(array[non_dominated(array)].min())
+            if lowest <= asked.corner:
+                found.append(
+                    Finding(
+                        f"reference point inside the front of {method}",
+                        asked.corner,
+                        lowest,
+                        "points below it add no hypervolume: lower front.hypervolume_reference, for all methods alike",
+                    )
+                )
+                break
+    if len(fronts.seeds) == 1:
+        found.append(
+            Finding(
+                "one seed",
+                1.0,
+                3.0,
+                "probabilities speak of these prompts alone, not of another training: name more in front.seeds",
+            )
+        )
+    for method in points["method"].unique():
+        failed = points.loc[(points["method"] == method) & (points["status"] == "failed")]
+        if len(failed):
+            found.append(
+                Finding(
+                    f"points of {method} failed",
+                    float(len(failed)),
+                    0.0,
+                    f"the first, {failed['point'].iloc[0]}: {failed['reason'].iloc[0]}",
+                )
+            )
+    return found
+
+
+def _above(first: Array, second: Array) -> float | None:
+    """Share of replicates (R,) in which the first is above the second (R,), ties counting half."""
+    known = ~(np.isnan(first) | np.isnan(second))
+    if not known.any():
+        return None
+    gap = first[known] - second[known]
+    return float(((gap > 0) + 0.5 * (gap == 0)).mean())
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,56 @@
+"""Parameters of the front: where its points lie, how they are trained, what they are held against."""
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+
+from mopo_pipeline.parameters.ablation import Key
+from mopo_pipeline.parameters.base import StrictModel, Threshold
+
+OURS = ("mopo", "mopo_interpolated")
+
+Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class SweepRun(StrictModel):
+    """The run that sweeps, as its points repeat it; filled in by the run itself."""
+
+    project: str
+    conf_source: str
+    environment: str | None = None
+    params: dict[str, Any] = {}
+
+
+class FrontParams(StrictModel):
+    """A front of policies trained with thresholds, beside its rivals."""
+
+    points: PositiveInt = 9
+    reach: float = Field(default=0.6, gt=0.0, le=1.0)
+    thresholds: tuple[dict[str, Threshold], ...] = ()
+    share_of_steps: float | None = Field(default=0.4, gt=0.0, le=1.0)
+    interpolated: tuple[Share, ...] = (0.5,)
+    methods: tuple[str, ...] = ("reference", "primary_only")
+    variants: dict[str, dict[Key, Any]] = {}
+    rivals: dict[str, dict[str, Any]] = {}
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    hypervolume_reference: float = Field(default=0.25, ge=0.0, lt=0.5)
+    kl_budget: PositiveFloat | None = None
+    exact_points: NonNegativeInt = 21
+    samples: NonNegativeInt = 3
+    workers: PositiveInt | None = None
+    data_root: Path
+    run: SweepRun | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if own := set(OURS).intersection(self.methods):
+            raise ValueError(f"methods are rivals of mopo; leave out {sorted(own)}, always there")
+        if taken := {*OURS, *self.methods}.intersection(self.variants):
+            raise ValueError(f"a variant needs a name of its own, {sorted(taken)} is a method's")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """Where the points' runs lie, a folder each."""
+        return self.data_root / "front"

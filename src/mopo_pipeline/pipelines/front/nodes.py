@@ -1,0 +1,153 @@
+"""Nodes of the front."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.parameters.front import FrontParams
+from mopo_pipeline.parameters.plan import PlanParams
+from mopo_pipeline.parameters.train import TrainParams
+
+
+def train_points(
+    front_plan: dict[str, Any],
+    reference_logprobs: pd.DataFrame,
+    evaluation_preference_model: Path,
+    preference_report: dict[str, Any],
+    task: TaskParams,
+    train: TrainParams,
+    evaluate: EvaluateParams,
+    params: FrontParams,
+) -> dict[str, Any]:
+    """A policy per point, each trained and certified by a run of its own under ``front/``; other seeds' fronts after them.
+
+    The artifacts among the inputs are shared with these runs through the data root; ``evaluate`` is what their
+    certificates rest on.
+    """
+    from mopo_pipeline.fronts.jobs_of_points import jobs_of_points, jobs_of_seeds
+    from mopo_pipeline.fronts.sweep import run_jobs
+
+    assert params.run is not None
+    jobs = jobs_of_points(front_plan, train, params)
+    outcomes = run_jobs(jobs, params.run, params.data_root, params.workers)
+    steps, whole = {job.name: job.steps for job in jobs}, train.fit.over(front_plan["rows"]).steps
+    seeds = jobs_of_seeds(task.seed, params) if jobs else []
+    fronts = run_jobs(seeds, params.run, params.data_root, 1)
+    return {
+        "points": {
+            name: outcome.as_dict() | {"steps": whole if outcome.start is None else steps[name]}
+            for name, outcome in outcomes.items()
+        },
+        "seeds": {name: outcome.as_dict() for name, outcome in fronts.items()},
+    }
+
+
+def value_points(
+    front_plan: dict[str, Any],
+    front_runs: dict[str, Any],
+    responses: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    reference_policy: Path,
+    reference_logprobs: pd.DataFrame,
+    evaluation_preference_model: Path,
+    task: TaskParams,
+    train: TrainParams,
+    evaluate: EvaluateParams,
+    params: FrontParams,
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Every policy of every method by the same evaluation, with its answers to a few prompts."""
+    from mopo_pipeline.fronts import collect
+    from mopo_pipeline.fronts.candidates import REFERENCE
+    from mopo_pipeline.fronts.tables import front_tables
+    from mopo_pipeline.fronts.values import ground
+    from mopo_pipeline.pipelines.front.rivals import Training, rival_candidates
+
+    on = ground(
+        responses,
+        comparisons,
+        reference_policy,
+        evaluation_preference_model,
+        task,
+        evaluate,
+        params.samples,
+    )
+    trained = collect.trained_candidates(
+        front_plan, front_runs["points"], task.seed, train, evaluate, tuple(params.variants)
+    )
+    between = collect.interpolated_candidates(trained, front_plan, params, evaluate, task.names)
+    candidates = [*trained, *between]
+    if REFERENCE in params.methods:
+        candidates.append(collect.reference_candidate(reference_policy, task.seed, evaluate))
+    if len(task.names) > 1:
+        training = Training(
+            Path(reference_policy),
+            responses,
+            comparisons,
+            task,
+            int(reference_logprobs["context"].iloc[0]),
+            train,
+            on.judge,
+        )
+        candidates += rival_candidates(training, params)
+    points, values, samples = (
+        pd.concat([own, *others], ignore_index=True)
+        for own, others in zip(
+            front_tables(candidates, on), collect.tables_of_seeds(front_runs), strict=True
+        )
+    )
+    return points, values, samples
+
+
+def judge_front(
+    front_plan: dict[str, Any],
+    front_points: pd.DataFrame,
+    front_values: pd.DataFrame,
+    front_runs: dict[str, Any],
+    responses: pd.DataFrame,
+    task: TaskParams,
+    plan: PlanParams,
+    evaluate: EvaluateParams,
+    params: FrontParams,
+) -> dict[str, Any]:
+    """Who dominates whom, with what the plans already found."""
+    from mopo_pipeline.evaluation.sampling import prompts_of_test_split
+    from mopo_pipeline.fronts.collect import responses_of_seeds
+    from mopo_pipeline.fronts.truth import truth
+    from mopo_pipeline.fronts.verdict import Asked, front_report
+
+    truths = {}
+    if str(responses["source"].iloc[0]) == "pocket" and params.exact_points and len(task.names) > 1:
+        columns = [f"threshold_{name}" for name in task.names[1:]]
+        ours = front_points.loc[
+            (front_points["method"] == "mopo") & (front_points["status"] == "done")
+        ]
+        for seed, data in ({task.seed: responses} | responses_of_seeds(front_runs)).items():
+            prompts = prompts_of_test_split(data, evaluate.sampling.prompts, seed)["prompt"]
+            asked_for = ours.loc[ours["seed"] == seed, columns].to_numpy(dtype=float)
+            truths[seed] = truth(
+                prompts.tolist(), task.names, asked_for, plan.tau, params.exact_points
+            )
+    asked = Asked(
+        params.hypervolume_reference,
+        evaluate.confidence,
+        evaluate.bootstrap,
+        task.seed,
+        params.kl_budget,
+    )
+    report = front_report(front_points, front_values, task.names, asked, truths)
+    lost = lost_seeds(front_runs)
+    return report | {"findings": [*front_plan["findings"], *lost, *report["findings"]]}
+
+
+def lost_seeds(front_runs: dict[str, Any]) -> list[dict[str, Any]]:
+    """Seeds whose whole front failed, as findings."""
+    from mopo_pipeline.mopo import Finding
+
+    failed = {n: run for n, run in front_runs["seeds"].items() if run["status"] != "done"}
+    return [
+        Finding(f"the front of {name} failed", 1.0, 0.0, run["reason"]).as_dict()
+        for name, run in failed.items()
+    ]

@@ -1,0 +1,89 @@
+"""Rivals as candidates: what `baselines` trains, in the words of `fronts`."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.fronts.candidates import PRIMARY_ONLY, REFERENCE, Candidate, Spent
+from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.parameters.front import FrontParams
+from mopo_pipeline.parameters.train import TrainParams
+
+OWN = (REFERENCE, PRIMARY_ONLY)
+"""Methods that need no rival's code."""
+
+BASELINES = "mopo_pipeline.baselines"
+
+
+@dataclass(frozen=True)
+class Training:
+    """The ground of all trainings.
+
+    Attributes:
+        reference: directory of the reference policy.
+        responses: every response with its split.
+        comparisons: labelled pairs with their split.
+        task: objectives and seed.
+        context: tokens of prompt and response.
+        train: length, batch and optimiser of ours, and of theirs.
+        judge: who scores answers; None where there is none.
+    """
+
+    reference: Path
+    responses: pd.DataFrame
+    comparisons: pd.DataFrame
+    task: TaskParams
+    context: int
+    train: TrainParams
+    judge: Any
+
+
+def rival_candidates(training: Training, params: FrontParams) -> list[Candidate]:
+    """All points of the rivals that ``front.methods`` names.
+
+    Raises:
+        InputError: there is no such rival.
+    """
+    names = [name for name in params.methods if name not in OWN]
+    if not names:
+        return []
+    if find_spec(BASELINES) is None:
+        raise InputError(f"front.methods names {names[0]!r}; known are {', '.join(OWN)}")
+    setting = import_module(f"{BASELINES}.setting").Setting(
+        reference=training.reference,
+        responses=training.responses,
+        comparisons=training.comparisons,
+        objectives=training.task.names,
+        fit=training.train.fit.over(int((training.responses["split"] == "train").sum())),
+        seed=training.task.seed,
+        work_dir=params.folder / "rivals",
+        judge=training.judge,
+        context=training.context,
+        lora=training.train.lora,
+    )
+    train_rival = import_module(f"{BASELINES}.registry").train_rival
+    return [
+        _candidate(point)
+        for name in names
+        for point in train_rival(name, setting, params.rivals.get(name, {}))
+    ]
+
+
+def _candidate(point: Any) -> Candidate:
+    cost = point.budget
+    return Candidate(
+        point.method,
+        point.kind,
+        point.point,
+        point.seed,
+        point.policy,
+        point.status,
+        point.reason,
+        hyperparameters=point.hyperparameters,
+        spent=Spent(cost.sequences, cost.generated_tokens, cost.judge_calls, cost.seconds),
+    )

@@ -1,0 +1,54 @@
+"""Policies between two, and what any policy is worth."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import rel_entr
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.fronts.interpolate import between
+from mopo_pipeline.fronts.values import divergence
+from mopo_pipeline.language.loading import load_model
+from tiny_training import tiny_model
+
+
+@pytest.fixture(scope="module")
+def ends(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("ends")
+    return tiny_model(root / "a", seed=0), tiny_model(root / "b", seed=1)
+
+
+def weights(directory: Path) -> dict[str, torch.Tensor]:
+    return {n: w.detach() for n, w in load_model(directory, device="cpu")[0].named_parameters()}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_a_policy_between_two_has_weights_between_theirs(
+    ends: tuple[Path, Path], tmp_path: Path, share: float
+) -> None:
+    between(*ends, share, tmp_path / "m")
+    first, last, made = (weights(d) for d in (*ends, tmp_path / "m"))
+    for name, weight in made.items():
+        torch.testing.assert_close(weight, (1 - share) * first[name] + share * last[name])
+
+
+def test_policies_of_other_sizes_have_nothing_between_them(
+    ends: tuple[Path, Path], tmp_path: Path
+) -> None:
+    wide = tiny_model(tmp_path / "wide", width=32)
+    with pytest.raises(InputError, match="of shape"):
+        between(ends[0], wide, 0.5, tmp_path / "m")
+
+
+def test_divergence_is_that_of_the_distributions_whatever_their_mass() -> None:
+    rng = np.random.default_rng(0)
+    p, q = rng.dirichlet(np.ones(6), size=(2, 4))
+    expected = rel_entr(p, q).sum(axis=1)
+    np.testing.assert_allclose(divergence(np.log(0.7 * p), np.log(0.9 * q)), expected)
+    p[0, 0] = 0.0
+    p[0] /= p[0].sum()
+    with np.errstate(divide="ignore"):
+        found = divergence(np.log(p), np.log(q))
+    np.testing.assert_allclose(found, rel_entr(p, q).sum(axis=1))
