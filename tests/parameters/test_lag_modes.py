@@ -91,7 +91,7 @@ def idle(mode: str, **loop: Any) -> list[str]:
         name: yaml.safe_load(
             (PROJECT / f"conf/base/parameters_{name}.yml").read_text(encoding="utf-8")
         )[name]
-        for name in ("ingest", "plan", "preferences", "synthetic", "task")
+        for name in ("ablation", "front", "ingest", "plan", "preferences", "synthetic", "task")
     }
     fit = {"fit": {"steps": 1}, "work_dir": "work"}
     given |= {"reference": fit, "evaluate": {}, "report": {}, "export": {"path": "out"}}

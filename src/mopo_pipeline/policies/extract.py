@@ -53,8 +53,7 @@ def extract_policy(
         A standard model or adapter directory, the training log, and what the run's diagnosis found.
 
     Raises:
-        InputError: log-probabilities of another reference, text or context, or a judge of fresh
-            responses that cannot judge.
+        InputError: log-probabilities of another reference, text or context; a judge that cannot judge.
         TrainingStoppedError: training could not usefully go on; checkpoints are kept.
     """
     rows = training_rows(responses, row_weights, reference_logprobs)
