@@ -52,9 +52,9 @@ def test_own_data_and_a_pretrained_model_run_to_the_end_with_nothing_else_said(
     said = " ".join((done.stdout + done.stderr).split())
     assert "FutureWarning" not in said and "DeprecationWarning" not in said
     assert "no threshold given for brief: planned for 0.500 (as good as the data)" in said
-    assert "reference: 17 steps of 16 rows, 1.0 times over 260 rows, take about" in said
-    assert "policy: 33 steps of 16 rows, 2.0 times over 260 rows, take about" in said
-    assert said.index("Plan: win rates") < said.index("reference: 17 steps")
+    assert "reference: 14 steps of 16 rows, 1.0 times over 220 rows, take about" in said
+    assert "policy: 28 steps of 16 rows, 2.0 times over 220 rows, take about" in said
+    assert said.index("Plan: win rates") < said.index("reference: 14 steps")
     assert json.loads((root / "06_models/policy/adapter_config.json").read_text())["r"] == 16
     last = done.stdout.strip().splitlines()[-1]
     assert last.startswith(("report: ", "next: kedro run --env=mine"))
