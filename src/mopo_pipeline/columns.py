@@ -141,6 +141,11 @@ def text(value: Any) -> str:
     )
 
 
+def label(value: Any) -> str:
+    """A cell that only tells things apart, such as an annotator's name; empty where it is missing."""
+    return "" if is_missing(value) else str(value)
+
+
 def number(value: Any) -> float:
     """A cell meant as a finite number; NaN where it is empty.
 

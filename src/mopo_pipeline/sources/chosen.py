@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.columns import is_missing, nearest, number_column, text, text_column
+from mopo_pipeline.columns import is_missing, label, nearest, number_column, text, text_column
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.sources.dialogues import last_answer, prompt_messages
 from mopo_pipeline.sources.pairs import PAIR_FACTS, SIDES, labels
@@ -49,7 +49,7 @@ def chosen_rows(
         elif column in table and column == "weight":
             facts[column] = number_column(table, column, where)
         elif column in table:
-            facts[column] = table[column].map(str, na_action="ignore").fillna("").array
+            facts[column] = [label(name) for name in table[column]]
     texts, kept, dropped = _dialogues(table)
     if not texts:
         raise InputError(f"{where}: none of the {len(table)} rows can be used: {dict(dropped)}")

@@ -9,6 +9,7 @@ from pandas.api.extensions import ExtensionArray
 
 from mopo_pipeline.columns import (
     CHUNK,
+    label,
     nearest,
     number_column,
     place,
@@ -58,7 +59,7 @@ def pair_rows(
     if "weight" in table:
         pairs["weight"] = number_column(table, "weight", where)
     if "annotator" in table:
-        pairs["annotator"] = table["annotator"].map(str, na_action="ignore").fillna("")
+        pairs["annotator"] = [label(name) for name in table["annotator"]]
     return Rows("pairs", pairs, where, len(table))
 
 

@@ -23,10 +23,13 @@ def same_prompts(prompts: pd.Series) -> tuple[pd.Series, int]:
         )
     )
     first = pd.Series(np.arange(len(unique))).groupby(same).transform("first").to_numpy()
+    others = len(unique) - (int(same.max(initial=-1)) + 1)
+    if others == 0:
+        return prompts.rename("prompt"), 0
     spelled = (
         pd.Series(unique, dtype="str").take(first[codes]).set_axis(prompts.index).rename("prompt")
     )
-    return spelled, len(unique) - len(np.unique(first))
+    return spelled, others
 
 
 def merge_prompts(
