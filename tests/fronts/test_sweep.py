@@ -202,3 +202,16 @@ def test_a_failure_without_a_word_of_its_own_shows_the_last_words(tmp_path: Path
     log = tmp_path / "run.log"
     log.write_text("Killed by nobody\nMemoryError\n\n")
     assert failure(1, log) == f"ended with code 1, last words: MemoryError (all of them in {log})"
+
+
+def test_a_training_that_is_taken_again_cost_what_it_cost(tmp_path: Path) -> None:
+    runs = tmp_path / "08_reporting/runs"
+    runs.mkdir(parents=True)
+    assert sweep.training_seconds(tmp_path) is None
+    for name, seconds in {
+        "a": {"train.train_policy": 90.0},
+        "b": {"train.train_policy": 2.0},
+        "c": {},
+    }.items():
+        (runs / f"{name}.json").write_text(json.dumps({"node_seconds": seconds}))
+    assert sweep.training_seconds(tmp_path) == 90.0

@@ -105,13 +105,13 @@ def _outcome(job: Job, start: Job | None, code: int) -> Outcome:
 
 
 def training_seconds(folder: Path) -> float | None:
-    """Seconds of the training that left a run's policy, of all attempts together; None where no record says."""
+    """Seconds of the training that left a run's policy, its longest attempt: a later one takes what is there; None where no record says."""
     spent = []
     for path in sorted((folder / "08_reporting" / "runs").glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
         spent.append(record.get("node_seconds", {}).get("train.train_policy"))
     known = [seconds for seconds in spent if seconds is not None]
-    return sum(known) if known else None
+    return max(known, default=None)
 
 
 def _tell(outcome: Outcome, done: int, of: int) -> None:
