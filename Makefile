@@ -77,8 +77,7 @@ picture-weights: .venv/.run
 	$(BIN)/python benchmarks/weights_picture.py
 
 # build/site/index.html opens from disk; a link that leads nowhere is an error.
-docs: .venv/.run
-	$(BIN)/pip install -q "mkdocs-material>=9.7"
+docs: .venv/.test
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict $(ARGS)
 
 # Pins what pyproject.toml asks for, complete, so that installing needs no resolver; torch stays at the version the
