@@ -116,3 +116,14 @@ def test_the_trainer_fits_on_two_screens() -> None:
         if isinstance(node, ast.ClassDef)
     ]
     assert (trainer.end_lineno or 0) - trainer.lineno + 1 < 120
+
+
+def test_the_readme_names_every_room() -> None:
+    rooms = {
+        path.stem
+        for path in (PROJECT / "src/mopo_pipeline").iterdir()
+        if not path.name.startswith("_") and (path.is_dir() or path.suffix == ".py")
+    }
+    page = (PROJECT / "README.md").read_text(encoding="utf-8")
+    tree = page[page.index("## Layout") : page.index("## Limits")]
+    assert rooms - set(re.findall(r"\w+", tree)) == set()
