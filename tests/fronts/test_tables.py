@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.fronts.candidates import Candidate, Spent
+from mopo_pipeline.fronts.candidates import Candidate
 from mopo_pipeline.fronts.tables import front_tables
 from mopo_pipeline.fronts.values import Ground
 from mopo_pipeline.judges.named import judge_named
 from mopo_pipeline.language.generation import Answer
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pocket import task as pocket
+from mopo_pipeline.policies.valued import Budget
 
 PROMPTS = pocket.prompts()[::40]
 
@@ -68,7 +69,7 @@ def candidates() -> list[Candidate]:
         Tilted(0.5, 0.2, 0.0),
         planned={"threshold_harmlessness": 0.4},
         hyperparameters={"steps": 3},
-        spent=Spent(7, 8, 9, 1.5),
+        spent=Budget(7, 8, 9, 1.5),
         certified="certified",
     )
     lost = Candidate("rival", "trained", "b", 0, None, "failed", "the loss became nan")

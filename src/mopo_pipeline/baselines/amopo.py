@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 from mopo_pipeline.baselines.own_loss import LABEL_WEIGHTS, SIGNS, all_pairs, trained_with
 from mopo_pipeline.baselines.policies import FolderPolicy
 from mopo_pipeline.baselines.scalarised_dpo import prepare
-from mopo_pipeline.baselines.setting import Budget, RivalPolicy, Setting, Training
+from mopo_pipeline.baselines.setting import RivalPolicy, Setting, Training
 from mopo_pipeline.baselines.sweep import swept
 from mopo_pipeline.baselines.weights import Weights
 from mopo_pipeline.parameters.baselines import AmopoParams
+from mopo_pipeline.policies.valued import Budget
 
 if TYPE_CHECKING:
     import torch

@@ -8,13 +8,14 @@ import numpy as np
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.baselines.policies import FolderPolicy
-from mopo_pipeline.baselines.setting import Budget, RivalPolicy, Setting
+from mopo_pipeline.baselines.setting import RivalPolicy, Setting
 from mopo_pipeline.baselines.sweep import swept
 from mopo_pipeline.baselines.weights import Weights
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.judges.base import Judge, score
 from mopo_pipeline.language.generation import Answer
 from mopo_pipeline.parameters.baselines import BestOfNParams
+from mopo_pipeline.policies.valued import Budget
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,13 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.baselines.best_of_n import judge_of
 from mopo_pipeline.baselines.multipliers import NAME, WinRates, next_multipliers
 from mopo_pipeline.baselines.pair_trainer import arguments
-from mopo_pipeline.baselines.setting import Budget, Setting
+from mopo_pipeline.baselines.setting import Setting
 from mopo_pipeline.baselines.trained import DivergedError
 from mopo_pipeline.language.adapters import add_adapter
 from mopo_pipeline.language.lengths import encode_all, typical_longest
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.parameters.baselines import LagrangianParams
+from mopo_pipeline.policies.valued import Budget
 from mopo_pipeline.progress import progress_bar
 from mopo_pipeline.tables import chat_messages
 from mopo_pipeline.training.callbacks import ProgressCallback

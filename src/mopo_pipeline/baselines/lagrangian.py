@@ -10,11 +10,12 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.baselines.best_of_n import judge_of
 from mopo_pipeline.baselines.multipliers import NAME
 from mopo_pipeline.baselines.policies import FolderPolicy
-from mopo_pipeline.baselines.setting import Budget, RivalPolicy, Setting
+from mopo_pipeline.baselines.setting import RivalPolicy, Setting
 from mopo_pipeline.baselines.sweep import point
 from mopo_pipeline.baselines.trained import stored
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.baselines import LagrangianParams
+from mopo_pipeline.policies.valued import Budget
 
 
 def train(setting: Setting, params: LagrangianParams) -> tuple[RivalPolicy, ...]:

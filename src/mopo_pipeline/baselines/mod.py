@@ -2,9 +2,10 @@
 
 from mopo_pipeline.baselines.policies import MixedPolicy
 from mopo_pipeline.baselines.scalarised_dpo import experts, prepare
-from mopo_pipeline.baselines.setting import Budget, RivalPolicy, Setting
+from mopo_pipeline.baselines.setting import RivalPolicy, Setting
 from mopo_pipeline.baselines.sweep import swept
 from mopo_pipeline.parameters.baselines import PairRivalParams
+from mopo_pipeline.policies.valued import Budget
 
 
 def train(setting: Setting, params: PairRivalParams) -> tuple[RivalPolicy, ...]:

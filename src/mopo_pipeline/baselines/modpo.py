@@ -11,10 +11,11 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.baselines.own_loss import trained_with
 from mopo_pipeline.baselines.policies import FolderPolicy
 from mopo_pipeline.baselines.scalarised_dpo import Ground, experts, labelled_by, prepare
-from mopo_pipeline.baselines.setting import Budget, RivalPolicy, Setting, Training
+from mopo_pipeline.baselines.setting import RivalPolicy, Setting, Training
 from mopo_pipeline.baselines.sweep import swept
 from mopo_pipeline.baselines.weights import Weights, vertex
 from mopo_pipeline.parameters.baselines import PairRivalParams
+from mopo_pipeline.policies.valued import Budget
 
 if TYPE_CHECKING:
     import torch

@@ -14,12 +14,13 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
 
 from datasets import Dataset
 from mopo_pipeline.arrays import Array, Index
-from mopo_pipeline.baselines.setting import Budget, Setting
+from mopo_pipeline.baselines.setting import Setting
 from mopo_pipeline.baselines.trained import DivergedError
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.adapters import add_adapter
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.tokens import EncodedRows
+from mopo_pipeline.policies.valued import Budget
 from mopo_pipeline.progress import progress_bar
 from mopo_pipeline.training.callbacks import ProgressCallback
 

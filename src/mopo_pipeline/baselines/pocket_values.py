@@ -6,8 +6,8 @@ import numpy as np
 from scipy.special import logsumexp
 
 from mopo_pipeline.arrays import Array
-from mopo_pipeline.baselines.setting import Policy
 from mopo_pipeline.pocket import task as pocket
+from mopo_pipeline.policies.valued import Policy
 
 
 @dataclass(frozen=True)

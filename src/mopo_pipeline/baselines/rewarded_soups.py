@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from mopo_pipeline.baselines.policies import FolderPolicy, whole_model
 from mopo_pipeline.baselines.scalarised_dpo import experts, prepare
-from mopo_pipeline.baselines.setting import Budget, Policy, RivalPolicy, Setting
+from mopo_pipeline.baselines.setting import RivalPolicy, Setting
 from mopo_pipeline.baselines.sweep import swept
 from mopo_pipeline.baselines.weights import Weights, point_name
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.sealed import damage, seal
 from mopo_pipeline.parameters.baselines import SoupParams
+from mopo_pipeline.policies.valued import Budget, Policy
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.baselines.best_of_n import judge_of
 from mopo_pipeline.baselines.policies import FolderPolicy, ToldPolicy, told, whole_model
-from mopo_pipeline.baselines.setting import Budget, RivalPolicy, Setting, Training
+from mopo_pipeline.baselines.setting import RivalPolicy, Setting, Training
 from mopo_pipeline.baselines.sweep import swept
 from mopo_pipeline.baselines.trained import DivergedError, stored
 from mopo_pipeline.baselines.weights import Weights
@@ -23,6 +23,7 @@ from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.launching.run import TrainingRun
 from mopo_pipeline.launching.run import train as train_rows
 from mopo_pipeline.parameters.baselines import InContextParams
+from mopo_pipeline.policies.valued import Budget
 from mopo_pipeline.streams import Stream, generator, refresh_seed
 
 NAME = "rewards_in_context"

@@ -8,10 +8,11 @@ import numpy as np
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.baselines.pairs import Pairs, preferred, training_pairs
 from mopo_pipeline.baselines.policies import FolderPolicy
-from mopo_pipeline.baselines.setting import Budget, RivalPolicy, Setting, Training
+from mopo_pipeline.baselines.setting import RivalPolicy, Setting, Training
 from mopo_pipeline.baselines.sweep import swept
 from mopo_pipeline.baselines.weights import Weights, vertex
 from mopo_pipeline.parameters.baselines import PairRivalParams
+from mopo_pipeline.policies.valued import Budget
 
 if TYPE_CHECKING:
     from mopo_pipeline.baselines.pair_trainer import PairData

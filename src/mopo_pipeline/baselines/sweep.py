@@ -5,9 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mopo_pipeline.baselines.setting import Budget, Kind, Policy, RivalPolicy, Setting, Training
+from mopo_pipeline.baselines.setting import Kind, RivalPolicy, Setting, Training
 from mopo_pipeline.baselines.weights import Weights, checked, lattice, point_name
 from mopo_pipeline.parameters.baselines import SweptParams
+from mopo_pipeline.policies.valued import Budget, Policy
 
 
 def weights_of(params: SweptParams, objectives: tuple[str, ...]) -> tuple[Weights, ...]:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from mopo_pipeline.arrays import Array
-from mopo_pipeline.baselines.setting import Budget, Setting, Training
+from mopo_pipeline.baselines.setting import Setting, Training
 from mopo_pipeline.language.loading import model_digest
 from mopo_pipeline.language.sealed import damage, seal
 from mopo_pipeline.mopo.errors import TrainingStoppedError
 from mopo_pipeline.parameters.fit import FIT_WITHOUT_EFFECT
+from mopo_pipeline.policies.valued import Budget
 from mopo_pipeline.source import code_of_module
 
 log = logging.getLogger(__name__)

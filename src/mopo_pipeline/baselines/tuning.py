@@ -8,12 +8,13 @@ import numpy as np
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.baselines.policies import FolderPolicy
-from mopo_pipeline.baselines.setting import Policy, RivalPolicy, Setting, total_budget
+from mopo_pipeline.baselines.setting import RivalPolicy, Setting, total_budget
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo import Comparisons
 from mopo_pipeline.mopo.labelled import labelled_values
 from mopo_pipeline.parameters.base import StrictModel
 from mopo_pipeline.parameters.baselines import SweptParams, TuningParams
+from mopo_pipeline.policies.valued import Policy
 from mopo_pipeline.tables import comparison_weights
 
 Train = Callable[[Mapping[str, Any]], tuple[RivalPolicy, ...]]

@@ -3,36 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.language.generation import Answer, sample_responses
 from mopo_pipeline.language.logprobs import sequence_logprobs
+from mopo_pipeline.policies.valued import Budget, Policy
 
 MOPO, INTERPOLATED, REFERENCE, PRIMARY_ONLY = (
     "mopo", "mopo_interpolated", "reference", "primary_only",
 )  # fmt: skip
 TRAINED, INTERPOLATED_KIND = "trained", "interpolated"
-
-
-class Policy(Protocol):
-    """What can be valued: log pi(y|x) of given answers, and draws."""
-
-    def answer_logprobs(self, prompts: list[str], texts: list[str]) -> Array:
-        """Log pi of ended answers to stored prompts, (n,), nats."""
-
-    def sample(
-        self,
-        prompts: list[str],
-        *,
-        n: int,
-        max_new_tokens: int,
-        seed: int,
-        batch_size: int,
-        temperature: float,
-        top_p: float,
-    ) -> list[list[Answer]]:
-        """``n`` answers to every prompt."""
 
 
 @dataclass(frozen=True)
@@ -68,23 +49,6 @@ class ModelPolicy:
 
 
 @dataclass(frozen=True)
-class Spent:
-    """What a point cost.
-
-    Attributes:
-        sequences: gone through forward and backward in training.
-        generated_tokens: drawn from a model.
-        judge_calls: answers scored.
-        seconds: of training.
-    """
-
-    sequences: int = 0
-    generated_tokens: int = 0
-    judge_calls: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
 class Candidate:
     """A point before it is valued.
 
@@ -112,6 +76,6 @@ class Candidate:
     reason: str = ""
     planned: Mapping[str, float | None] = field(default_factory=dict)
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    spent: Spent = field(default_factory=Spent)
+    spent: Budget = field(default_factory=Budget)
     folder: str = ""
     certified: str = ""

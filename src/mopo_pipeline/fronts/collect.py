@@ -17,7 +17,6 @@ from mopo_pipeline.fronts.candidates import (
     TRAINED,
     Candidate,
     ModelPolicy,
-    Spent,
 )
 from mopo_pipeline.fronts.interpolate import between
 from mopo_pipeline.fronts.jobs import DONE
@@ -28,6 +27,7 @@ from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.front import FrontParams
 from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.parameters.train import TrainParams
+from mopo_pipeline.policies.valued import Budget
 
 
 def reference_candidate(reference_policy: Path, seed: int, evaluate: EvaluateParams) -> Candidate:
@@ -192,11 +192,11 @@ def _of_run(
     )
 
 
-def _spent(folder: Path, steps: int, seconds: float | None, train: TrainParams) -> Spent:
+def _spent(folder: Path, steps: int, seconds: float | None, train: TrainParams) -> Budget:
     """What a run cost; answers drawn at refreshes are counted at the data's mean length."""
     sequences = steps * train.fit.batch_size * train.fit.accumulation
     if not isinstance(train.lag, FreshLag):
-        return Spent(sequences, seconds=seconds or 0.0)
+        return Budget(sequences, seconds=seconds or 0.0)
     responses = pd.read_parquet(folder / "03_primary" / "responses.parquet")
     scored = pd.read_parquet(folder / "05_model_input" / "reference_logprobs.parquet")
     log = pd.read_parquet(folder / "06_models" / "training_log.parquet")
@@ -206,7 +206,7 @@ def _spent(folder: Path, steps: int, seconds: float | None, train: TrainParams) 
     refreshes = int(log["refreshes"].max()) if "refreshes" in log else 0
     answers = (refreshes * asked + (refreshes + 1) * seen) * train.lag.fresh_responses
     tokens = float(scored["n_tokens"].mean()) if "n_tokens" in scored else 0.0
-    return Spent(sequences, round(answers * tokens), answers, seconds or 0.0)
+    return Budget(sequences, round(answers * tokens), answers, seconds or 0.0)
 
 
 def _json(path: Path) -> dict[str, Any]:

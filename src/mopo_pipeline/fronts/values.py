@@ -18,12 +18,13 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation import judging
 from mopo_pipeline.evaluation.judge_quality import judge_quality
 from mopo_pipeline.evaluation.sampling import longest_answer, prompts_of_test_split
-from mopo_pipeline.fronts.candidates import ModelPolicy, Policy
+from mopo_pipeline.fronts.candidates import ModelPolicy
 from mopo_pipeline.judges.base import Judge, score
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import sum_by
 from mopo_pipeline.pocket import task as pocket
+from mopo_pipeline.policies.valued import Policy
 from mopo_pipeline.streams import completion_seed
 
 POCKET = "pocket"

@@ -7,13 +7,11 @@ from numpy.typing import ArrayLike
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.mopo.bound import check_epsilon
-from mopo_pipeline.mopo.checks import check_number
 from mopo_pipeline.mopo.comparisons import Comparisons
-from mopo_pipeline.mopo.estimator import build_estimator
 from mopo_pipeline.mopo.rows import build_rows
 from mopo_pipeline.mopo.solvers.complementarity import Bounds, greatest, path, solve
 from mopo_pipeline.mopo.solvers.over_comparisons import bounds_of
+from mopo_pipeline.mopo.together import estimator_of
 
 EDGE = 1 / 64
 """Share of a range up to which its end is looked for."""
@@ -62,14 +60,7 @@ def joint_grid(
         raise InputError("one objective has no thresholds to place: there is no front")
     if not positions or min(positions) < 0 or max(positions) > 1:
         raise InputError(f"positions must lie in [0, 1], got {list(positions)}")
-    estimator = build_estimator(
-        rows,
-        check_number("tau", tau, above=0),
-        pooling != 0 and len(rows.starts) > 1,
-        comparisons=comparisons,
-        epsilon=check_epsilon(epsilon, size),
-        confidence=confidence,
-    )
+    estimator = estimator_of(rows, tau, comparisons, epsilon, confidence, pooling)
     bounds = bounds_of(estimator, size, False)
     tops = np.array([greatest(bounds, k) for k in range(size)])
     free = np.full(size, UNHELD)

@@ -7,13 +7,36 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo.bound import check_epsilon
 from mopo_pipeline.mopo.checks import check_number, check_thresholds
 from mopo_pipeline.mopo.comparisons import Comparisons
-from mopo_pipeline.mopo.estimator import build_estimator
-from mopo_pipeline.mopo.rows import build_rows
+from mopo_pipeline.mopo.estimator import PolicyEstimator, build_estimator
+from mopo_pipeline.mopo.rows import Rows, build_rows
 from mopo_pipeline.mopo.solvers.complementarity import walk
 from mopo_pipeline.mopo.solvers.over_comparisons import bounds_of
 
 FINEST = 1 / 64
 """Share of the way to what is attainable alone by which an end is known."""
+
+
+def estimator_of(
+    rows: Rows,
+    tau: float,
+    comparisons: Comparisons | None,
+    epsilon: float | ArrayLike,
+    confidence: float | None,
+    pooling: float | None,
+) -> PolicyEstimator:
+    """What values the policies of one problem whose thresholds are left open; radius (K-1,) or one for all.
+
+    Raises:
+        InputError: an argument has the wrong shape or range.
+    """
+    return build_estimator(
+        rows,
+        check_number("tau", tau, above=0),
+        pooling != 0 and len(rows.starts) > 1,
+        comparisons=comparisons,
+        epsilon=check_epsilon(epsilon, rows.n_objectives - 1),
+        confidence=confidence,
+    )
 
 
 def raised_alone(
@@ -51,14 +74,7 @@ def raised_alone(
     size = rows.n_objectives - 1
     begin, ends = check_thresholds(thresholds, size), check_thresholds(highest, size)
     start = np.asarray(multipliers, dtype=np.float64)
-    estimator = build_estimator(
-        rows,
-        check_number("tau", tau, above=0),
-        pooling != 0 and len(rows.starts) > 1,
-        comparisons=comparisons,
-        epsilon=check_epsilon(epsilon, size),
-        confidence=confidence,
-    )
+    estimator = estimator_of(rows, tau, comparisons, epsilon, confidence, pooling)
     bounds = bounds_of(estimator, size, False)
     paths = []
     for k in range(size):

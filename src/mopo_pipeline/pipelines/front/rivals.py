@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.fronts.candidates import PRIMARY_ONLY, REFERENCE, Candidate, Spent
+from mopo_pipeline.fronts.candidates import PRIMARY_ONLY, REFERENCE, Candidate
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.front import FrontParams
 from mopo_pipeline.parameters.train import TrainParams
@@ -67,15 +67,19 @@ def rival_candidates(training: Training, params: FrontParams) -> list[Candidate]
         lora=training.train.lora,
     )
     train_rival = import_module(f"{BASELINES}.registry").train_rival
+    trained: set[str] = set()
     return [
-        _candidate(point)
+        _candidate(point, trained)
         for name in names
         for point in train_rival(name, setting, params.rivals.get(name, {}))
     ]
 
 
-def _candidate(point: Any) -> Candidate:
-    cost = point.budget
+def _candidate(point: Any, trained: set[str]) -> Candidate:
+    """A rival's point; a training that several rest on is paid by the first, those ``trained`` already by none."""
+    new = {training.key: training.budget for training in point.trainings}
+    spent = sum((new[key] for key in new.keys() - trained), point.own)
+    trained |= new.keys()
     return Candidate(
         point.method,
         point.kind,
@@ -85,5 +89,5 @@ def _candidate(point: Any) -> Candidate:
         point.status,
         point.reason,
         hyperparameters=point.hyperparameters,
-        spent=Spent(cost.sequences, cost.generated_tokens, cost.judge_calls, cost.seconds),
+        spent=spent,
     )
