@@ -28,7 +28,10 @@ def refused(*options: str, monkeypatch: pytest.MonkeyPatch, folder: Path = PROJE
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("--env=mien", "no environment 'mien'; there are local, safe_rlhf"),
+        (
+            "--env=mien",
+            "no environment 'mien'; there are helpsteer, helpsteer3, hh_rlhf, local, safe_rlhf",
+        ),
         ("--env=tset", "no environment 'tset', did you mean 'test'?"),
         ("--pipelines=trian", "no pipeline 'trian', did you mean 'train'?"),
         ("--pipeline=trian", "no pipeline 'trian', did you mean 'train'?"),

@@ -126,7 +126,8 @@ def test_a_sweep_that_is_stopped_or_killed_ends_its_processes(
     tmp_path: Path, how: signal.Signals
 ) -> None:
     code = (
-        "import sys; from pathlib import Path; from mopo_pipeline.fronts.executor import Processes\n"
+        "import signal, sys; from pathlib import Path; from mopo_pipeline.fronts.executor import Processes\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "root = Path(sys.argv[1])\n"
         "child = \"import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60)\"\n"
         "with Processes(1) as executor:\n"

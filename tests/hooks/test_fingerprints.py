@@ -35,6 +35,8 @@ GIVEN: dict[str, Any] = {
     "evaluate": {},
     "report": {},
     "export": {"path": "release"},
+    "front": {"data_root": "data"},
+    "ablation": {"sweeps": {"tau": {"plan.tau": [0.1]}}},
     "synthetic": yaml.safe_load(
         (PROJECT / "conf/base/parameters_synthetic.yml").read_text(encoding="utf-8")
     )["synthetic"],

@@ -180,7 +180,9 @@ def test_a_summary_names_its_environment_and_the_seconds_of_its_run(tiny_run: Pa
     summary = json.loads(path.read_text(encoding="utf-8"))
     [record] = [r for r in records(tiny_run) if len(r["nodes"]) > 20]
     assert summary["environment"] == record["environment"] == "test"
-    assert 0 < sum(record["node_seconds"].values()) < summary["seconds"] + 10
+    names = list(record["node_seconds"])
+    before = names[: names.index("report.summarise_run")]
+    assert 0 < sum(record["node_seconds"][name] for name in before) <= summary["seconds"] + 1
     page = next(tiny_run.rglob("report.html")).read_text(encoding="utf-8")
     assert "environment test" in page
 

@@ -121,6 +121,8 @@ def parameters(evaluate: dict[str, Any]) -> dict[str, Any]:
         "evaluate": evaluate,
         "report": {},
         "export": {"path": "release"},
+        "front": {"data_root": "d"},
+        "ablation": {"sweeps": {"tau": {"plan.tau": [0.1]}}},
         "synthetic": {
             "structures": {"s": {"behaviour": [0.5, 0.5], "preferences": [[[0.5] * 2] * 2] * 3}}
         },

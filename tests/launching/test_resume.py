@@ -20,7 +20,7 @@ import transformers
 from safetensors.numpy import load_file
 
 import mopo_pipeline.training.checkpoints as checkpoints_module
-import mopo_pipeline.training.trainer as trainer_module
+import mopo_pipeline.training.sealing as sealing_module
 from conftest import PROJECT, kedro
 from mopo_pipeline.errors import InputError, MopoError
 from mopo_pipeline.language.loading import load_model
@@ -165,8 +165,8 @@ MOMENTS = {
     "before anything is written": dying(transformers.Trainer, "_save_checkpoint", 1, after=False),
     "weights written, optimiser not": dying(transformers.Trainer, "save_model", 2, after=True),
     "optimiser written, extra state not": dying(checkpoints_module, "save_file", 2, after=False),
-    "everything written but the seal": dying(trainer_module, "seal", 2, after=False),
-    "sealed": dying(trainer_module, "seal", 2, after=True),
+    "everything written but the seal": dying(sealing_module, "seal", 2, after=False),
+    "sealed": dying(sealing_module, "seal", 2, after=True),
     "old checkpoints going": dying(transformers.trainer, "rotate_checkpoints", 3, after=False),
     "at the second lag refresh": dying(refresh_offline, "refresh", 2, after=False),
     "refreshed, not yet saved": dying(refresh_offline, "refresh", 2, after=True),
@@ -233,7 +233,7 @@ def test_without_part_of_the_state_the_weights_differ(
 ) -> None:
     """Negative controls: the comparisons above can fail."""
     directory = runs()
-    in_a_process(directory, dying(trainer_module, "seal", 3, after=True))
+    in_a_process(directory, dying(sealing_module, "seal", 3, after=True))
     checkpoint = last_complete_checkpoint(directory)
     assert checkpoint is not None
     if lost == "optimiser":
@@ -263,7 +263,7 @@ def test_a_full_disk_stops_in_one_line_and_keeps_the_last_checkpoint(
             monkeypatch.setattr(checkpoints_module, "save_file", full)
 
     sealed = trainer_module.seal
-    monkeypatch.setattr(trainer_module, "seal", lambda path: (sealed(path), act()))
+    monkeypatch.setattr(sealing_module, "seal", lambda path: (sealed(path), act()))
     with pytest.raises(WriteError) as caught:
         worker.main(directory)
     if wall == "limit":

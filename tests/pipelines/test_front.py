@@ -109,7 +109,9 @@ def test_what_is_there_is_not_trained_again(
 ) -> None:
     root, _, conf = swept
     before = policies(root)
-    done = kedro("--nodes=front.train_points", f"--conf-source={conf}", data_root=root)
+    done = kedro(
+        "--pipelines=front", "--nodes=front.train_points", f"--conf-source={conf}", data_root=root
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert policies(root) == before
     assert len(before) == 2

@@ -244,8 +244,9 @@ def with_words(setting: Setting, levels: int, target: Path) -> Path:
     if unknown is not None and any(unknown in ids for ids in spelled):
         owner: Any = model
         tokenizer.add_tokens(words)
+        seed = setting.seed
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(setting.seed)
+            torch.manual_seed(seed)
             owner.resize_token_embeddings(len(tokenizer))
         owner.config.max_position_embeddings += len(setting.objectives)
     model.save_pretrained(target)

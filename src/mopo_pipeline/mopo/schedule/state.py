@@ -94,8 +94,8 @@ def divergence(weights: Array, groups: NDArray[np.int64]) -> float:
         weights: (n,) >= 0.
         groups: (n,) prompt of each row; a prompt without weight says nothing.
 
-    >>> divergence(np.array([1.0, 1.0, 2.0, 0.0]), np.array([0, 0, 1, 1])) == np.log(2) / 2
-    True
+    >>> round(divergence(np.array([1.0, 1.0, 2.0, 0.0]), np.array([0, 0, 1, 1])), 4)
+    0.3466
     """
     _, codes = np.unique(groups, return_inverse=True)
     total, count = np.bincount(codes, weights), np.bincount(codes)
