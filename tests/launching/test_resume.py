@@ -30,6 +30,7 @@ from mopo_pipeline.launching.run import prepare
 from mopo_pipeline.launching.run import train as train_run
 from mopo_pipeline.training import refresh_offline
 from mopo_pipeline.training.checkpoints import WriteError, last_complete_checkpoint
+from mopo_pipeline.training.trainer import WeightedTrainer
 from tiny_training import tiny_model, tiny_run
 
 pytestmark = pytest.mark.slow
@@ -240,7 +241,7 @@ def test_without_part_of_the_state_the_weights_differ(
         (checkpoint / "optimizer.pt").unlink()
         seal(checkpoint)
     else:
-        own = trainer_module.WeightedTrainer
+        own = WeightedTrainer
         base = transformers.Trainer._load_optimizer_and_scheduler
         monkeypatch.setattr(own, "_load_optimizer_and_scheduler", base)
     assert finished(directory) != whole
@@ -262,7 +263,7 @@ def test_a_full_disk_stops_in_one_line_and_keeps_the_last_checkpoint(
 
             monkeypatch.setattr(checkpoints_module, "save_file", full)
 
-    sealed = trainer_module.seal
+    sealed = sealing_module.seal
     monkeypatch.setattr(sealing_module, "seal", lambda path: (sealed(path), act()))
     with pytest.raises(WriteError) as caught:
         worker.main(directory)
