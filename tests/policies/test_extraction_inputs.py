@@ -1,11 +1,14 @@
 """What a training run is told beside its rows: the certificate to come, and the scale on which it will be judged."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.schedule.fresh import threshold_margins
 from mopo_pipeline.mopo.schedule.margins import JudgeError
@@ -13,6 +16,7 @@ from mopo_pipeline.parameters.evaluate import EvaluateParams, SamplingParams
 from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.parameters.train import LoopParams
 from mopo_pipeline.pareto.bounds import alpha_of_look
+from mopo_pipeline.policies import extract
 from mopo_pipeline.policies.extract import to_be_certified
 from mopo_pipeline.training import fresh_judge
 from mopo_pipeline.training.assemble import initial_state
@@ -100,3 +104,21 @@ def test_training_rows_are_valued_by_the_judge_of_fresh_responses(
     np.testing.assert_allclose(judged(FreshLag()), [[0.2, 0.5], [0.1, 0.4], [0.3, 0.6]])
     by_rules = judged(FreshLag(judge="text"))
     np.testing.assert_allclose(by_rules, [[0.75, 0.25], [0.25, 0.75], [0.5, 0.5]])
+
+
+def test_log_probabilities_of_every_answer_that_steers_are_checked_and_of_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    splits = pd.DataFrame({"split": ["train", "validation", "test"]})
+    checked: list[str] = []
+
+    def refuse(logprobs: pd.DataFrame, rows: pd.DataFrame, model: Path) -> int:
+        checked.extend(rows["split"])
+        raise InputError("stale")
+
+    monkeypatch.setattr(extract, "training_rows", lambda *_: splits)
+    monkeypatch.setattr(extract, "check_logprobs", refuse)
+    given: list[Any] = [splits, *[None] * 11]
+    with pytest.raises(InputError, match="stale"):
+        extract.extract_policy(*given)
+    assert checked == ["train", "validation"]
