@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pocket_values import pocket_values
 from rival_setting import OBJECTIVES, small_setting
 
 from mopo_pipeline.baselines.best_of_n import best_of
-from mopo_pipeline.baselines.pocket_values import pocket_values
 from mopo_pipeline.baselines.policies import FolderPolicy, MixedPolicy
 from mopo_pipeline.baselines.registry import train_rival
 from mopo_pipeline.baselines.setting import Setting

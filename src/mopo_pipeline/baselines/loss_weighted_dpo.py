@@ -4,13 +4,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mopo_pipeline.baselines.own_loss import LABEL_WEIGHTS, SIGNS, all_pairs, trained_with
-from mopo_pipeline.baselines.policies import FolderPolicy
 from mopo_pipeline.baselines.scalarised_dpo import prepare
 from mopo_pipeline.baselines.setting import RivalPolicy, Setting, Training
-from mopo_pipeline.baselines.sweep import swept
+from mopo_pipeline.baselines.sweep import swept_by_training
 from mopo_pipeline.baselines.weights import Weights
 from mopo_pipeline.parameters.baselines import PairRivalParams
-from mopo_pipeline.policies.valued import Budget
 
 if TYPE_CHECKING:
     import torch
@@ -29,14 +27,7 @@ def train(setting: Setting, params: PairRivalParams) -> tuple[RivalPolicy, ...]:
         loss = partial(weighted_loss, **told)
         return [trained_with(setting, NAME, data, loss, params.learning_rate, told)]
 
-    return swept(
-        NAME,
-        "trained",
-        setting,
-        params,
-        one,
-        lambda _, folders: (FolderPolicy(folders[0]), Budget()),
-    )
+    return swept_by_training(NAME, setting, params, one)
 
 
 def weighted_loss(

@@ -9,13 +9,11 @@ import numpy as np
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.baselines.own_loss import trained_with
-from mopo_pipeline.baselines.policies import FolderPolicy
 from mopo_pipeline.baselines.scalarised_dpo import Ground, experts, labelled_by, prepare
 from mopo_pipeline.baselines.setting import RivalPolicy, Setting, Training
-from mopo_pipeline.baselines.sweep import swept
+from mopo_pipeline.baselines.sweep import swept_by_training
 from mopo_pipeline.baselines.weights import Weights, vertex
 from mopo_pipeline.parameters.baselines import PairRivalParams
-from mopo_pipeline.policies.valued import Budget
 
 if TYPE_CHECKING:
     import torch
@@ -38,14 +36,7 @@ def train(setting: Setting, params: PairRivalParams) -> tuple[RivalPolicy, ...]:
             return trained
         return [*trained, modpo(setting, ground, rewards, weights, params)]
 
-    return swept(
-        NAME,
-        "trained",
-        setting,
-        params,
-        one,
-        lambda _, folders: (FolderPolicy(folders[-1]), Budget()),
-    )
+    return swept_by_training(NAME, setting, params, one)
 
 
 def implicit_rewards(ground: Ground, trained: Sequence[Training], beta: float) -> Array | None:

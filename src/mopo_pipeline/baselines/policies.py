@@ -1,6 +1,7 @@
 """Policies a rival leaves: log-probabilities of given answers, and draws by the decoder all methods share."""
 
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ from mopo_pipeline.language.logprobs import sequence_logprobs
 from mopo_pipeline.tables import chat_messages
 
 
-class _OfModel:
+class _OfModel(ABC):
     """A policy that is a causal language model with a tokenizer."""
 
+    @abstractmethod
     def load(self) -> tuple[Any, Any]:
         """Model and tokenizer."""
-        raise NotImplementedError
 
     def asked(self, prompts: list[str]) -> list[str]:
         """What the model is asked for each stored prompt."""

@@ -8,13 +8,11 @@ import numpy as np
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.baselines.conflict import coefficients
 from mopo_pipeline.baselines.own_loss import LABEL_WEIGHTS, SIGNS, all_pairs, trained_with
-from mopo_pipeline.baselines.policies import FolderPolicy
 from mopo_pipeline.baselines.scalarised_dpo import prepare
 from mopo_pipeline.baselines.setting import RivalPolicy, Setting, Training
-from mopo_pipeline.baselines.sweep import swept
+from mopo_pipeline.baselines.sweep import swept_by_training
 from mopo_pipeline.baselines.weights import Weights
 from mopo_pipeline.parameters.baselines import RacoParams
-from mopo_pipeline.policies.valued import Budget
 
 if TYPE_CHECKING:
     import torch
@@ -38,14 +36,7 @@ def train(setting: Setting, params: RacoParams) -> tuple[RivalPolicy, ...]:
         identity = told | {"weights": weights}
         return [trained_with(setting, NAME, data, loss, params.learning_rate, identity)]
 
-    return swept(
-        NAME,
-        "trained",
-        setting,
-        params,
-        one,
-        lambda _, folders: (FolderPolicy(folders[0]), Budget()),
-    )
+    return swept_by_training(NAME, setting, params, one)
 
 
 def averse_loss(

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mopo_pipeline.baselines.policies import FolderPolicy
 from mopo_pipeline.baselines.setting import Kind, RivalPolicy, Setting, Training
 from mopo_pipeline.baselines.weights import Weights, checked, lattice, point_name
 from mopo_pipeline.parameters.baselines import SweptParams
@@ -49,6 +50,23 @@ def swept(
         name = point_name(weights)
         points.append(point(method, kind, name, setting, told, trainings, make))
     return tuple(points)
+
+
+def swept_by_training(
+    method: str,
+    setting: Setting,
+    params: SweptParams,
+    train: Callable[[Weights], Sequence[Training]],
+) -> tuple[RivalPolicy, ...]:
+    """One point per weights, the model that the last of its trainings left."""
+    return swept(
+        method,
+        "trained",
+        setting,
+        params,
+        train,
+        lambda _, folders: (FolderPolicy(folders[-1]), Budget()),
+    )
 
 
 def point(

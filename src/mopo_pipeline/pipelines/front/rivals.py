@@ -1,23 +1,21 @@
 """Rivals as candidates: what `baselines` trains, in the words of `fronts`."""
 
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mopo_pipeline.errors import InputError
 from mopo_pipeline.fronts.candidates import PRIMARY_ONLY, REFERENCE, Candidate
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.front import FrontParams
 from mopo_pipeline.parameters.train import TrainParams
 
+if TYPE_CHECKING:
+    from mopo_pipeline.baselines.setting import RivalPolicy
+
 OWN = (REFERENCE, PRIMARY_ONLY)
 """Methods that need no rival's code."""
-
-BASELINES = "mopo_pipeline.baselines"
 
 
 @dataclass(frozen=True)
@@ -52,9 +50,10 @@ def rival_candidates(training: Training, params: FrontParams) -> list[Candidate]
     names = [name for name in params.methods if name not in OWN]
     if not names:
         return []
-    if find_spec(BASELINES) is None:
-        raise InputError(f"front.methods names {names[0]!r}; known are {', '.join(OWN)}")
-    setting = import_module(f"{BASELINES}.setting").Setting(
+    from mopo_pipeline.baselines.registry import train_rival
+    from mopo_pipeline.baselines.setting import Setting
+
+    setting = Setting(
         reference=training.reference,
         responses=training.responses,
         comparisons=training.comparisons,
@@ -66,7 +65,6 @@ def rival_candidates(training: Training, params: FrontParams) -> list[Candidate]
         context=training.context,
         lora=training.train.lora,
     )
-    train_rival = import_module(f"{BASELINES}.registry").train_rival
     trained: set[str] = set()
     return [
         _candidate(point, trained)
@@ -75,7 +73,7 @@ def rival_candidates(training: Training, params: FrontParams) -> list[Candidate]
     ]
 
 
-def _candidate(point: Any, trained: set[str]) -> Candidate:
+def _candidate(point: "RivalPolicy", trained: set[str]) -> Candidate:
     """A rival's point; a training that several rest on is paid by the first, those ``trained`` already by none."""
     new = {training.key: training.budget for training in point.trainings}
     spent = sum((new[key] for key in new.keys() - trained), point.own)
