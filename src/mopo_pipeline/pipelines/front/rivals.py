@@ -77,7 +77,7 @@ def _candidate(point: "RivalPolicy", trained: set[str]) -> Candidate:
     """A rival's point; a training that several rest on is paid by the first, those ``trained`` already by none."""
     new = {training.key: training.budget for training in point.trainings}
     spent = sum((new[key] for key in new.keys() - trained), point.own)
-    trained |= new.keys()
+    trained.update(new)
     return Candidate(
         point.method,
         point.kind,
