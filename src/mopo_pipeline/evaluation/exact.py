@@ -14,7 +14,7 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.evaluation.fronts import Front, regularised_front, unregularised_front
 from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
 from mopo_pipeline.parameters.evaluate import EvaluateParams
-from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
+from mopo_pipeline.pareto.intervals import Interval, prompt_bootstrap, sum_by
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.streams import Stream, generator
 
@@ -81,19 +81,21 @@ def exact_reference(
             draws=params.bootstrap,
             rng=generator(seed, Stream.EXACT_VALUES),
         )
-        found[name] = {
-            objective: {
-                "value": float(interval.estimate[k]),
-                "se": _known(interval.se[k]),
-                "ci_low": _known(interval.low[k]),
-                "ci_high": _known(interval.high[k]),
-                "n": int(interval.n[k]),
-            }
-            for k, objective in enumerate(objectives)
-        }
+        found[name] = {o: _described(interval, k) for k, o in enumerate(objectives)}
     found["optimum"] = _optimum(problem, win_rates, thresholds, plan)
     found["fronts"] = exact_fronts(problem, win_rates, thresholds, plan, params.front_points)
     return found
+
+
+def _described(interval: Interval, k: int) -> dict[str, Any]:
+    """One objective's part of an interval."""
+    return {
+        "value": float(interval.estimate[k]),
+        "se": _known(interval.se[k]),
+        "ci_low": _known(interval.low[k]),
+        "ci_high": _known(interval.high[k]),
+        "n": int(interval.n[k]),
+    }
 
 
 def answer_mass(

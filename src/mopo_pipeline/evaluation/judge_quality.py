@@ -14,7 +14,6 @@ from mopo_pipeline.evaluation.judge_scale import (
     LEFT_OUT,
     MIN_COMPARISONS,
     calibrating_comparisons,
-    fit_scale,
     on_scale,
     score_gaps,
 )
@@ -88,8 +87,8 @@ def judge_quality(
     """
     pairs = comparisons.loc[comparisons["split"] == "test"].reset_index(drop=True)
     gap = score_gaps(judge, responses, pairs)
-    units = pairs["prompt_id"].map(sampling_units(responses))
-    codes = pd.factorize(units)[0].astype(np.intp)
+    pairs["unit"] = pairs["prompt_id"].map(sampling_units(responses))
+    codes = pd.factorize(pairs["unit"])[0].astype(np.intp)
     left_out = None if model is None else Path(model) / LEFT_OUT
     fitted = isinstance(judge, PreferenceModelJudge) and left_out is not None
     fitted_there = fitted and left_out is not None and left_out.is_file()
@@ -100,20 +99,12 @@ def judge_quality(
     objectives = {}
     for k, name in enumerate(judge.objectives):
         labels = pairs[name].to_numpy(dtype=np.float64)
-        found = fit_scale(
-            known.gap[:, k],
-            known.labels[:, k],
-            known.weights[:, k],
-            known.units,
-            judge.link,
-            params,
-            seed,
-        )
+        found = known.scale(k, judge.link, params, seed)
         said = on_scale(gap[:, k], judge.link, 1.0 if found is None else found["scale"])
         objectives[name] = (
             _quality(on_scale(gap[:, k], judge.link, 1.0), labels, codes, params, seed)
             | {"independent": independent, "calibration": found}
-            | judge_reach(said, labels, pairs.assign(unit=units), params, seed)
+            | judge_reach(said, labels, pairs, params, seed)
         )
     return {"unknown_words": unknown_words(judge, completions), "objectives": objectives}
 

@@ -43,6 +43,11 @@ class Calibrating:
     weights: Array
     units: NDArray[np.intp]
 
+    def scale(self, k: int, link: Link, params: EvaluateParams, seed: int) -> dict[str, Any] | None:
+        """``fit_scale`` of objective k."""
+        columns = (table[:, k] for table in (self.gap, self.labels, self.weights))
+        return fit_scale(*columns, self.units, link, params, seed)
+
 
 def on_scale(gap: Array, link: Link, scale: Array | float) -> Array:
     """Probability, in [0, 1], that people prefer the first response, by the judge's difference of scores.
