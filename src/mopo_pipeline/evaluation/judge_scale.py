@@ -45,8 +45,8 @@ class Calibrating:
 
     def scale(self, k: int, link: Link, params: EvaluateParams, seed: int) -> dict[str, Any] | None:
         """``fit_scale`` of objective k."""
-        columns = (table[:, k] for table in (self.gap, self.labels, self.weights))
-        return fit_scale(*columns, self.units, link, params, seed)
+        gap, labels, weights = (table[:, k] for table in (self.gap, self.labels, self.weights))
+        return fit_scale(gap, labels, weights, self.units, link, params, seed)
 
 
 def on_scale(gap: Array, link: Link, scale: Array | float) -> Array:
