@@ -45,8 +45,12 @@ def test_draws_of_the_same_run_have_seeds_of_their_own() -> None:
     ]
     assert len(set(refreshes)) == len(refreshes)
     assert streams.completion_seed(3, policy=True) != streams.completion_seed(3, policy=False)
-    batches = {streams.generation_seed(seed, batch) for seed in range(5) for batch in range(1000)}
-    assert len(batches) == 5000
+    assert streams.candidate_seed(3) not in {3 * 2, 3 * 2 + 1, *refreshes}
+
+
+def test_two_answers_never_share_a_stream() -> None:
+    drawn = [generator(3, Stream.ANSWERS, i, j).random() for i in range(30) for j in range(30)]
+    assert len(set(drawn)) == 900
 
 
 def test_a_name_keeps_its_number() -> None:
@@ -58,6 +62,7 @@ def test_a_name_keeps_its_number() -> None:
         5,
         7,
         11,
+        12,
         13,
         14,
         31,
@@ -79,6 +84,6 @@ def test_a_name_keeps_its_number() -> None:
         streams.fold_seed(5, 2),
         streams.refresh_seed(5, 3, validation=True),
         streams.completion_seed(5, policy=True),
-        streams.generation_seed(5, 2),
+        streams.candidate_seed(5),
     )
-    assert found == (5 + 2, 5 * 1009 + 2 * 3 + 1, 2 * 5 + 1, 5 * 1_000_003 + 2)
+    assert found == (5 + 2, 5 * 1009 + 2 * 3 + 1, 2 * 5 + 1, 5 * 1_000_003 + 500_000)

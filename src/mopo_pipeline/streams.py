@@ -19,6 +19,7 @@ class Stream(IntEnum):
     LABEL_FOLDS = 5  # of comparisons whose labels are held against win rates that never saw them
     ROWS = 7  # a block of training rows and their order
     FRESH_PROMPTS = 11  # asked at a refresh
+    ANSWERS = 12  # tokens of one answer to one prompt
     PERIODS = 13  # order in which prompts take turns between refreshes
     VALIDATION_PROMPTS = 14  # whose labels are looked at during training
     TEST_PROMPTS = 31  # asked in the evaluation
@@ -68,6 +69,6 @@ def completion_seed(seed: int, *, policy: bool) -> int:
     return 2 * seed + int(policy)
 
 
-def generation_seed(seed: int, batch: int) -> int:
-    """Tokens of one batch of responses, whichever process generates it."""
-    return 1_000_003 * seed + batch
+def candidate_seed(seed: int) -> int:
+    """Answers of a model that become a run's data."""
+    return 1_000_003 * seed + 500_000

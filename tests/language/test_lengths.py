@@ -165,7 +165,7 @@ def test_answers_stop_where_the_models_positions_do(model: Path) -> None:
 
 
 def test_completions_say_which_were_cut_and_score_them_so(model: Path) -> None:
-    params = EvaluateParams(sampling=SamplingParams(samples=12, max_new_tokens=5))
+    params = EvaluateParams(sampling=SamplingParams(samples=60, max_new_tokens=5))
     table = sample_completions(model, model, responses(), TASK, params)
     _, tokenizer = load_model(model)
     texts = table["prompt"].tolist(), table["completion"].tolist()

@@ -33,6 +33,11 @@ class ExpertCaches:
         """Tokens known."""
         return int(self.caches[0].get_seq_length())
 
+    def reorder_cache(self, beam_idx: torch.Tensor) -> None:
+        """Keep these lines (k,), a line as often as it is named."""
+        for cache in self.caches:
+            cache.reorder_cache(beam_idx)
+
 
 class Mixture(PreTrainedModel, GenerationMixin):
     """K experts and their weights; it has no weights of its own.

@@ -1,18 +1,18 @@
 """Sampling responses: batched, left-padded, deterministic in the seed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mopo_pipeline.arrays import Index
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.chat import Chat
+from mopo_pipeline.language.decoding import chosen_by_first, decoded, drawn_by, uniforms
 from mopo_pipeline.language.lengths import model_limit
 from mopo_pipeline.language.processes import from_all, sharded
 from mopo_pipeline.progress import progress_bar
-from mopo_pipeline.streams import generation_seed
 
 if TYPE_CHECKING:
     import torch
@@ -46,8 +46,9 @@ def sample_responses(
 ) -> list[list[Answer]]:
     """Draw ``n`` responses to every prompt.
 
-    Batches are formed from prompts of similar length; each batch draws from its own seed, so a
-    result depends on the prompts, the sizes and the seed alone.
+    A prompt is computed once for the answers drawn from it together, with others of similar length. Every answer draws
+    from a stream of its own, so the first ones stay what they are whatever else is asked for, in whatever batches and by
+    however many processes, up to rounding in the model's arithmetic.
 
     Args:
         model: causal language model.
@@ -75,71 +76,102 @@ def sample_responses(
         "top_p": top_p,
         "max_new_tokens": _room(model, encoded, max_new_tokens),
     }
-    order = np.argsort([-len(ids) for ids in encoded], kind="stable")
-    tasks = np.repeat(order, n)
-    starts = range(0, len(tasks), batch_size)
-    batches = {k: tasks[start : start + batch_size] for k, start in enumerate(starts)}
-    own = {k: batches[k] for k in list(batches)[process[0] :: process[1]]}
+    batches = _batches([len(ids) for ids in encoded], n, batch_size)
+    own = batches[process[0] :: process[1]]
     known = _drawn(model, chat, encoded, own, seed, settings, description)
     if process[1] > 1:
-        known = {k: found for part in from_all(known) for k, found in part.items()}
-    answers: list[list[Answer]] = [[] for _ in prompts]
-    for number, batch in batches.items():
-        for i, answer in zip(batch, known[number], strict=True):
-            answers[i].append(answer)
-    return answers
+        known = {place: answer for part in from_all(known) for place, answer in part.items()}
+    return [[known[i, j] for j in range(n)] for i in range(len(prompts))]
+
+
+class Batch(NamedTuple):
+    """Answers drawn together: some of those to each of some prompts.
+
+    Attributes:
+        prompts: (p,) indices.
+        answers: (a,) numbers, the same of every prompt.
+    """
+
+    prompts: Index
+    answers: Index
+
+
+def _batches(lengths: list[int], n: int, size: int) -> list[Batch]:
+    """Batches of at most ``size`` answers, ``n`` to each prompt, longest prompts first by ``lengths``.
+
+    >>> [(b.prompts.tolist(), b.answers.tolist()) for b in _batches([5, 9, 7], 2, 5)]
+    [([1, 2], [0, 1]), ([0], [0, 1])]
+    """
+    order = np.argsort([-length for length in lengths], kind="stable")
+    together = max(1, size // n)
+    parts = np.array_split(np.arange(n), -(-n // size))
+    groups = [order[start : start + together] for start in range(0, len(order), together)]
+    return [Batch(group, part) for group in groups for part in parts]
 
 
 def _drawn(
     model: "PreTrainedModel",
     chat: Chat,
     prompts: list[list[int]],
-    batches: dict[int, NDArray[np.int64]],
+    batches: list[Batch],
     seed: int,
     settings: dict[str, Any],
     description: str,
-) -> dict[int, list[Answer]]:
-    """Answers of each batch of prompts (indices (b,)), by the batch's number, which decides its draws."""
-    import torch
-
+) -> dict[tuple[int, int], Answer]:
+    """Answers of batches of prompts, by the prompt's index and the answer's number."""
     ends = chat.end_ids(model)
     pad_id = int(chat.tokenizer.pad_token_id)
-    found: dict[int, list[Answer]] = {}
-    was_training = model.training
+    found: dict[tuple[int, int], Answer] = {}
+    was_training, apart = model.training, sharded(model)
     model.eval()
-    with progress_bar() as progress, torch.random.fork_rng(devices=[]), _unaltered(model):
-        bar = progress.add_task(description, total=sum(map(len, batches.values())))
-        for number, batch in batches.items():
-            torch.manual_seed(generation_seed(seed, number))
-            drawn = _continued(model, [prompts[i] for i in batch], pad_id, ends, settings)
-            found[number] = [_answer(chat, new, ends) for new in drawn]
-            progress.advance(bar, len(batch))
+    with progress_bar() as progress, _unaltered(model):
+        total = sum(len(batch.prompts) * len(batch.answers) for batch in batches)
+        bar = progress.add_task(description, total=total)
+        for batch in batches:
+            places = [(int(i), int(j)) for i in batch.prompts for j in batch.answers]
+            uniform = uniforms(seed, places, settings["max_new_tokens"])
+            asked = [prompts[i] for i in batch.prompts]
+            choose = drawn_by(uniform)
+            loop = decoded(len(batch.answers), chosen_by_first(choose) if apart else choose)
+            drawn = continued(model, asked, pad_id, ends, loop, do_sample=True, **settings)
+            found |= {
+                place: _answer(chat, new, ends) for place, new in zip(places, drawn, strict=True)
+            }
+            progress.advance(bar, len(places))
     model.train(was_training)
     return found
 
 
-def _continued(
+def continued(
     model: "PreTrainedModel",
     prompts: list[list[int]],
     pad_id: int,
     ends: list[int],
-    settings: dict[str, Any],
+    loop: Callable[..., list[list[int]]],
+    **settings: Any,
 ) -> list[list[int]]:
-    """One draw after each prompt of a batch, ids after the end token included."""
+    """What a decoding loop draws after each prompt of a batch, an end token included.
+
+    Args:
+        model: causal language model.
+        prompts: token ids.
+        pad_id: token that fills a batch.
+        ends: tokens at which an answer ends.
+        loop: as ``decoded`` makes it.
+        settings: for ``generate``.
+    """
     ids, mask = _left_padded(prompts, pad_id)
     device = next(model.parameters()).device
     owner: Any = model
-    out = owner.generate(
+    drawn: list[list[int]] = owner.generate(
         input_ids=ids.to(device),
         attention_mask=mask.to(device),
-        do_sample=True,
+        custom_generate=loop,
         top_k=0,
         pad_token_id=pad_id,
         eos_token_id=ends,
-        synced_gpus=sharded(model),
         **settings,
     )
-    drawn: list[list[int]] = out[:, ids.shape[1] :].tolist()
     return drawn
 
 

@@ -13,6 +13,7 @@ from mopo_pipeline.sources.parts import renamed
 from mopo_pipeline.sources.prompts import same_prompts
 from mopo_pipeline.sources.raw import RawTables, no_judgements
 from mopo_pipeline.sources.reading import read_table
+from mopo_pipeline.streams import candidate_seed
 from mopo_pipeline.tables import SCORE_PREFIX
 
 
@@ -46,7 +47,7 @@ def read_sampled(params: IngestParams, task: TaskParams) -> RawTables:
         max_new_tokens=size.max_new_tokens,
         temperature=size.temperature,
         top_p=size.top_p,
-        seed=task.seed,
+        seed=candidate_seed(task.seed),
         batch_size=size.batch_size,
         description="sampling candidates",
     )
