@@ -12,7 +12,7 @@ from scipy.special import logit
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.preferences import LabelParams, PreferenceModelParams, WinRateParams
-from mopo_pipeline.preferences.build import build_comparisons, compare
+from mopo_pipeline.preferences.build import build_comparisons, compare, merge_votes
 from mopo_pipeline.preferences.calibration import fit_temperature
 from mopo_pipeline.preferences.estimate import label_win_rates
 from mopo_pipeline.preferences.fit import cross_fit
@@ -318,3 +318,22 @@ def test_objectives_named_like_a_column_made_for_another_are_refused(made: str) 
     for reserved in ("group", "objective"):
         with pytest.raises(ValueError, match="the tables use it as a column"):
             named("good", reserved)
+
+
+@pytest.mark.parametrize(
+    ("who", "kept"), [(("x", "x"), "x"), (("x", "y"), ""), (("", ""), ""), (("x", ""), "")]
+)
+def test_a_comparison_keeps_the_annotator_who_alone_labelled_it(
+    who: tuple[str, str], kept: str
+) -> None:
+    votes = pd.DataFrame(
+        {
+            "prompt_id": "p",
+            "response_a": ["r", "s"],
+            "response_b": ["s", "r"],
+            "good": 1.0,
+            "weight": 1.0,
+            "annotator": who,
+        }
+    )
+    assert merge_votes(votes, ("good",), "mean")["annotator"].tolist() == [kept]

@@ -27,6 +27,7 @@ class Comparisons:
         fold_win_rates: (J, N, K) win rates of the rows without the labels of each fold. A fold's
             comparisons are held against the policy of these, and what is planned is the mixture of
             the J policies. Given with ``folds`` or not at all.
+        annotators: (M,) number of who labelled each comparison, -1 unknown; None: nobody is known.
         clusters: (N,) integers: rows whose prompts were drawn as one, such as those of one document.
             None: every prompt was drawn by itself.
     """
@@ -38,6 +39,7 @@ class Comparisons:
     weights: ArrayLike | None = None
     folds: ArrayLike | None = None
     fold_win_rates: ArrayLike | None = None
+    annotators: ArrayLike | None = None
     clusters: ArrayLike | None = None
 
 
@@ -55,6 +57,7 @@ class Terms:
         mass: (M,) weights, sum 1; every fold that has labels weighs alike.
         prompt: (M,) prompt of each comparison; G where none of its rows is in reach.
         fold: (M,) fold of each comparison, 0 where there are none.
+        annotator: (M,) who labelled it, -1 unknown.
     """
 
     first: Index
@@ -65,6 +68,7 @@ class Terms:
     mass: Array
     prompt: Index
     fold: Index
+    annotator: Index
 
     @property
     def effective(self) -> float:
@@ -122,9 +126,19 @@ class CompiledComparisons:
         )
         pair = place[first], place[second]
         fold, folds = _folds(comparisons, rows, count)
+        annotators = _annotators(comparisons.annotators, count)
         return cls(
             tuple(
-                _terms(k, pair, labels[:, k], predicted[:, k], weights[:, k], fold, folds, sampled)
+                _terms(
+                    k,
+                    pair,
+                    labels[:, k],
+                    predicted[:, k],
+                    weights[:, k],
+                    (fold, annotators),
+                    folds,
+                    sampled,
+                )
                 for k in range(rows.n_objectives)
             ),
             folds,
@@ -138,11 +152,11 @@ def _terms(
     labels: Array,
     predicted: Array,
     weights: Array,
-    fold: Index,
+    codes: tuple[Index, Index],
     folds: tuple[Rows, ...],
     sampled: bool,
 ) -> Terms | None:
-    """Terms of objective k from its columns (M,); None where the primary holds no label."""
+    """Terms of objective k from its columns (M,), folds and annotators; None where the primary holds no label."""
     rows = folds[0]
     kept = ~np.isnan(labels) & (weights > 0)
     if not kept.any():
@@ -150,7 +164,8 @@ def _terms(
             return None
         raise InputError(f"comparisons.labels: column {k} holds no label of positive weight")
     first, second = pair[0][kept], pair[1][kept]
-    labels, predicted, mass, fold = labels[kept], predicted[kept], weights[kept], fold[kept]
+    labels, predicted, mass = labels[kept], predicted[kept], weights[kept]
+    fold, annotator = (code[kept] for code in codes)
     modelled = ~np.isnan(predicted)
     surprise = np.where(modelled, labels - predicted, 0.0)
     own = np.zeros((2, len(first)))
@@ -168,7 +183,21 @@ def _terms(
         _even(mass, fold),
         prompts[np.where(first >= 0, first, second)],
         fold,
+        annotator,
     )
+
+
+def _annotators(value: ArrayLike | None, count: int) -> Index:
+    """Who labelled each comparison, (M,); -1 unknown."""
+    if value is None:
+        return np.full(count, -1)
+    array = np.asarray(value)
+    if array.shape != (count,) or array.dtype.kind not in "iu":
+        raise InputError(
+            f"comparisons.annotators must be {count} integers, -1 where nobody is known, got shape {array.shape}, "
+            f"dtype {array.dtype}"
+        )
+    return array.astype(np.int64, copy=False)
 
 
 def _even(mass: Array, fold: Index) -> Array:

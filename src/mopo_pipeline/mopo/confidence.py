@@ -1,23 +1,26 @@
 """Levels and quantiles: how sure each bound must be that all hold together."""
 
+import numpy as np
 from scipy.stats import norm, t
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo.ratio import effective_number
 
 
-def quantile(level: float, prompts: Array) -> float:
-    """One-sided quantile: normal for a single prompt, else Student's for the prompts that count, of mass (G,).
+def quantile(level: float, freedom: float) -> float:
+    """One-sided quantile: Student's, normal where its degrees of freedom are infinite.
 
-    >>> import numpy as np
-    >>> round(quantile(0.95, np.ones(1)), 3), round(quantile(0.95, np.full(10, 0.1)), 3)
+    >>> round(quantile(0.95, np.inf), 3), round(quantile(0.95, 9.0), 3)
     (1.645, 1.833)
     """
     if level <= 0.5:
         return 0.0
-    if prompts.size == 1:
-        return float(norm.ppf(level))
-    return float(t.ppf(level, max(effective_number(prompts) - 1.0, 1.0)))
+    return float(norm.ppf(level) if np.isinf(freedom) else t.ppf(level, freedom))
+
+
+def degrees_of_freedom(prompts: Array) -> float:
+    """Of a mean over prompts of mass (G,): one less than those that count; infinite for a single one, whose comparisons are many."""
+    return np.inf if prompts.size == 1 else max(effective_number(prompts) - 1.0, 1.0)
 
 
 def each_level(confidence: float, constraints: int) -> float:

@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.mopo.annotators import added_by_annotators, joint_freedom
 from mopo_pipeline.mopo.bound import LowerBound, bound_mean
 from mopo_pipeline.mopo.checks import check_mass, check_number
 from mopo_pipeline.mopo.comparisons import Comparisons, CompiledComparisons, Terms
-from mopo_pipeline.mopo.confidence import each_level, quantile
+from mopo_pipeline.mopo.confidence import degrees_of_freedom, each_level, quantile
 from mopo_pipeline.mopo.learned import jackknifed_shares
 from mopo_pipeline.mopo.ratio import per_prompt
 from mopo_pipeline.mopo.rows import Rows
@@ -30,12 +31,14 @@ class Estimate:
         bounds: K-1 lower bounds of the constrained ones.
         epsilon: (K-1,) their radii.
         effective: (K-1,) independent comparisons that would be as informative; nan without any.
+        effective_if_alike: (K-1,) the same if annotators did not differ from each other.
     """
 
     values: Array
     bounds: tuple[LowerBound, ...]
     epsilon: Array
     effective: Array
+    effective_if_alike: Array
 
     @property
     def levels(self) -> Array:
@@ -79,17 +82,19 @@ class PolicyEstimator:
         values = own.mean(axis=0) @ prompt_mass
         ratio = shares * rows.spread(prompt_mass) / self.behaviour
         bounds: list[LowerBound] = []
-        radii, counts = np.zeros(rows.n_objectives - 1), np.full(rows.n_objectives - 1, np.nan)
+        radii, counts = np.zeros(rows.n_objectives - 1), np.full((2, rows.n_objectives - 1), np.nan)
         for k in range(rows.n_objectives):
             terms = None if self.compared is None else self.compared.terms[k]
             bound = LowerBound(float(values[k]), np.inf, np.ones(1))
             if terms is not None:
-                mean, bound, radius, count = self._over_comparisons(k, terms, ratio, own[:, k])
+                mean, bound, radius, count, alike = self._over_comparisons(
+                    k, terms, ratio, own[:, k]
+                )
                 values[k] = mean if self.sampled else values[k]
                 if k > 0:
-                    radii[k - 1], counts[k - 1] = radius, count
+                    radii[k - 1], counts[:, k - 1] = radius, (count, alike)
             bounds.append(bound)
-        return Estimate(values, tuple(bounds[1:]), radii, counts)
+        return Estimate(values, tuple(bounds[1:]), radii, *counts)
 
     @property
     def folds(self) -> tuple[Rows, ...]:
@@ -112,8 +117,11 @@ class PolicyEstimator:
 
     def _over_comparisons(
         self, k: int, terms: Terms, ratio: Array, own: Array
-    ) -> tuple[float, LowerBound, float, float]:
-        """Mean, bound, radius and effective number of an objective's comparisons, by its fold's ratio (J, n) and values (J, G)."""
+    ) -> tuple[float, LowerBound, float, float, float]:
+        """Mean, bound, radius and effective numbers of an objective's comparisons, by its fold's ratio (J, n) and values (J, G).
+
+        The second number takes annotators to be alike.
+        """
         prompts, fold = len(self.rows.starts), terms.fold
         padded = np.pad(own, ((0, 0), (0, 1)))
         correction = terms.left * ratio[fold, terms.first] + terms.right * ratio[fold, terms.second]
@@ -127,18 +135,22 @@ class PolicyEstimator:
             terms_now, pull = correction, np.zeros(prompts)
         mean = float(terms.mass @ terms_now)
         centred = correction - _fold_means(terms, correction, len(own))[fold]
-        pull = np.append(pull, 0.0) + np.bincount(
-            terms.prompt, terms.mass * centred, minlength=prompts + 1
-        )
+        moved = terms.mass * centred
+        pull = np.append(pull, 0.0) + np.bincount(terms.prompt, moved, minlength=prompts + 1)
         assert self.compared is not None
         drawn = self.compared.clusters
         pull = np.bincount(drawn, pull).astype(np.float64)
-        count = effective_number(terms, terms_now - mean, pull)
+        variance, single = variances(terms, terms_now - mean, pull)
+        unit = drawn[terms.prompt] if (pull != 0.0).sum() > 1 else None
+        added = added_by_annotators(moved, terms.mass, unit, terms.annotator)
+        alike = effective_number(terms, variance, single)
+        count = effective_number(terms, variance + added.variance, single)
         radius = float(self.epsilon[k - 1]) if k else 0.0
         if self.level is not None and k:
             weight = np.bincount(drawn[terms.prompt], terms.mass).astype(np.float64)
-            radius = quantile(self.level, weight[weight > 0]) ** 2 / (2.0 * count)
-        return mean, bound_mean(terms_now, terms.mass, radius), radius, count
+            freedom = joint_freedom(variance, degrees_of_freedom(weight[weight > 0]), added)
+            radius = quantile(self.level, freedom) ** 2 / (2.0 * count)
+        return mean, bound_mean(terms_now, terms.mass, radius), radius, count, alike
 
 
 def _fold_means(terms: Terms, values: Array, folds: int) -> Array:
@@ -149,23 +161,27 @@ def _fold_means(terms: Terms, values: Array, folds: int) -> Array:
     )
 
 
-def effective_number(terms: Terms, deviations: Array, pull: Array) -> float:
-    """Independent comparisons whose mean would vary as this one does.
+def variances(terms: Terms, deviations: Array, pull: Array) -> tuple[float, float]:
+    """Variance of the mean, and of a single comparison.
 
     The variance of the mean is that of sums over whole clusters of prompts, a prompt by itself where
     none are given, because comparisons of one prompt share responses; with a single cluster
-    comparisons are taken as independent. Never more than ``(sum w)² / sum w²``.
+    comparisons are taken as independent.
 
     Args:
         terms: of the comparisons.
         deviations: (M,) of the terms from their mean.
         pull: (C,) what each cluster adds to the deviation of the mean.
     """
+    single = float(terms.mass @ deviations**2)
     moved = pull[pull != 0.0]
     if moved.size < 2:
-        return terms.effective
-    variance = float(moved @ moved) * moved.size / (moved.size - 1)
-    single = float(terms.mass @ deviations**2)
+        return single / terms.effective, single
+    return float(moved @ moved) * moved.size / (moved.size - 1), single
+
+
+def effective_number(terms: Terms, variance: float, single: float) -> float:
+    """Independent comparisons whose mean would have this variance; never more than ``(sum w)² / sum w²``."""
     if variance <= 1e-300 or single <= 1e-300:
         return terms.effective
     return float(min(single / variance, terms.effective))

@@ -41,6 +41,7 @@ class DualSolution:
         epsilon: (K-1,) radius of each bound.
         effective_comparisons: (K-1,) independent comparisons as informative as those given; nan
             without any.
+        effective_if_alike: (K-1,) the same if annotators did not differ from each other.
         pooling: kappa of the ratio.
         row_values: (K,) win rates of the target over the rows alone, neither debiased nor corrected; what
             few responses leave uncertain lies between them and ``values``.
@@ -57,6 +58,7 @@ class DualSolution:
     kl: float
     epsilon: Array
     effective_comparisons: Array
+    effective_if_alike: Array
     pooling: float
     row_values: Array
 

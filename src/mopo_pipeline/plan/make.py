@@ -103,9 +103,13 @@ def _assured(solution: DualSolution, constrained: list[str], given: dict[str, An
     """One phrase that says how sure the thresholds of a plan are."""
     if given["comparisons"] is None:
         return "no confidence: planned values are estimates"
+    each = zip(
+        constrained, solution.effective_comparisons, solution.effective_if_alike, strict=True
+    )
     counts = ", ".join(
         f"{name} {count:.0f}"
-        for name, count in zip(constrained, solution.effective_comparisons, strict=True)
+        + (f" ({alike:.0f} if annotators were alike)" if round(alike) > round(count) else "")
+        for name, count, alike in each
     )
     sure = (
         f"fixed radius {given['epsilon']:.2e}"

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.arrays import Array
+from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.mopo import Comparisons
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.parameters.base import WITHOUT_FOLD
@@ -46,8 +46,17 @@ def row_comparisons(
         weights=comparison_weights(pairs, names),
         folds=None if without is None else predictions.loc[chosen, "fold"].to_numpy(),
         fold_win_rates=without,
+        annotators=_annotators(pairs),
         clusters=pd.factorize(rows["unit"])[0] if "unit" in rows else None,
     )
+
+
+def _annotators(pairs: pd.DataFrame) -> Index | None:
+    """Numbers (M,) of the annotators by name, -1 where none is given; None where none is given at all."""
+    if "annotator" not in pairs or not pairs["annotator"].any():
+        return None
+    named = pairs["annotator"].where(pairs["annotator"] != "")
+    return pd.factorize(named)[0].astype(np.int64)
 
 
 def _fold_win_rates(rows: pd.DataFrame, names: list[str]) -> Array | None:

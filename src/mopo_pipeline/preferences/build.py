@@ -25,7 +25,8 @@ def build_comparisons(
 
     Returns:
         prompt_id, response_a, response_b, split, one column per objective (1 a wins, 0 b wins, .5
-        tie, NaN missing), and one ``<objective>_weight`` each (0 where the label is missing).
+        tie, NaN missing), one ``<objective>_weight`` each (0 where the label is missing), and
+        ``annotator``, empty where it is not known or several said one label.
 
     Raises:
         InputError: no source of labels, or an objective without a single decided comparison.
@@ -36,6 +37,8 @@ def build_comparisons(
         table = compare_ratings(responses, objectives, params, rng)
     splits = responses.drop_duplicates("prompt_id").set_index("prompt_id")["split"]
     table.insert(3, "split", table["prompt_id"].map(splits))
+    if "annotator" not in table:
+        table["annotator"] = ""
     _refuse_undecided(table, objectives)
     return table
 
@@ -110,7 +113,8 @@ def merge_votes(judgements: pd.DataFrame, objectives: tuple[str, ...], votes: st
     """One row per unordered pair: labels averaged over votes by weight, or decided by majority.
 
     A vote for (b, a) counts as the mirrored vote for (a, b). A missing label does not vote, so each
-    objective has a weight of its own: the sum of its own votes' weights.
+    objective has a weight of its own: the sum of its own votes' weights. ``annotator`` is who gave all the votes of a
+    pair, empty where there were several or nobody has a name.
     """
     names, masses = list(objectives), weight_columns(objectives)
     flipped = (judgements["response_a"] > judgements["response_b"]).to_numpy()
@@ -128,7 +132,13 @@ def merge_votes(judgements: pd.DataFrame, objectives: tuple[str, ...], votes: st
     )
     table[names] = np.where(present, labels * weight, 0.0)
     table[masses] = present * weight
-    merged = table.groupby(list(PAIR_COLUMNS), sort=False, as_index=False).sum()
+    pairs = table.groupby(list(PAIR_COLUMNS), sort=False, as_index=False)
+    merged = pairs.sum()
+    merged["annotator"] = ""
+    if "annotator" in judgements and judgements["annotator"].any():
+        table["annotator"] = judgements["annotator"].to_numpy()
+        who = table.groupby(list(PAIR_COLUMNS), sort=False)["annotator"]
+        merged["annotator"] = who.first().where(who.nunique() == 1, "").to_numpy()
     total = merged[masses].to_numpy()
     mean = np.divide(
         merged[names].to_numpy(), total, out=np.full(total.shape, np.nan), where=total > 0

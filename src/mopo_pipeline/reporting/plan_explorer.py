@@ -15,7 +15,7 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo import attainable_bounds
 from mopo_pipeline.mopo.comparisons import Terms
-from mopo_pipeline.mopo.confidence import quantile
+from mopo_pipeline.mopo.confidence import degrees_of_freedom, quantile
 from mopo_pipeline.mopo.estimator import PolicyEstimator, build_estimator
 from mopo_pipeline.mopo.rows import build_rows
 from mopo_pipeline.parameters.base import TaskParams
@@ -212,7 +212,9 @@ def _radius(whole: PolicyEstimator, k: int, term: Terms) -> dict[str, float]:
     assert full is not None
     weight = np.bincount(full.prompt, full.mass).astype(np.float64)
     share = len(term.mass) / len(full.mass)
-    return {"scale": quantile(whole.level, weight[weight > 0]) ** 2 / 2.0 * share}
+    return {
+        "scale": quantile(whole.level, degrees_of_freedom(weight[weight > 0])) ** 2 / 2.0 * share
+    }
 
 
 def shown_answers(problem: Problem, responses: pd.DataFrame) -> list[dict[str, Any]]:

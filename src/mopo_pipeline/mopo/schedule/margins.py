@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo.bound import lower_bound
 from mopo_pipeline.mopo.comparisons import Comparisons, check_weights
-from mopo_pipeline.mopo.confidence import quantile
+from mopo_pipeline.mopo.confidence import degrees_of_freedom, quantile
 from mopo_pipeline.mopo.ratio import effective_number
 
 
@@ -66,7 +66,9 @@ def certificate_margins(deviation: Array, prompts: int, level: float) -> Array:
     """
     if prompts < 2:
         return np.zeros(len(deviation))
-    return np.asarray(quantile(level, np.ones(prompts)) * deviation / np.sqrt(prompts))
+    return np.asarray(
+        quantile(level, degrees_of_freedom(np.ones(prompts))) * deviation / np.sqrt(prompts)
+    )
 
 
 def prompt_deviation(values: Array, groups: NDArray[np.int64]) -> Array:
@@ -125,4 +127,6 @@ def _least(values: Array, weights: Array | None, level: float) -> float:
     """The lower bound of the mean of values (G,) over prompts at a level, by as many prompts as the weights (G,) amount to."""
     mass = np.ones(values.size) if weights is None else weights
     effective = effective_number(mass)
-    return lower_bound(values, weights, quantile(level, mass) ** 2 / (2 * effective)).value
+    return lower_bound(
+        values, weights, quantile(level, degrees_of_freedom(mass)) ** 2 / (2 * effective)
+    ).value

@@ -74,6 +74,7 @@ def _describe(
         kl=kl_from_reference(rows, target),
         epsilon=found.epsilon,
         effective_comparisons=found.effective,
+        effective_if_alike=found.effective_if_alike,
         pooling=kappa,
         row_values=np.mean(
             [

@@ -144,6 +144,7 @@ def _describe(
         kl=kl,
         epsilon=saddle.epsilon,
         effective_comparisons=np.full(levels.size, np.nan),
+        effective_if_alike=np.full(levels.size, np.nan),
         pooling=0.0,
         row_values=rows.columns @ (rows.mass * ratio),
     )

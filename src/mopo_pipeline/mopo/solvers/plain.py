@@ -105,6 +105,7 @@ def assemble(
         kl=kl,
         epsilon=np.zeros(bounds.size),
         effective_comparisons=np.full(bounds.size, np.nan),
+        effective_if_alike=np.full(bounds.size, np.nan),
         pooling=0.0,
         row_values=tilted.values,
     )
