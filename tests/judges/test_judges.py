@@ -9,7 +9,7 @@ import pytest
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.judges.base import score, win_rates_against
-from mopo_pipeline.judges.hub import RewardModelJudge, load_reward_model
+from mopo_pipeline.judges.hub import RewardModelJudge, by_length, load_reward_model
 from mopo_pipeline.judges.rules import RULES, TextRules, cleanliness, readability, sentiment
 from mopo_pipeline.parameters.groups import validate_parameters
 from mopo_pipeline.tables import chat_prompt
@@ -148,3 +148,18 @@ def test_a_score_that_is_no_number_is_refused_with_its_prompt_and_answer() -> No
         score(judge, asked, ["fine", "no number"])
     with pytest.raises(InputError, match=r"on the answer 'no number' to 'What now\?'"):
         win_rates_against(judge, asked[:1], ["fine"], [["well", "no number"]])
+
+
+def test_answers_of_one_length_are_judged_together_and_score_as_they_do_alone(
+    classifier: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mopo_pipeline.judges.hub.BATCH_ROWS", 2)
+    judge = RewardModelJudge({"good": classifier(1)}, ("good",))
+    texts = ["why " * n for n in (30, 1, 28, 2)]
+    prompts = [chat_prompt("how do you do")] * 4
+    together = judge.scores(prompts, texts)
+    for i, text in enumerate(texts):
+        alone = judge.scores(prompts[:1], [text])
+        np.testing.assert_allclose(together[i], alone[0], atol=1e-5)
+    order = by_length([(text, None) for text in texts]).tolist()
+    assert order == [0, 2, 3, 1]

@@ -73,7 +73,7 @@ def names(known: list[type[BaseModel]], path: str) -> Iterator[str]:
     for model in known:
         for key, field in model.model_fields.items():
             nested = models(field.annotation)
-            if nested and key not in {*FREE, "lora", "sampled"}:
+            if nested and key not in {*FREE, "lora", "sampled", "chat"}:
                 yield from names(nested, f"{path}.{key}")
             else:
                 yield f"{path}.{key}"

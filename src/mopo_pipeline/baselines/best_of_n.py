@@ -12,7 +12,7 @@ from mopo_pipeline.baselines.setting import RivalPolicy, Setting
 from mopo_pipeline.baselines.sweep import swept
 from mopo_pipeline.baselines.weights import Weights
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.judges.base import Judge, score
+from mopo_pipeline.judges.base import Scorer, score
 from mopo_pipeline.language.generation import Answer
 from mopo_pipeline.parameters.baselines import BestOfNParams
 from mopo_pipeline.policies.valued import Budget
@@ -30,7 +30,7 @@ class BestOfN:
     """
 
     folder: Path
-    judge: Judge = field(repr=False)
+    judge: Scorer = field(repr=False)
     weights: tuple[float, ...]
     n: int
 
@@ -110,20 +110,25 @@ def train(setting: Setting, params: BestOfNParams) -> tuple[RivalPolicy, ...]:
     return swept("best_of_n", "decode_time", setting, params, lambda _: [], policy)
 
 
-def judge_of(setting: Setting, method: str) -> Judge:
+def judge_of(setting: Setting, method: str) -> Scorer:
     """The setting's judge.
 
     Raises:
-        InputError: it has none.
+        InputError: it has none, or one that compares answers and scores none.
     """
     if setting.judge is None:
         raise InputError(
             f"{method} needs scores of answers, but the task has no judge: leave it out of the methods"
         )
+    if not isinstance(setting.judge, Scorer):
+        raise InputError(
+            f"{method} needs scores of answers, but the judge {setting.judge.name!r} compares two of them: leave it out "
+            "of the methods, or name a judge that scores"
+        )
     return setting.judge
 
 
-def score_spread(setting: Setting, judge: Judge) -> Array:
+def score_spread(setting: Setting, judge: Scorer) -> Array:
     """Standard deviation of each objective's score over the training split's answers, (K,); 1 where all are alike."""
     train_rows = setting.responses.loc[setting.responses["split"] == "train"]
     table = score(judge, train_rows["prompt"].tolist(), train_rows["response"].tolist())

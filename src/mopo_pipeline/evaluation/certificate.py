@@ -16,6 +16,8 @@ KINDS = {
     "doubly_robust": "labelled",
     "labels": "labelled",
     "reward_models": "reward models",
+    "chat": "chat model",
+    "own": "own judge",
     "preference_model": "judged",
 }
 """What a certificate is called by the estimator it rests on, the most trusted first."""

@@ -21,6 +21,8 @@ OF_ESTIMATOR = {
     LABELS: "the data's answers were drawn by the reference, and the policy is taken as restricted to those of a prompt "
     "that labels compare",
     "reward_models": f"the reward models' {_ON_SCALE}",
+    "chat": f"the chat model's {_ON_SCALE}",
+    "own": f"your judge's {_ON_SCALE}",
     "preference_model": f"the preference model's {_ON_SCALE}",
 }
 

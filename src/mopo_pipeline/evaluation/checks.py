@@ -13,7 +13,7 @@ from mopo_pipeline.pareto.verdicts import UNDECIDED, verdict
 from mopo_pipeline.plan.training_plan import TrainingPlan
 
 PREFERENCE = (
-    "exact", "rules", "reward_models", "preference_model", "doubly_robust", "labels",
+    "exact", "rules", "reward_models", "chat", "own", "preference_model", "doubly_robust", "labels",
 )  # fmt: skip
 """Estimators, most trusted first."""
 

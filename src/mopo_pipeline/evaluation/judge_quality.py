@@ -15,9 +15,11 @@ from mopo_pipeline.evaluation.judge_scale import (
     MIN_COMPARISONS,
     calibrating_comparisons,
     on_scale,
+    pair_texts,
     score_gaps,
 )
 from mopo_pipeline.judges.base import Judge
+from mopo_pipeline.judges.chat import ChatJudge
 from mopo_pipeline.judges.preference import PreferenceModelJudge
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
@@ -83,19 +85,15 @@ def judge_quality(
         ``accuracy`` with ``accuracy_low`` and ``accuracy_high`` (a judge that sees no difference
         is half right), ``brier``, ``ece`` of the judge at its word; ``independent``, False for a model that
         trained the policy, such as one that stands in for want of labels; ``calibration`` (``fit_scale``);
-        slope and ceilings (``judge_reach``) on that scale. What is unknown is None.
+        slope and ceilings (``judge_reach``) on that scale; and ``order``, a chat model's ``order_bias`` (None for
+        other judges). What is unknown is None.
     """
     pairs = comparisons.loc[comparisons["split"] == "test"].reset_index(drop=True)
     gap = score_gaps(judge, responses, pairs)
     pairs["unit"] = pairs["prompt_id"].map(sampling_units(responses))
     codes = pd.factorize(pairs["unit"])[0].astype(np.intp)
-    left_out = None if model is None else Path(model) / LEFT_OUT
-    fitted = isinstance(judge, PreferenceModelJudge) and left_out is not None
-    fitted_there = fitted and left_out is not None and left_out.is_file()
-    independent = not steered and (fitted_there or not fitted)
-    known = calibrating_comparisons(
-        judge, responses, comparisons, left_out if fitted_there else None
-    )
+    independent, left_out = _fitted_on_validation(judge, model)
+    known = calibrating_comparisons(judge, responses, comparisons, left_out)
     objectives = {}
     for k, name in enumerate(judge.objectives):
         labels = pairs[name].to_numpy(dtype=np.float64)
@@ -103,10 +101,31 @@ def judge_quality(
         said = on_scale(gap[:, k], judge.link, 1.0 if found is None else found["scale"])
         objectives[name] = (
             _quality(on_scale(gap[:, k], judge.link, 1.0), labels, codes, params, seed)
-            | {"independent": independent, "calibration": found}
+            | {"independent": independent and not steered, "calibration": found}
             | judge_reach(said, labels, pairs, params, seed)
         )
-    return {"unknown_words": unknown_words(judge, completions), "objectives": objectives}
+    return {
+        "unknown_words": unknown_words(judge, completions),
+        "order": order_bias(judge, responses, pairs),
+        "objectives": objectives,
+    }
+
+
+def _fitted_on_validation(judge: Judge, model: Path | None) -> tuple[bool, Path | None]:
+    """Whether a judge trained no policy, and where what its folds left out is kept if it was fitted on the validation split."""
+    if not isinstance(judge, PreferenceModelJudge) or model is None:
+        return True, None
+    left_out = Path(model) / LEFT_OUT
+    return (True, left_out) if left_out.is_file() else (False, None)
+
+
+def order_bias(
+    judge: Judge, responses: pd.DataFrame, pairs: pd.DataFrame
+) -> dict[str, dict[str, float]] | None:
+    """What the order of two answers does to a chat model's word on labelled pairs; None for judges that score."""
+    if not isinstance(judge, ChatJudge):
+        return None
+    return judge.order_bias(*pair_texts(responses, pairs))
 
 
 def unknown_words(judge: Judge, completions: pd.DataFrame) -> float | None:

@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from mopo_pipeline.arrays import Array
-from mopo_pipeline.judges.base import Judge, Link, score
+from mopo_pipeline.judges.base import Judge, Link, differences
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.streams import Stream, generator
@@ -178,13 +178,19 @@ def calibrating_comparisons(
 
 def score_gaps(judge: Judge, responses: pd.DataFrame, pairs: pd.DataFrame) -> Array:
     """Score of each pair's first response minus that of its second, (M, K)."""
+    return differences(judge, *pair_texts(responses, pairs))
+
+
+def pair_texts(
+    responses: pd.DataFrame, pairs: pd.DataFrame
+) -> tuple[list[str], list[str], list[str]]:
+    """Prompts, first responses and second responses of pairs."""
     text = responses.set_index("response_id")
     prompts = text["prompt"].reindex(pairs["response_a"]).tolist()
     first, second = (
-        score(judge, prompts, text["response"].reindex(pairs[side]).tolist())
-        for side in ("response_a", "response_b")
+        text["response"].reindex(pairs[side]).tolist() for side in ("response_a", "response_b")
     )
-    return first - second
+    return prompts, first, second
 
 
 def save_left_out(

@@ -9,9 +9,11 @@ import pandas as pd
 
 from mopo_pipeline.evaluation.judge_scale import on_scale, save_left_out
 from mopo_pipeline.judges.base import Judge, against
-from mopo_pipeline.judges.named import judge_named
+from mopo_pipeline.judges.named import OWN, judge_named, own_judge
+from mopo_pipeline.judges.rules import RULES
 from mopo_pipeline.mopo.diagnosis.findings import Finding
 from mopo_pipeline.parameters.evaluate import JudgeParams
+from mopo_pipeline.parameters.judges import ChatJudgeParams
 from mopo_pipeline.parameters.lag import FreshLag, LagParams
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences.model import PreferenceModel
@@ -120,17 +122,24 @@ def evaluation_model(directory: Path) -> PreferenceModel | None:
 def choose_judges(
     source: str, model: PreferenceModel | None, objectives: tuple[str, ...], params: JudgeParams
 ) -> list[Judge]:
-    """The judges of a run, most trusted first: rules, reward models, the evaluation model.
+    """The judges of a run, most trusted first: rules, reward models, a chat model, the user's own, the evaluation model.
 
-    ``rules: auto`` takes the pocket task's rules for its source, the text rules for ``sampled``.
+    ``rules: auto`` takes the pocket task's rules for its source, the text rules for ``sampled`` where every objective
+    is one of them.
     """
     automatic = {"pocket": "pocket", "sampled": "text"}.get(source, "none")
-    kind: Any = automatic if params.rules == "auto" else params.rules
+    if automatic == "text" and not set(objectives) <= set(RULES):
+        automatic = "none"
+    kind = automatic if params.rules == "auto" else params.rules
     judges: list[Judge] = []
     if kind != "none":
         judges.append(judge_named(kind, objectives))
     if params.reward_models:
         judges.append(judge_named("reward_models", objectives, reward_models=params.reward_models))
+    if params.chat is not None:
+        judges.append(judge_named("chat", objectives, chat=params.chat))
+    if params.own is not None:
+        judges.append(own_judge(params.own, objectives))
     if params.preference_model and model is not None:
         from mopo_pipeline.judges.preference import PreferenceModelJudge
 
@@ -139,10 +148,19 @@ def choose_judges(
 
 
 def steered_by(judge: Judge, params: JudgeParams, lag: LagParams) -> bool:
-    """Whether a reward model that judges the policy also judged what it was trained on; rules are the objectives themselves."""
-    if judge.name != "reward_models" or not isinstance(lag, FreshLag):
+    """Whether a model that judges the policy also judged what it was trained on; rules are the objectives themselves."""
+    if not isinstance(lag, FreshLag):
         return False
-    return bool(set(params.reward_models.values()) & set(lag.reward_models.values()))
+    if judge.name == "reward_models":
+        return bool(set(params.reward_models.values()) & set(lag.reward_models.values()))
+    if judge.name == "chat" and params.chat is not None and lag.chat is not None:
+        return asked_model(params.chat) == asked_model(lag.chat)
+    return judge.name == OWN and params.own == lag.judge
+
+
+def asked_model(chat: ChatJudgeParams) -> str:
+    """Which model a chat judge asks."""
+    return str(chat.model if chat.endpoint is None else chat.endpoint.model)
 
 
 def judge_completions(

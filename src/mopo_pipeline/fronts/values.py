@@ -19,7 +19,7 @@ from mopo_pipeline.evaluation import judging
 from mopo_pipeline.evaluation.judge_quality import judge_quality
 from mopo_pipeline.evaluation.sampling import longest_answer, prompts_of_test_split
 from mopo_pipeline.fronts.candidates import ModelPolicy
-from mopo_pipeline.judges.base import Judge, score
+from mopo_pipeline.judges.base import Judge, Scorer, score
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import sum_by
@@ -216,7 +216,7 @@ def _shown(ground: Ground, policy: Policy) -> pd.DataFrame:
     prompts = some["prompt"].tolist()
     texts = [answers[0] for answers in ground.drawn(policy, prompts, 1)]
     table = some[["prompt_id", "prompt"]].assign(response=texts)
-    if ground.judge is None:
+    if not isinstance(ground.judge, Scorer):
         return table.assign(**dict.fromkeys(names, np.nan))
     scores = score(ground.judge, prompts, texts)
     return table.assign(**{name: scores[:, k] for k, name in enumerate(names)})

@@ -25,7 +25,9 @@ from mopo_pipeline.parameters.groups import GROUPS, validate_parameters
 from mopo_pipeline.pipelines.stage import THRESHOLDS, has_effect, reads
 from mopo_pipeline.source import code_of
 
-WITHOUT_EFFECT = FIT_WITHOUT_EFFECT | {"work_dir", "data_root", "workers", "batch_tokens"}
+WITHOUT_EFFECT = FIT_WITHOUT_EFFECT | {
+    "work_dir", "data_root", "workers", "batch_tokens", "cache", "timeout", "retries", "at_once", "key_variable",
+}  # fmt: skip
 """Last keys of parameters that say where, how fast or how often, not what."""
 
 WITHOUT_EFFECT_BY_NAME = frozenset(

@@ -1,5 +1,5 @@
 """What scores an answer: rules, preference models, published reward models."""
 
-from mopo_pipeline.judges.base import Judge, win_rates_against
+from mopo_pipeline.judges.base import Comparer, Judge, Scorer, differences, win_rates_against
 
-__all__ = ["Judge", "win_rates_against"]
+__all__ = ["Comparer", "Judge", "Scorer", "differences", "win_rates_against"]

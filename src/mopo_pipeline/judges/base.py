@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Literal, Protocol, runtime_checkable
+from zlib import crc32
 
 import numpy as np
 from scipy.special import expit
@@ -14,8 +15,8 @@ Link = Literal["logistic", "step"]
 
 
 @runtime_checkable
-class Judge(Protocol):
-    """Scores responses to prompts, one score per objective, higher better.
+class Scorer(Protocol):
+    """Scores responses to prompts one by one, one score per objective, higher better.
 
     Attributes:
         name: short identifier used in tables.
@@ -32,6 +33,30 @@ class Judge(Protocol):
         """Scores (n, K), finite, comparable within a prompt."""
 
 
+@runtime_checkable
+class Comparer(Protocol):
+    """Holds one response against another, and has no scores of single ones.
+
+    Attributes:
+        name: short identifier used in tables.
+        objectives: names of the K differences.
+        link: how a difference becomes a preference probability, as of a ``Scorer``.
+        opponents: most responses that one is held against where a win rate is asked for.
+    """
+
+    name: str
+    objectives: tuple[str, ...]
+    link: Link
+    opponents: int
+
+    def differences(self, prompts: list[str], first: list[str], second: list[str]) -> Array:
+        """What speaks for the first responses, (n, K), finite; the negative of it with sides swapped."""
+
+
+Judge = Scorer | Comparer
+"""Who judges: by a score of each response, or by comparing two."""
+
+
 def preference(first: Array, second: Array, link: Link) -> Array:
     """Probability that a score beats another, elementwise in [0, 1].
 
@@ -44,7 +69,38 @@ def preference(first: Array, second: Array, link: Link) -> Array:
     return expit(gap) if link == "logistic" else 0.5 * (1.0 + np.sign(gap))
 
 
-def score(judge: Judge, prompts: list[str], responses: list[str]) -> Array:
+def differences(judge: Judge, prompts: list[str], first: list[str], second: list[str]) -> Array:
+    """What speaks for the first responses rather than the second: the differences (n, K) of a judge's scores.
+
+    Raises:
+        InputError: a number of the wrong shape, or one that is not finite, with its prompt and answer.
+    """
+    if isinstance(judge, Scorer):
+        judged = score(judge, prompts * 2, first + second)
+        return judged[: len(first)] - judged[len(first) :]
+    triples = list(zip(prompts, first, second, strict=True))
+    distinct = list(dict.fromkeys(triples))
+    if not distinct:
+        return np.empty((0, len(judge.objectives)))
+    asked, one, other = (list(column) for column in zip(*distinct, strict=True))
+    values = _checked(judge, judge.differences(asked, one, other), asked, one)
+    place = {key: i for i, key in enumerate(distinct)}
+    return values[[place[key] for key in triples]]
+
+
+def try_on(judge: Judge, prompts: list[str], responses: list[str]) -> None:
+    """Ask a judge about these responses, so that one that cannot judge says so here.
+
+    Raises:
+        InputError: see ``differences``.
+    """
+    if isinstance(judge, Scorer):
+        score(judge, prompts, responses)
+    else:
+        differences(judge, prompts, responses, responses)
+
+
+def score(judge: Scorer, prompts: list[str], responses: list[str]) -> Array:
     """Judge every distinct (prompt, response) once and check what comes back.
 
     Returns:
@@ -56,22 +112,8 @@ def score(judge: Judge, prompts: list[str], responses: list[str]) -> Array:
     distinct = list(dict.fromkeys(zip(prompts, responses, strict=True)))
     if not distinct:
         return np.empty((0, len(judge.objectives)))
-    values = np.asarray(
-        judge.scores([p for p, _ in distinct], [r for _, r in distinct]), np.float64
-    )
-    expected = (len(distinct), len(judge.objectives))
-    if values.shape != expected:
-        raise InputError(
-            f"judge {judge.name!r} returned scores of shape {values.shape}, expected {expected}"
-        )
-    bad = ~np.isfinite(values)
-    if bad.any():
-        row, column = (int(i[0]) for i in np.nonzero(bad))
-        raise InputError(
-            f"judge {judge.name!r} gave {values[row, column]} for objective "
-            f"{judge.objectives[column]!r} on the answer {distinct[row][1][:60]!r} to "
-            f"{prompt_text(distinct[row][0])[:60]!r}; scores must be finite: repair the judge or choose another"
-        )
+    asked, answers = (list(column) for column in zip(*distinct, strict=True))
+    values = _checked(judge, judge.scores(asked, answers), asked, answers)
     place = {key: i for i, key in enumerate(distinct)}
     return values[[place[key] for key in zip(prompts, responses, strict=True)]]
 
@@ -103,6 +145,9 @@ def against(
 ) -> tuple[Array, Array, Callable[[Array], Array]]:
     """Scores of the responses, and their differences from those of their opponents.
 
+    A judge that compares has no scores: its differences from the opponents stand for them on average, and it meets
+    at most as many opponents as it says.
+
     Returns:
         Scores (n, K), differences (D, K) with D the number of opponents in all, and the mean over each
         response's opponents, from (D, ...) to (n, ...).
@@ -116,11 +161,9 @@ def against(
             f"response {empty[0]} has no opponent to be compared with; its prompt needs at least one "
             "response in the data"
         )
+    if isinstance(judge, Comparer):
+        opponents = [few(texts, judge.opponents) for texts in opponents]
     sizes = np.array([len(texts) for texts in opponents], dtype=np.intp)
-    flat_prompts = [p for p, size in zip(prompts, sizes, strict=True) for _ in range(size)]
-    flat = [text for texts in opponents for text in texts]
-    judged = score(judge, prompts + flat_prompts, responses + flat)
-    own, other = judged[: len(responses)], judged[len(responses) :]
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.intp)
 
     def mean(values: Array) -> Array:
@@ -129,4 +172,44 @@ def against(
         total = np.add.reduceat(values, starts, axis=0)
         return np.asarray((total.T / sizes).T)
 
-    return own, np.repeat(own, sizes, axis=0) - other, mean
+    flat_prompts = [p for p, size in zip(prompts, sizes, strict=True) for _ in range(size)]
+    flat = [text for texts in opponents for text in texts]
+    if isinstance(judge, Comparer):
+        own = [r for r, size in zip(responses, sizes, strict=True) for _ in range(size)]
+        gaps = differences(judge, flat_prompts, own, flat)
+        return mean(gaps), gaps, mean
+    judged = score(judge, prompts + flat_prompts, responses + flat)
+    scores, other = judged[: len(responses)], judged[len(responses) :]
+    return scores, np.repeat(scores, sizes, axis=0) - other, mean
+
+
+def few(texts: list[str], most: int) -> list[str]:
+    """At most so many of the texts, chosen by what they say and not by where they stand.
+
+    >>> few(["a", "b", "c"], 3)
+    ['a', 'b', 'c']
+    >>> few(["a", "b", "c"], 2) == few(["c", "b", "a"], 2)
+    True
+    """
+    if len(texts) <= most:
+        return texts
+    return sorted(texts, key=lambda text: (crc32(text.encode()), text))[:most]
+
+
+def _checked(judge: Judge, values: Array, prompts: list[str], responses: list[str]) -> Array:
+    """What a judge gave, (n, K), if it is of that shape and finite."""
+    values = np.asarray(values, np.float64)
+    expected = (len(prompts), len(judge.objectives))
+    if values.shape != expected:
+        raise InputError(
+            f"judge {judge.name!r} returned scores of shape {values.shape}, expected {expected}"
+        )
+    bad = ~np.isfinite(values)
+    if bad.any():
+        row, column = (int(i[0]) for i in np.nonzero(bad))
+        raise InputError(
+            f"judge {judge.name!r} gave {values[row, column]} for objective "
+            f"{judge.objectives[column]!r} on the answer {responses[row][:60]!r} to "
+            f"{prompt_text(prompts[row])[:60]!r}; scores must be finite: repair the judge or choose another"
+        )
+    return values

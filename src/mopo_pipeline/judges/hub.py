@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mopo_pipeline.arrays import Array
+from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.judges.base import Link
 from mopo_pipeline.language.intact import load_intact
@@ -116,7 +116,7 @@ class RewardModelJudge:
         model = model.to("cuda" if cuda else "cpu")
         bos = tokenizer.bos_token or ""
         texts = [spec.arrange(_plain(p), r, bos) for p, r in zip(prompts, responses, strict=True)]
-        order = np.argsort([-len(a) - len(b or "") for a, b in texts], kind="stable")
+        order = by_length(texts)
         batches = [order[i : i + BATCH_ROWS] for i in range(0, len(order), BATCH_ROWS)]
         values = np.empty(len(texts))
         limit = min(tokenizer.model_max_length, MAX_TOKENS)
@@ -135,6 +135,11 @@ class RewardModelJudge:
                 logits = model(**encoded).logits.float().cpu().numpy()
                 values[batch] = logits[:, logit]
         return values
+
+
+def by_length(texts: list[Texts]) -> Index:
+    """Order (n,) from the longest to the shortest, so that little of a batch is padding."""
+    return np.argsort([-len(a) - len(b or "") for a, b in texts], kind="stable").astype(np.int64)
 
 
 def named_model(name: str) -> RewardModel:

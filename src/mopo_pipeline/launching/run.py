@@ -141,8 +141,7 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
         digest.update(array.tobytes())
     if run.problem is not None:
         digest.update(problem_digest(run.problem).encode())
-    judges = sorted(run.lag.reward_models.items()) if isinstance(run.lag, FreshLag) else []
-    for model in [run.scorer, *(Path(named) for _, named in judges)]:
+    for model in [run.scorer, *_judging(run)]:
         if model is not None and model.is_dir():
             digest.update(model_digest(model).encode())
     directory = Path(work_dir) / f"{run.name}-{digest.hexdigest()[:12]}"
@@ -153,3 +152,12 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
         write_problem(run.problem, directory)
     spec.write(directory)
     return directory
+
+
+def _judging(run: TrainingRun) -> list[Path]:
+    """Models that judge fresh responses, as they are named."""
+    if not isinstance(run.lag, FreshLag):
+        return []
+    named = [model for _, model in sorted(run.lag.reward_models.items())]
+    chat = run.lag.chat
+    return [Path(model) for model in [*named, chat.model if chat is not None else None] if model]

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from mopo_pipeline.parameters.base import StrictModel
+from mopo_pipeline.parameters.judges import ChatJudgeParams, ImportPath
 
 BATCH_TOKENS = 8192
 """Padded tokens per scoring batch where nothing else is said."""
@@ -27,6 +28,8 @@ class JudgeParams(StrictModel):
     rules: Literal["auto", "pocket", "text", "none"] = "auto"
     preference_model: bool = True
     reward_models: dict[str, str] = {}
+    chat: ChatJudgeParams | None = None
+    own: ImportPath | None = None
 
 
 class EvaluateParams(StrictModel):

@@ -82,12 +82,11 @@ def _contradictions(resolved: Mapping[str, Any]) -> list[str]:
     """What no group can see alone."""
     lag, method = resolved["train"]["lag"], resolved["preferences"]["win_rates"]["method"]
     names = [objective["name"] for objective in resolved["task"]["objectives"]]
-    judges = resolved["evaluate"]["judges"]["reward_models"]
     found = implausible_rates(resolved) + _idle(resolved["train"]["loop"], lag["mode"])
-    found += _without_judge("evaluate.judges", judges, names) if judges else []
+    found += _without_judge("evaluate.judges", resolved["evaluate"]["judges"], names)
+    found += _without_judge("train.lag", lag, names)
+    found += _without_judge("ingest.sampled", resolved["ingest"]["sampled"] or {}, names)
     judge = lag.get("judge")
-    if judge == "reward_models":
-        found += _without_judge("train.lag", lag["reward_models"], names)
     if judge == "preference_model" and method in ("empirical", "label"):
         found.append(
             f"train.lag.judge is 'preference_model', but preferences.win_rates.method {method!r} fits none: "
@@ -106,9 +105,21 @@ def _idle(loop: Mapping[str, Any], mode: str) -> list[str]:
     ]
 
 
-def _without_judge(where: str, judges: Mapping[str, str], names: list[str]) -> list[str]:
-    absent = [name for name in names if name not in judges]
-    return [f"{where}.reward_models names no model for objective {absent[0]!r}"] if absent else []
+def _without_judge(where: str, group: Mapping[str, Any], names: list[str]) -> list[str]:
+    """Objectives that the reward models or the rubrics of a group leave out, where there are any."""
+    models, chat = group.get("reward_models") or {}, group.get("chat")
+    wanted = (
+        {"reward_models": (models, "model")}
+        if models or group.get("judge") == "reward_models"
+        else {}
+    )
+    if chat is not None:
+        wanted["chat.rubrics"] = (chat["rubrics"], "rubric")
+    return [
+        f"{where}.{key} names no {what} for objective {name!r}"
+        for key, (given, what) in wanted.items()
+        for name in [n for n in names if n not in given][:1]
+    ]
 
 
 def _describe(group: str, model: type[StrictModel], fault: Any, raw: Any) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from mopo_pipeline.parameters.base import StrictModel
+from mopo_pipeline.parameters.judges import ChatJudgeParams, JudgeName, needs_chat
 
 HUB_SCHEMAS = ("hh_rlhf", "safe_rlhf", "helpsteer", "ultrafeedback", "summarize")
 
@@ -49,11 +50,24 @@ class SampledParams(StrictModel):
     """Candidates sampled from a causal language model on given prompts."""
 
     model: str
+    judge: JudgeName = "text"
+    reward_models: dict[str, str] = {}
+    chat: ChatJudgeParams | None = None
+    pairs: PositiveInt = 12
     n_responses: PositiveInt = 8
     max_new_tokens: PositiveInt = 48
     temperature: float = Field(default=1.0, gt=0.0)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     batch_size: PositiveInt = 16
+
+    @model_validator(mode="after")
+    def _judged(self) -> Self:
+        if self.judge in ("preference_model", "pocket"):
+            raise ValueError(
+                f"judge {self.judge} cannot label candidates: it rests on labels of its own"
+            )
+        needs_chat(self.judge, self.chat)
+        return self
 
 
 class PartParams(StrictModel):

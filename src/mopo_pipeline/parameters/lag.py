@@ -15,8 +15,7 @@ from pydantic import (
 )
 
 from mopo_pipeline.parameters.base import StrictModel
-
-JudgeName = Literal["preference_model", "reward_models", "pocket", "text"]
+from mopo_pipeline.parameters.judges import ChatJudgeParams, JudgeName, needs_chat
 
 FOR_PREFERENCE_MODEL = ("rows", "max_ratio")
 """Keys of ``FreshLag`` that say how the preference model's own error is measured."""
@@ -56,6 +55,7 @@ class FreshLag(MovingParams):
     mode: Literal["fresh"] = "fresh"
     judge: JudgeName = "preference_model"
     reward_models: dict[str, str] = {}
+    chat: ChatJudgeParams | None = None
     fresh_prompts: PositiveInt = 192
     fresh_responses: PositiveInt = 16
     validation_prompts: NonNegativeInt = 64
@@ -71,6 +71,7 @@ class FreshLag(MovingParams):
             raise ValueError(
                 f"reward_models has no effect with judge {self.judge}: set judge to reward_models or remove them"
             )
+        needs_chat(self.judge, self.chat)
         if self.judge == "preference_model":
             return self
         for name in FOR_PREFERENCE_MODEL:

@@ -24,6 +24,8 @@ ESTIMATORS = {
     "exact": "exact (all answers enumerated)",
     "rules": "sampled answers, judged by rules",
     "reward_models": "sampled answers, judged by reward models",
+    "chat": "sampled answers, compared by a chat model with a rubric each",
+    "own": "sampled answers, judged by a judge of your own",
     "preference_model": "sampled answers, judged by a preference model of the validation split",
     "doubly_robust": "test labels, re-weighted (doubly robust)",
     "labels": "test labels, normalised within each prompt",
@@ -31,8 +33,8 @@ ESTIMATORS = {
 """What each estimator of a value is, most trusted first."""
 
 _MARKERS = {
-    "exact": "D", "rules": "s", "reward_models": "P", "preference_model": "^", "doubly_robust": "v",
-    "labels": "<",
+    "exact": "D", "rules": "s", "reward_models": "P", "chat": "X", "own": "p", "preference_model": "^",
+    "doubly_robust": "v", "labels": "<",
 }  # fmt: skip
 
 

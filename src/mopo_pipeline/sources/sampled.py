@@ -1,4 +1,4 @@
-"""Candidates drawn from the model that will be tuned, rated by rules anyone can check."""
+"""Candidates drawn from the model that will be tuned, judged by rules anyone can check or by whom the user names."""
 
 from importlib.resources import as_file, files
 
@@ -8,35 +8,33 @@ from mopo_pipeline.columns import convert_column
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import IngestParams
+from mopo_pipeline.sources.judged import judge_of_candidates, judged_candidates
 from mopo_pipeline.sources.messages import stored_prompt
 from mopo_pipeline.sources.parts import renamed
 from mopo_pipeline.sources.prompts import same_prompts
-from mopo_pipeline.sources.raw import RawTables, no_judgements
+from mopo_pipeline.sources.raw import RawTables
 from mopo_pipeline.sources.reading import read_table
 from mopo_pipeline.streams import candidate_seed
-from mopo_pipeline.tables import SCORE_PREFIX
 
 
 def read_sampled(params: IngestParams, task: TaskParams) -> RawTables:
-    """Sample responses to prompts and rate each by the text rules named as objectives.
+    """Sample responses to prompts and have them judged: rated one by one, or compared two by two.
 
     The prompts are those shipped with the project, or ``ingest.path``: a table with a column
-    ``prompt``. Returns responses with ``score_`` columns and ``ended`` (whether the model ended the answer before it
-    was cut), and no judgements.
+    ``prompt``. Returns responses with ``ended`` (whether the model ended the answer before it was cut), and ``score_``
+    columns or judgements (``judged_candidates``).
 
     Raises:
-        InputError: no model named, no such prompts, an objective that is no rule.
+        InputError: no model named, no such prompts, an objective that the judge does not know.
     """
-    from mopo_pipeline.judges.rules import TextRules
     from mopo_pipeline.language.generation import sample_responses
     from mopo_pipeline.language.lengths import ENDED, cut_finding, tell
     from mopo_pipeline.language.loading import load_model
 
-    rules = TextRules(task.names)
-    rules.scores([""], ["A missing library shows here, before minutes of sampling."])
     size = params.sampled
     if size is None:
         raise InputError("ingest.source 'sampled' needs ingest.sampled with a model")
+    judge = judge_of_candidates(size, task.names)
     prompts, repeated = _prompts(params)
     model, tokenizer = load_model(size.model)
     drawn = sample_responses(
@@ -60,18 +58,16 @@ def read_sampled(params: IngestParams, task: TaskParams) -> RawTables:
     responses = pd.DataFrame(rows, columns=columns)
     cut = ~responses[ENDED].to_numpy(dtype=bool)
     tell(cut_finding(cut, "sampled answers", "raise ingest.sampled.max_new_tokens"))
-    scores = rules.scores(responses["prompt"].tolist(), responses["response"].tolist())
-    for column, name in enumerate(task.names):
-        responses[f"{SCORE_PREFIX}{name}"] = scores[:, column]
+    responses, judgements = judged_candidates(judge, responses, size.pairs)
     where = f"{size.model}, sampled"
     if cut.any():
         where += f", {int(cut.sum())} of {len(cut)} answers cut at {size.max_new_tokens} tokens"
     return RawTables(
         responses,
-        no_judgements(task.names),
+        judgements,
         where,
-        where,
-        read={"responses": len(rows)},
+        f"{where}, labelled by judge {size.judge}",
+        read={"responses": len(rows), "pairs": len(judgements)},
         merged={"repeated prompts": repeated},
     )
 

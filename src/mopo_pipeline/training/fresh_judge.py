@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.arrays import Array
-from mopo_pipeline.judges.base import Judge, score, win_rates_against
+from mopo_pipeline.judges.base import Judge, try_on, win_rates_against
 from mopo_pipeline.judges.named import judge_named
 from mopo_pipeline.parameters.base import OF_MODEL
 from mopo_pipeline.parameters.lag import FreshLag
@@ -19,7 +19,11 @@ def fresh_judge(
 ) -> Judge:
     """Who judges fresh responses."""
     return judge_named(
-        lag.judge, objectives, preference_model=preference_model, reward_models=lag.reward_models
+        lag.judge,
+        objectives,
+        preference_model=preference_model,
+        reward_models=lag.reward_models,
+        chat=lag.chat,
     )
 
 
@@ -40,7 +44,7 @@ def try_judge(
     order = rows["response"].str.len().to_numpy().argsort(kind="stable")
     tried = rows.iloc[order[np.unique(np.linspace(0, len(order) - 1, _TRIED).astype(int))]]
     judge = fresh_judge(lag, objectives, preference_model)
-    score(judge, tried["prompt"].tolist(), tried["response"].tolist())
+    try_on(judge, tried["prompt"].tolist(), tried["response"].tolist())
     return judge
 
 
