@@ -12,6 +12,7 @@ from scipy.special import expit
 from mopo_pipeline.parameters.preferences import WinRateParams
 from mopo_pipeline.preferences import estimate, own_labels
 from mopo_pipeline.preferences.estimate import WinRateEstimate, estimate_win_rates, model_win_rates
+from mopo_pipeline.preferences.features import EncoderFeatures
 from mopo_pipeline.preferences.fit import CrossFit
 from mopo_pipeline.preferences.own_labels import OwnLabels, comparison_folds, fit_own_labels
 from mopo_pipeline.preferences.posterior import Pairs, fit_posterior, prior_mean
@@ -215,6 +216,7 @@ def tables(missing: bool = False) -> tuple[pd.DataFrame, pd.DataFrame, CrossFit]
 
     class Model:
         temperature = np.ones(2)
+        features = EncoderFeatures("of whatever kind", 8)
 
     model: Any = Model()
     words = expit(rewards[pairs.first] - rewards[pairs.second])
@@ -224,7 +226,7 @@ def tables(missing: bool = False) -> tuple[pd.DataFrame, pd.DataFrame, CrossFit]
 def estimated(monkeypatch: pytest.MonkeyPatch, method: str, **given: Any) -> WinRateEstimate:
     responses, comparisons, fit = tables(**given)
     monkeypatch.setattr(
-        estimate, "cross_fit", lambda *_: fit._replace(predictions=fit.predictions.copy())
+        estimate, "cross_fit", lambda *_, **__: fit._replace(predictions=fit.predictions.copy())
     )
     return estimate_win_rates(
         responses, comparisons, WinRateParams.model_validate({"method": method}), NAMES, 0

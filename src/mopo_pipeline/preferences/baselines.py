@@ -46,15 +46,15 @@ def against_baselines(
     if units.size == 0 or units.max() < 1:
         return {}
     half = units % 2 == 0
-    own = _log_loss(predicted[present], y)
+    own = log_loss(predicted[present], y)
     told: dict[str, Any] = {}
     for name, q in (
         ("constant", np.full(len(y), 0.5)),
         ("first", np.where(half, y[~half].mean(), y[half].mean())),
         ("length", _by_length(y, gap, half)),
     ):
-        loss = _log_loss(q, y)
-        mean, error = _clustered(loss - own, units)
+        loss = log_loss(q, y)
+        mean, error = clustered(loss - own, units)
         told[name] = {"log_loss": float(loss.mean()), "gain": mean, "gain_se": error}
     return {"log_loss": float(own.mean()), **told, "verdict": _verdict(told)}
 
@@ -76,20 +76,20 @@ def _by_length(labels: Array, gap: Array, half: NDArray[np.bool_]) -> Array:
 def _steepness(labels: Array, gap: Array) -> float:
     """The weight of gaps (m,) with the smallest log loss on labels (m,); negative where shorter wins."""
     found = minimize_scalar(
-        lambda weight: float(_log_loss(expit(weight * gap), labels).sum()),
+        lambda weight: float(log_loss(expit(weight * gap), labels).sum()),
         bounds=(-STEEPEST, STEEPEST),
         method="bounded",
     )
     return float(found.x)
 
 
-def _log_loss(p: Array, y: Array) -> Array:
+def log_loss(p: Array, y: Array) -> Array:
     """Cross-entropy (M,) of probabilities (M,) on labels (M,) in [0, 1], in nats."""
     inside = np.clip(p, 1e-6, 1.0 - 1e-6)
     return np.asarray(-(y * np.log(inside) + (1.0 - y) * np.log1p(-inside)))
 
 
-def _clustered(values: Array, units: Index) -> tuple[float, float]:
+def clustered(values: Array, units: Index) -> tuple[float, float]:
     """Mean of values (M,) and its standard error where those of one unit (M,) depend on each other."""
     mean, count = values.mean(), int(units.max()) + 1
     sums = np.bincount(units, weights=values - mean)

@@ -13,7 +13,9 @@ from mopo_pipeline.parameters.base import OF_MODEL, WITHOUT_FOLD
 from mopo_pipeline.parameters.preferences import WinRateParams
 from mopo_pipeline.preferences.baselines import STRONGER, TOO_WEAK, against_baselines
 from mopo_pipeline.preferences.calibration import calibration
-from mopo_pipeline.preferences.fit import cross_fit
+from mopo_pipeline.preferences.features import WordFeatures
+from mopo_pipeline.preferences.fit import CrossFit, cross_fit
+from mopo_pipeline.preferences.learning_curve import learning_curve, told
 from mopo_pipeline.preferences.model import PreferenceModel
 from mopo_pipeline.preferences.own_labels import comparison_folds, fit_own_labels
 from mopo_pipeline.preferences.posterior import Pairs
@@ -22,6 +24,9 @@ from mopo_pipeline.streams import Stream, generator
 from mopo_pipeline.tables import PAIR_COLUMNS, comparison_weights, sampling_units
 
 log = logging.getLogger(__name__)
+
+MANY_UNKNOWN = 0.1
+"""Share of words never seen above which what is said of new answers rests on the others."""
 
 
 class WinRateEstimate(NamedTuple):
@@ -56,7 +61,7 @@ def estimate_win_rates(
             None,
             {"method": params.method, "objectives": {}},
         )
-    fit = cross_fit(responses, comparisons, objectives, params.model, seed)
+    fit = cross_fit(responses, comparisons, objectives, params.model, seed, curve=True)
     values, errors = model_win_rates(fit.rewards, responses["prompt_id"], params.min_opponents)
     said = _Said(values, errors, fit.predictions, np.full(len(comparisons), -1), {}, {})
     if params.method == "posterior":
@@ -70,8 +75,10 @@ def estimate_win_rates(
         y = labels[train, k]
         held = against_baselines(fit.predictions[train, k], y, gap[train], units[train])
         measured[name] = calibration(said.predictions[train, k], y) | {"baselines": held}
+        curve = learning_curve({s: p[:, k] for s, p in fit.by_share.items()}, y, units[train])
         measured[name] |= {"temperature": float(fit.model.temperature[k])} | said.told.get(name, {})
-        _tell(name, held)
+        measured[name]["learning_curve"] = curve
+        _tell(name, held, curve)
     of_model = tuple(f"{name}{OF_MODEL}" for name in objectives)
     table = _table(responses, fit.folds, said.values, said.errors, objectives)
     table = _named(table, values, of_model)
@@ -81,12 +88,39 @@ def estimate_win_rates(
         table.assign(**said.without),
         _named(pairs, said.predictions, objectives),
         fit.model,
-        {"method": params.method, "objectives": measured},
+        {"method": params.method, "objectives": measured}
+        | {"features": _features_told(fit), "unknown_words": _unknown_words(responses, fit.model)},
     )
 
 
-def _tell(name: str, held: dict[str, Any]) -> None:
-    """Log a verdict that a user should know of; that an objective is length may be what is meant."""
+def _features_told(fit: CrossFit) -> dict[str, Any]:
+    """Which features were taken, and the log loss on folds left out of all that were tried."""
+    taken = fit.model.features.label
+    if len(fit.losses) > 1:
+        shown = ", ".join(f"{name} {loss:.4f}" for name, loss in fit.losses.items())
+        log.info("preference model on %s: log loss on folds left out %s", taken, shown)
+    return {"taken": taken, "log_loss": dict(fit.losses)}
+
+
+def _unknown_words(responses: pd.DataFrame, model: PreferenceModel) -> float | None:
+    """Share of words outside a words model's vocabulary in answers of validation and test split; None of an encoder."""
+    if not isinstance(model.features, WordFeatures):
+        return None
+    texts = responses.loc[responses["split"] != "train", "response"].tolist()
+    share = model.features.unknown_share(texts)
+    level = logging.WARNING if share > MANY_UNKNOWN else logging.INFO
+    log.log(
+        level,
+        "%.1f%% of the words of new answers were never seen by the preference model",
+        100 * share,
+    )
+    return share
+
+
+def _tell(name: str, held: dict[str, Any], curve: dict[str, Any]) -> None:
+    """Log a verdict that a user should know of, and the curve; that an objective is length may be what is meant."""
+    if curve:
+        log.info("%s: %s", name, told(curve))
     verdict = held.get("verdict", STRONGER)
     if verdict != STRONGER:
         level = logging.WARNING if verdict == TOO_WEAK else logging.INFO

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ class WordFeatures:
     Beside them stands whether each known word is in the prompt: nothing to linear rewards, which
     compare answers to one prompt, and what hidden layers need to tell prompts apart.
     """
+
+    label: ClassVar[str] = "words"
 
     vocabulary: tuple[str, ...]
     bigrams: tuple[str, ...] = ()
@@ -84,15 +86,23 @@ class WordFeatures:
 
 @dataclass(frozen=True)
 class EncoderFeatures:
-    """Mean hidden state of a frozen pretrained model over the response's tokens."""
+    """Mean hidden state of a frozen pretrained model, causal or a sentence encoder, over the response's tokens."""
 
     encoder: str
     max_length: int
 
+    @property
+    def label(self) -> str:
+        """What it is called in reports."""
+        return self.encoder
+
     def __call__(self, prompts: list[str], responses: list[str]) -> NDArray[np.float32]:
         """Mean hidden states (n, F), float32."""
         from mopo_pipeline.language.embedding import mean_hidden_states
+        from mopo_pipeline.language.sentences import reads_both_ways, sentence_vectors
 
+        if reads_both_ways(self.encoder):
+            return sentence_vectors(self.encoder, prompts, responses, max_length=self.max_length)
         return mean_hidden_states(self.encoder, prompts, responses, max_length=self.max_length)
 
     def state(self) -> dict[str, Any]:

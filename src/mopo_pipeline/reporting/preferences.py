@@ -103,6 +103,8 @@ def _facts(metrics: dict[str, Any]) -> str:
         )
         if metrics.get(key) is not None
     ]
+    if curve := metrics.get("learning_curve"):
+        lines.append(f"twice the labels +{curve['twice']:.3f}")
     if own := metrics.get("own_labels"):
         lines.append(f"log loss, words {own['log_loss_words']:.3f}")
         lines.append(f"with own labels {own['log_loss']:.3f}")
