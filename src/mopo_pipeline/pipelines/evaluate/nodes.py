@@ -49,10 +49,12 @@ def judge_completions(
     task: TaskParams,
     params: EvaluateParams,
     train: TrainParams,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Scores and win rates of every answer by every judge, and what labels say of each."""
+) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame]:
+    """Scores and win rates of every answer by every judge, what labels say of each, and answers against the reference's."""
     from mopo_pipeline.evaluation import judging
     from mopo_pipeline.evaluation.judge_quality import judge_quality
+    from mopo_pipeline.evaluation.protocol import duels
+    from mopo_pipeline.tables import sampling_units
 
     judges = judging.choose_judges(
         str(responses["source"].iloc[0]),
@@ -73,7 +75,8 @@ def judge_completions(
         )
         for judge in judges
     }
-    return judging.judge_completions(completions, responses, judges, quality), quality
+    scores = judging.judge_completions(completions, responses, judges, quality)
+    return scores, quality, duels(completions, scores, judges, quality, sampling_units(responses))
 
 
 def enumerate_answers(
@@ -146,11 +149,15 @@ def summarise_evaluation(
     responses: pd.DataFrame,
     training_plan: "TrainingPlan",
     training_log: pd.DataFrame,
+    duels: pd.DataFrame,
+    task: TaskParams,
+    params: EvaluateParams,
 ) -> dict[str, Any]:
-    """KL, drift, form and diversity of the sampled answers, with findings."""
+    """KL, drift, form and diversity of the sampled answers, with findings, and the protocol's win rates."""
+    from mopo_pipeline.evaluation.protocol import protocol
     from mopo_pipeline.evaluation.summary import evaluation_summary
 
-    return evaluation_summary(
+    summary = evaluation_summary(
         completions,
         threshold_checks,
         evaluation_model_metrics,
@@ -161,6 +168,8 @@ def summarise_evaluation(
         training_plan.kl,
         float(training_log["kl_planned"].iloc[-1]) if len(training_log) else None,
     )
+    told = protocol(duels, task.names, judge_quality, params, task.seed)
+    return summary | {"protocol": told}
 
 
 def certify(

@@ -45,9 +45,9 @@ def _answers() -> list[Node]:
                 "params:evaluate",
                 "params:train",
             ],
-            ["scores", "judge_quality"],
+            ["scores", "judge_quality", "duels"],
             name="judge_completions",
-            tags=reads_only("train", "lag.reward_models"),
+            tags=reads_only("train", "lag.reward_models", "lag.chat", "lag.judge"),
         ),
     ]
 
@@ -102,6 +102,9 @@ def _values() -> list[Node]:
                 "responses",
                 "training_plan",
                 "training_log",
+                "duels",
+                "params:task",
+                "params:evaluate",
             ],
             "evaluation_summary",
             name="summarise_evaluation",
