@@ -6,7 +6,6 @@ from kedro.framework.hooks import hook_impl
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks.guard import one_line
-from mopo_pipeline.language.engines.choose import check_engine
 from mopo_pipeline.parameters.engine import EngineParams
 
 DRAWING = {
@@ -37,6 +36,8 @@ class EngineHook:
         Raises:
             InputError: one cannot serve; says what is missing.
         """
+        from mopo_pipeline.language.engines.choose import check_engine
+
         names = {node.name for node in pipeline.nodes}
         for node, place in DRAWING.items():
             engine = _engine_at(self._parameters, place)
