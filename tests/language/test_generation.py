@@ -1,5 +1,8 @@
 """Answers are those of the model's own ``generate``, drawn faster: prompts computed once, ended answers left out."""
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,7 @@ from transformers import (
     MistralForCausalLM,
 )
 
+from conftest import PROJECT
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language import cache
 from mopo_pipeline.language.decoding import chosen_by_first, decoded, drawn_by, likeliest
@@ -185,3 +189,15 @@ def test_keys_and_values_are_not_copied_for_every_token(
             places.append(known.layers[0].keys.data_ptr())
     assert known.get_seq_length() == 12
     assert len(set(places)) == 1
+
+
+@pytest.mark.slow
+def test_two_processes_that_hold_a_part_of_a_model_each_draw_what_one_draws() -> None:
+    path = os.pathsep.join([str(PROJECT / "src"), str(PROJECT / "tests")])
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    subprocess.run(
+        [*launcher, "--nproc-per-node", "2", str(PROJECT / "tests/sharded_drawing.py")],
+        env={**os.environ, "PYTHONPATH": path},
+        check=True,
+        timeout=240,
+    )

@@ -60,9 +60,8 @@ def sample_completions(
     asked = prompts_of_test_split(responses, params.sampling.prompts, task.seed)
     folders = {"reference": reference_policy, "policy": policy}
     models = {name: cache(partial(load_model, folder)) for name, folder in folders.items()}
-    longest = params.sampling.max_new_tokens or longest_answer(
-        load_tokenizer(reference_policy), responses
-    )
+    longest = params.sampling.max_new_tokens
+    longest = longest or longest_answer(load_tokenizer(reference_policy), responses)
     parts = [
         _drawn(
             models[name],

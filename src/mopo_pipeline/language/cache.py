@@ -1,10 +1,7 @@
 """Keys and values that grow in place: a token more is written behind the others, which are not copied for it."""
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import torch
+from typing import Any
 
 ROOM = 32
 """Tokens for which room is made at once."""
@@ -28,26 +25,24 @@ def _growing() -> Any:
     class GrowingLayer(DynamicLayer):  # type: ignore[misc, unused-ignore]
         """Keys and values (lines, heads, tokens, width), each the beginning of a tensor with room for more tokens."""
 
-        def __init__(self, layer: DynamicLayer) -> None:
-            super().__init__()
+        def __init__(self, layer: Any) -> None:
+            super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
             self.lazy_initialization(layer.keys, layer.values)
             self.keys, self.values = layer.keys, layer.values
-            self.room: dict[str, torch.Tensor] = {}
+            self.room: dict[str, Any] = {}
 
-        def update(
-            self, key_states: "torch.Tensor", value_states: "torch.Tensor", *_: Any, **__: Any
-        ) -> tuple["torch.Tensor", "torch.Tensor"]:
+        def update(self, key_states: Any, value_states: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
             """Add tokens; all there are now."""
             self.keys = self._longer("keys", self.keys, key_states)
             self.values = self._longer("values", self.values, value_states)
             return self.keys, self.values
 
-        def reorder_cache(self, beam_idx: "torch.Tensor") -> None:
+        def reorder_cache(self, beam_idx: Any) -> None:
             """Keep these lines (k,), a line as often as it is named."""
             super().reorder_cache(beam_idx)
             self.room = {}
 
-        def _longer(self, name: str, known: "torch.Tensor", new: "torch.Tensor") -> "torch.Tensor":
+        def _longer(self, name: str, known: Any, new: Any) -> Any:
             length = known.shape[-2]
             needed = length + new.shape[-2]
             if name not in self.room or self.room[name].shape[-2] < needed:

@@ -99,10 +99,9 @@ def from_endpoint(
         engine.work_dir or _beside_the_cache(),
         setting | {"url": engine.base_url, "model": served, "version": version, "seed": seed},
     )
-    asked = dict(Counter(prompts))
     wanted = {
         prompt: [j for j in range(n * times) if kept.get(prompt, j) is None]
-        for prompt, times in asked.items()
+        for prompt, times in Counter(prompts).items()
     }
     with progress_bar() as progress, ThreadPoolExecutor(engine.at_once) as pool:
         bar = progress.add_task(description, total=sum(map(len, wanted.values())))
