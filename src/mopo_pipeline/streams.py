@@ -73,3 +73,9 @@ def completion_seed(seed: int, *, policy: bool) -> int:
 def candidate_seed(seed: int) -> int:
     """Answers of a model that become a run's data."""
     return 1_000_003 * seed + 500_000
+
+
+def request_seed(seed: int, prompt: str, number: int) -> int:
+    """An answer that another engine draws, below 2**31."""
+    parts = [seed, int(Stream.ANSWERS), crc32(prompt.encode()), number]
+    return int(np.random.default_rng(parts).integers(2**31))

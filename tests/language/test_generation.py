@@ -1,11 +1,15 @@
 """Answers are those of the model's own ``generate``, drawn faster: prompts computed once, ended answers left out."""
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from transformers import (
+    DynamicCache,
     GPT2Config,
     GPT2LMHeadModel,
     GPTNeoXConfig,
@@ -16,8 +20,10 @@ from transformers import (
     MistralForCausalLM,
 )
 
+from conftest import PROJECT
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language.decoding import decoded, drawn_by, likeliest
+from mopo_pipeline.language import cache
+from mopo_pipeline.language.decoding import chosen_by_first, decoded, drawn_by, likeliest
 from mopo_pipeline.language.generation import continued, sample_responses
 from mopo_pipeline.tables import chat_prompt
 from tiny_tokenizers import chatml_tokenizer
@@ -157,3 +163,41 @@ def test_a_prompt_is_computed_once_for_all_its_answers_and_an_ended_answer_no_mo
     assert seen[1] == (16, 1)
     lines = [shape[0] for shape in seen[1:]]
     assert lines == sorted(lines, reverse=True) and lines[-1] < 16
+
+
+def test_processes_that_share_a_model_go_through_the_tokens_of_the_first() -> None:
+    scores = torch.tensor([[0.0, 2.0, 1.0], [3.0, 0.0, 1.0]])
+    found = chosen_by_first(likeliest)(scores, np.arange(2), 0)
+    assert found.tolist() == [1, 0] and found.dtype == torch.long
+
+
+def test_keys_and_values_are_not_copied_for_every_token(
+    monkeypatch: pytest.MonkeyPatch, chat_model: tuple[Any, Any]
+) -> None:
+    """Room is made once for several tokens; with room for none the answers are the same."""
+    whole = answers(chat_model)
+    monkeypatch.setattr(cache, "ROOM", 0)
+    assert answers(chat_model) == whole
+    monkeypatch.setattr(cache, "ROOM", 8)
+    known = DynamicCache(config=chat_model[0].config)
+    with torch.no_grad():
+        chat_model[0](torch.tensor([[5, 6, 7]]), past_key_values=known, use_cache=True)
+        cache.with_room(known)
+        places = []
+        for _ in range(9):
+            chat_model[0](torch.tensor([[5]]), past_key_values=known, use_cache=True)
+            places.append(known.layers[0].keys.data_ptr())
+    assert known.get_seq_length() == 12
+    assert len(set(places)) == 1
+
+
+@pytest.mark.slow
+def test_two_processes_that_hold_a_part_of_a_model_each_draw_what_one_draws() -> None:
+    path = os.pathsep.join([str(PROJECT / "src"), str(PROJECT / "tests")])
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    subprocess.run(
+        [*launcher, "--nproc-per-node", "2", str(PROJECT / "tests/sharded_drawing.py")],
+        env={**os.environ, "PYTHONPATH": path},
+        check=True,
+        timeout=240,
+    )

@@ -1,5 +1,7 @@
 """Answers of the reference and of the policy to test prompts, with both log-probabilities."""
 
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,15 +54,18 @@ def sample_completions(
         the completion's tokens; the end token counts where there is one).
     """
     from mopo_pipeline.language.lengths import ENDED
-    from mopo_pipeline.language.loading import load_model
+    from mopo_pipeline.language.loading import load_model, load_tokenizer
     from mopo_pipeline.language.logprobs import sequence_logprobs
 
     asked = prompts_of_test_split(responses, params.sampling.prompts, task.seed)
-    models = {"reference": load_model(reference_policy), "policy": load_model(policy)}
-    longest = params.sampling.max_new_tokens or longest_answer(models["reference"][1], responses)
+    folders = {"reference": reference_policy, "policy": policy}
+    models = {name: cache(partial(load_model, folder)) for name, folder in folders.items()}
+    longest = params.sampling.max_new_tokens
+    longest = longest or longest_answer(load_tokenizer(reference_policy), responses)
     parts = [
         _drawn(
             models[name],
+            folders[name],
             name,
             asked,
             params.sampling,
@@ -72,7 +77,7 @@ def sample_completions(
     table = pd.concat(parts, ignore_index=True)
     for name in reversed(POLICIES):
         scored = sequence_logprobs(
-            *models[name],
+            *models[name](),
             table["prompt"].tolist(),
             table["completion"].tolist(),
             ended=table[ENDED].tolist(),
@@ -104,7 +109,8 @@ def longest_answer(tokenizer: "PreTrainedTokenizerBase", responses: pd.DataFrame
 
 
 def _drawn(
-    model: tuple["PreTrainedModel", "PreTrainedTokenizerBase"],
+    load: Callable[[], tuple["PreTrainedModel", "PreTrainedTokenizerBase"]],
+    folder: Path,
     name: str,
     asked: pd.DataFrame,
     size: SamplingParams,
@@ -112,12 +118,15 @@ def _drawn(
     seed: int,
 ) -> pd.DataFrame:
     """Answers of one model: prompt_id, prompt, completion_id, completion, ended, policy."""
-    from mopo_pipeline.language.generation import sample_responses
+    from mopo_pipeline.language.engines.choose import draw
     from mopo_pipeline.language.lengths import ENDED
 
-    drawn = sample_responses(
-        *model,
+    drawn = draw(
+        size.engine,
+        folder,
+        load,
         asked["prompt"].tolist(),
+        served=size.engine.served if name == "policy" else size.engine.served_reference,
         n=size.samples,
         max_new_tokens=longest,
         temperature=size.temperature,

@@ -58,10 +58,12 @@ class Chat:
 
     def end_ids(self, model: Any) -> list[int]:
         """Every token at which ``model`` ends an answer, ascending."""
-        named = model.generation_config.eos_token_id
-        named = named if isinstance(named, list) else [named]
-        ends = {self.end_id, int(self.tokenizer.eos_token_id), *named}
-        return sorted(int(i) for i in ends if i is not None)
+        return self.end_ids_named(model.generation_config.eos_token_id)
+
+    def end_ids_named(self, named: int | list[int] | None) -> list[int]:
+        """Every token at which a model ends an answer whose generation settings name these, ascending."""
+        theirs = named if isinstance(named, list) else [] if named is None else [named]
+        return sorted({self.end_id, int(self.tokenizer.eos_token_id), *map(int, theirs)})
 
     def prompt(self, prompt: str) -> tuple[list[int], str]:
         """Ids of a stored prompt up to where the answer begins, and its masked text.

@@ -12,6 +12,7 @@ import numpy as np
 
 from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.cache import with_room
 from mopo_pipeline.language.processes import from_first
 from mopo_pipeline.streams import Stream, generator
 
@@ -116,6 +117,7 @@ def decoded(times: int, choose: Choose) -> Callable[..., list[list[int]]]:
         import torch
 
         now = _Open(np.arange(len(input_ids)), input_ids, *_next(model, input_ids, None, state))
+        with_room(now.state["past_key_values"])
         copied = torch.arange(len(input_ids), device=input_ids.device).repeat_interleave(times)
         now.take(copied, np.arange(len(copied)))
         drawn: list[list[int]] = [[] for _ in now.lines]

@@ -2,7 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
+from mopo_pipeline.language.output_layer import parts_of, stands_apart, token_logprobs
 from mopo_pipeline.language.packing import PackedRows
+from mopo_pipeline.language.processes import sharded
 
 if TYPE_CHECKING:
     import torch
@@ -11,20 +13,52 @@ if TYPE_CHECKING:
 def response_logprobs(model: Any, packed: PackedRows) -> "torch.Tensor":
     """Log pi of each row of a batch, (rows,), differentiable.
 
-    The output layer sees only the positions that predict a scored token.
+    The output layer sees only the positions that predict a scored token, and those in parts where their logits are many.
     """
+    bare = unwrapped(model)
+    inputs = packed.inputs(bare.dtype if bare.config._attn_implementation != "sdpa" else None)
+    head = bare.get_output_embeddings()
+
+    def logits() -> "torch.Tensor":
+        found: torch.Tensor = model(**inputs, use_cache=False).logits
+        return found
+
+    parts = parts_of(len(packed.target), int(bare.config.get_text_config().vocab_size))
+    if parts > 1 and not sharded(bare) and stands_apart(bare, head, logits):
+        chosen = _in_parts(head, logits, packed, parts)
+    else:
+        chosen = _at_once(head, logits, packed)
+    return chosen.new_zeros(packed.scored.shape).masked_scatter(packed.scored, chosen).sum(dim=1)
+
+
+def _at_once(head: Any, logits: Any, packed: PackedRows) -> "torch.Tensor":
+    """Log-probabilities of the scored tokens (n,), from the model's own logits."""
     import torch
 
-    bare = unwrapped(model)
-    head = bare.get_output_embeddings()
     keep = head.register_forward_pre_hook(lambda _, args: (args[0].flatten(0, 1)[packed.source],))
     try:
-        eager = bare.config._attn_implementation != "sdpa"
-        logits = model(**packed.inputs(bare.dtype if eager else None), use_cache=False).logits
+        found = logits()
     finally:
         keep.remove()
-    chosen = torch.nn.functional.cross_entropy(logits.float(), packed.target, reduction="none")
-    return -chosen.new_zeros(packed.scored.shape).masked_scatter(packed.scored, chosen).sum(dim=1)
+    return -torch.nn.functional.cross_entropy(found.float(), packed.target, reduction="none")
+
+
+def _in_parts(head: Any, logits: Any, packed: PackedRows, parts: int) -> "torch.Tensor":
+    """Log-probabilities of the scored tokens (n,), computed where the model calls its output layer, which sees one token."""
+    found: list[torch.Tensor] = []
+
+    def instead(_: Any, args: Any) -> Any:
+        keep.remove()
+        hidden = args[0].flatten(0, 1)[packed.source]
+        found.append(token_logprobs(head, hidden, packed.target, parts))
+        return (hidden[:1],)
+
+    keep = head.register_forward_pre_hook(instead)
+    try:
+        logits()
+    finally:
+        keep.remove()
+    return found[0]
 
 
 def hidden_size(model: Any) -> int:

@@ -135,7 +135,7 @@ def _drawn(
             loop = decoded(len(batch.answers), chosen_by_first(choose) if apart else choose)
             drawn = continued(model, asked, pad_id, ends, loop, do_sample=True, **settings)
             found |= {
-                place: _answer(chat, new, ends) for place, new in zip(places, drawn, strict=True)
+                place: answer_of(chat, new, ends) for place, new in zip(places, drawn, strict=True)
             }
             progress.advance(bar, len(places))
     model.train(was_training)
@@ -215,9 +215,14 @@ def _room(model: "PreTrainedModel", prompts: list[list[int]], wanted: int) -> in
     return limit - longest
 
 
-def _answer(chat: Chat, ids: list[int], ends: list[int]) -> Answer:
+def answer_of(chat: Chat, ids: list[int], ends: list[int]) -> Answer:
     """The text before the first end token."""
     stop = next((k for k, token in enumerate(ids) if token in ends), len(ids))
     kept = chat.without_control(ids[:stop])
-    text, ended = str(chat.tokenizer.decode(kept, skip_special_tokens=True)), stop < len(ids)
+    text = str(chat.tokenizer.decode(kept, skip_special_tokens=True))
+    return tidied(text, stop < len(ids))
+
+
+def tidied(text: str, ended: bool) -> Answer:
+    """An answer without white space around it, and without half a character where it was cut."""
     return Answer((text if ended else text.rstrip(HALF_CHARACTER)).strip(), ended)

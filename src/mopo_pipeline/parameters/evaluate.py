@@ -1,10 +1,11 @@
 """Parameters of the evaluate stage: how much is sampled, who judges it, how sure the intervals are."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from mopo_pipeline.parameters.base import StrictModel
+from mopo_pipeline.parameters.engine import ENDPOINT, EngineParams
 from mopo_pipeline.parameters.judges import ChatJudgeParams, ImportPath
 
 BATCH_TOKENS = 8192
@@ -20,6 +21,15 @@ class SamplingParams(StrictModel):
     temperature: PositiveFloat = 1.0
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     batch_size: PositiveInt = 64
+    engine: EngineParams = EngineParams()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.engine.kind == ENDPOINT and self.engine.served_reference is None:
+            raise ValueError(
+                "an engine of kind endpoint needs served_reference too: the reference is asked beside the policy"
+            )
+        return self
 
 
 class JudgeParams(StrictModel):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from mopo_pipeline.parameters.base import StrictModel
+from mopo_pipeline.parameters.engine import EngineParams
 from mopo_pipeline.parameters.judges import ChatJudgeParams, JudgeName, needs_chat
 
 HUB_SCHEMAS = ("hh_rlhf", "safe_rlhf", "helpsteer", "ultrafeedback", "summarize")
@@ -59,6 +60,15 @@ class SampledParams(StrictModel):
     temperature: float = Field(default=1.0, gt=0.0)
     top_p: float = Field(default=1.0, gt=0.0, le=1.0)
     batch_size: PositiveInt = 16
+    engine: EngineParams = EngineParams()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.engine.served_reference is not None:
+            raise ValueError(
+                "engine.served_reference has no effect where candidates are sampled: remove it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _judged(self) -> Self:

@@ -1,5 +1,6 @@
 """Candidates drawn from the model that will be tuned, judged by rules anyone can check or by whom the user names."""
 
+from functools import partial
 from importlib.resources import as_file, files
 
 import pandas as pd
@@ -27,7 +28,7 @@ def read_sampled(params: IngestParams, task: TaskParams) -> RawTables:
     Raises:
         InputError: no model named, no such prompts, an objective that the judge does not know.
     """
-    from mopo_pipeline.language.generation import sample_responses
+    from mopo_pipeline.language.engines.choose import draw
     from mopo_pipeline.language.lengths import ENDED, cut_finding, tell
     from mopo_pipeline.language.loading import load_model
 
@@ -36,11 +37,12 @@ def read_sampled(params: IngestParams, task: TaskParams) -> RawTables:
         raise InputError("ingest.source 'sampled' needs ingest.sampled with a model")
     judge = judge_of_candidates(size, task.names)
     prompts, repeated = _prompts(params)
-    model, tokenizer = load_model(size.model)
-    drawn = sample_responses(
-        model,
-        tokenizer,
+    drawn = draw(
+        size.engine,
+        size.model,
+        partial(load_model, size.model),
         prompts,
+        served=size.engine.served,
         n=size.n_responses,
         max_new_tokens=size.max_new_tokens,
         temperature=size.temperature,

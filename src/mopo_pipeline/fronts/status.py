@@ -1,0 +1,104 @@
+"""How the runs of sweeps stand: what each is at, what failed and why, read from what the runs leave."""
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mopo_pipeline.fronts.jobs import CONFIG, LOG, failure
+from mopo_pipeline.locks import HOLDER
+
+SWEEPS = ("front", "ablation")
+"""Folders of a data root in which runs of a sweep lie."""
+
+WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "done", "failed", "stopped"
+
+STATES = {"succeeded": DONE, "failed": FAILED}
+"""What a run's own record says of how it ended; anything else was stopped."""
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How a run of a sweep stands.
+
+    Attributes:
+        name: its folder, from the data root on.
+        state: "waiting", "running", "done", "failed" or "stopped".
+        told: its last words, or why it failed.
+        seconds: it took, or has taken so far; None where it never began or did not write down its end.
+    """
+
+    name: str
+    state: str
+    told: str
+    seconds: float | None
+
+
+def sweep_status(root: Path) -> list[RunStatus]:
+    """Every run of the sweeps in a data root, by folder."""
+    found = sorted({path.parent for sweep in SWEEPS for path in _configs(root / sweep)})
+    return [_status(folder, str(folder.relative_to(root))) for folder in found]
+
+
+def _configs(folder: Path) -> Iterator[Path]:
+    """Files that describe a run, in a sweep and in sweeps of its own runs."""
+    for child in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if (child / CONFIG).is_file():
+            yield child / CONFIG
+            for sweep in SWEEPS:
+                yield from _configs(child / sweep)
+        elif child.is_dir():
+            yield from _configs(child)
+
+
+def _status(folder: Path, name: str) -> RunStatus:
+    record, here = _last_record(folder), _held(folder)
+    words = _last_words(folder / LOG)
+    if record is None:
+        died = bool(words) and not here
+        told = failure(1, folder / LOG) if died else words
+        return RunStatus(name, FAILED if died else WAITING, told, None)
+    started = datetime.fromisoformat(record["started"])
+    if record["status"] == "running" and here:
+        return RunStatus(name, RUNNING, words, (datetime.now(UTC) - started).total_seconds())
+    state = STATES.get(record["status"], STOPPED)
+    told = {FAILED: " ".join(str(record.get("error", "")).split()), STOPPED: words}.get(state, "")
+    ended = record.get("finished")
+    took = None if ended is None else (datetime.fromisoformat(ended) - started).total_seconds()
+    return RunStatus(name, state, told, took)
+
+
+def _last_words(log: Path) -> str:
+    """The last line a run wrote; empty where it wrote none."""
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+
+
+def _last_record(folder: Path) -> dict[str, Any] | None:
+    """What the latest run wrote down of itself; None where there is none that can be read."""
+    for path in sorted((folder / "08_reporting" / "runs").glob("*.json"), reverse=True):
+        try:
+            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if "status" in record:
+            return record
+    return None
+
+
+def _held(folder: Path) -> bool:
+    """Whether the process that says it holds a folder is there; of another machine's that is not known, and believed."""
+    try:
+        said = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+        if said["host"] != platform.node():
+            return True
+        os.kill(int(said["pid"]), 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return True

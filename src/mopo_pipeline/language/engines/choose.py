@@ -1,0 +1,74 @@
+"""One call for every engine."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mopo_pipeline.language.generation import Answer
+from mopo_pipeline.language.loading import model_digest
+from mopo_pipeline.parameters.engine import ENDPOINT, VLLM, EngineParams
+
+
+def draw(
+    engine: EngineParams,
+    spec: str | Path,
+    load: Callable[[], tuple[Any, Any]],
+    prompts: list[str],
+    *,
+    served: str | None,
+    batch_size: int,
+    description: str,
+    **decoding: Any,
+) -> list[list[Answer]]:
+    """Draw answers to every prompt from a model.
+
+    Args:
+        engine: what draws them.
+        spec: the model, as ``load_model`` takes it.
+        load: the model and its tokenizer; called by the engine that computes with them alone.
+        prompts: stored prompts.
+        served: name of the model at an endpoint.
+        batch_size: sequences generated at once, by transformers.
+        description: what the progress bar says.
+        decoding: ``n``, ``max_new_tokens``, ``temperature``, ``top_p`` and ``seed`` as ``sample_responses`` takes them.
+
+    Raises:
+        InputError: the engine cannot serve, in a line.
+    """
+    if engine.kind == ENDPOINT:
+        from mopo_pipeline.language.engines.endpoint import from_endpoint
+
+        version = model_digest(Path(spec)) if Path(spec).is_dir() else str(spec)
+        return from_endpoint(
+            engine, str(served), version, prompts, description=description, **decoding
+        )
+    if engine.kind == VLLM:
+        from mopo_pipeline.language.engines.in_vllm import from_vllm
+
+        return from_vllm(engine, spec, prompts, **decoding)
+    from mopo_pipeline.language.generation import sample_responses
+
+    return sample_responses(
+        *load(), prompts, batch_size=batch_size, description=description, **decoding
+    )
+
+
+def check_engine(engine: EngineParams, where: str, *, served: bool) -> None:
+    """Find what would keep an engine from drawing, before anything is computed.
+
+    Args:
+        engine: to be used.
+        where: what its parameters are called.
+        served: whether the models it is to draw from exist by now.
+
+    Raises:
+        InputError: vLLM or a GPU is not there, the endpoint does not answer, or it cannot serve a model still to be made.
+    """
+    if engine.kind == VLLM:
+        from mopo_pipeline.language.engines.in_vllm import check_vllm
+
+        check_vllm(where)
+    if engine.kind == ENDPOINT:
+        from mopo_pipeline.language.engines.endpoint import check_endpoint
+
+        check_endpoint(engine, where, served=served)

@@ -1,0 +1,177 @@
+"""Answers drawn by an OpenAI-compatible address (``/chat/completions``), each kept on disk as soon as it is there."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.engines.kept import KeptAnswers
+from mopo_pipeline.language.engines.requests import Address, EndpointError
+from mopo_pipeline.language.generation import Answer, tidied
+from mopo_pipeline.parameters.engine import EngineParams
+from mopo_pipeline.progress import progress_bar
+from mopo_pipeline.streams import request_seed
+from mopo_pipeline.tables import chat_messages, prompt_text
+
+
+def check_endpoint(engine: EngineParams, where: str, *, served: bool) -> None:
+    """Ask an endpoint what it serves, before anything else is done.
+
+    Args:
+        engine: its address and the names to be asked for.
+        where: what its parameters are called.
+        served: whether the models exist by now.
+
+    Raises:
+        InputError: the models are still to be made, its key is not there, it does not answer, or does not know a name.
+    """
+    if not served:
+        raise InputError(
+            f"{where}.kind is endpoint, which cannot serve a policy that this run is still to train: run up to "
+            "--to-nodes=train.train_policy, serve that policy, then run --namespaces=evaluate,report; or take transformers"
+        )
+    try:
+        known = address_of(engine).get("/models")
+    except EndpointError as error:
+        if error.status == 404:  # not every server lists what it has
+            return
+        raise InputError(f"{where}: {error}") from None
+    names = [model["id"] for model in known.get("data", []) if "id" in model]
+    for name in filter(None, (engine.served, engine.served_reference)):
+        if names and name not in names:
+            raise InputError(
+                f"{where}: {engine.base_url} serves {', '.join(names)}, but no {name!r}"
+            )
+
+
+def address_of(engine: EngineParams) -> Address:
+    """Where to ask, with the key the environment holds.
+
+    Raises:
+        InputError: the environment has no such variable.
+    """
+    key = None
+    if engine.key_variable is not None:
+        key = os.environ.get(engine.key_variable)
+        if not key:
+            raise InputError(
+                f"the environment variable {engine.key_variable}, which engine.key_variable names, is not set"
+            )
+    return Address(str(engine.base_url), key, engine.timeout, engine.retries)
+
+
+def from_endpoint(
+    engine: EngineParams,
+    served: str,
+    version: str,
+    prompts: list[str],
+    *,
+    n: int,
+    max_new_tokens: int,
+    seed: int,
+    temperature: float,
+    top_p: float,
+    description: str,
+) -> list[list[Answer]]:
+    """Draw ``n`` answers to every prompt; those that were drawn before are taken from disk.
+
+    Args:
+        engine: address, and how patiently it is asked.
+        served: name of the model there.
+        version: of its weights, as far as known; another one is asked anew.
+        prompts: stored prompts.
+        n: answers per prompt.
+        max_new_tokens: longest answer in tokens.
+        seed: of every draw, where the server heeds it.
+        temperature: > 0.
+        top_p: nucleus in (0, 1].
+        description: what the progress bar says.
+
+    Raises:
+        InputError: the endpoint refuses, or fails as often as it is tried; what was answered is kept.
+    """
+    address = address_of(engine)
+    setting = {"temperature": temperature, "top_p": top_p, "max_tokens": max_new_tokens}
+    kept = KeptAnswers(
+        engine.work_dir or _beside_the_cache(),
+        setting | {"url": engine.base_url, "model": served, "version": version, "seed": seed},
+    )
+    wanted = {
+        prompt: [j for j in range(n * times) if kept.get(prompt, j) is None]
+        for prompt, times in Counter(prompts).items()
+    }
+    with progress_bar() as progress, ThreadPoolExecutor(engine.at_once) as pool:
+        bar = progress.add_task(description, total=sum(map(len, wanted.values())))
+        body = setting | {"model": served}
+        jobs = {
+            pool.submit(_asked, address, body, prompt, numbers, seed): prompt
+            for prompt, numbers in wanted.items()
+            if numbers
+        }
+        try:
+            for job in as_completed(jobs):
+                found = job.result()
+                kept.add(jobs[job], found)
+                progress.advance(bar, len(found))
+        except EndpointError as error:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise InputError(
+                f"{error}, asked {prompt_text(jobs[job])[:40]!r}...; what was answered is kept in {kept.file}: run again "
+                "to go on"
+            ) from None
+    return _dealt(prompts, n, kept)
+
+
+def _asked(
+    address: Address, setting: Mapping[str, Any], prompt: str, numbers: list[int], seed: int
+) -> dict[int, Answer]:
+    """Answers of these numbers to a prompt, as many at once as the server gives."""
+    found: dict[int, Answer] = {}
+    while left := [number for number in numbers if number not in found]:
+        body = {
+            **setting,
+            "messages": chat_messages(prompt),
+            "n": len(left),
+            "seed": request_seed(seed, prompt, left[0]),
+        }
+        given = address.post("/chat/completions", body, _answers)
+        found |= dict(zip(left, given, strict=False))
+    return found
+
+
+def _answers(reply: Any) -> list[Answer]:
+    """At least one answer of a reply.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    try:
+        pairs = [(c["message"]["content"] or "", c["finish_reason"]) for c in reply["choices"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"no choices with message and finish_reason in {str(reply)[:80]}"
+        ) from error
+    if not pairs:
+        raise ValueError("no choices")
+    return [tidied(str(text), reason == "stop") for text, reason in pairs]
+
+
+def _dealt(prompts: list[str], n: int, kept: KeptAnswers) -> list[list[Answer]]:
+    """``n`` answers to every prompt, none twice where a prompt is repeated."""
+    given: Counter[str] = Counter()
+    dealt = []
+    for prompt in prompts:
+        first = given[prompt]
+        given[prompt] += n
+        found = [kept.get(prompt, first + j) for j in range(n)]
+        dealt.append([answer for answer in found if answer is not None])
+    return dealt
+
+
+def _beside_the_cache() -> Path:
+    from huggingface_hub.constants import HF_HOME
+
+    return Path(HF_HOME) / "mopo_pipeline" / "answers"

@@ -1,0 +1,69 @@
+"""What draws answers: transformers here, vLLM on a GPU, or whoever serves a model behind an address."""
+
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from mopo_pipeline.parameters.base import StrictModel
+
+VLLM, ENDPOINT = "vllm", "endpoint"
+
+FOR = {
+    "gpus": VLLM,
+    "gpu_memory": VLLM,
+    "base_url": ENDPOINT,
+    "served": ENDPOINT,
+    "served_reference": ENDPOINT,
+    "key_variable": ENDPOINT,
+    "at_once": ENDPOINT,
+    "retries": ENDPOINT,
+    "timeout": ENDPOINT,
+    "work_dir": ENDPOINT,
+}
+"""Keys that one kind alone takes."""
+
+
+class EngineParams(StrictModel):
+    """An engine of one ``kind`` and what that takes.
+
+    Log-probabilities never come from it: they are those of the model as it is trained here.
+    """
+
+    kind: Literal["transformers", "vllm", "endpoint"] = "transformers"
+    gpus: PositiveInt = 1
+    gpu_memory: float = Field(default=0.9, gt=0.0, le=1.0)
+    base_url: str | None = None
+    served: str | None = None
+    served_reference: str | None = None
+    key_variable: str | None = None
+    at_once: PositiveInt = 8
+    retries: int = Field(default=5, ge=0)
+    timeout: PositiveFloat = 120.0
+    work_dir: Path | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name, kind in FOR.items():
+            default = type(self).model_fields[name].default
+            if kind != self.kind and getattr(self, name) != default:
+                raise ValueError(
+                    f"{name} has no effect with kind {self.kind}: set kind to {kind} or remove it"
+                )
+        if self.kind == ENDPOINT:
+            for name in ("base_url", "served"):
+                if getattr(self, name) is None:
+                    raise ValueError(f"an engine of kind endpoint needs {name}")
+            _check_address(str(self.base_url))
+        return self
+
+
+def _check_address(address: str) -> None:
+    found = urlsplit(address)
+    if found.username is not None or found.password is not None:
+        raise ValueError(
+            "base_url holds a password; put it into the environment and name that in key_variable"
+        )
+    if found.scheme not in ("http", "https") or not found.hostname:
+        raise ValueError("base_url is no address such as http://localhost:8000/v1")

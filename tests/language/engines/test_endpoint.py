@@ -1,0 +1,215 @@
+"""Answers of an OpenAI-compatible address: asked patiently, kept on disk, never asked for twice."""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from language.engines.stub_endpoint import Stub, serving
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.engines import requests
+from mopo_pipeline.language.engines.endpoint import check_endpoint, from_endpoint
+from mopo_pipeline.language.generation import Answer
+from mopo_pipeline.parameters.engine import EngineParams
+from mopo_pipeline.tables import chat_prompt
+
+PROMPTS = [chat_prompt("how"), chat_prompt("why")]
+DECODING: dict[str, Any] = {
+    "n": 3,
+    "max_new_tokens": 9,
+    "seed": 1,
+    "temperature": 0.7,
+    "top_p": 0.9,
+}
+
+
+@pytest.fixture
+def stub() -> Iterator[Stub]:
+    with serving(Stub()) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that would have been waited."""
+    seconds: list[float] = []
+    monkeypatch.setattr(requests, "pause", seconds.append)
+    return seconds
+
+
+def engine(stub: Stub, folder: Path, **given: Any) -> EngineParams:
+    return EngineParams(
+        kind="endpoint", base_url=stub.url, served="tuned", work_dir=folder / "kept", **given
+    )
+
+
+def drawn(params: EngineParams, prompts: list[str] = PROMPTS, **given: Any) -> list[list[Answer]]:
+    options = DECODING | {"description": "answers"} | given
+    version = options.pop("version", "v1")
+    return from_endpoint(params, "tuned", version, prompts, **options)
+
+
+def kept_file(folder: Path) -> Path:
+    [file] = (folder / "kept").glob("*.jsonl")
+    return file
+
+
+def test_a_prompt_is_asked_once_for_all_its_answers_with_every_setting(
+    stub: Stub, tmp_path: Path
+) -> None:
+    found = drawn(engine(stub, tmp_path))
+    assert [len(of) for of in found] == [3, 3]
+    assert all(a.ended and a.text.startswith("tuned how") for a in found[0])
+    body = next(b for b in stub.bodies if b["messages"][-1]["content"] == "how")
+    assert body["messages"] == [{"role": "user", "content": "how"}]
+    asked = {k: body[k] for k in ("model", "n", "max_tokens", "temperature", "top_p")}
+    assert asked == {"model": "tuned", "n": 3, "max_tokens": 9, "temperature": 0.7, "top_p": 0.9}
+    assert len(stub.bodies) == 2 and "logprobs" not in body
+
+
+def test_what_was_answered_is_not_asked_again_but_more_of_it_is(stub: Stub, tmp_path: Path) -> None:
+    params = engine(stub, tmp_path)
+    first = drawn(params)
+    assert drawn(params) == first
+    assert len(stub.bodies) == 2
+    more = drawn(params, [*PROMPTS, chat_prompt("who")], n=4)
+    assert [of[:3] for of in more[:2]] == first
+    assert sorted(b["n"] for b in stub.bodies[2:]) == [1, 1, 4]
+
+
+@pytest.mark.parametrize("other", [{"seed": 2}, {"temperature": 1.0}, {"version": "v2"}])
+def test_another_setting_or_other_weights_are_asked_anew(
+    stub: Stub, tmp_path: Path, other: dict[str, Any]
+) -> None:
+    drawn(engine(stub, tmp_path))
+    drawn(engine(stub, tmp_path), **other)
+    assert len(stub.bodies) == 4
+
+
+def test_a_prompt_that_is_repeated_gets_answers_of_its_own(stub: Stub, tmp_path: Path) -> None:
+    one, two = drawn(engine(stub, tmp_path), [PROMPTS[0]] * 2)
+    assert not set(one) & set(two)
+
+
+def test_a_server_that_gives_one_answer_at_a_time_is_asked_until_there_are_enough(
+    stub: Stub, tmp_path: Path
+) -> None:
+    stub.most = 1
+    [found] = drawn(engine(stub, tmp_path), PROMPTS[:1])
+    assert len(set(found)) == 3
+    assert [b["n"] for b in stub.bodies] == [3, 2, 1]
+
+
+def test_an_answer_that_was_cut_counts_as_cut(stub: Stub, tmp_path: Path) -> None:
+    stub.says = lambda body, k: (" half a w\ufffd", "length") if k else ("", "stop")
+    [found] = drawn(engine(stub, tmp_path), PROMPTS[:1])
+    assert found == [Answer("", True), Answer("half a w", False), Answer("half a w", False)]
+
+
+BROKEN = {
+    "too many requests": (429, {"Retry-After": "7"}, b"{}"),
+    "out of order": (500, {}, b"<html>"),
+    "no JSON": (200, {}, b'{"choices": [{"mess'),
+    "no choices": (200, {}, b'{"choices": []}'),
+    "another shape": (200, {}, b'{"answers": ["x"]}'),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_may_pass_is_tried_again(
+    stub: Stub, tmp_path: Path, waited: list[float], name: str
+) -> None:
+    stub.first = [BROKEN[name]] * 2
+    [found] = drawn(engine(stub, tmp_path), PROMPTS[:1])
+    assert len(found) == 3 and len(stub.bodies) == 3
+    assert waited == ([7.0, 7.0] if "requests" in name else [1.0, 2.0])
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_does_not_pass_is_told_once_and_what_was_answered_is_kept(
+    stub: Stub, tmp_path: Path, name: str
+) -> None:
+    params = engine(stub, tmp_path, retries=2, at_once=1)
+    drawn(params, PROMPTS[:1])
+    stub.first = [BROKEN[name]] * 3
+    with pytest.raises(InputError, match=r", 3 times, asked 'why'.*kept in .*run again to go on"):
+        drawn(params)
+    assert len(stub.bodies) == 4
+    assert len(drawn(params)) == 2 and len(stub.bodies) == 5
+
+
+def test_what_is_refused_is_not_tried_again(
+    stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-secret")
+    said = json.dumps({"error": {"message": "no such key: sk-secret"}}).encode()
+    stub.first = [(401, {}, said)]
+    params = engine(stub, tmp_path, key_variable="SOME_KEY")
+    with caplog.at_level(logging.DEBUG), pytest.raises(InputError) as caught:
+        drawn(params, PROMPTS[:1])
+    assert "answered 401" in str(caught.value) and "no such key: ***" in str(caught.value)
+    assert len(stub.bodies) == 1
+    assert stub.headers[0]["Authorization"] == "Bearer sk-secret"
+    drawn(params, PROMPTS[:1])
+    written = kept_file(tmp_path).read_text()
+    assert "sk-secret" not in caplog.text + str(params) + written + kept_file(tmp_path).name
+
+
+def test_a_key_is_not_carried_to_where_a_server_points(
+    stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-secret")
+    with serving(Stub()) as elsewhere:
+        stub.first = [(302, {"Location": f"{elsewhere.url}/chat/completions"}, b"")]
+        with pytest.raises(InputError, match="answered 302"):
+            drawn(engine(stub, tmp_path, key_variable="SOME_KEY"), PROMPTS[:1])
+        assert elsewhere.headers == []
+
+
+def test_a_line_that_was_cut_off_is_asked_again(stub: Stub, tmp_path: Path) -> None:
+    params = engine(stub, tmp_path)
+    first = drawn(params, PROMPTS[:1])
+    file = kept_file(tmp_path)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-9])
+    assert drawn(params, PROMPTS[:1])[0][:2] == first[0][:2]
+    assert [b["n"] for b in stub.bodies] == [3, 1]
+    drawn(params, PROMPTS[:1])
+    assert len(stub.bodies) == 2, "the line written after the broken one is whole"
+
+
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_asked(
+    stub: Stub, tmp_path: Path
+) -> None:
+    (tmp_path / "kept").write_text("a file")
+    with pytest.raises(InputError, match=r"cannot be kept in .*engine\.work_dir"):
+        drawn(engine(stub, tmp_path))
+    assert stub.bodies == []
+
+
+def test_an_endpoint_that_is_down_is_one_line_at_the_start(tmp_path: Path) -> None:
+    with serving(Stub()) as gone:
+        params = engine(gone, tmp_path)
+    with pytest.raises(InputError, match=r"^evaluate\.x: http://127.*/models does not answer \("):
+        check_endpoint(params, "evaluate.x", served=True)
+
+
+def test_a_name_the_endpoint_does_not_serve_is_refused_at_the_start(
+    stub: Stub, tmp_path: Path
+) -> None:
+    check_endpoint(engine(stub, tmp_path, served_reference="base"), "x", served=True)
+    with pytest.raises(InputError, match="serves base, tuned, but no 'bass'"):
+        check_endpoint(engine(stub, tmp_path, served_reference="bass"), "x", served=True)
+    stub.models = (404, {}, b"")
+    check_endpoint(engine(stub, tmp_path, served_reference="bass"), "x", served=True)
+
+
+def test_a_key_the_environment_lacks_is_told_by_the_name_of_its_variable(
+    stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SOME_KEY", raising=False)
+    with pytest.raises(InputError, match=r"variable SOME_KEY, which .* is not set"):
+        check_endpoint(engine(stub, tmp_path, key_variable="SOME_KEY"), "x", served=True)
