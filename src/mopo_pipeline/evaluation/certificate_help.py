@@ -12,6 +12,11 @@ ALWAYS = (
     "looks are counted in this data root; none was taken elsewhere",
 )
 
+FROM_ELSEWHERE = (
+    "the policy was trained elsewhere: neither these test prompts nor a judge that speaks here had a part in that, which "
+    "nothing here can check"
+)
+
 _ON_SCALE = (
     "word on the policy's answers, on the scale that validation labels give it, is people's; the error of that scale is "
     "in the bounds, no other of the judge's is"
@@ -28,12 +33,19 @@ OF_ESTIMATOR = {
 }
 
 
-def assumptions(estimator: str | None, prompts: int) -> tuple[str, ...]:
-    """What no number of a certificate shows, one sentence each."""
+def assumptions(estimator: str | None, prompts: int, *, elsewhere: bool = False) -> tuple[str, ...]:
+    """What no number of a certificate shows, one sentence each.
+
+    Args:
+        estimator: it rests on; None where none could say.
+        prompts: of the test split.
+        elsewhere: whether another trainer made the policy.
+    """
     if estimator is None:
         return ()
     normal = f"a mean over {prompts} prompts is nearly normal (Student's t)"
-    return (*ALWAYS, normal, OF_ESTIMATOR[estimator])
+    theirs = (FROM_ELSEWHERE,) if elsewhere else ()
+    return (*ALWAYS, *theirs, normal, OF_ESTIMATOR[estimator])
 
 
 def helps(entry: ThresholdCertificate, estimator: str | None, prompts: int) -> ThresholdCertificate:

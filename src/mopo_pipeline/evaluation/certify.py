@@ -44,6 +44,7 @@ class Evidence:
         clipped: share of test responses whose ratio was clipped; None without any.
         split: fingerprint of the test split.
         policy: fingerprint of the policy.
+        elsewhere: whether another trainer made it, on what is not known here.
     """
 
     prompts: int
@@ -54,6 +55,7 @@ class Evidence:
     clipped: float | None
     split: str
     policy: str
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def certify(
         answers=_answers(kind, evidence),
         comparisons=evidence.comparisons,
         thresholds=entries,
-        assumed=assumptions(estimator, evidence.prompts),
+        assumed=assumptions(estimator, evidence.prompts, elsewhere=evidence.elsewhere),
         split=evidence.split,
         policy=evidence.policy,
     )

@@ -11,7 +11,7 @@ from mopo_pipeline.language.loading import PACKAGE_PREFIX
 FILES = frozenset({"path", "judgements_path", "accelerate", "work_dir", "data_root"})
 """Last keys of parameters that name a file or folder."""
 
-MODELS, BY_OBJECTIVE = frozenset({"model", "encoder", "start"}), "reward_models"
+MODELS, BY_OBJECTIVE = frozenset({"model", "encoder", "policy", "start"}), "reward_models"
 """Last keys of parameters that name a model: a directory, a hub id or a package; and a table of them."""
 
 REMOTE = "://"

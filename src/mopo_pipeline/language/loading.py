@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 PACKAGE_PREFIX = "package:"
 FACTS = "mopo.json"
 """Beside a trained policy: what it was trained from, with fingerprints."""
+ELSEWHERE = "trained_elsewhere"
+"""What its facts say of a policy that was not trained here."""
+
 CONTENT = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model"})
 """Suffixes of weights, configuration, tokenizer and chat template."""
 
@@ -214,6 +217,14 @@ def model_digest(directory: Path) -> str:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
+
+
+def trained_elsewhere(policy: Path) -> bool:
+    """Whether the facts beside a policy say that it was not trained here."""
+    facts = policy / FACTS
+    return facts.is_file() and bool(
+        json.loads(facts.read_text(encoding="utf-8")).get(ELSEWHERE, False)
+    )
 
 
 def _device(wanted: str) -> str:
