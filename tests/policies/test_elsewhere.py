@@ -39,7 +39,8 @@ def reference(tmp_path: Path) -> Path:
 
 def taken(directory: Path, reference: Path) -> Path:
     scored = reference_logprobs(responses(), reference, None, reference.parent)
-    return taken_as_it_is(directory, reference, responses(), scored, reference.parent)
+    params = TrainParams(policy=directory, work_dir=reference.parent)
+    return taken_as_it_is(params, reference, responses(), scored)
 
 
 def logprobs(*loaded: Any) -> np.ndarray:

@@ -120,7 +120,10 @@ def test_weighted_messages_rendered_by_the_model_s_own_template_give_the_plan_s_
     kept = np.flatnonzero(weight)
     _, tokenizer = load_model(reference, device="cpu")
     ids, labels = [], []
-    for conversation in found.loss_scale["messages"]:
+    for *before, answer in found.loss_scale["messages"]:
+        assert answer["content"].endswith(END)
+        text = answer["content"].removesuffix(END)
+        conversation = [*before, {"role": "assistant", "content": text}]
         whole = tokenizer.apply_chat_template(conversation, return_dict=True)["input_ids"]
         head = tokenizer.apply_chat_template(
             conversation[:-1], add_generation_prompt=True, return_dict=True

@@ -19,6 +19,7 @@ from mopo_pipeline.language.loading import (
 from mopo_pipeline.language.logprobs import row_logprobs
 from mopo_pipeline.language.sealed import MANIFEST, handed_over
 from mopo_pipeline.language.tokens import EncodedRows
+from mopo_pipeline.parameters.train import TrainParams
 from mopo_pipeline.policies.reference_logprobs import KEY
 
 if TYPE_CHECKING:
@@ -33,34 +34,30 @@ TOKENIZER = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
 
 
 def taken_as_it_is(
-    directory: Path,
-    reference: Path,
-    responses: pd.DataFrame,
-    reference_logprobs: pd.DataFrame,
-    work_dir: Path,
+    params: TrainParams, reference: Path, responses: pd.DataFrame, reference_logprobs: pd.DataFrame
 ) -> Path:
     """A folder with what a model or an adapter of the reference consists of, and a tokenizer.
 
     An adapter's folder that has no tokenizer takes the reference's. Nothing is copied: files are linked.
 
     Args:
-        directory: where it was saved.
+        params: name the policy, and where the folder is made.
         reference: directory of the reference policy.
         responses: of the data; their tokens must be the reference's.
         reference_logprobs: as ``reference_logprobs`` made them.
-        work_dir: where the folder is made.
 
     Raises:
         InputError: no such folder, no model in it, an adapter of another base, other tokens than the
             reference's, or log-probabilities that are not numbers.
     """
-    if not directory.is_dir():
+    directory = params.policy
+    if directory is None or not directory.is_dir():
         raise InputError(
             f"{NAME} is {directory}: no such folder; name the one that the other trainer saved the model or adapter in"
         )
     materialise(directory)
     _check_named_base(directory, reference)
-    made = handed_over(".elsewhere-", work_dir)
+    made = handed_over(".elsewhere-", params.work_dir)
     for file in sorted(directory.iterdir()):
         kept = file.suffix in CONTENT and file.name != MANIFEST and not file.name.startswith(".")
         if kept and file.is_file():

@@ -22,7 +22,7 @@ from mopo_pipeline.parameters.train import TrainParams
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.policies.export import fingerprint
 from mopo_pipeline.policies.reference_logprobs import check_logprobs
-from mopo_pipeline.policies.training_rows import training_rows
+from mopo_pipeline.policies.training_rows import steering, training_rows
 from mopo_pipeline.streams import Stream, generator
 from mopo_pipeline.tables import chat_messages
 from mopo_pipeline.training.loss import NEGLIGIBLE
@@ -80,8 +80,7 @@ def planned_rows(
         InputError: log-probabilities of another reference, text or context; no ended row to write.
     """
     rows = training_rows(responses, row_weights, reference_logprobs)
-    steering = responses.loc[responses["split"] != "test"]
-    context = check_logprobs(reference_logprobs, steering, reference_policy)
+    context = check_logprobs(reference_logprobs, steering(responses), reference_policy)
     tokenizer = load_tokenizer(reference_policy)
     encoded = encode_all(tokenizer, rows).cut(context)
     weight = rows["weight"].to_numpy(dtype=np.float64)
@@ -95,19 +94,17 @@ def planned_rows(
     size = params.size or len(rows)
     drawn = _drawn(weight, size, task.seed)
     drawn_ended = _drawn(np.where(ended, weight, 0.0), size, task.seed)
-    messages = [
-        [*chat_messages(p), {"role": ASSISTANT, "content": r}]
-        for p, r in zip(rows["prompt"], rows["response"], strict=True)
-    ]
+    messages = conversations(rows)
     differ = rendered_otherwise(tokenizer, messages, encoded)[written]
     counts = _counted(weight, ended, drawn) | {"rendered_otherwise": int(differ.sum())}
+    end = str(tokenizer.convert_ids_to_tokens(Chat(tokenizer).end_id))
     manifest = {
         **{name: plan.to_json()[name] for name in OF_PLAN},
         "lag": {"mode": train.lag.mode, "beta": getattr(train.lag, "beta", None)},
         "data_fingerprint": fingerprint(rows, win_rates, comparisons),
         "reference": model_digest(reference_policy),
         "context": context,
-        "end_token": tokenizer.convert_ids_to_tokens(Chat(tokenizer).end_id),
+        "end_token": end,
         "seed": task.seed,
         "rows": counts,
         "notes": notes(counts, train.lag.mode),
@@ -115,26 +112,41 @@ def planned_rows(
     for note in manifest["notes"]:
         log.warning("%s", note)
     return PlannedRows(
-        weighted_messages([messages[i] for i in np.flatnonzero(written)], weight[written]),
+        weighted_messages([messages[i] for i in np.flatnonzero(written)], weight[written], end),
         pd.DataFrame({"messages": [messages[i] for i in drawn_ended]}),
         labelled_tokens(encoded, drawn),
         manifest,
     )
 
 
-def weighted_messages(conversations: Sequence[list[dict[str, Any]]], weight: Array) -> pd.DataFrame:
+def conversations(rows: pd.DataFrame) -> list[list[dict[str, Any]]]:
+    """Prompt and answer of every row as messages."""
+    return [
+        [*chat_messages(prompt), {"role": ASSISTANT, "content": response}]
+        for prompt, response in zip(rows["prompt"], rows["response"], strict=True)
+    ]
+
+
+def weighted_messages(
+    spoken: Sequence[list[dict[str, Any]]], weight: Array, end: str
+) -> pd.DataFrame:
     """Conversations as ms-swift reads them: the last answer carries its ``loss_scale``, earlier ones no loss.
 
+    The end token stands in the answer's text: one that ms-swift adds itself has the weight 1 in every row, and
+    when to stop would be learned from all answers alike (seen with ms-swift 4.6.0).
+
     Args:
-        conversations: n, each ending with the answer that is trained on.
+        spoken: n conversations, each ending with the answer that is trained on.
         weight: (n,) > 0; written with mean 1.
+        end: text of the token that closes an answer.
     """
     rows = []
-    for conversation, scale in zip(conversations, (weight / weight.mean()).tolist(), strict=True):
+    for conversation, scale in zip(spoken, (weight / weight.mean()).tolist(), strict=True):
         before = [
             m | ({"loss": False} if m["role"] == ASSISTANT else {}) for m in conversation[:-1]
         ]
-        rows.append([*before, conversation[-1] | {"loss_scale": scale}])
+        closed = conversation[-1]["content"] + end
+        rows.append([*before, conversation[-1] | {"content": closed, "loss_scale": scale}])
     return pd.DataFrame({"messages": rows})
 
 
@@ -148,14 +160,14 @@ def labelled_tokens(rows: EncodedRows, drawn: Index) -> pd.DataFrame:
 
 def rendered_otherwise(
     tokenizer: "PreTrainedTokenizerBase",
-    conversations: Sequence[list[dict[str, Any]]],
+    spoken: Sequence[list[dict[str, Any]]],
     rows: EncodedRows,
 ) -> NDArray[np.bool_]:
     """Whether a trainer that renders the conversations by the model's own template sees other tokens, (n,).
 
     What follows the end token, such as a line break, is no difference.
     """
-    theirs = tokenizer.apply_chat_template(list(conversations), tokenize=True, return_dict=True)
+    theirs = tokenizer.apply_chat_template(list(spoken), tokenize=True, return_dict=True)
     return np.array(
         [
             list(one[: len(own)]) != own
