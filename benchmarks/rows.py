@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 PROJECT = Path(__file__).parents[1]
-STEPS, BATCH, RATE, WARMUP = 400, 64, 0.002, 0.05
+BATCH, RATE, WARMUP = 64, 0.002, 0.05
 OURS, SFT = "ours", "SFTTrainer"
 
 
@@ -31,30 +31,36 @@ def main() -> None:
     """Plan once, train each policy that is not there yet, value all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument(
+        "--prompts", type=int, default=None, help="test prompts; all where not said"
+    )
     parser.add_argument("--work-dir", type=Path, default=None)
     options = parser.parse_args()
     work = options.work_dir or Path(tempfile.mkdtemp(prefix="bench-rows-"))
     if not (work / "05_model_input/rows_manifest.json").is_file():
-        plan_rows(work)
+        plan_rows(work, options.steps)
     responses = pd.read_parquet(work / "03_primary/responses.parquet")
-    prompts = responses.loc[responses["split"] == "test", "prompt"].unique().tolist()
+    prompts = (
+        responses.loc[responses["split"] == "test", "prompt"].unique()[: options.prompts].tolist()
+    )
     mass = {}
     for seed, (name, train) in product(options.seeds, ((OURS, train_ours), (SFT, train_sft))):
         target = work / "policies" / f"{name}-{seed}"
         if not (target / "config.json").is_file():
             start = time.perf_counter()
-            train(work, responses, seed, target)
+            train(work, responses, seed, options.steps, target)
             print(f"{name} seed {seed}: {time.perf_counter() - start:.0f} s", flush=True)
         mass[name, seed] = distribution(target, prompts)
     show(mass, prompts, options.seeds)
 
 
-def plan_rows(work: Path) -> None:
+def plan_rows(work: Path, steps: int) -> None:
     """Reference, plan and rows of the base environment."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "kedro", "run", "--pipelines=rows"),
-            f"--params=data_root={work.resolve()},rows.size={STEPS * BATCH}",
+            f"--params=data_root={work.resolve()},rows.size={steps * BATCH}",
         ],
         cwd=PROJECT,
         check=False,
@@ -63,7 +69,7 @@ def plan_rows(work: Path) -> None:
         sys.exit(done.returncode)
 
 
-def train_ours(work: Path, responses: pd.DataFrame, seed: int, target: Path) -> None:
+def train_ours(work: Path, responses: pd.DataFrame, seed: int, steps: int, target: Path) -> None:
     """The plan's weights on a reference that stays, no look at validation prompts."""
     import shutil
 
@@ -78,12 +84,12 @@ def train_ours(work: Path, responses: pd.DataFrame, seed: int, target: Path) -> 
         reference_logprob=rows["logprob"]
     )
     fit = FitParams(
-        steps=STEPS,
+        steps=steps,
         batch_size=BATCH,
         learning_rate=RATE,
         warmup_share=WARMUP,
         weight_decay=0.0,
-        save_every=STEPS,
+        save_every=steps,
         device="cpu",
     )
     run = TrainingRun(
@@ -97,7 +103,7 @@ def train_ours(work: Path, responses: pd.DataFrame, seed: int, target: Path) -> 
     shutil.copytree(train(run, work / "runs").directory, target)
 
 
-def train_sft(work: Path, _: pd.DataFrame, seed: int, target: Path) -> None:
+def train_sft(work: Path, _: pd.DataFrame, seed: int, steps: int, target: Path) -> None:
     """TRL on the rows that were drawn, once over."""
     from trl import SFTConfig, SFTTrainer
 
@@ -112,11 +118,11 @@ def train_sft(work: Path, _: pd.DataFrame, seed: int, target: Path) -> None:
         train_dataset=load_dataset("json", data_files=file, split="train"),
         args=SFTConfig(
             output_dir=str(work / "runs" / f"sft-{seed}"),
-            max_steps=STEPS,
+            max_steps=steps,
             per_device_train_batch_size=BATCH,
             learning_rate=RATE,
             lr_scheduler_type="cosine",
-            warmup_steps=round(WARMUP * STEPS),
+            warmup_steps=round(WARMUP * steps),
             weight_decay=0.0,
             max_grad_norm=1.0,
             seed=seed,

@@ -29,6 +29,7 @@ def without_gpus(check: ModuleType, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(torch.cuda, "device_count", lambda: 0)
 
 
+@pytest.mark.slow
 def test_without_a_gpu_what_a_cpu_can_do_is_checked_and_the_rest_is_skipped_by_name(
     check: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,7 +167,7 @@ def rendered_otherwise(
 
     What follows the end token, such as a line break, is no difference.
     """
-    theirs = tokenizer.apply_chat_template(list(spoken), tokenize=True, return_dict=True)
+    theirs: Any = tokenizer.apply_chat_template(list(spoken), tokenize=True, return_dict=True)
     return np.array(
         [
             list(one[: len(own)]) != own
