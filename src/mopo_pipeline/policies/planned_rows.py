@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language.chat import Chat
+from mopo_pipeline.language.chat import ASSISTANT, Chat, conversation
 from mopo_pipeline.language.lengths import ENDED, encode_all
 from mopo_pipeline.language.loading import load_tokenizer, model_digest
 from mopo_pipeline.language.tokens import EncodedRows
@@ -24,7 +24,6 @@ from mopo_pipeline.policies.export import fingerprint
 from mopo_pipeline.policies.reference_logprobs import check_logprobs
 from mopo_pipeline.policies.training_rows import steering, training_rows
 from mopo_pipeline.streams import Stream, generator
-from mopo_pipeline.tables import chat_messages
 from mopo_pipeline.training.loss import NEGLIGIBLE
 from mopo_pipeline.training.row_schedule import systematic_resample
 
@@ -33,8 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ASSISTANT, NO_LABEL = "assistant", -100
-"""Who is trained on, and what marks a token that is not."""
+NO_LABEL = -100
+"""What marks a token that is not trained on."""
 
 OF_PLAN = (
     "objectives", "thresholds", "targets", "attainable", "multipliers", "values", "bounds", "status", "duality_gap",
@@ -94,7 +93,7 @@ def planned_rows(
     size = params.size or len(rows)
     drawn = _drawn(weight, size, task.seed)
     drawn_ended = _drawn(np.where(ended, weight, 0.0), size, task.seed)
-    messages = conversations(rows)
+    messages = [*map(conversation, rows["prompt"], rows["response"])]
     differ = rendered_otherwise(tokenizer, messages, encoded)[written]
     counts = _counted(weight, ended, drawn) | {"rendered_otherwise": int(differ.sum())}
     end = str(tokenizer.convert_ids_to_tokens(Chat(tokenizer).end_id))
@@ -119,14 +118,6 @@ def planned_rows(
     )
 
 
-def conversations(rows: pd.DataFrame) -> list[list[dict[str, Any]]]:
-    """Prompt and answer of every row as messages."""
-    return [
-        [*chat_messages(prompt), {"role": ASSISTANT, "content": response}]
-        for prompt, response in zip(rows["prompt"], rows["response"], strict=True)
-    ]
-
-
 def weighted_messages(
     spoken: Sequence[list[dict[str, Any]]], weight: Array, end: str
 ) -> pd.DataFrame:
@@ -141,12 +132,10 @@ def weighted_messages(
         end: text of the token that closes an answer.
     """
     rows = []
-    for conversation, scale in zip(spoken, (weight / weight.mean()).tolist(), strict=True):
-        before = [
-            m | ({"loss": False} if m["role"] == ASSISTANT else {}) for m in conversation[:-1]
-        ]
-        closed = conversation[-1]["content"] + end
-        rows.append([*before, conversation[-1] | {"content": closed, "loss_scale": scale}])
+    for said, scale in zip(spoken, (weight / weight.mean()).tolist(), strict=True):
+        before = [m | ({"loss": False} if m["role"] == ASSISTANT else {}) for m in said[:-1]]
+        closed = said[-1]["content"] + end
+        rows.append([*before, said[-1] | {"content": closed, "loss_scale": scale}])
     return pd.DataFrame({"messages": rows})
 
 
