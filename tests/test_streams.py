@@ -76,6 +76,7 @@ def test_a_name_keeps_its_number() -> None:
         39,
         40,
         41,
+        50,
         60,
     ]
     np.testing.assert_array_equal(

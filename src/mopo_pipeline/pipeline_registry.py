@@ -11,7 +11,7 @@ from kedro.pipeline import Pipeline
 STAGES = ("ingest", "preferences", "plan", "reference", "train", "evaluate", "report")
 """The stages in the order data walks through them; ``__default__`` is all of them."""
 
-BY_NAME = ("ablation", "explore", "export", "front", "synthetic")
+BY_NAME = ("ablation", "explore", "export", "front", "rows", "synthetic")
 """Pipelines on top, run only by name."""
 
 WHOLE = ("plan", "train")
@@ -21,7 +21,7 @@ UP_TO_WIN_RATES = STAGES[: STAGES.index("plan")]
 """What ``explore`` brings: all that a plan is solved from, and no plan, so that it opens where thresholds are out of reach."""
 
 UP_TO_REFERENCE = STAGES[: STAGES.index("train")]
-"""What ``front`` and ``ablation`` share: all before the policy."""
+"""What ``front``, ``ablation`` and ``rows`` bring: all before the policy."""
 
 EVALUATION_MODEL = "evaluate.fit_evaluation_model"
 """What of the evaluation no policy moves; ``front`` and ``ablation`` bring it with all before the policy."""
@@ -31,7 +31,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     """Return every pipeline under its name; each stage's nodes carry the stage's name as a tag."""
     parts = {name: _create(name) for name in (*STAGES, *BY_NAME)}
     up_to = {name: STAGES[: STAGES.index(name) + 1] for name in WHOLE}
-    up_to["explore"] = (*UP_TO_WIN_RATES, "explore")
+    up_to |= {"explore": (*UP_TO_WIN_RATES, "explore"), "rows": (*UP_TO_REFERENCE, "rows")}
     shared = [parts[name] for name in UP_TO_REFERENCE]
     judge = parts["evaluate"].only_nodes(EVALUATION_MODEL)
     return parts | {

@@ -33,6 +33,7 @@ class Stream(IntEnum):
     JUDGE_REACH = 39
     FRONT_VALUES = 40  # prompts drawn again for a point of a front
     FRONT_VERDICT = 41  # seeds and prompts drawn again for a comparison of fronts
+    EXPORTED_ROWS = 50  # rows drawn for other trainers
     PROTOCOL = 60  # prompts drawn again for wins against the reference
 
 

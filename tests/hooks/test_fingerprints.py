@@ -35,6 +35,7 @@ GIVEN: dict[str, Any] = {
     "evaluate": {},
     "report": {},
     "export": {"path": "release"},
+    "rows": {},
     "front": {"data_root": "data"},
     "ablation": {"sweeps": {"tau": {"plan.tau": [0.1]}}},
     "synthetic": yaml.safe_load(

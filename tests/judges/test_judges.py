@@ -121,6 +121,7 @@ def parameters(evaluate: dict[str, Any]) -> dict[str, Any]:
         "evaluate": evaluate,
         "report": {},
         "export": {"path": "release"},
+        "rows": {},
         "front": {"data_root": "d"},
         "ablation": {"sweeps": {"tau": {"plan.tau": [0.1]}}},
         "synthetic": {

@@ -95,6 +95,7 @@ def idle(mode: str, **loop: Any) -> list[str]:
     }
     fit = {"fit": {"steps": 1}, "work_dir": "work"}
     given |= {"reference": fit, "evaluate": {}, "report": {}, "export": {"path": "out"}}
+    given["rows"] = {}
     given["train"] = {"lag": {"mode": mode}, "loop": loop} | fit
     try:
         validate_parameters(given)

@@ -3,6 +3,7 @@
 from mopo_pipeline.datasets.directory import ModelCardDataset, ModelDirectoryDataset
 from mopo_pipeline.datasets.files import (
     AtomicJSONDataset,
+    AtomicJSONLinesDataset,
     AtomicParquetDataset,
     AtomicTextDataset,
     PictureDataset,
@@ -12,6 +13,7 @@ from mopo_pipeline.datasets.looks import LooksDataset
 
 __all__ = [
     "AtomicJSONDataset",
+    "AtomicJSONLinesDataset",
     "AtomicParquetDataset",
     "AtomicTextDataset",
     "LooksDataset",

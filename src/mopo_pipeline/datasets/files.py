@@ -76,6 +76,37 @@ class AtomicParquetDataset(ParquetDataset):
         self._invalidate_cache()
 
 
+class AtomicJSONLinesDataset(AbstractDataset[pd.DataFrame, pd.DataFrame]):
+    """A table as lines of JSON, nested values and every digit kept, never half-written."""
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        """Bind the file; ``metadata`` is for Kedro-Viz."""
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> pd.DataFrame:
+        """A row per line."""
+        with self._filepath.open(encoding="utf-8") as file:
+            return pd.DataFrame([json.loads(line) for line in file])
+
+    def save(self, data: pd.DataFrame) -> None:
+        """Write a line per row, without the index."""
+        write_atomically(self._filepath, lambda target: _write_lines(data, target))
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
+
+
+def _write_lines(table: pd.DataFrame, target: Path) -> None:
+    with target.open("w", encoding="utf-8") as file:
+        for values in table.itertuples(index=False, name=None):
+            row = dict(zip(table.columns, values, strict=True))
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
 class AtomicTextDataset(TextDataset):
     """Text that is never half-written."""
 

@@ -9,6 +9,11 @@ from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, EXACT, LABEL_BASED, LAB
 
 ALWAYS = ("looks are counted in this data root; none was taken elsewhere",)
 
+FROM_ELSEWHERE = (
+    "the policy was trained elsewhere: neither these test prompts nor a judge that speaks here had a part in that, which "
+    "nothing here can check"
+)
+
 _ON_SCALE = (
     "word on the policy's answers, on the scale that validation labels give it, is people's; the error of that scale is "
     "in the bounds, no other of the judge's is"
@@ -27,15 +32,25 @@ OF_ESTIMATOR = {
 }
 
 
-def assumptions(estimator: str | None, units: int, drawn: str) -> tuple[str, ...]:
-    """What no number of a certificate shows, one sentence each."""
+def assumptions(
+    estimator: str | None, units: int, drawn: str, *, elsewhere: bool = False
+) -> tuple[str, ...]:
+    """What no number of a certificate shows, one sentence each.
+
+    Args:
+        estimator: it rests on; None where none could say.
+        units: independent draws of the test split.
+        drawn: what they are, for people.
+        elsewhere: whether another trainer made the policy.
+    """
     if estimator is None:
         return ()
     independent = (
         f"{drawn} are independent draws of those the policy will meet, and steered nothing"
     )
     normal = f"a mean over {units} {drawn} is nearly normal (Student's t)"
-    return (independent, *ALWAYS, normal, OF_ESTIMATOR[estimator])
+    theirs = (FROM_ELSEWHERE,) if elsewhere else ()
+    return (independent, *ALWAYS, *theirs, normal, OF_ESTIMATOR[estimator])
 
 
 def helps(

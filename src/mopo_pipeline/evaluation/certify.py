@@ -46,6 +46,7 @@ class Evidence:
         clipped: share of test responses whose ratio was clipped; None without any.
         split: fingerprint of the test split.
         policy: fingerprint of the policy.
+        elsewhere: whether another trainer made it, on what is not known here.
     """
 
     prompts: int
@@ -57,6 +58,7 @@ class Evidence:
     clipped: float | None
     split: str
     policy: str
+    elsewhere: bool = False
 
     @property
     def drawn(self) -> str:
@@ -132,7 +134,9 @@ def certify(
         answers=_answers(kind, evidence),
         comparisons=evidence.comparisons,
         thresholds=entries,
-        assumed=assumptions(estimator, evidence.units, evidence.drawn),
+        assumed=assumptions(
+            estimator, evidence.units, evidence.drawn, elsewhere=evidence.elsewhere
+        ),
         split=evidence.split,
         policy=evidence.policy,
     )

@@ -28,8 +28,8 @@ def gather(
     completions: pd.DataFrame,
     doubly_robust: dict[str, Any],
 ) -> Evidence:
-    """Count prompts, answers and labels of the test split, and fingerprint both it and the policy."""
-    from mopo_pipeline.language.loading import model_digest
+    """Count prompts, answers and labels of the test split; fingerprint it and the policy, and say where that was trained."""
+    from mopo_pipeline.language.loading import model_digest, trained_elsewhere
 
     pairs = comparisons.loc[comparisons["split"] == "test"]
     sides = [
@@ -48,6 +48,7 @@ def gather(
         clipped=doubly_robust["clipped"],
         split=split_fingerprint(responses, comparisons),
         policy=model_digest(Path(policy))[:16],
+        elsewhere=trained_elsewhere(Path(policy)),
     )
 
 

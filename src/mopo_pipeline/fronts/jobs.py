@@ -10,7 +10,9 @@ from typing import Any
 
 import yaml
 
+from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.front import SweepRun
+from mopo_pipeline.parameters.train import TrainParams
 
 CONFIG, LOG = "run.yml", "run.log"
 SIDECAR = ".fingerprint.json"
@@ -19,6 +21,19 @@ DONE, FAILED = "done", "failed"
 
 UPSTREAM = ("ingest.", "preferences.", "reference.", "evaluate.fit_evaluation_model")
 """Begins of the names of nodes whose artifacts no threshold moves."""
+
+
+def check_trains(train: TrainParams) -> None:
+    """Refuse a sweep whose every run would take one policy from elsewhere.
+
+    Raises:
+        InputError: says what to leave out.
+    """
+    if train.policy is not None:
+        raise InputError(
+            f"train.policy is {train.policy}, which every run of this sweep would take as it is: leave it out, or run "
+            "kedro run without --pipelines"
+        )
 
 
 @dataclass(frozen=True)

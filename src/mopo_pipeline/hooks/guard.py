@@ -10,7 +10,7 @@ from kedro.framework.hooks import hook_impl
 from yaml import YAMLError
 
 from mopo_pipeline.errors import InputError, MopoError
-from mopo_pipeline.hooks.paths import within
+from mopo_pipeline.hooks.paths import remote_places, within
 from mopo_pipeline.parameters.by_model import follow_model
 from mopo_pipeline.parameters.groups import validate_parameters
 
@@ -39,6 +39,7 @@ class ParameterGuardHook:
         try:
             merged = follow_model(context.config_loader["parameters"])
             validate_parameters({k: v for k, v in merged.items() if k not in NOT_PARAMETERS})
+            refuse_remote(merged, str(context.config_loader["globals"]["data_root"]))
         except (InputError, YAMLError) as error:
             raise one_line(error) from None
         context.config_loader["parameters"] = within(Path(context.project_path), merged)
@@ -49,6 +50,24 @@ def write_what_can_be_written() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+def refuse_remote(parameters: dict[str, Any], data_root: str) -> None:
+    """Refuse remote addresses where a place on this machine is needed.
+
+    Args:
+        parameters: merged; may hold a data root of the command line.
+        data_root: of the configuration.
+
+    Raises:
+        InputError: names the first, and what may be remote.
+    """
+    if places := remote_places({"data_root": data_root} | parameters):
+        raise InputError(
+            f"{places[0]} is a remote address, and artifacts, models and checkpoints lie on a disk of this machine: mount it "
+            "(rclone mount, s3fs, gcsfuse) and give the path, or copy the folder before and after the run; ingest.path may be "
+            "remote (s3://, gs://, hf://)"
+        )
 
 
 def data_root(context: Any) -> Path:

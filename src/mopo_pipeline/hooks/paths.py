@@ -11,11 +11,14 @@ from mopo_pipeline.language.loading import PACKAGE_PREFIX
 FILES = frozenset({"path", "judgements_path", "accelerate", "work_dir", "data_root"})
 """Last keys of parameters that name a file or folder."""
 
-MODELS, BY_OBJECTIVE = frozenset({"model", "encoder", "start"}), "reward_models"
+MODELS, BY_OBJECTIVE = frozenset({"model", "encoder", "policy", "start"}), "reward_models"
 """Last keys of parameters that name a model: a directory, a hub id or a package; and a table of them."""
 
 REMOTE = "://"
 """What tells the address of a remote file from a path."""
+
+READ = "ingest"
+"""The group whose files may be remote."""
 
 NO_MODEL = "scratch"
 """What ``reference.model`` says where there is none yet."""
@@ -40,6 +43,19 @@ def within(project: Path, value: Any, parts: tuple[str, ...] = ()) -> Any:
     place = project / value
     is_model = names_model(parts) and value != NO_MODEL and place.is_dir()
     return str(place) if parts[-1] in FILES or is_model else value
+
+
+def remote_places(value: Any, parts: tuple[str, ...] = ()) -> list[str]:
+    """Parameters outside of ``ingest`` that name a remote address where a place on this machine is needed, in full.
+
+    >>> remote_places({"ingest": {"path": "s3://b/votes.csv"}, "export": {"path": "s3://b/out", "merge": True}})
+    ['export.path=s3://b/out']
+    """
+    if isinstance(value, Mapping):
+        inner = [remote_places(item, (*parts, str(key))) for key, item in value.items()]
+        return [place for places in inner for place in places]
+    named = bool(parts) and parts[0] != READ and (parts[-1] in FILES or names_model(parts))
+    return [f"{'.'.join(parts)}={value}"] if named and REMOTE in str(value) else []
 
 
 def content(parts: tuple[str, ...], value: Any, contents: Contents) -> str | None:

@@ -24,9 +24,17 @@ PLAIN_TEMPLATE = (
 )
 """For tokenizers without a template; the space before an answer belongs to the answer's first token."""
 
+ASSISTANT = "assistant"
+"""The role of who is trained."""
+
 _QUESTION, _ANSWER = "Question", "Answer"
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _PLACEHOLDER = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
+
+
+def conversation(prompt: str, response: str) -> list[dict[str, Any]]:
+    """A stored prompt and an answer to it as messages, as a trainer with a chat template takes them."""
+    return [*chat_messages(prompt), {"role": ASSISTANT, "content": response}]
 
 
 @dataclass(frozen=True)
@@ -149,7 +157,7 @@ class Chat:
         return token in self._control_ids
 
     def _probe(self, *texts: str, asks: bool) -> str:
-        roles = ("user", "assistant")
+        roles = ("user", ASSISTANT)
         messages = [{"role": roles[i % 2], "content": text} for i, text in enumerate(texts)]
         try:
             return self._render(messages, asks)

@@ -5,6 +5,7 @@ import hashlib
 import importlib.util
 import json
 import logging
+import os
 import shutil
 import tempfile
 import warnings
@@ -30,12 +31,20 @@ ARCHIVE = "model.zip"
 """What a package carries a model of safetensors weights in."""
 FACTS = "mopo.json"
 """Beside a trained policy: what it was trained from, with fingerprints."""
+ELSEWHERE = "trained_elsewhere"
+"""What its facts say of a policy that was not trained here."""
+
 CONTENT = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model"})
 """Suffixes of weights, configuration, tokenizer and chat template."""
 
 
 def load_model(
-    spec: str | Path, *, dtype: str = "float32", device: str = "auto", base: Path | None = None
+    spec: str | Path,
+    *,
+    dtype: str = "float32",
+    device: str = "auto",
+    base: Path | None = None,
+    load_in_4bit: bool = False,
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """Load weights (safetensors only, no remote code) and tokenizer.
 
@@ -44,6 +53,7 @@ def load_model(
         dtype: ``float32`` or ``bfloat16``.
         device: ``auto`` takes a GPU when there is one.
         base: the model an adapter belongs to; None takes the one it names.
+        load_in_4bit: hold the linear layers in 4 bits and compute in ``dtype``; the spec is no adapter.
 
     Raises:
         InputError: the spec is no model, the model has no safetensors weights or not all of them, its
@@ -62,6 +72,8 @@ def load_model(
     if Path(path).is_dir() and (Path(path) / "adapter_config.json").is_file():
         adapted = _load_adapter(Path(path), dtype, base).to(_device(device))
         return adapted, load_tokenizer(path)
+    if load_in_4bit:
+        options |= four_bits(dtype, _device(device))
     try:
         model = load_intact(AutoModelForCausalLM, path, spec, **options)
     except (OSError, ValueError, KeyError) as error:
@@ -71,7 +83,43 @@ def load_model(
     tokenizer = load_tokenizer(path)
     check_tokens(model, tokenizer, spec)
     use_threads_for(model.num_parameters())
-    return model.eval().to(_device(device)), tokenizer
+    return (model.eval() if load_in_4bit else model.eval().to(_device(device))), tokenizer
+
+
+def four_bits(dtype: str, device: str) -> dict[str, Any]:
+    """What ``from_pretrained`` takes for a base in normal floats of 4 bits, their scales quantised too (QLoRA).
+
+    It is put where it stays: such weights cannot be moved later. Each process of a run takes a GPU of its own.
+
+    Raises:
+        InputError: the library is missing.
+    """
+    check_four_bits()
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    place = int(os.environ.get("LOCAL_RANK", "0")) if device == "cuda" else device
+    return {
+        "device_map": {"": place},
+        "quantization_config": BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=getattr(torch, dtype),
+        ),
+    }
+
+
+def check_four_bits() -> None:
+    """Refuse weights in 4 bits where the library is missing.
+
+    Raises:
+        InputError: says how to install it.
+    """
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise InputError(
+            "lora.load_in_4bit needs bitsandbytes: pip install 'mopo_pipeline[qlora]', or leave it out"
+        )
 
 
 def load_tokenizer(path: str | Path) -> "PreTrainedTokenizerBase":
@@ -238,6 +286,14 @@ def model_digest(directory: Path) -> str:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
+
+
+def trained_elsewhere(policy: Path) -> bool:
+    """Whether the facts beside a policy say that it was not trained here."""
+    facts = policy / FACTS
+    return facts.is_file() and bool(
+        json.loads(facts.read_text(encoding="utf-8")).get(ELSEWHERE, False)
+    )
 
 
 def _device(wanted: str) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import yaml
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.loading import check_four_bits
 from mopo_pipeline.launching.failures import first_line
-from mopo_pipeline.parameters.fit import FitParams
+from mopo_pipeline.parameters.fit import FitParams, LoraParams
 
 if TYPE_CHECKING:
     from accelerate.commands.config.config_args import ClusterConfig
@@ -61,6 +62,36 @@ def check_fit(fit: FitParams, where: str, n_rows: int) -> Launch:
             f"{where}.batch_size is {fit.batch_size} and cannot be divided evenly among {launch.processes} processes"
         )
     return launch
+
+
+def check_quantised(lora: LoraParams | None, fit: FitParams, where: str) -> None:
+    """Find what would stop a run whose base is held in 4 bits.
+
+    Args:
+        lora: its adapters; None has none.
+        fit: its parameters.
+        where: what they are called, such as ``train.fit``.
+
+    Raises:
+        InputError: no library, no GPU, or a model that processes hold a part of each.
+    """
+    import torch
+
+    if lora is None or not lora.load_in_4bit:
+        return
+    group = where.partition(".")[0]
+    check_four_bits()
+    if fit.device == "cpu" or not torch.cuda.is_available():
+        raise InputError(
+            f"{group}.lora.load_in_4bit is for a GPU, and this run is on the CPU, where weights in 4 bits are slow: leave it "
+            "out"
+        )
+    kind = plan_launch(fit, where).kind
+    if kind not in {"NO", DATA_PARALLEL}:
+        raise InputError(
+            f"{group}.lora.load_in_4bit keeps a whole model on each GPU, but {fit.accelerate} asks for {kind}: take "
+            f"conf/accelerate/8_gpus.yaml, or leave {group}.lora.load_in_4bit out"
+        )
 
 
 def check_trackers(trackers: Sequence[str], where: str) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 from mopo_pipeline.language.loading import load_tokenizer, model_digest
 from mopo_pipeline.language.sealed import damage
 from mopo_pipeline.language.tokens import prompt_ids
-from mopo_pipeline.launching.fit_checks import check_fit
+from mopo_pipeline.launching.fit_checks import check_fit, check_quantised
 from mopo_pipeline.launching.launch import run_processes
 from mopo_pipeline.mopo import Comparisons
 from mopo_pipeline.mopo.problem import DualProblem
@@ -106,11 +106,12 @@ def train(run: TrainingRun, work_dir: Path) -> TrainingResult:
     checkpoint.
 
     Raises:
-        InputError: see ``check_fit``.
+        InputError: see ``check_fit`` and ``check_quantised``.
         TrainingStoppedError: the run diverged or could not go on; its checkpoints are kept.
         TrainingFailedError: a training process died.
     """
     launch = check_fit(run.fit, run.where, len(run.rows))
+    check_quantised(run.lora, run.fit, run.where)
     staging = prepare(run, work_dir)
     if (staging / "final").is_dir() and damage(staging / "final") is None:
         log.info("%s is up to date, reusing %s", run.name, staging)

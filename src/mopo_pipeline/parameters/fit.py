@@ -26,12 +26,13 @@ Tracker = Literal["tensorboard", "mlflow", "wandb", "trackio"]
 
 
 class LoraParams(StrictModel):
-    """Low-rank adapters on a frozen base."""
+    """Low-rank adapters on a frozen base, which may be held in 4 bits (QLoRA)."""
 
     r: PositiveInt = 16
     alpha: PositiveInt = 32
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     target_modules: tuple[str, ...] | Literal["all-linear"] = "all-linear"
+    load_in_4bit: bool = False
 
 
 MOST_LOGGED, SAVED_LOGS = 20, 10

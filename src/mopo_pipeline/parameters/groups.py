@@ -20,6 +20,7 @@ from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.parameters.preferences import PreferencesParams
 from mopo_pipeline.parameters.reference import ReferenceParams
 from mopo_pipeline.parameters.report import ReportParams
+from mopo_pipeline.parameters.rows import RowsParams
 from mopo_pipeline.parameters.synthetic import SyntheticParams
 from mopo_pipeline.parameters.train import IDLE, LoopParams, TrainParams
 
@@ -33,6 +34,7 @@ GROUPS: dict[str, type[StrictModel]] = {
     "evaluate": EvaluateParams,
     "report": ReportParams,
     "export": ExportParams,
+    "rows": RowsParams,
     "front": FrontParams,
     "ablation": AblationParams,
     "synthetic": SyntheticParams,

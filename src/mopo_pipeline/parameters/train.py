@@ -1,9 +1,9 @@
 """Parameters of the train stage."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator, model_validator
 
 from mopo_pipeline.parameters.base import StrictModel
 from mopo_pipeline.parameters.fit import FitParams, LoraParams
@@ -41,11 +41,20 @@ IDLE = {
 
 
 class TrainParams(StrictModel):
-    """The policy: weighted policy extraction from the reference."""
+    """The policy: weighted policy extraction from the reference, or one that was trained elsewhere."""
 
+    policy: Path | None = None
     lora: LoraParams | None = None
     start: Path | None = None
     lag: LagParams = NoLag()
     loop: LoopParams = LoopParams()
     fit: FitParams = FitParams()
     work_dir: Path
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.policy is not None and self.start is not None:
+            raise ValueError(
+                "policy takes a policy as it is and start begins training from one: give one of them"
+            )
+        return self

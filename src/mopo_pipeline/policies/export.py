@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from huggingface_hub import ModelCard, ModelCardData
 
-from mopo_pipeline.language.loading import FACTS
+from mopo_pipeline.language.loading import FACTS, trained_elsewhere
 from mopo_pipeline.language.sealed import MANIFEST, handed_over
 from mopo_pipeline.pareto.verdicts import qualified
 from mopo_pipeline.plan.training_plan import TrainingPlan
@@ -28,7 +28,7 @@ CARD = """---
 
 Maximises **{{ primary }}** while holding every other objective at or above its threshold, by
 multi-objective preference optimisation (arXiv 2505.10892). Values are win rates against the
-behaviour policy of the data, which stands at 0.5.
+behaviour policy of the data, which stands at 0.5.{{ origin }}
 
 {{ table }}
 
@@ -55,6 +55,11 @@ USE_ADAPTER = (
 ATTAINED = (
     "Attained values are those of the estimator `{estimator}` on test prompts, as many as the table says. "
     "Held: the whole interval reaches the threshold; within noise: the interval contains it; missed: none of it reaches."
+)
+
+FROM_ELSEWHERE = (
+    "\n\nTrained elsewhere, from what is not known here: thresholds, planned values and fingerprints of data and "
+    "configuration are those of the plan it is held against."
 )
 
 CANDIDATE = "A candidate: nothing is certified before evaluation."
@@ -119,6 +124,7 @@ def model_card(
         ModelCardData(library_name="peft" if adapter else "transformers", tags=list(TAGS)),
         template_str=CARD,
         primary=plan.objectives[0],
+        origin=FROM_ELSEWHERE if trained_elsewhere(policy) else "",
         table=_table(plan, checks, estimator),
         attained=NOT_ATTAINED if checks is None else ATTAINED.format(estimator=estimator),
         certificate=certificate or CANDIDATE,

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mopo_pipeline.language.lengths import ENDED, cut_finding, tell
-from mopo_pipeline.language.loading import model_digest
+from mopo_pipeline.language.loading import ELSEWHERE, model_digest
 from mopo_pipeline.launching.run import TrainingRun, train
 from mopo_pipeline.mopo import Finding
 from mopo_pipeline.mopo.confidence import each_level
@@ -22,9 +22,15 @@ from mopo_pipeline.parameters.train import LoopParams, TrainParams
 from mopo_pipeline.pareto.bounds import alpha_of_look
 from mopo_pipeline.plan.problem import dual_problem
 from mopo_pipeline.plan.training_plan import TrainingPlan
+from mopo_pipeline.policies.elsewhere import taken_as_it_is
 from mopo_pipeline.policies.export import export_policy, fingerprint
 from mopo_pipeline.policies.reference_logprobs import CUT_BY_CONTEXT, check_logprobs
-from mopo_pipeline.policies.training_rows import judged_comparisons, training_rows, validation_rows
+from mopo_pipeline.policies.training_rows import (
+    judged_comparisons,
+    steering,
+    training_rows,
+    validation_rows,
+)
 from mopo_pipeline.tables import units_of_test_split
 from mopo_pipeline.training.fresh_judge import judged_win_rates
 
@@ -32,6 +38,10 @@ CUT_WHEN_DRAWN = "they end nowhere: raise ingest.sampled.max_new_tokens, or drop
 
 MAX_REPEATS = 8.0
 """Draws of a row between two refreshes. A guess between what was measured: 2.5 was harmless on the pocket task, 22 was not."""
+
+
+NO_STEPS = pd.DataFrame({"step": pd.Series(dtype=int)})
+"""The log of a policy that was not trained here."""
 
 
 def extract_policy(
@@ -48,24 +58,26 @@ def extract_policy(
     params: TrainParams,
     evaluate: EvaluateParams,
 ) -> tuple[Path, pd.DataFrame, list[dict[str, Any]]]:
-    """Train the policy the plan describes; of the evaluation it reads the level and how many prompts are asked.
+    """Train the policy the plan describes, or take one trained elsewhere; of the evaluation it reads level and prompts.
 
     Returns:
         A standard model or adapter directory, the training log, and what the run's diagnosis found.
 
     Raises:
-        InputError: log-probabilities of another reference, text or context; a judge that cannot judge.
+        InputError: log-probabilities of another reference, text or context; a judge that cannot judge; no such policy.
         TrainingStoppedError: training could not usefully go on; checkpoints are kept.
     """
     rows = training_rows(responses, row_weights, reference_logprobs)
-    steering = responses.loc[responses["split"] != "test"]
-    context = check_logprobs(reference_logprobs, steering, reference_policy)
+    context = check_logprobs(reference_logprobs, steering(responses), reference_policy)
+    facts = _provenance(task, params, plan, (rows, win_rates, comparisons), reference_policy)
+    if params.policy is not None:
+        given = taken_as_it_is(params, reference_policy, responses, reference_logprobs)
+        return export_policy(given, params.work_dir, facts | {ELSEWHERE: True}), NO_STEPS, []
     problem = dual_problem(rows, win_rates, comparisons, predictions, plan)
     problem = to_be_certified(problem, responses, params.loop, evaluate)
     table = rows[["prompt", "response", ENDED, "weight"]].assign(reference_logprob=rows["logprob"])
-    scorer = None
+    scorer = scorer_of(params.lag, preference_model)
     if isinstance(params.lag, FreshLag):
-        scorer = preference_model if params.lag.judge == "preference_model" else None
         said = judged_comparisons(rows, comparisons, predictions, plan)
         judged = judged_win_rates(rows, win_rates, plan.objectives, params.lag, scorer)
         problem = replace(problem, comparisons=said, judged=judged)
@@ -90,18 +102,22 @@ def extract_policy(
         start=params.start,
     )
     result = train(run, params.work_dir)
-    facts = _provenance(task, params, plan, (rows, win_rates, comparisons), reference_policy)
     policy = export_policy(result.directory, params.work_dir, facts)
-    findings = [*(finding.as_dict() for finding in told), *result.findings]
-    return policy, result.log.assign(truncated_rows=result.truncated), findings
+    return policy, result.log.assign(truncated_rows=result.truncated), [*told, *result.findings]
 
 
-def _told_early(params: TrainParams, fit: FixedFit, rows: pd.DataFrame) -> list[Finding]:
-    """What is known of the training rows before the first step, told."""
+def scorer_of(lag: LagParams, preference_model: Path) -> Path | None:
+    """The preference model where it judges fresh responses."""
+    judges = isinstance(lag, FreshLag) and lag.judge == "preference_model"
+    return preference_model if judges else None
+
+
+def _told_early(params: TrainParams, fit: FixedFit, rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """What is known of the training rows before the first step, told; JSON-ready."""
     early = repetition(params.lag, fit, len(rows), rows["prompt"].nunique())
     early += cut_rows(rows["truncated"].to_numpy(dtype=bool), rows[ENDED].to_numpy(dtype=bool))
     tell(early)
-    return early
+    return [finding.as_dict() for finding in early]
 
 
 def _provenance(
@@ -112,7 +128,8 @@ def _provenance(
     reference: Path,
 ) -> dict[str, Any]:
     """What the exported policy says it was made of."""
-    given = [p.model_dump(mode="json", exclude={"work_dir", "start"}) for p in (task, params)]
+    where = {"work_dir", "start", "policy"}
+    given = [p.model_dump(mode="json", exclude=where) for p in (task, params)]
     return {
         "plan": plan.to_json(),
         "data_fingerprint": fingerprint(*data),

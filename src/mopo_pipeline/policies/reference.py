@@ -21,7 +21,7 @@ from mopo_pipeline.language.loading import load_model, materialise
 from mopo_pipeline.language.scratch import build_model, build_tokenizer
 from mopo_pipeline.language.sealed import MANIFEST, handed_over
 from mopo_pipeline.language.tokens import EncodedRows
-from mopo_pipeline.launching.fit_checks import check_fit
+from mopo_pipeline.launching.fit_checks import check_fit, check_quantised
 from mopo_pipeline.launching.run import TrainingRun, train
 from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.parameters.reference import ReferenceParams
@@ -55,6 +55,7 @@ def make_reference(
     params.work_dir.mkdir(parents=True, exist_ok=True)
     train_rows = responses.loc[responses["split"] == "train"].reset_index(drop=True)
     check_fit(policy.fit.over(len(train_rows)), "train.fit", len(train_rows))
+    check_quantised(policy.lora, policy.fit, "train.fit")
     if isinstance(policy.lag, FreshLag) and policy.lag.judge != "preference_model":
         try_judge(policy.lag, objectives, None, train_rows)
     fit = params.fit.over(len(train_rows))
@@ -62,6 +63,7 @@ def make_reference(
         check_installed()
     if params.train:
         check_fit(fit, "reference.fit", len(train_rows))
+        check_quantised(params.lora, params.fit, "reference.fit")
     with tempfile.TemporaryDirectory(prefix=".initial-", dir=params.work_dir) as scratch:
         initial = _initial(responses, seed, params, Path(scratch))
         whole, lengths, limit = measured(initial, responses, params.context)

@@ -31,6 +31,11 @@ def judged_comparisons(
     return row_comparisons(rows, comparisons, said, plan.objectives)
 
 
+def steering(responses: pd.DataFrame) -> pd.DataFrame:
+    """Responses that may have a part in what a policy becomes: all but those of the test split."""
+    return responses.loc[responses["split"] != "test"]
+
+
 def training_rows(
     responses: pd.DataFrame, row_weights: pd.DataFrame, reference_logprobs: pd.DataFrame
 ) -> pd.DataFrame:

@@ -60,7 +60,7 @@ def prepare_trainer(directory: Path, spec: RunSpec) -> tuple[WeightedTrainer, An
     answers = None
     if labelled is not None:
         answers, trainer.first_validation = labelled
-    if spec.fit.dtype != "float32" and np.isfinite(state.initial_logprob).all():
+    if computed_otherwise(spec) and np.isfinite(state.initial_logprob).all():
         trainer.add_callback(FirstLogprobs(trainer, None if answers is None else answers.rows))
     if spec.start is not None:
         trainer.add_callback(StartCallback(trainer, spec.start))
@@ -73,13 +73,21 @@ def prepare_trainer(directory: Path, spec: RunSpec) -> tuple[WeightedTrainer, An
     return trainer, tokenizer
 
 
+def computed_otherwise(spec: RunSpec) -> bool:
+    """Whether the first model is not the reference as it was scored: in bfloat16, or with weights in 4 bits."""
+    return spec.fit.dtype != "float32" or (spec.lora is not None and spec.lora.load_in_4bit)
+
+
 def initial_model(spec: RunSpec) -> tuple[Any, Any]:
     """The model before its first step, with an adapter where one is trained; its tokenizer.
 
-    Optimisers lose small updates in bfloat16: trained weights stay in float32, computed in bfloat16.
+    Optimisers lose small updates in bfloat16: trained weights stay in float32, computed in bfloat16. A base in 4 bits is
+    loaded where it is trained.
     """
     dtype = "float32" if spec.lora is None else spec.fit.dtype
-    model, tokenizer = load_model(spec.model, dtype=dtype, device="cpu")
+    quantised = spec.lora is not None and spec.lora.load_in_4bit
+    device = spec.fit.device if quantised else "cpu"
+    model, tokenizer = load_model(spec.model, dtype=dtype, device=device, load_in_4bit=quantised)
     if spec.lora is not None:
         model = add_adapter(model, spec.lora, spec.seed)
         if spec.name == "reference":

@@ -32,10 +32,12 @@ def train_variants(
 
     All inputs but the last two are what the variants' own runs rest on and share through the data root.
     """
+    from mopo_pipeline.fronts.jobs import check_trains
     from mopo_pipeline.fronts.sweep import run_jobs
     from mopo_pipeline.fronts.variants import jobs_of_variants
 
     assert front.run is not None
+    check_trains(train)
     jobs = jobs_of_variants(params, front.data_root / "ablation")
     outcomes = run_jobs(jobs, front.run, front.data_root, front.workers)
     return {name: outcome.as_dict() for name, outcome in outcomes.items()}

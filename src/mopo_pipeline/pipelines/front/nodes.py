@@ -27,10 +27,12 @@ def train_points(
     The artifacts among the inputs are shared with these runs through the data root; ``evaluate`` is what their
     certificates rest on.
     """
+    from mopo_pipeline.fronts.jobs import check_trains
     from mopo_pipeline.fronts.jobs_of_points import jobs_of_points, jobs_of_seeds
     from mopo_pipeline.fronts.sweep import run_jobs
 
     assert params.run is not None
+    check_trains(train)
     jobs = jobs_of_points(front_plan, train, params)
     outcomes = run_jobs(jobs, params.run, params.data_root, params.workers)
     steps, whole = {job.name: job.steps for job in jobs}, train.fit.over(front_plan["rows"]).steps
