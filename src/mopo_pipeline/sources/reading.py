@@ -116,10 +116,10 @@ def _json_lines(path: str) -> pd.DataFrame:
             continue
         try:
             row = json.loads(line, object_pairs_hook=_object)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}: line {number}: not valid JSON ({error.msg})") from error
         except InputError as error:
             raise InputError(f"{path}: line {number}: {error}") from None
+        except ValueError as error:
+            raise InputError(f"{path}: line {number}: not valid JSON ({_reason(error)})") from error
         if not isinstance(row, dict):
             raise InputError(f"{path}: line {number}: expected a JSON object, got {line[:40]!r}")
         rows.append(row)
@@ -142,6 +142,11 @@ def _json(path: str) -> pd.DataFrame:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise InputError(f"{path}: expected a JSON list of objects, one per row")
     return frame(rows, range(1, len(rows) + 1), "row")
+
+
+def _reason(error: ValueError) -> str:
+    """What the parser found, without the place in a text of its own; a number too long has no place."""
+    return error.msg if isinstance(error, json.JSONDecodeError) else str(error).split(";")[0]
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Row:
