@@ -205,7 +205,7 @@ def rated(draw: Draw) -> World:
             rows.append(row)
             key = (folded(messages), meant, row.get("response_id"))
             marks.setdefault(key, []).append(values)
-    facts = Counter((*key, _mean(values)) for key, values in marks.items())
+    facts = Counter((*key, mean_of(values)) for key, values in marks.items())
     world = World({"path": rows}, {}, len(rows), facts)
     row_, kind = (
         int(draw.rng.integers(len(rows))),
@@ -227,7 +227,7 @@ def rated(draw: Draw) -> World:
     return world
 
 
-def _mean(values: list[list[float]]) -> tuple[float | None, ...]:
+def mean_of(values: list[list[float]]) -> tuple[float | None, ...]:
     """Mean of each column of ratings, None where all are missing."""
     found = []
     for column in zip(*values, strict=True):
@@ -253,7 +253,7 @@ def completions(draw: Draw) -> World:
             marks.setdefault((folded(messages), text, None), []).append(values)
         rows.append({"prompt": prompt, "completions": many})
         read += len(many)
-    facts = Counter((*k, _mean(values)) for k, values in marks.items())
+    facts = Counter((*k, mean_of(values)) for k, values in marks.items())
     world = World({"path": rows}, {}, read, facts)
     if draw.chance(0.4) and draw.kind == "json":
         row = int(draw.rng.integers(len(rows)))
@@ -342,7 +342,8 @@ def parts(draw: Draw) -> World:
     strongest = {world.params.get("strongest") for world in (first, second)}
     files = {"one": first.files["path"], "other": second.files["path"]}
     read = first.read + second.read
-    if len(strongest) > 1:
+    lacks = "no column good" in (*first.spoilt, *second.spoilt)
+    if len(strongest) > 1 or lacks:  # a file may leave the labels of an objective to the others
         return parts(draw)
     params = {} if None in strongest else {"strongest": strongest.pop()}
     found = World(files, params, read, meant, parts={"one": {}, "other": {"weight": weight}})

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fuzzed_cells import MISSING, NO_NUMBERS, Draw, folded
-from fuzzed_files import Row, World, _mean, pair_fact
+from fuzzed_files import Row, World, mean_of, pair_fact
 
 WINNERS = ((0, 1.0), (1, 0.0), (None, MISSING), (-1, MISSING), (0, 1.0), (1, 0.0))
 MARKS = (("1", 1.0), ("5", 5.0), ("N/A", MISSING), (None, MISSING), (3, 3.0))
@@ -48,7 +48,7 @@ def helpsteer(draw: Draw) -> World:
             if not (np.isnan(meant) and np.isnan(length)):
                 key = (("user", f"q{i}"), ("assistant", "What?"), ("user", "That.")), text, None
                 marks.setdefault(key, []).append([meant, -length])
-    facts = Counter((*key, _mean(values)) for key, values in marks.items())
+    facts = Counter((*key, mean_of(values)) for key, values in marks.items())
     world = World({"path": rows}, {"source": "helpsteer"}, read, facts, names)
     _spoil(draw, world, rows, "verbosity", NO_NUMBERS)
     return world
@@ -71,7 +71,7 @@ def ultrafeedback(draw: Draw) -> World:
                 key = folded([{"role": "user", "content": f"q{i}"}]), text, None
                 marks.setdefault(key, []).append(values)
         rows.append({"instruction": f"q{i}", "completions": many})
-    facts = Counter((*key, _mean(values)) for key, values in marks.items())
+    facts = Counter((*key, mean_of(values)) for key, values in marks.items())
     world = World({"path": rows}, {"source": "ultrafeedback"}, read, facts, names)
     bad = (
         None,
@@ -106,7 +106,7 @@ def summarize(draw: Draw) -> World:
             if not np.isnan(values).all():
                 asked = [{"role": "user", "content": f"Summarise this post.\n\nq{i}"}]
                 marks.setdefault((folded(asked), text, None), []).append(values)
-    facts = Counter((*key, _mean(values)) for key, values in marks.items())
+    facts = Counter((*key, mean_of(values)) for key, values in marks.items())
     world = World({"path": rows}, {"source": "summarize"}, len(rows), facts, names)
     bad = (
         None,
@@ -141,7 +141,7 @@ def beavertails(draw: Draw) -> World:
                 marks.setdefault(
                     (folded([{"role": "user", "content": f"q{i}"}]), text, None), []
                 ).append(values)
-    facts = Counter((*key, _mean(values)) for key, values in marks.items())
+    facts = Counter((*key, mean_of(values)) for key, values in marks.items())
     world = World({"path": rows}, {"source": "beavertails"}, len(rows), facts, names)
     _spoil(draw, world, rows, "category", (None, 3, "x", [], {}, {"self_harm": True}, [True]))
     return world
@@ -167,7 +167,7 @@ def topical_chat(draw: Draw) -> World:
             )
             content = f"Fact: fact {i} Conversation: A: turn {i} Write the next turn of B, using the fact."
             asked = [{"role": "user", "content": content}]
-            facts[folded(asked), text.strip(), None, _mean([[meant for _, meant in found]])] += 1
+            facts[folded(asked), text.strip(), None, mean_of([[meant for _, meant in found]])] += 1
     world = World({"path": rows}, {"source": "topical_chat"}, len(rows), facts, names)
     _spoil(
         draw,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from reading_helpers import Rows, by_id, load, pairs, rated, task, write
 
@@ -180,15 +181,34 @@ def test_a_folder_and_a_cut_file_are_refused(tmp_path: Path) -> None:
         load(tmp_path / "cut.jsonl.gz")
 
 
-def test_a_dataset_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    datasets = pytest.importorskip("datasets")
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [("Couldn't reach it\nfor a long reason", "Could.*it"), ("", "ConnectionError")],
+)
+def test_a_dataset_that_cannot_be_reached_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, words: str, reason: str
+) -> None:
+    import datasets
 
     def offline(*_: Any, **__: Any) -> Any:
-        raise ConnectionError("Couldn't reach it\nfor a long reason")
+        raise ConnectionError(words)
 
     monkeypatch.setattr(datasets, "load_dataset", offline)
     params = IngestParams.model_validate({"source": "safe_rlhf"})
     with pytest.raises(
-        InputError, match=r"^PKU-Alignment/PKU-SafeRLHF: cannot be loaded: Could.*it$"
+        InputError, match=rf"^PKU-Alignment/PKU-SafeRLHF: cannot be loaded: {reason}$"
     ):
         load_source(params, task("helpfulness"))
+
+
+def test_a_store_that_fails_in_its_own_words_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refused(Exception):
+        """An error of a store's library, no OSError."""
+
+    def refuses(*_: Any, **__: Any) -> Any:
+        raise Refused("[Errno 111] Connection refused\nRetrying")
+
+    monkeypatch.setattr(fsspec, "open", refuses)
+    expected = r"^hf://datasets/a/b.jsonl: cannot be read: \[Errno 111\] Connection refused$"
+    with pytest.raises(InputError, match=expected):
+        load("hf://datasets/a/b.jsonl")

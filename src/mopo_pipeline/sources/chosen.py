@@ -5,7 +5,14 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.columns import is_missing, label_column, nearest, number_column, text, text_column
+from mopo_pipeline.columns import (
+    is_missing,
+    label_column,
+    nearest,
+    number_column,
+    text,
+    text_column,
+)
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.sources.dialogues import last_answer, prompt_messages
 from mopo_pipeline.sources.pairs import PAIR_FACTS, SIDES, labels

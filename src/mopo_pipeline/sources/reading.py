@@ -16,6 +16,9 @@ from mopo_pipeline.sources.opening import REMOTE, lines, suffix
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 
+UNREADABLE = (ValueError, NotImplementedError, OSError, EOFError, csv.Error, zlib.error)
+"""What reading a file raises that is not what its name says; a store's library raises what it likes."""
+
 Row = dict[str, Any]
 
 
@@ -57,13 +60,14 @@ def _read(path: str, split: str | None) -> pd.DataFrame:
             f"{path}: unknown suffix {kind!r}; use one of {', '.join(SUFFIXES)}, with .gz or .zst after it "
             "where it is compressed"
         )
+    unreadable = (Exception,) if REMOTE in path else UNREADABLE
     try:
         return readers[kind](path)
     except InputError:
         raise
     except RecursionError:
         raise InputError(f"{path}: cannot be read: nested too deeply") from None
-    except (ValueError, NotImplementedError, OSError, EOFError, csv.Error, zlib.error) as error:
+    except unreadable as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{path}: cannot be read: {reason}") from error
 
