@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fuzzed_cells import MISSING, NO_NUMBERS, Draw, folded
-from fuzzed_files import Row, World, mean_of, pair_fact
+from fuzzed_world import Row, World, mean_of, pair_fact
 
 WINNERS = ((0, 1.0), (1, 0.0), (None, MISSING), (-1, MISSING), (0, 1.0), (1, 0.0))
 MARKS = (("1", 1.0), ("5", 5.0), ("N/A", MISSING), (None, MISSING), (3, 3.0))

@@ -1,82 +1,12 @@
-"""Fuzzed files of every layout that is read, and what must come out of each."""
+"""Fuzzed files of labelled pairs, and what must come out of each."""
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from fuzzed_cells import (
-    BAD_WEIGHTS,
-    MISSING,
-    NO_NUMBERS,
-    OUT_OF_RANGE,
-    WEIGHTS,
-    Draw,
-    folded,
-)
-
-Row = dict[str, Any]
-NAMES = ("good", "safe")
-
-
-@dataclass
-class World:
-    """Rows to be written and what they mean.
-
-    Attributes:
-        files: rows by the name of the parameter that names their file.
-        params: of ingest, without paths.
-        names: the objectives.
-        read: rows of the unit that is counted.
-        meant: what comes out, with how many times; None: must be refused; empty with ``garbled``.
-        at: what a refusal must name; empty: anything.
-        spoilt: what was done to it, for people.
-        garbled: cells were replaced at random: any answer will do that is counted and told.
-        parts: of ``ingest.parts`` by name, without paths; the files then go by these names.
-    """
-
-    files: dict[str, list[Row]]
-    params: Row
-    read: int
-    meant: Counter[Any] | None
-    names: tuple[str, ...] = NAMES
-    at: tuple[str, ...] = ()
-    spoilt: list[str] = field(default_factory=list)
-    parts: dict[str, Row] = field(default_factory=dict)
-    garbled: bool = False
-
-    def refuse(self, spoilt: str, *at: str) -> None:
-        """From here on the only right answer is a refusal that names ``at``."""
-        self.meant, self.at, self.spoilt = None, at, [spoilt]
-
-
-def pair_fact(prompt: Any, a: str, b: str, labels: list[float], weight: float = 1.0) -> Any:
-    """A judged pair, sides in the order of their texts."""
-    if a > b:
-        a, b, labels = b, a, [1.0 - label for label in labels]
-    return (
-        prompt,
-        a,
-        b,
-        tuple(None if np.isnan(x) else round(x, 9) for x in labels),
-        round(weight, 9),
-    )
-
-
-def _place(draw: Draw, row: int) -> str:
-    """How a message calls this row, counted from 0, of a file without line ends in its cells."""
-    return f"line {row + 1}" if draw.kind == "json" else ""
-
-
-def _spoil_number(draw: Draw, world: World, rows: list[Row], column: str, bad: Any) -> None:
-    row = int(draw.rng.integers(len(rows)))
-    cell = draw.one(bad)
-    if draw.kind == "csv" and not isinstance(cell, str):
-        cell = "x"
-    rows[row][column] = cell
-    world.refuse(f"{column}={str(cell)[:20]!r} in row {row}", _place(draw, row), column)
+from fuzzed_cells import BAD_WEIGHTS, MISSING, NO_NUMBERS, OUT_OF_RANGE, WEIGHTS, Draw, folded
+from fuzzed_world import NAMES, Row, World, pair_fact, place_of, spoil_number
 
 
 def pairs(draw: Draw) -> World:
@@ -120,13 +50,13 @@ def _spoil_pairs(draw: Draw, world: World, rows: list[Row], strongest: Any) -> N
     if kind == "text":
         column = draw.one(("prompt", "response_a", "response_b"))
         rows[row][column] = draw.bad_text()
-        world.refuse(f"{column}={rows[row][column]!r:.40}", _place(draw, row), column)
+        world.refuse(f"{column}={rows[row][column]!r:.40}", place_of(draw, row), column)
     elif kind == "label":
-        _spoil_number(draw, world, rows, "good", NO_NUMBERS)
+        spoil_number(draw, world, rows, "good", NO_NUMBERS)
     elif kind == "range" and strongest is None:
-        _spoil_number(draw, world, rows, "safe", OUT_OF_RANGE)
+        spoil_number(draw, world, rows, "safe", OUT_OF_RANGE)
     elif kind == "weight":
-        _spoil_number(draw, world, rows, "weight", BAD_WEIGHTS)
+        spoil_number(draw, world, rows, "weight", BAD_WEIGHTS)
     elif kind == "column":
         column = draw.one(("prompt", "response_a", "good"))
         for each in rows:
@@ -183,96 +113,7 @@ def chosen(draw: Draw) -> World:
             facts[pair_fact(folded(messages), yes, no, [1.0, label])] += 1
     world = World({"path": rows}, {"source": source, "chosen": "good"}, len(rows), facts)
     if source == "files" and draw.chance(0.2):
-        _spoil_number(draw, world, rows, "safe", (*NO_NUMBERS, *OUT_OF_RANGE))
-    return world
-
-
-def rated(draw: Draw) -> World:
-    """Rated responses, with ids or without, an answer perhaps rated more than once."""
-    ids, rows, prefix = draw.chance(0.4), [], draw.one(("", "score_"))
-    marks: dict[Any, list[list[float]]] = {}
-    for i in range(int(draw.rng.integers(12, 16))):
-        for j in range(2):
-            prompt, messages = draw.prompt(i)
-            answer, meant = draw.answer()
-            row: Row = {"prompt": prompt, "response": answer}
-            values = []
-            for name in NAMES:
-                row[prefix + name], value = draw.label()
-                values.append(value)
-            if ids:
-                row |= {"prompt_id": f"{i:03d}", "response_id": f"{i:03d}{j}"}
-            rows.append(row)
-            key = (folded(messages), meant, row.get("response_id"))
-            marks.setdefault(key, []).append(values)
-    facts = Counter((*key, mean_of(values)) for key, values in marks.items())
-    world = World({"path": rows}, {}, len(rows), facts)
-    row_, kind = (
-        int(draw.rng.integers(len(rows))),
-        draw.one(("text", "rating", "id", "column", "", "", "")),
-    )
-    if kind == "text":
-        column = draw.one(("prompt", "response"))
-        rows[row_][column] = draw.bad_text()
-        world.refuse(f"{column}={rows[row_][column]!r:.40}", _place(draw, row_), column)
-    elif kind == "rating":
-        _spoil_number(draw, world, rows, prefix + draw.one(NAMES), NO_NUMBERS)
-    elif kind == "id" and ids:
-        rows[row_]["response_id"] = draw.one((rows[row_ - 1]["response_id"], None))
-        world.refuse(f"response_id={rows[row_]['response_id']!r:.40}", "response_id")
-    elif kind == "column":
-        for each in rows:
-            del each[prefix + "safe"]
-        world.refuse("no column safe", "safe")
-    return world
-
-
-def mean_of(values: list[list[float]]) -> tuple[float | None, ...]:
-    """Mean of each column of ratings, None where all are missing."""
-    found = []
-    for column in zip(*values, strict=True):
-        told = [value for value in column if not np.isnan(value)]
-        found.append(round(float(np.mean(told)), 9) if told else None)
-    return tuple(found)
-
-
-def completions(draw: Draw) -> World:
-    """Several completions in a row, with scores or ranks."""
-    key, how = draw.one(("text", "response", "completion")), draw.one(("plain", "scores", "rank"))
-    rows, marks, read = [], {}, 0
-    for i in range(int(draw.rng.integers(12, 16))):
-        prompt, messages = draw.prompt(i)
-        many = []
-        for j in range(int(draw.rng.integers(1, 4))):
-            text, values = f"{draw.words()} {j}", [float(draw.rng.integers(5)) for _ in NAMES]
-            told = dict(zip(NAMES, values, strict=True))
-            if how == "rank":
-                told = {f"rank_{name}": value for name, value in told.items()}
-            many.append({key: text, **({"scores": told} if how == "scores" else told)})
-            values = [-v for v in values] if how == "rank" else values
-            marks.setdefault((folded(messages), text, None), []).append(values)
-        rows.append({"prompt": prompt, "completions": many})
-        read += len(many)
-    facts = Counter((*k, mean_of(values)) for k, values in marks.items())
-    world = World({"path": rows}, {}, read, facts)
-    if draw.chance(0.4) and draw.kind == "json":
-        row = int(draw.rng.integers(len(rows)))
-        bad = draw.one(
-            (
-                [],
-                None,
-                "x",
-                {},
-                ["x"],
-                [{"text": 1.5}],
-                [{"text": "a", "good": "x"}],
-                [{}],
-                [None],
-                3,
-            )
-        )
-        rows[row]["completions"] = bad
-        world.refuse(f"completions={bad!r}", f"line {row + 1}")
+        spoil_number(draw, world, rows, "safe", (*NO_NUMBERS, *OUT_OF_RANGE))
     return world
 
 
@@ -321,7 +162,7 @@ def votes(draw: Draw) -> World:
             )
         )
         judged[row][column] = bad
-        world.refuse(f"{column}={bad!r}", _place(draw, row), "judgements")
+        world.refuse(f"{column}={bad!r}", place_of(draw, row), "judgements")
     return world
 
 
@@ -349,8 +190,3 @@ def parts(draw: Draw) -> World:
     found = World(files, params, read, meant, parts={"one": {}, "other": {"weight": weight}})
     found.spoilt = first.spoilt + second.spoilt
     return found
-
-
-LAYOUTS: dict[str, Callable[[Draw], World]] = {
-    "pairs": pairs, "chosen": chosen, "rated": rated, "completions": completions, "votes": votes, "parts": parts,
-}  # fmt: skip
