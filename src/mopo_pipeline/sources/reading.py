@@ -4,12 +4,14 @@ import csv
 import json
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from mopo_pipeline.columns import CHUNK
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.sources.arrow import read_folder, read_parquet
 from mopo_pipeline.sources.opening import REMOTE, lines, suffix
@@ -77,10 +79,40 @@ def frame(rows: list[Row], places: list[int] | range, kind: str) -> pd.DataFrame
     return pd.DataFrame(rows, dtype=object, index=pd.Index(places, name=kind))
 
 
+def _gathered(rows: Iterable[tuple[int, Row]], kind: str) -> pd.DataFrame:
+    """``frame`` of rows with their places, texts held as Arrow does: never all of a file is Python's."""
+    parts: list[pd.DataFrame] = []
+    held: list[tuple[int, Row]] = []
+    for placed in rows:
+        held.append(placed)
+        if len(held) == CHUNK:
+            parts.append(_compact(held, kind))
+            held = []
+    if held or not parts:
+        parts.append(_compact(held, kind))
+    return pd.concat(parts) if len(parts) > 1 else parts[0]
+
+
+def _compact(rows: list[tuple[int, Row]], kind: str) -> pd.DataFrame:
+    """``frame`` whose columns of texts, and of texts with missing ones, are pandas' ``str``."""
+    table = frame([row for _, row in rows], [place for place, _ in rows], kind)
+    columns = {}
+    for name, column in table.items():
+        columns[name] = column
+        if pd.api.types.infer_dtype(column, skipna=True) == "string":
+            with suppress(UnicodeEncodeError):
+                columns[name] = column.astype("str")
+    return pd.DataFrame(columns, index=table.index)
+
+
 def _csv(path: str) -> pd.DataFrame:
+    return _gathered(_csv_rows(path), "line")
+
+
+def _csv_rows(path: str) -> Iterator[tuple[int, Row]]:
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     reader = csv.reader((text for _, text in lines(path)), strict=True)
-    rows, places, end = [], [], 0
+    end = 0
     header: list[str] | None = None
     try:
         for cells in reader:
@@ -95,11 +127,9 @@ def _csv(path: str) -> pd.DataFrame:
                     f"{path}: line {line}: {len(cells)} cells, but the header has {len(header)}; put "
                     "quotation marks around cells that hold a comma"
                 )
-            rows.append({k: v or None for k, v in zip(header, cells, strict=True)})
-            places.append(line)
+            yield line, {k: v or None for k, v in zip(header, cells, strict=True)}
     except csv.Error as error:
         raise InputError(f"{path}: line {end + 1}: not valid CSV ({error})") from error
-    return frame(rows, places, "line")
 
 
 def _header(names: list[str], where: str) -> list[str]:
@@ -114,7 +144,10 @@ def _header(names: list[str], where: str) -> list[str]:
 
 
 def _json_lines(path: str) -> pd.DataFrame:
-    rows, places = [], []
+    return _gathered(_json_rows(path), "line")
+
+
+def _json_rows(path: str) -> Iterator[tuple[int, Row]]:
     for number, line in lines(path):
         if not line.strip():
             continue
@@ -126,9 +159,7 @@ def _json_lines(path: str) -> pd.DataFrame:
             raise InputError(f"{path}: line {number}: not valid JSON ({_reason(error)})") from error
         if not isinstance(row, dict):
             raise InputError(f"{path}: line {number}: expected a JSON object, got {line[:40]!r}")
-        rows.append(row)
-        places.append(number)
-    return frame(rows, places, "line")
+        yield number, row
 
 
 def _json(path: str) -> pd.DataFrame:
