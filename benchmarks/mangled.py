@@ -49,7 +49,7 @@ def _recoded(content: bytes, rng: np.random.Generator) -> bytes:
     code = ("latin-1", "utf-16", "utf-16-le", "cp1252", "utf-32", "utf-8-sig", "cp037")[
         rng.integers(7)
     ]
-    return content.decode("utf-8").encode(code, errors="replace")
+    return content.decode("utf-8", errors="replace").encode(code, errors="replace")
 
 
 def _line_ends(content: bytes, rng: np.random.Generator) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from pydantic import ValidationError
 from reading_helpers import Rows, by_id, load, pairs, rated, task, write
 
 from mopo_pipeline.errors import InputError
@@ -170,6 +171,12 @@ def test_markup_and_control_characters_stay_as_they_are_and_are_told(tmp_path: P
     data = load(write(tmp_path / "d.jsonl", rows))
     assert by_id(data)[data.judgements["response_a"]].tolist()[:2] == said
     assert data.report["responses_with_control_characters"] == 1
+
+
+def test_an_empty_path_is_no_file() -> None:
+    for given in ({"path": ""}, {"judgements_path": ""}, {"parts": {"a": {"path": ""}}}):
+        with pytest.raises(ValidationError, match="at least 1 character"):
+            IngestParams.model_validate({"source": "files"} | given)
 
 
 def test_a_folder_and_a_cut_file_are_refused(tmp_path: Path) -> None:

@@ -265,7 +265,15 @@ def test_rows_read_a_part_at_a_time_are_the_rows_read_at_once(
         load(tmp_path / "e.jsonl")
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".jsonl", ".parquet"])
 def test_texts_of_a_file_are_held_as_arrow_holds_them(tmp_path: Path, suffix: str) -> None:
     table = read_table(write(tmp_path / f"d{suffix}", pairs()))
     assert {str(table[c].dtype) for c in ("prompt", "response_a", "response_b")} == {"str"}
+
+
+@pytest.mark.parametrize("name", ["D.CSV", "d.Jsonl.GZ"])
+def test_the_case_of_a_suffix_says_nothing(tmp_path: Path, name: str) -> None:
+    plain = write(tmp_path / f"plain{Path(name.lower().removesuffix('.gz')).suffix}", pairs())
+    content = plain.read_bytes()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("GZ") else content)
+    assert load(tmp_path / name).responses.equals(load(plain).responses)

@@ -14,7 +14,7 @@ def _text(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
-Place = Annotated[str, BeforeValidator(_text)]
+Place = Annotated[str, Field(min_length=1), BeforeValidator(_text)]
 """A path, or an address such as ``s3://bucket/file.parquet``."""
 
 

@@ -74,7 +74,7 @@ def _read(path: str, split: str | None) -> pd.DataFrame:
         raise InputError(f"{path}: cannot be read: {reason}") from error
 
 
-def frame(rows: list[Row], places: list[int] | range, kind: str) -> pd.DataFrame:
+def frame(rows: list[Row], places: list[int], kind: str) -> pd.DataFrame:
     """A table of objects whose index, named ``kind``, says where each row stands."""
     return pd.DataFrame(rows, dtype=object, index=pd.Index(places, name=kind))
 
@@ -176,7 +176,7 @@ def _json(path: str) -> pd.DataFrame:
         raise InputError(f"{path}: {error}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise InputError(f"{path}: expected a JSON list of objects, one per row")
-    return frame(rows, range(1, len(rows) + 1), "row")
+    return _gathered(enumerate(rows, start=1), "row")
 
 
 def _reason(error: ValueError) -> str:
