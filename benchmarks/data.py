@@ -1,4 +1,4 @@
-"""Reading at scale: labelled pairs in parquet to responses and judgements, then to comparisons.
+"""Reading at scale: a file of labelled pairs to the artifacts responses, judgements and comparisons.
 
     make bench-data ARGS="--pairs 1000000"
 
@@ -25,12 +25,13 @@ from mopo_pipeline.parameters.preferences import LabelParams
 NAMES = ("helpful", "harmless")
 PAIRS_PER_PROMPT, BATCH = 10, 100_000
 PROMPT_WORDS, RESPONSE_WORDS = 12, 20
+STEPS = ("ingest", "build", "write")
 SECONDS, GIGABYTES = 60.0, 2.0
 """What a million pairs may take on two cores."""
 
 
 def write_pairs(path: Path, pairs: int) -> None:
-    """Pairs of random texts with two labels, ten pairs to a prompt, in row groups."""
+    """Pairs of random texts with two labels, ten pairs to a prompt: parquet in row groups, or lines of JSON."""
     rng = np.random.default_rng(0)
     words = np.array([f"word{i}" for i in range(5000)], dtype=object)
 
@@ -49,6 +50,10 @@ def write_pairs(path: Path, pairs: int) -> None:
                 **{name: rng.integers(0, 2, n) for name in NAMES},
             }
         )
+        if path.suffix == ".jsonl":
+            with path.open("a", encoding="utf-8") as file:
+                file.writelines(json.dumps(row) + "\n" for row in table.to_pylist())
+            continue
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table)
     if writer is not None:
@@ -56,7 +61,7 @@ def write_pairs(path: Path, pairs: int) -> None:
 
 
 def measure(path: Path) -> dict[str, float]:
-    """Seconds (wall, of this process) and peak gigabytes of ingest, then of the comparisons."""
+    """Seconds (wall, and of this process) and peak gigabytes of ingest, of the comparisons, of writing them."""
     from mopo_pipeline.preferences.build import build_comparisons
     from mopo_pipeline.sources.load import load_source
 
@@ -74,6 +79,16 @@ def measure(path: Path) -> dict[str, float]:
     rng = np.random.default_rng(0)
     table = build_comparisons(data.responses, data.judgements, LabelParams(), NAMES, rng)
     found |= {"build_seconds": time.perf_counter() - began, "build_gb": peak()}
+    found["build_cpu"] = time.process_time() - busy - found["ingest_cpu"]
+    began, busy = time.perf_counter(), time.process_time()
+    for name, artifact in (
+        ("responses", data.responses),
+        ("judgements", data.judgements),
+        ("comparisons", table),
+    ):
+        artifact.to_parquet(path.with_name(f"{name}.parquet"))
+    found |= {"write_seconds": time.perf_counter() - began, "write_gb": peak()}
+    found["write_cpu"] = time.process_time() - busy
     return found | {"pairs": len(data.judgements), "comparisons": len(table)}
 
 
@@ -86,6 +101,7 @@ def main() -> None:
     """Write, read and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--format", choices=["parquet", "jsonl"], default="parquet")
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.read is not None:
@@ -94,21 +110,26 @@ def main() -> None:
     found = {}
     for pairs in given.pairs:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "pairs.parquet")
+            path = Path(folder, f"pairs.{given.format}")
             write_pairs(path, pairs)
             command = [sys.executable, __file__, "--read", str(path)]
             done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
             found = json.loads(done.stdout.splitlines()[-1])
             size = path.stat().st_size / 1e9
         print(f"{pairs} pairs, {size:.2f} GB on disk")
-        for step in ("ingest", "build"):
-            print(f"  {step}: {found[f'{step}_seconds']:.1f} s, peak {found[f'{step}_gb']:.2f} GB")
-        print(f"  ingest, processor time: {found['ingest_cpu']:.1f} s")
+        for step in STEPS:
+            print(
+                f"  {step}: {found[f'{step}_seconds']:.1f} s, of the processor "
+                f"{found[f'{step}_cpu']:.1f} s, peak {found[f'{step}_gb']:.2f} GB"
+            )
     million = found["pairs"] / 1e6
+    seconds, busy = (sum(found[f"{step}_{of}"] for step in STEPS) for of in ("seconds", "cpu"))
     print(
         f"ratio: ingest_seconds={found['ingest_seconds'] / SECONDS / million:.2f} "
         f"ingest_cpu={found['ingest_cpu'] / SECONDS / million:.2f} "
-        f"ingest_memory={found['ingest_gb'] / GIGABYTES:.2f}"
+        f"ingest_memory={found['ingest_gb'] / GIGABYTES / million:.2f} "
+        f"all_seconds={seconds / SECONDS / million:.2f} all_cpu={busy / SECONDS / million:.2f} "
+        f"all_memory={found['write_gb'] / GIGABYTES / million:.2f}"
     )
 
 

@@ -30,7 +30,7 @@ def refused(*options: str, monkeypatch: pytest.MonkeyPatch, folder: Path = PROJE
     [
         (
             "--env=mien",
-            "no environment 'mien'; there are helpsteer, helpsteer3, hh_rlhf, local, safe_rlhf",
+            "no environment 'mien'; there are beavertails, helpsteer, helpsteer3, hh_rlhf, local, reddit_summary, safe_rlhf",
         ),
         ("--env=tset", "no environment 'tset', did you mean 'test'?"),
         ("--pipelines=trian", "no pipeline 'trian', did you mean 'train'?"),

@@ -25,6 +25,8 @@ CHUNK = 1 << 14
 """Cells of a column that are Python objects at one time."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NESTED = r"^[\x00-\x20\x7f-\x{10ffff}]*[\[{]"
+"""How lists and objects of JSON begin: after white space, of which Unicode has more than ASCII."""
 _COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
@@ -61,9 +63,21 @@ def convert_column(
 
 
 def text_column(
-    table: pd.DataFrame, column: str, where: str, convert: Callable[[Any], str]
+    table: pd.DataFrame,
+    column: str,
+    where: str,
+    convert: Callable[[Any], str],
+    *,
+    keeps_text: bool = False,
 ) -> pd.Series:
     """Convert a column to text, index kept; a column of text that stays as it is is not copied.
+
+    Args:
+        table: cells as written.
+        column: its name.
+        where: the file.
+        convert: a cell's text.
+        keeps_text: ``convert`` returns a text as it is, unless it begins as JSON's lists and objects do.
 
     Raises:
         InputError: what ``convert`` refuses, with file, place and column before it.
@@ -71,16 +85,42 @@ def text_column(
     cells = table[column]
     if not isinstance(cells.dtype, pd.StringDtype):
         return pd.Series(convert_column(table, column, where, convert), cells.index, dtype="str")
+    if keeps_text:
+        unusual = np.flatnonzero(_missing_or_nested(cells))
+        if not len(unusual):
+            return cells
+        given = cells.iloc[unusual].astype(object)
+        found = convert_column(given.to_frame(), column, where, convert)
+        changed = cells.copy()
+        changed.iloc[unusual] = found
+        return changed
     remembered = lru_cache(maxsize=CHUNK)(convert)
-    parts, changed = [], False
+    parts = []
     for start in range(0, len(cells), CHUNK):
-        part = table[[column]].iloc[start : start + CHUNK]
-        given = part[column].astype(object)
-        found = convert_column(given.to_frame(), column, where, remembered)
-        same = all(a is b for a, b in zip(found, given, strict=True))
-        changed |= not same
-        parts.append(part[column] if same else pd.Series(found, part.index, dtype="str"))
-    return pd.concat(parts) if changed else cells
+        part = cells.iloc[start : start + CHUNK].astype(object)
+        found = convert_column(part.to_frame(), column, where, remembered)
+        parts.append(pd.Series(found, part.index, dtype="str"))
+    return pd.concat(parts)
+
+
+def _missing_or_nested(texts: pd.Series) -> NDArray[np.bool_]:
+    """Cells (n,) that are missing or may be a list or an object in JSON, seen without making them Python's."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = [np.empty(0, dtype=np.bool_)]
+    for start in range(0, len(texts), CHUNK):
+        cells = pa.array(texts.iloc[start : start + CHUNK].array)
+        nested = pc.fill_null(pc.match_substring_regex(cells, _NESTED), True)
+        parts.append(nested.to_numpy(zero_copy_only=False))
+    return np.concatenate(parts)
+
+
+def label_column(cells: pd.Series) -> pd.Series:
+    """A column whose cells only tell things apart: ``label`` of each."""
+    if isinstance(cells.dtype, pd.StringDtype):
+        return cells.fillna("")
+    return pd.Series([label(cell) for cell in cells], cells.index, dtype="str")
 
 
 def chunks(texts: pd.Series) -> Iterator[NDArray[np.object_]]:
@@ -161,7 +201,10 @@ def number(value: Any) -> float:
         return _parse(value.strip(), value)
     if not isinstance(value, bool | np.bool_ | int | float | np.number | Decimal):
         raise InputError(f"{str(value)[:60]!r} is a {type(value).__name__}, not a number")
-    return _finite(float(value), value)
+    try:
+        return _finite(float(value), value)
+    except OverflowError:
+        raise InputError(f"{str(value)[:20]}... is too large a number") from None
 
 
 def _parse(stripped: str, value: str) -> float:

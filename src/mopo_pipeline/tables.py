@@ -15,6 +15,9 @@ RESPONSE_COLUMNS = ("prompt_id", "response_id", "prompt", "response", "split", "
 PAIR_COLUMNS = ("prompt_id", "response_a", "response_b")
 SCORE_PREFIX = "score_"
 
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
+"""What ``json.dumps`` would make, without an encoder made anew for each text."""
+
 
 def chat_messages(prompt: str) -> list[dict[str, str]]:
     """The chat messages of a stored prompt.
@@ -27,7 +30,7 @@ def chat_messages(prompt: str) -> list[dict[str, str]]:
 
 def chat_prompt(text: str) -> str:
     """A plain text as a stored prompt of one user message."""
-    return json.dumps([{"role": "user", "content": text}], ensure_ascii=False)
+    return _encoded([{"role": "user", "content": text}])
 
 
 def prompt_text(prompt: str) -> str:
@@ -61,7 +64,7 @@ def normalised_prompt(prompt: str) -> str:
     folded = [
         (r, " ".join(unicodedata.normalize("NFC", content).split())) for r, content in messages
     ]
-    return json.dumps(folded, ensure_ascii=False)
+    return _encoded(folded)
 
 
 def prompt_keys(prompts: pd.Series) -> pd.Series:

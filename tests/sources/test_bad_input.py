@@ -1,11 +1,14 @@
 """What people bring by mistake gets one line that says where and what to do; what may surprise is told."""
 
 import gzip
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
+from pydantic import ValidationError
 from reading_helpers import Rows, by_id, load, pairs, rated, task, write
 
 from mopo_pipeline.errors import InputError
@@ -80,6 +83,29 @@ def test_a_weight_of_another_kind_is_named(tmp_path: Path, weight: Any, expected
         load(write(tmp_path / "d.csv", rows))
 
 
+def test_a_number_of_hundreds_of_digits_is_named_by_its_line(tmp_path: Path) -> None:
+    for digits, expected in (
+        (400, r"line 3, column good: 10+\.\.\. is too large a number"),
+        (5000, r"line 3: not valid JSON \(Exceeds the limit"),
+    ):
+        rows = [json.dumps(row) for row in pairs()]
+        rows[2] = rows[2].replace('"good": 0', '"good": 1' + "0" * digits)
+        (tmp_path / "d.jsonl").write_text("\n".join(rows))
+        with pytest.raises(InputError, match=expected) as caught:
+            load(tmp_path / "d.jsonl")
+        assert len(str(caught.value)) < 200
+
+
+def test_ratings_of_a_dialogue_that_are_no_object_are_named(tmp_path: Path) -> None:
+    row = {"source": "Hi", "context": "", "system_id": "m", "system_output": "x"}
+    rows = [row | {"scores": {"engagingness": 1}} for _ in range(9)]
+    rows[4]["scores"] = 3
+    path = write(tmp_path / "d.jsonl", rows)
+    params = IngestParams.model_validate({"source": "topical_chat", "path": path})
+    with pytest.raises(InputError, match="line 5, column scores: '3' is no object with a rating"):
+        load_source(params, task("engagingness"))
+
+
 def test_an_objective_without_a_column_is_named_with_the_nearest_one(tmp_path: Path) -> None:
     for rows in (pairs(), rated()):
         with pytest.raises(InputError, match=r"objective 'goood' \(did you mean 'good'\?\)"):
@@ -147,6 +173,12 @@ def test_markup_and_control_characters_stay_as_they_are_and_are_told(tmp_path: P
     assert data.report["responses_with_control_characters"] == 1
 
 
+def test_an_empty_path_is_no_file() -> None:
+    for given in ({"path": ""}, {"judgements_path": ""}, {"parts": {"a": {"path": ""}}}):
+        with pytest.raises(ValidationError, match="at least 1 character"):
+            IngestParams.model_validate({"source": "files"} | given)
+
+
 def test_a_folder_and_a_cut_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a folder that datasets' save_to_disk did not write"):
         load(tmp_path)
@@ -156,15 +188,34 @@ def test_a_folder_and_a_cut_file_are_refused(tmp_path: Path) -> None:
         load(tmp_path / "cut.jsonl.gz")
 
 
-def test_a_dataset_that_cannot_be_reached_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    datasets = pytest.importorskip("datasets")
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [("Couldn't reach it\nfor a long reason", "Could.*it"), ("", "ConnectionError")],
+)
+def test_a_dataset_that_cannot_be_reached_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, words: str, reason: str
+) -> None:
+    import datasets
 
     def offline(*_: Any, **__: Any) -> Any:
-        raise ConnectionError("Couldn't reach it\nfor a long reason")
+        raise ConnectionError(words)
 
     monkeypatch.setattr(datasets, "load_dataset", offline)
     params = IngestParams.model_validate({"source": "safe_rlhf"})
     with pytest.raises(
-        InputError, match=r"^PKU-Alignment/PKU-SafeRLHF: cannot be loaded: Could.*it$"
+        InputError, match=rf"^PKU-Alignment/PKU-SafeRLHF: cannot be loaded: {reason}$"
     ):
         load_source(params, task("helpfulness"))
+
+
+def test_a_store_that_fails_in_its_own_words_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refused(Exception):
+        """An error of a store's library, no OSError."""
+
+    def refuses(*_: Any, **__: Any) -> Any:
+        raise Refused("[Errno 111] Connection refused\nRetrying")
+
+    monkeypatch.setattr(fsspec, "open", refuses)
+    expected = r"^hf://datasets/a/b.jsonl: cannot be read: \[Errno 111\] Connection refused$"
+    with pytest.raises(InputError, match=expected):
+        load("hf://datasets/a/b.jsonl")

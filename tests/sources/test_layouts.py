@@ -252,7 +252,8 @@ def test_a_fault_in_one_of_several_files_names_that_file(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("splits", [None, "train"])
 def test_a_folder_of_save_to_disk_is_read(tmp_path: Path, splits: str | None) -> None:
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     datasets.disable_progress_bars()
     table = datasets.Dataset.from_list(pairs(14)).select(range(12))
     whole = table if splits is None else datasets.DatasetDict({"train": table, "other": table})

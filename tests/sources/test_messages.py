@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from reading_helpers import load, pairs, write
 
+from mopo_pipeline.columns import text_column
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.sources.messages import response_text, stored_prompt
 from mopo_pipeline.tables import chat_messages, chat_prompt
@@ -29,6 +31,8 @@ def said(content: Any) -> list[dict[str, Any]]:
         json.dumps(QUESTION),
         json.dumps(QUESTION[0]),
         [{"from": "human", "value": "Why?"}],
+        [{"from": "human", "value": "Why?", "role": None, "content": None}],
+        [{"from": None, "value": None, "role": "user", "content": "Why?"}],
         [{"role": "user", "content": [{"type": "text", "text": "Wh"}, {"text": "y?"}]}],
         [{"role": "user", "content": "Why?", "tool_calls": None, "name": None}],
     ],
@@ -66,6 +70,8 @@ def test_the_content_of_the_assistants_message_is_the_response(value: Any) -> No
         (QUESTION, "one message of the assistant"),
         ([{"role": "tool", "content": "x"}], "the role 'tool'"),
         ([{"role": "assistant", "content": "x", "tool_calls": [{"id": 1}]}], "calls tools"),
+        ([{"role": "assistant", "content": "x", "tool_calls": 3}], "calls tools"),
+        ([{"role": ["assistant"], "content": "x"}], r"the role \"\['assistant'\]\""),
         ([{"role": "assistant"}], "message 1 has no 'content'"),
         (["x"], "message 1 is 'x', no object"),
         ([], "an empty list"),
@@ -101,3 +107,28 @@ def test_message_lists_of_a_file_are_read_and_a_bad_one_is_named(
     place = "line" if suffix == ".jsonl" else "row"
     with pytest.raises(InputError, match=f"{place} 5, column response_a: message 1 has no content"):
         load(write(tmp_path / f"d{suffix}", rows))
+
+
+BEGINNINGS = ("", " ", "\n", "\u00a0", "\u3000", "\x85", "\x1c", "x", "\u00e9", "~")
+CELLS = st.one_of(
+    st.none(),
+    st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=4),
+    st.builds(
+        str.__add__,
+        st.sampled_from(BEGINNINGS),
+        st.sampled_from([json.dumps(said("x")), json.dumps(said(1.5)), "[1]", "{", str(said("x"))]),
+    ),
+)
+
+
+@given(st.lists(CELLS, min_size=1, max_size=6))
+def test_a_column_of_text_reads_as_each_of_its_cells_does(cells: list[str | None]) -> None:
+    places = pd.Index(range(2, len(cells) + 2), name="line")
+    typed = pd.DataFrame({"a": pd.Series(cells, dtype="str").set_axis(places)})
+    found: list[Any] = []
+    for table in (typed, typed.astype(object)):
+        try:
+            found.append(text_column(table, "a", "f", response_text, keeps_text=True).tolist())
+        except InputError as error:
+            found.append(str(error))
+    assert found[0] == found[1]

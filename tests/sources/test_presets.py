@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from reading_helpers import Rows, by_id, task, write
 
 from conftest import PROJECT
 from mopo_pipeline.parameters.ingest import IngestParams
+from mopo_pipeline.sources.hub import BEAVERTAILS_HARMS
 from mopo_pipeline.sources.load import SourceData, load_source
 
 PROMPTS = 9
@@ -60,6 +62,36 @@ PUBLISHED: dict[str, Rows] = {
             "individual_preference": [
                 {"score": -2, "reasoning": "r", "feedback1": "f", "feedback2": "f"}
             ],
+        }
+        for i in range(PROMPTS)
+    ],
+    "beavertails": [
+        {
+            "prompt": f"q{i}",
+            "response": text,
+            "category": {harm: harm in harms for harm in BEAVERTAILS_HARMS},
+            "is_safe": not harms,
+        }
+        for i in range(PROMPTS)
+        for text, harms in (
+            ("yes", ()),
+            ("no", ("self_harm",)),
+            ("no", ("violence,aiding_and_abetting,incitement",)),
+            ("no", ()),
+        )
+    ],
+    "reddit_summary": [
+        {
+            "Summary_A": [
+                {"role": "user", "content": f"Summarise q{i}"},
+                {"role": "assistant", "content": ("yes", "no")[i % 2]},
+            ],
+            "Summary_B": [
+                {"role": "user", "content": f"Summarise q{i}"},
+                {"role": "assistant", "content": ("no", "yes")[i % 2]},
+            ],
+            "Quality": (1, -1)[i % 2],
+            "Verbosity": 0,
         }
         for i in range(PROMPTS)
     ],
@@ -135,6 +167,31 @@ def test_a_preset_reads_its_schema_and_knows_who_wins(
         row["response_a" if row[names[0]] > 0.5 else "response_b"] for _, row in first.iterrows()
     ]
     assert texts[won].tolist() == ["yes"] * PROMPTS
+
+
+def test_what_several_people_say_of_an_answer_is_averaged_harm_by_harm(tmp_path: Path) -> None:
+    data, _ = preset("beavertails", write(tmp_path / "d.parquet", PUBLISHED["beavertails"]))
+    marks = data.responses.groupby("response")[
+        ["score_harmlessness", "score_no_violence", "score_no_hate_speech"]
+    ].mean()
+    np.testing.assert_allclose(marks.loc["no"], [1 / 3, 2 / 3, 1])
+    np.testing.assert_allclose(marks.loc["yes"], [1, 1, 1])
+
+
+def test_a_sign_of_zero_is_a_tie_and_the_preset_reads_the_converted_file_too(
+    tmp_path: Path,
+) -> None:
+    rows = PUBLISHED["reddit_summary"]
+    data, names = preset("reddit_summary", write(tmp_path / "d.parquet", rows))
+    assert set(data.judgements["verbosity"]) == {0.5}
+    converted = {
+        "chosen": "Summary_A", "rejected": "Summary_B", "raco_s_quality": "Quality", "raco_s_verbosity": "Verbosity",
+    }  # fmt: skip
+    path = write(tmp_path / "c.jsonl", [{c: row[n] for c, n in converted.items()} for row in rows])
+    columns = {name: f"raco_s_{name}" for name in names}
+    given = {"source": "files", "path": path, "columns": columns, "strongest": 1}
+    other = load_source(IngestParams.model_validate(given), task(*names))
+    assert other.judgements.equals(data.judgements)
 
 
 @pytest.mark.parametrize("name", ["truthfulqa", "topical_chat", *sorted(PUBLISHED)])

@@ -243,3 +243,37 @@ def test_an_error_without_a_text_is_named_by_its_kind(
     path.write_text("a\n1\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"x\.csv: cannot be read: EOFError$"):
         read_table(path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_rows_read_a_part_at_a_time_are_the_rows_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    rows = pairs()
+    rows[7] |= {"response_a": 7, "annotator": "ann", "good": ""}
+    rows[9] |= {"response_b": "", "note": ["x"]} if suffix == ".jsonl" else {"note": "x"}
+    path = write(tmp_path / f"d{suffix}", rows)
+    whole = load(path)
+    monkeypatch.setattr(reading, "CHUNK", 5)
+    parts = load(path)
+    for table in ("responses", "judgements"):
+        pd.testing.assert_frame_equal(getattr(parts, table), getattr(whole, table))
+    rows[8]["response_a"] = ""
+    cells = [json.dumps(row).replace('"a11"', '"\\ud800"') for row in rows]
+    (tmp_path / "e.jsonl").write_text("\n".join(cells))
+    with pytest.raises(InputError, match=r"line 12, column response_a: .* half a surrogate"):
+        load(tmp_path / "e.jsonl")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".jsonl", ".parquet"])
+def test_texts_of_a_file_are_held_as_arrow_holds_them(tmp_path: Path, suffix: str) -> None:
+    table = read_table(write(tmp_path / f"d{suffix}", pairs()))
+    assert {str(table[c].dtype) for c in ("prompt", "response_a", "response_b")} == {"str"}
+
+
+@pytest.mark.parametrize("name", ["D.CSV", "d.Jsonl.GZ"])
+def test_the_case_of_a_suffix_says_nothing(tmp_path: Path, name: str) -> None:
+    plain = write(tmp_path / f"plain{Path(name.lower().removesuffix('.gz')).suffix}", pairs())
+    content = plain.read_bytes()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("GZ") else content)
+    assert load(tmp_path / name).responses.equals(load(plain).responses)

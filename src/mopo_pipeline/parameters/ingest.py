@@ -9,14 +9,14 @@ from mopo_pipeline.parameters.base import StrictModel
 from mopo_pipeline.parameters.engine import EngineParams
 from mopo_pipeline.parameters.judges import ChatJudgeParams, JudgeName, needs_chat
 
-HUB_SCHEMAS = ("hh_rlhf", "safe_rlhf", "helpsteer", "ultrafeedback", "summarize")
+HUB_SCHEMAS = ("hh_rlhf", "safe_rlhf", "helpsteer", "ultrafeedback", "beavertails", "summarize")
 
 
 def _text(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
-Place = Annotated[str, BeforeValidator(_text)]
+Place = Annotated[str, Field(min_length=1), BeforeValidator(_text)]
 """A path, or an address such as ``s3://bucket/file.parquet``."""
 
 
@@ -101,6 +101,7 @@ class IngestParams(StrictModel):
         "safe_rlhf",
         "helpsteer",
         "ultrafeedback",
+        "beavertails",
         "summarize",
     ]
     path: Place | None = None

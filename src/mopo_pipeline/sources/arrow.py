@@ -12,8 +12,6 @@ from mopo_pipeline.sources.opening import opened
 if TYPE_CHECKING:
     import pyarrow as pa
 
-INSTALL = "needs the datasets library: pip install 'mopo_pipeline[hub]'"
-
 
 def read_parquet(path: str) -> pd.DataFrame:
     """Read a parquet file, columns as their type declares them."""
@@ -27,7 +25,7 @@ def read_folder(path: str, split: str | None) -> pd.DataFrame:
     """Read a folder of ``save_to_disk``; of several splits, the one named.
 
     Raises:
-        InputError: a folder of another kind, no such split, no `datasets` library.
+        InputError: a folder of another kind, no such split.
     """
     several = Path(path, "dataset_dict.json").is_file()
     if not several and not Path(path, "state.json").is_file():
@@ -50,7 +48,7 @@ def read_dataset(
     """Read a dataset of the hub.
 
     Raises:
-        InputError: it cannot be loaded, or there is no `datasets` library.
+        InputError: it cannot be loaded.
     """
     loaded = _quietly(
         lambda library: library.load_dataset(
@@ -100,11 +98,10 @@ def _series(column: "pa.ChunkedArray") -> pd.Series:
 
 
 def _quietly(load: Callable[[Any], Any], where: str) -> Any:
-    try:
-        import datasets
-    except ImportError as error:
-        raise InputError(f"{where}: {INSTALL}") from error
+    import datasets
+
     try:
         return load(datasets)
     except (OSError, ValueError, ConnectionError, datasets.exceptions.DatasetGenerationError) as e:
-        raise InputError(f"{where}: cannot be loaded: {str(e).splitlines()[0]}") from e
+        reason = (str(e) or type(e).__name__).splitlines()[0]
+        raise InputError(f"{where}: cannot be loaded: {reason}") from e

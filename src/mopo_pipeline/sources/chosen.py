@@ -5,7 +5,14 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.columns import is_missing, label, nearest, number_column, text, text_column
+from mopo_pipeline.columns import (
+    is_missing,
+    label_column,
+    nearest,
+    number_column,
+    text,
+    text_column,
+)
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.sources.dialogues import last_answer, prompt_messages
 from mopo_pipeline.sources.pairs import PAIR_FACTS, SIDES, labels
@@ -45,11 +52,11 @@ def chosen_rows(
         facts[of] = np.ones(len(table))
     for column in PAIR_FACTS:
         if column in table and column in PROMPT_COLUMNS:
-            facts[column] = text_column(table, column, where, text).array
+            facts[column] = text_column(table, column, where, text, keeps_text=True).array
         elif column in table and column == "weight":
             facts[column] = number_column(table, column, where)
         elif column in table:
-            facts[column] = [label(name) for name in table[column]]
+            facts[column] = label_column(table[column]).array
     texts, kept, dropped = _dialogues(table)
     if not texts:
         raise InputError(f"{where}: none of the {len(table)} rows can be used: {dict(dropped)}")

@@ -98,7 +98,7 @@ def _judged(rows: Rows, params: IngestParams, path: str, names: tuple[str, ...])
     judgements = renamed(judgements, given, path)
     for column in PAIR_COLUMNS:
         if column in judgements:
-            judgements[column] = text_column(judgements, column, path, text)
+            judgements[column] = text_column(judgements, column, path, text, keeps_text=True)
     if params.strongest is not None:
         for name in names:
             if name in judgements:

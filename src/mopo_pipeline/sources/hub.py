@@ -27,6 +27,15 @@ _LAYOUT = (KeyError, TypeError, AttributeError, IndexError)
 """What reading a nested cell of another layout raises."""
 
 
+BEAVERTAILS_HARMS = (
+    "animal_abuse", "child_abuse", "controversial_topics,politics", "discrimination,stereotype,injustice",
+    "drug_abuse,weapons,banned_substance", "financial_crime,property_crime,theft", "hate_speech,offensive_language",
+    "misinformation_regarding_ethics,laws_and_safety", "non_violent_unethical_behavior", "privacy_violation",
+    "self_harm", "sexually_explicit,adult_content", "terrorism,organized_crime", "violence,aiding_and_abetting,incitement",
+)  # fmt: skip
+"""Keys of the column ``category``; an objective is named by the first words of its harm."""
+
+
 class Schema(NamedTuple):
     """Where a dataset lies, the columns it must have, and how its rows become tables."""
 
@@ -140,6 +149,23 @@ def _summarize(table: pd.DataFrame, names: tuple[str, ...], where: str, _: PartP
     return _rated(_each(table, where, summary), table, names, where)
 
 
+def _beavertails(table: pd.DataFrame, names: tuple[str, ...], where: str, _: PartParams) -> Rows:
+    """Answers judged safe or not, and free of each of 14 harms; several people's words are averaged."""
+    harms = {f"no_{harm.split(',')[0]}": harm for harm in BEAVERTAILS_HARMS}
+    _require(names, ["harmlessness", *harms], where)
+
+    def answer(row: dict[str, Any]) -> list[dict[str, Any]]:
+        marks = {
+            name: number(row["is_safe"])
+            if name == "harmlessness"
+            else 1.0 - number(row["category"][harms[name]])
+            for name in names
+        }
+        return [{"prompt": row["prompt"], "response": row["response"], **marks}]
+
+    return _rated(_each(table, where, answer), table, names, where)
+
+
 def _rated(
     answers: list[list[dict[str, Any]]], table: pd.DataFrame, names: tuple[str, ...], where: str
 ) -> Rows:
@@ -223,6 +249,9 @@ SCHEMAS = {
     ),
     "ultrafeedback": Schema(
         "openbmb/UltraFeedback", None, ("instruction", "completions"), _ultrafeedback
+    ),
+    "beavertails": Schema(
+        "PKU-Alignment/BeaverTails", None, ("prompt", "response", "category", "is_safe"), _beavertails
     ),
     "summarize": Schema(
         "openai/summarize_from_feedback", "axis", ("info", "summary"), _summarize

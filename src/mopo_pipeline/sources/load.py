@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.columns import label
+from mopo_pipeline.columns import label_column
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import HUB_SCHEMAS, IngestParams
@@ -114,7 +114,7 @@ def _shared_columns(
         judgements = no_judgements(names).assign(weight=1.0)
     if "annotator" not in judgements:
         judgements = judgements.assign(annotator="")
-    annotators = [label(name) for name in judgements["annotator"]]
+    annotators = label_column(judgements["annotator"])
     kept = ["group", "ended", *(SCORE_PREFIX + name for name in names)]
     shared = [*RESPONSE_COLUMNS, *(column for column in kept if column in responses)]
     return (

@@ -94,18 +94,20 @@ def _message(message: Any, number: int) -> Message:
         raise InputError(
             f"message {number} is {str(message)[:40]!r}, no object with role and content"
         )
-    named = ("from", "value") if {"from", "value"} <= set(message) else ("role", "content")
+    other = {"from", "value"} <= set(message) and is_missing(message.get("role"))
+    named = ("from", "value") if other else ("role", "content")
     absent = [key for key in named if key not in message]
     if absent:
         raise InputError(
             f"message {number} has no {absent[0]!r}, only {sorted(message)}; give role and content"
         )
     role, content = message[named[0]], message[named[1]]
-    if role not in ROLES:
+    if not isinstance(role, str) or role not in ROLES:
         raise InputError(
             f"message {number} has the role {str(role)[:40]!r}; known are {', '.join(ROLES)}: leave it out"
         )
-    if message.get("tool_calls") is not None and len(message["tool_calls"]) > 0:
+    calls = message.get("tool_calls")
+    if not is_missing(calls) and not (isinstance(calls, list | np.ndarray) and len(calls) == 0):
         raise InputError(f"message {number} calls tools, which are no text; leave the row out")
     return {"role": ROLES[role], "content": _content(content, number)}
 

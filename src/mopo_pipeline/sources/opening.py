@@ -15,12 +15,12 @@ BOM = b"\xef\xbb\xbf"
 
 
 def suffix(path: str) -> str:
-    """The suffix that names a file's format: what stands before ``.gz`` or ``.zst``.
+    """The suffix that names a file's format, in small letters: what stands before ``.gz`` or ``.zst``.
 
-    >>> suffix("votes.jsonl.zst"), suffix("s3://bucket/votes.csv")
+    >>> suffix("votes.jsonl.zst"), suffix("s3://bucket/VOTES.CSV")
     ('.jsonl', '.csv')
     """
-    name = PurePosixPath(path)
+    name = PurePosixPath(path.lower())
     return PurePosixPath(name.stem).suffix if name.suffix in COMPRESSED else name.suffix
 
 
@@ -31,9 +31,9 @@ def opened(path: str) -> IO[bytes]:
         InputError: a remote address whose library is not installed.
     """
     file = _remote(path) if REMOTE in path else io.BufferedReader(io.FileIO(path))
-    if path.endswith(".gz"):
+    if path.lower().endswith(".gz"):
         return cast(IO[bytes], gzip.open(file))
-    if path.endswith(".zst"):
+    if path.lower().endswith(".zst"):
         return _zstandard(file)
     return file
 

@@ -9,7 +9,7 @@ from pandas.api.extensions import ExtensionArray
 
 from mopo_pipeline.columns import (
     CHUNK,
-    label,
+    label_column,
     nearest,
     number_column,
     place,
@@ -48,18 +48,19 @@ def pair_rows(
                 f"{where}: missing column {column!r}{nearest(column, table.columns)}; found "
                 f"{sorted(map(str, table.columns))}"
             )
-    read = {"prompt": stored_prompt, SIDES[0]: response_text, SIDES[1]: response_text}
-    pairs = pd.DataFrame({c: text_column(table, c, where, read[c]) for c in read})
+    pairs = pd.DataFrame({"prompt": text_column(table, "prompt", where, stored_prompt)})
+    for side in SIDES:
+        pairs[side] = text_column(table, side, where, response_text, keeps_text=True)
     for column in PROMPT_COLUMNS:
         if column in table:
-            pairs[column] = text_column(table, column, where, text)
+            pairs[column] = text_column(table, column, where, text, keeps_text=True)
     for name in names:
         if name in table:
             pairs[name] = labels(table, name, where, strongest)
     if "weight" in table:
         pairs["weight"] = number_column(table, "weight", where)
     if "annotator" in table:
-        pairs["annotator"] = [label(name) for name in table["annotator"]]
+        pairs["annotator"] = label_column(table["annotator"])
     return Rows("pairs", pairs, where, len(table))
 
 

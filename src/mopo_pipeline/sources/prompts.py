@@ -53,7 +53,7 @@ def merge_prompts(
     seen = ~responses["prompt_id"].duplicated().to_numpy()
     new_id = dict(zip(responses["prompt_id"][seen], ids[seen], strict=True))
     merged = len(responses[["prompt_id", "prompt"]].drop_duplicates()) - len(texts)
-    if "prompt_id" in judgements:
+    if merged and "prompt_id" in judgements:
         judged = judgements["prompt_id"].map(lambda old: new_id.get(old, old))
         judgements = judgements.assign(prompt_id=judged)
     return responses.assign(prompt_id=ids, prompt=spelling), judgements, merged

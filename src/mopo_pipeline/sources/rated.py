@@ -36,12 +36,12 @@ def response_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> Ro
     rows = pd.DataFrame(
         {
             "prompt": text_column(table, "prompt", where, stored_prompt),
-            "response": text_column(table, "response", where, response_text),
+            "response": text_column(table, "response", where, response_text, keeps_text=True),
         }
     )
     for column in IDS:
         if column in table:
-            rows[column] = text_column(table, column, where, text)
+            rows[column] = text_column(table, column, where, text, keeps_text=True)
     for column in PROMPT_COLUMNS:
         if column in table:
             rows[column] = table[column]

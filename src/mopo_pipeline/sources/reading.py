@@ -4,17 +4,22 @@ import csv
 import json
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from mopo_pipeline.columns import CHUNK
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.sources.arrow import read_folder, read_parquet
 from mopo_pipeline.sources.opening import REMOTE, lines, suffix
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
+
+UNREADABLE = (ValueError, NotImplementedError, OSError, EOFError, csv.Error, zlib.error)
+"""What reading a file raises that is not what its name says; a store's library raises what it likes."""
 
 Row = dict[str, Any]
 
@@ -57,26 +62,57 @@ def _read(path: str, split: str | None) -> pd.DataFrame:
             f"{path}: unknown suffix {kind!r}; use one of {', '.join(SUFFIXES)}, with .gz or .zst after it "
             "where it is compressed"
         )
+    unreadable = (Exception,) if REMOTE in path else UNREADABLE
     try:
         return readers[kind](path)
     except InputError:
         raise
     except RecursionError:
         raise InputError(f"{path}: cannot be read: nested too deeply") from None
-    except (ValueError, NotImplementedError, OSError, EOFError, csv.Error, zlib.error) as error:
+    except unreadable as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{path}: cannot be read: {reason}") from error
 
 
-def frame(rows: list[Row], places: list[int] | range, kind: str) -> pd.DataFrame:
+def frame(rows: list[Row], places: list[int], kind: str) -> pd.DataFrame:
     """A table of objects whose index, named ``kind``, says where each row stands."""
     return pd.DataFrame(rows, dtype=object, index=pd.Index(places, name=kind))
 
 
+def _gathered(rows: Iterable[tuple[int, Row]], kind: str) -> pd.DataFrame:
+    """``frame`` of rows with their places, texts held as Arrow does: never all of a file is Python's."""
+    parts: list[pd.DataFrame] = []
+    held: list[tuple[int, Row]] = []
+    for placed in rows:
+        held.append(placed)
+        if len(held) == CHUNK:
+            parts.append(_compact(held, kind))
+            held = []
+    if held or not parts:
+        parts.append(_compact(held, kind))
+    return pd.concat(parts) if len(parts) > 1 else parts[0]
+
+
+def _compact(rows: list[tuple[int, Row]], kind: str) -> pd.DataFrame:
+    """``frame`` whose columns of texts, and of texts with missing ones, are pandas' ``str``."""
+    table = frame([row for _, row in rows], [place for place, _ in rows], kind)
+    columns = {}
+    for name, column in table.items():
+        columns[name] = column
+        if pd.api.types.infer_dtype(column, skipna=True) == "string":
+            with suppress(UnicodeEncodeError):
+                columns[name] = column.astype("str")
+    return pd.DataFrame(columns, index=table.index)
+
+
 def _csv(path: str) -> pd.DataFrame:
+    return _gathered(_csv_rows(path), "line")
+
+
+def _csv_rows(path: str) -> Iterator[tuple[int, Row]]:
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     reader = csv.reader((text for _, text in lines(path)), strict=True)
-    rows, places, end = [], [], 0
+    end = 0
     header: list[str] | None = None
     try:
         for cells in reader:
@@ -91,11 +127,9 @@ def _csv(path: str) -> pd.DataFrame:
                     f"{path}: line {line}: {len(cells)} cells, but the header has {len(header)}; put "
                     "quotation marks around cells that hold a comma"
                 )
-            rows.append({k: v or None for k, v in zip(header, cells, strict=True)})
-            places.append(line)
+            yield line, {k: v or None for k, v in zip(header, cells, strict=True)}
     except csv.Error as error:
         raise InputError(f"{path}: line {end + 1}: not valid CSV ({error})") from error
-    return frame(rows, places, "line")
 
 
 def _header(names: list[str], where: str) -> list[str]:
@@ -110,21 +144,22 @@ def _header(names: list[str], where: str) -> list[str]:
 
 
 def _json_lines(path: str) -> pd.DataFrame:
-    rows, places = [], []
+    return _gathered(_json_rows(path), "line")
+
+
+def _json_rows(path: str) -> Iterator[tuple[int, Row]]:
     for number, line in lines(path):
         if not line.strip():
             continue
         try:
             row = json.loads(line, object_pairs_hook=_object)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}: line {number}: not valid JSON ({error.msg})") from error
         except InputError as error:
             raise InputError(f"{path}: line {number}: {error}") from None
+        except ValueError as error:
+            raise InputError(f"{path}: line {number}: not valid JSON ({_reason(error)})") from error
         if not isinstance(row, dict):
             raise InputError(f"{path}: line {number}: expected a JSON object, got {line[:40]!r}")
-        rows.append(row)
-        places.append(number)
-    return frame(rows, places, "line")
+        yield number, row
 
 
 def _json(path: str) -> pd.DataFrame:
@@ -141,7 +176,12 @@ def _json(path: str) -> pd.DataFrame:
         raise InputError(f"{path}: {error}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise InputError(f"{path}: expected a JSON list of objects, one per row")
-    return frame(rows, range(1, len(rows) + 1), "row")
+    return _gathered(enumerate(rows, start=1), "row")
+
+
+def _reason(error: ValueError) -> str:
+    """What the parser found, without the place in a text of its own; a number too long has no place."""
+    return error.msg if isinstance(error, json.JSONDecodeError) else str(error).split(";")[0]
 
 
 def _object(pairs: list[tuple[str, Any]]) -> Row:

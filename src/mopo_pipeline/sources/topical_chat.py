@@ -1,5 +1,7 @@
 """Human ratings of dialogue responses (USR annotations of Mehri and Eskenazi, 2020)."""
 
+from typing import Any
+
 import pandas as pd
 
 from mopo_pipeline.columns import convert_column, number_column, text
@@ -35,7 +37,8 @@ def read_topical_chat(path: str, names: tuple[str, ...]) -> RawTables:
                 f"{path}: missing column {column!r}; found {sorted(map(str, table.columns))}"
             )
     where = path
-    scores = pd.DataFrame(table["scores"].tolist(), dtype=object, index=table.index)
+    rated = convert_column(table, "scores", where, _ratings)
+    scores = pd.DataFrame(rated, dtype=object, index=table.index)
     for name in names:
         if name not in scores:
             raise InputError(
@@ -60,6 +63,17 @@ def read_topical_chat(path: str, names: tuple[str, ...]) -> RawTables:
     for name in names:
         responses[f"{SCORE_PREFIX}{name}"] = number_column(scores, name, where)
     return RawTables(responses, no_judgements(names), where, where, read={"responses": len(table)})
+
+
+def _ratings(cell: Any) -> dict[str, Any]:
+    """Ratings of an answer by objective.
+
+    Raises:
+        InputError: a cell of another build.
+    """
+    if not isinstance(cell, dict):
+        raise InputError(f"{str(cell)[:40]!r} is no object with a rating per objective")
+    return cell
 
 
 def _prompt(fact: str, dialogue: str) -> str:
