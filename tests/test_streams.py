@@ -71,6 +71,9 @@ def test_a_name_keeps_its_number() -> None:
         39,
         40,
         41,
+        42,
+        43,
+        44,
     ]
     np.testing.assert_array_equal(
         generator(5, Stream.ROWS, 2).random(3), np.random.default_rng([5, 7, 2]).random(3)

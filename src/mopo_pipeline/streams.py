@@ -32,6 +32,9 @@ class Stream(IntEnum):
     JUDGE_REACH = 39
     FRONT_VALUES = 40  # prompts drawn again for a point of a front
     FRONT_VERDICT = 41  # seeds and prompts drawn again for a comparison of fronts
+    STEERABLE_ROWS = 42  # rows and prompts of a steerable policy, round by round
+    STEERED_WORDS = 43  # what is said behind each prompt once thresholds are given
+    CAPABILITY = 44  # prompts drawn again for a measure of capability
 
 
 def generator(seed: int, stream: Stream, *parts: int) -> np.random.Generator:

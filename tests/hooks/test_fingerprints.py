@@ -36,6 +36,7 @@ GIVEN: dict[str, Any] = {
     "report": {},
     "export": {"path": "release"},
     "front": {"data_root": "data"},
+    "steerable": {},
     "ablation": {"sweeps": {"tau": {"plan.tau": [0.1]}}},
     "synthetic": yaml.safe_load(
         (PROJECT / "conf/base/parameters_synthetic.yml").read_text(encoding="utf-8")

@@ -94,7 +94,13 @@ def idle(mode: str, **loop: Any) -> list[str]:
         for name in ("ablation", "front", "ingest", "plan", "preferences", "synthetic", "task")
     }
     fit = {"fit": {"steps": 1}, "work_dir": "work"}
-    given |= {"reference": fit, "evaluate": {}, "report": {}, "export": {"path": "out"}}
+    given |= {
+        "reference": fit,
+        "evaluate": {},
+        "report": {},
+        "export": {"path": "out"},
+        "steerable": {},
+    }
     given["train"] = {"lag": {"mode": mode}, "loop": loop} | fit
     try:
         validate_parameters(given)

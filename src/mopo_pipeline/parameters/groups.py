@@ -20,6 +20,7 @@ from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.parameters.preferences import PreferencesParams
 from mopo_pipeline.parameters.reference import ReferenceParams
 from mopo_pipeline.parameters.report import ReportParams
+from mopo_pipeline.parameters.steerable import SteerableParams
 from mopo_pipeline.parameters.synthetic import SyntheticParams
 from mopo_pipeline.parameters.train import IDLE, LoopParams, TrainParams
 
@@ -35,6 +36,7 @@ GROUPS: dict[str, type[StrictModel]] = {
     "export": ExportParams,
     "front": FrontParams,
     "ablation": AblationParams,
+    "steerable": SteerableParams,
     "synthetic": SyntheticParams,
 }
 

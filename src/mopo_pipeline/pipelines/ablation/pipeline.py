@@ -9,7 +9,7 @@ from mopo_pipeline.pipelines.stage import THRESHOLDS, order_only, stage
 
 
 def create_pipeline(**_: Any) -> Pipeline:
-    """Shared artifacts to a run per variant, to values by the evaluation of all fronts."""
+    """Shared artifacts to a run per variant, to values by the evaluation of all fronts, to pictures."""
     return stage(
         "ablation",
         [
@@ -51,6 +51,15 @@ def create_pipeline(**_: Any) -> Pipeline:
                 ["ablation_points", "params:task"],
                 None,
                 name="print_variants",
+            ),
+            Node(
+                lazy("mopo_pipeline.reporting.ablation:draw_ablation"),
+                ["ablation_points", "ablation_runs", "params:task"],
+                {
+                    "trajectories": "ablation_trajectories_figure",
+                    "stability": "ablation_stability_figure",
+                },
+                name="draw_variants",
             ),
         ],
     )

@@ -106,6 +106,20 @@ def _values() -> list[Node]:
             "evaluation_summary",
             name="summarise_evaluation",
         ),
+        Node(
+            lazy("mopo_pipeline.pipelines.evaluate.nodes:measure_capability"),
+            [
+                "completions",
+                "test_logprobs",
+                "responses",
+                "reference_policy",
+                "policy",
+                "params:task",
+                "params:evaluate",
+            ],
+            "capability",
+            name="measure_capability",
+        ),
     ]
 
 

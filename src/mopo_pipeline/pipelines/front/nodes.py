@@ -9,6 +9,7 @@ from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.front import FrontParams
 from mopo_pipeline.parameters.plan import PlanParams
+from mopo_pipeline.parameters.steerable import SteerableParams
 from mopo_pipeline.parameters.train import TrainParams
 
 
@@ -53,17 +54,22 @@ def value_points(
     reference_policy: Path,
     reference_logprobs: pd.DataFrame,
     evaluation_preference_model: Path,
+    win_rates: pd.DataFrame,
+    preference_model: Path,
     task: TaskParams,
+    plan: PlanParams,
     train: TrainParams,
     evaluate: EvaluateParams,
+    steerable: SteerableParams,
     params: FrontParams,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Every policy of every method by the same evaluation, with its answers to a few prompts."""
     from mopo_pipeline.fronts import collect
-    from mopo_pipeline.fronts.candidates import REFERENCE
+    from mopo_pipeline.fronts.candidates import REFERENCE, STEERABLE
     from mopo_pipeline.fronts.tables import front_tables
     from mopo_pipeline.fronts.values import ground
     from mopo_pipeline.pipelines.front.rivals import Training, rival_candidates
+    from mopo_pipeline.pipelines.front.steered import Makings, steered_candidates
 
     on = ground(
         responses,
@@ -79,6 +85,13 @@ def value_points(
     )
     between = collect.interpolated_candidates(trained, front_plan, params, evaluate, task.names)
     candidates = [*trained, *between]
+    if STEERABLE in params.methods:
+        makings = Makings(
+            responses, win_rates, reference_policy, reference_logprobs, preference_model
+        )
+        candidates += steered_candidates(
+            makings, front_plan, task, plan, train, steerable, evaluate.batch_tokens
+        )
     if REFERENCE in params.methods:
         candidates.append(collect.reference_candidate(reference_policy, task.seed, evaluate))
     if len(task.names) > 1:
