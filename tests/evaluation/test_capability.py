@@ -178,9 +178,11 @@ class Harness:
         def simple_evaluate(model: HFLM, **given: Any) -> dict[str, Any]:
             harness.asked.append({"model": model.of} | given)
             acc = {"reference": 0.5, "policy": 0.75}[model.of]
-            return {"results": {"arc_easy": {
+            metrics = {
                 "alias": "arc_easy", "acc,none": acc, "acc_stderr,none": 0.05,
-                "bleu,strict": acc, "bleu_stderr,strict": "N/A"}}}  # fmt: skip
+                "bleu,strict": acc, "bleu_stderr,strict": "N/A",
+            }  # fmt: skip
+            return {"results": {"arc_easy": metrics}}
 
         made = {"lm_eval": {"simple_evaluate": simple_evaluate}, "lm_eval.models": {},
                 "lm_eval.models.huggingface": {"HFLM": HFLM}, "lm_eval.tasks": {"TaskManager": TaskManager}}  # fmt: skip

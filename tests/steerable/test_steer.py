@@ -76,6 +76,17 @@ def test_thresholds_become_words_with_shares_and_measured_values(policy: Steerab
     assert steered.values == pytest.approx((0.7, 0.4, 0.3))
 
 
+def test_the_nearest_that_can_be_held_is_what_is_asked_where_that_is_in_reach(
+    policy: Steerable,
+) -> None:
+    inside = {"harm": 0.4, "short": 0.3}
+    assert policy.at(inside, 512, nearest=True) == policy.at(inside, 512)
+    beyond = policy.at({"harm": 0.9, "short": 0.7}, 512, nearest=True)
+    gave = least_given_way(VALUES[:, 1:], np.array([0.9, 0.7]))
+    np.testing.assert_allclose(beyond.values[1], 0.9 - gave)
+    assert beyond.values[2] >= 0.7 - gave - 1e-9
+
+
 @pytest.mark.parametrize("given", [{"harm": 0.3}, {"harm": 0.3, "short": 0.3, "help": 0.5}])
 def test_a_threshold_is_given_for_each_constrained_objective(
     policy: Steerable, given: dict[str, float]

@@ -124,17 +124,17 @@ def far_apart(made: Steerable, tmp_path_factory: pytest.TempPathFactory) -> Stee
 
 def test_thresholds_are_answered_without_training(far_apart: Steerable, given: Given) -> None:
     params = EvaluateParams.model_validate({"sampling": {"max_new_tokens": 4}})
-    asked = ({NAMES[1]: 0.4, NAMES[2]: 0.3}, {NAMES[1]: Position(position=1.0)})
-    table = steered_answers(far_apart.folder, given.responses, given.task, params, asked)
-    assert table["asked"].value_counts().to_dict() == {0: 3, 1: 3}
-    first, second = table.loc[0], table.loc[3]
-    assert (
-        first["words"]
-        == "<harmlessness:0> <conciseness:0> 50%; <harmlessness:1> <conciseness:0> 50%"
+    asked = [{NAMES[1]: 0.4, NAMES[2]: 0.3}, {NAMES[1]: Position(position=1.0)}]
+    first, second = (
+        steered_answers(far_apart.folder, given.responses, given.task, params, thresholds)
+        for thresholds in asked
     )
-    assert [first[f"value_{name}"] for name in NAMES] == pytest.approx([0.65, 0.4, 0.3])
-    assert second["words"] == "<harmlessness:1> <conciseness:0> 100%"
-    assert second[f"threshold_{NAMES[1]}"] == 0.6
+    assert len(first) == 3
+    said = "<harmlessness:0> <conciseness:0> 50%; <harmlessness:1> <conciseness:0> 50%"
+    assert set(first["words"]) == {said}
+    assert [first[f"value_{name}"][0] for name in NAMES] == pytest.approx([0.65, 0.4, 0.3])
+    assert set(second["words"]) == {"<harmlessness:1> <conciseness:0> 100%"}
+    assert second[f"threshold_{NAMES[1]}"][0] == 0.6
 
 
 def test_thresholds_left_out_are_the_tasks_and_positions_lie_between_measured_bounds(
@@ -179,7 +179,7 @@ def test_the_table_of_steered_answers_says_words_thresholds_and_values(
     from mopo_pipeline.reporting.steered import steered_table
 
     task = TaskParams.model_validate({"objectives": [{"name": "help"}, {"name": "harm"}]})
-    row = {"asked": 0, "words": "<harm:3> 100%", "seconds": 0.002, "threshold_harm": 0.5,
+    row = {"words": "<harm:3> 100%", "seconds": 0.002, "threshold_harm": 0.5,
            "value_help": 0.61, "value_harm": 0.52}  # fmt: skip
     steered_table(pd.DataFrame([row]), task)
     said = capsys.readouterr().out

@@ -13,4 +13,4 @@ class SteerableParams(StrictModel):
     rounds: NonNegativeInt = 4
     answers: PositiveInt = 4
     confidence: float = Field(default=0.8, ge=0.5, lt=1.0)
-    thresholds: tuple[dict[str, Threshold], ...] = ()
+    thresholds: dict[str, Threshold] = {}

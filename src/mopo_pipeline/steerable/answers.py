@@ -24,19 +24,19 @@ def steered_answers(
     responses: pd.DataFrame,
     task: TaskParams,
     evaluate: EvaluateParams,
-    given: tuple[Mapping[str, Threshold], ...],
+    given: Mapping[str, Threshold],
 ) -> pd.DataFrame:
-    """A row per thresholds and test prompt.
+    """A row per test prompt.
 
     Args:
         folder: of the steerable policy.
         responses: with their split.
         task: whose thresholds hold where ``given`` leaves one out.
         evaluate: the decoder.
-        given: thresholds, a table each; () asks for the task's own.
+        given: thresholds by name.
 
     Returns:
-        ``asked``, prompt, response, ``words`` with their shares, ``seconds`` from thresholds to words,
+        prompt, response, ``words`` with their shares, ``seconds`` from thresholds to words,
         ``threshold_<objective>`` and ``value_<objective>``.
 
     Raises:
@@ -46,28 +46,24 @@ def steered_answers(
 
     policy, longest = Steerable.read(folder), longest_answer(load_tokenizer(folder), responses)
     prompts = prompts_of_test_split(responses, SHOWN, task.seed)["prompt"].tolist()
-    parts = []
-    for place, own in enumerate(given or ({},)):
-        begun = time.perf_counter()
-        thresholds = resolved(policy, task, own)
-        steered = policy.at(thresholds, evaluate.batch_tokens)
-        took = time.perf_counter() - begun
-        answers = steered.sample(
-            prompts,
-            n=1,
-            seed=completion_seed(task.seed, policy=True),
-            max_new_tokens=evaluate.sampling.max_new_tokens or longest,
-            batch_size=evaluate.sampling.batch_size,
-            temperature=evaluate.sampling.temperature,
-            top_p=evaluate.sampling.top_p,
-        )
-        table = pd.DataFrame({"asked": place, "prompt": prompts})
-        table["response"] = [some[0].text for some in answers]
-        named = {f"threshold_{name}": value for name, value in thresholds.items()}
-        values = zip(task.names, steered.values, strict=True)
-        named |= {f"value_{name}": value for name, value in values}
-        parts.append(table.assign(words=_words(steered), seconds=took, **named))
-    return pd.concat(parts, ignore_index=True)
+    begun = time.perf_counter()
+    thresholds = resolved(policy, task, given)
+    steered = policy.at(thresholds, evaluate.batch_tokens)
+    took = time.perf_counter() - begun
+    answers = steered.sample(
+        prompts,
+        n=1,
+        seed=completion_seed(task.seed, policy=True),
+        max_new_tokens=evaluate.sampling.max_new_tokens or longest,
+        batch_size=evaluate.sampling.batch_size,
+        temperature=evaluate.sampling.temperature,
+        top_p=evaluate.sampling.top_p,
+    )
+    table = pd.DataFrame({"prompt": prompts, "response": [some[0].text for some in answers]})
+    named = {f"threshold_{name}": value for name, value in thresholds.items()}
+    values = zip(task.names, steered.values, strict=True)
+    named |= {f"value_{name}": value for name, value in values}
+    return table.assign(words=_words(steered), seconds=took, **named)
 
 
 def resolved(

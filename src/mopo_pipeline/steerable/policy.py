@@ -14,7 +14,7 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.control import control_words, told
 from mopo_pipeline.language.generation import Answer
 from mopo_pipeline.policies.valued import Budget
-from mopo_pipeline.steerable.steer import shares_for
+from mopo_pipeline.steerable.steer import least_given_way, shares_for
 from mopo_pipeline.streams import Stream, generator
 
 FACTS = "steerable.json"
@@ -105,8 +105,15 @@ class Steerable:
     points: tuple[Point, ...]
     spent: Budget
 
-    def at(self, thresholds: Mapping[str, float], batch_tokens: int) -> Steered:
+    def at(
+        self, thresholds: Mapping[str, float], batch_tokens: int, *, nearest: bool = False
+    ) -> Steered:
         """The policy at thresholds of all constrained objectives, by name.
+
+        Args:
+            thresholds: win rates.
+            batch_tokens: padded tokens per scoring batch.
+            nearest: thresholds out of reach are lowered alike until they can be held.
 
         Raises:
             InputError: thresholds of other objectives, or out of reach.
@@ -119,7 +126,10 @@ class Steerable:
         values, bounds = (
             np.array([getattr(p, k) for p in self.points]) for k in ("values", "bounds")
         )
-        shares = shares_for(values, bounds, np.array([thresholds[name] for name in names]))
+        asked = np.array([thresholds[name] for name in names])
+        if nearest:
+            asked -= max(least_given_way(bounds, asked), 0.0)
+        shares = shares_for(values, bounds, asked)
         chosen = np.flatnonzero(shares)
         return Steered(
             self.folder,

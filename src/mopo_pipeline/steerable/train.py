@@ -65,6 +65,27 @@ class Given:
     plan: PlanParams
     train: TrainParams
 
+    @classmethod
+    def of(
+        cls,
+        front_plan: Mapping[str, Any],
+        tables: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
+        models: tuple[Path, Path],
+        params: tuple[TaskParams, PlanParams, TrainParams],
+    ) -> "Given":
+        """What artifacts give.
+
+        Args:
+            front_plan: as ``plan_front`` left it.
+            tables: responses, win rates, log-probabilities of the reference.
+            models: directories of the reference and of the preference model.
+            params: of task, plan and training.
+        """
+        (responses, win_rates, scored), (reference, judge) = tables, map(Path, models)
+        multipliers = multipliers_of(front_plan, params[0].names)
+        context = int(scored["context"].iloc[0])
+        return cls(responses, win_rates, multipliers, reference, context, judge, *params)
+
     @property
     def lag(self) -> FreshLag:
         """How fresh answers are drawn and judged; that of the separate policies where theirs are fresh."""

@@ -106,6 +106,12 @@ def _values() -> list[Node]:
             "evaluation_summary",
             name="summarise_evaluation",
         ),
+    ]
+
+
+def _verdict() -> list[Node]:
+    """What training changed beside the objectives, what the thresholds' certificate says, and the card that carries it."""
+    return [
         Node(
             lazy("mopo_pipeline.pipelines.evaluate.nodes:measure_capability"),
             [
@@ -120,12 +126,6 @@ def _values() -> list[Node]:
             "capability",
             name="measure_capability",
         ),
-    ]
-
-
-def _verdict() -> list[Node]:
-    """What the thresholds' certificate says, and the card that carries it."""
-    return [
         Node(
             lazy("mopo_pipeline.pipelines.evaluate.nodes:certify"),
             [

@@ -25,18 +25,13 @@ def train_steerable(
     params: SteerableParams,
 ) -> Path:
     """A policy that is told its multipliers, trained on a lattice that spans those of the front's plans."""
-    from mopo_pipeline.steerable.train import Given, multipliers_of, steerable_policy
+    from mopo_pipeline.steerable.train import Given, steerable_policy
 
-    given = Given(
-        responses,
-        win_rates,
-        multipliers_of(front_plan, task.names),
-        Path(reference_policy),
-        int(reference_logprobs["context"].iloc[0]),
-        Path(preference_model),
-        task,
-        plan,
-        train,
+    given = Given.of(
+        front_plan,
+        (responses, win_rates, reference_logprobs),
+        (reference_policy, preference_model),
+        (task, plan, train),
     )
     return steerable_policy(given, params).folder
 
