@@ -1,5 +1,6 @@
 """Ablations drawn: how variants moved, and where the method is stable."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from mopo_pipeline.reporting.ablation import (
     MARKS,
     MISSED,
     STOPPED,
+    ablation_page,
     draw_ablation,
     endings,
     least_margin,
@@ -82,6 +84,17 @@ def test_a_sweep_that_left_nothing_says_so(points: pd.DataFrame) -> None:
         stability_figure(points.loc[points["method"] == "reference"], NAMES),
     ):
         assert figure.axes[0].texts[0].get_text().startswith("No variant")
+
+
+def test_the_page_shows_every_variant_with_its_end_and_loads_nothing(points: pd.DataFrame) -> None:
+    table = points.assign(value_help=0.7, kl=1.5, reason=["", "", "multiplier <360>", ""])
+    task = TaskParams.model_validate({"objectives": [{"name": name} for name in NAMES]})
+    html = ablation_page(table, b"first", b"second", task)
+    assert html.count("data:image/png;base64,") == 2 and "http" not in html
+    text = " ".join(re.sub(r"<style>.*?</style>|<[^>]*>", " ", html, flags=re.S).split())
+    assert "tau tau=0.1, lag=fresh+0.9 held 0.700 0.500 of 0.450 0.600 of 0.400 1.500" in text
+    assert "lag tau=9 stopped: multiplier &lt;360&gt; 0.700 of 0.500 of 0.400" in text
+    assert "reference reference 0.700 0.500 0.500 1.500" in text
 
 
 def test_logs_are_taken_from_the_runs_that_left_one(tmp_path: Path, points: pd.DataFrame) -> None:

@@ -1,5 +1,6 @@
 """Ablations as pictures: how each variant moved while it trained, and where the method is stable."""
 
+from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ from mopo_pipeline.reporting.style import (
     nothing,
     png,
 )
+from mopo_pipeline.reporting.summary import digits
 
 LOG = Path("06_models") / "training_log.parquet"
 PLAN = Path("05_model_input") / "training_plan.json"
+REFERENCE = "reference"
 HELD, MISSED, STOPPED = "held", "missed", "stopped"
 MARKS = {HELD: "●", MISSED: "○", STOPPED: "✕"}
 """How a variant ended: all thresholds met, one missed, or no policy at all."""
@@ -49,6 +52,66 @@ def draw_ablation(
         "trajectories": png(trajectory_figure(logs, task.names)),
         "stability": png(stability_figure(ablation_points, task.names)),
     }
+
+
+def ablation_page(
+    ablation_points: pd.DataFrame, stability: bytes, trajectories: bytes, task: TaskParams
+) -> str:
+    """Both pictures and every variant with its values on one page that opens from disk.
+
+    Args:
+        ablation_points: a row per variant.
+        stability: picture (PNG) of ``draw_ablation``.
+        trajectories: likewise.
+        task: whose objectives.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("mopo_pipeline.reporting", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["digits"] = digits
+    figures = {"stability": stability, "trajectories": trajectories}
+    return environment.get_template("ablation.html.j2").render(
+        figures={name: b64encode(picture).decode() for name, picture in figures.items()},
+        objectives=task.names,
+        rows=variant_rows(ablation_points, task.names),
+    )
+
+
+def variant_rows(points: pd.DataFrame, objectives: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Every variant, and the reference, as the page shows it.
+
+    Args:
+        points: ``ablation_points``.
+        objectives: K names, the primary first.
+    """
+    ended = endings(points, least_margin(points, objectives))
+    return [
+        {
+            "sweep": row["method"].replace("_", " "),
+            "setting": short(row["point"]),
+            "ended": "" if row["method"] == REFERENCE else end,
+            "reason": row["reason"],
+            "values": [
+                {
+                    "value": _known(row[f"value_{name}"]),
+                    "threshold": _known(row.get(f"threshold_{name}", np.nan)),
+                }
+                for name in objectives
+            ],
+            "kl": _known(row["kl"]),
+        }
+        for end, (_, row) in zip(ended, points.iterrows(), strict=True)
+    ]
+
+
+def _known(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def trajectory_figure(logs: Mapping[str, pd.DataFrame], objectives: tuple[str, ...]) -> Figure:
@@ -100,7 +163,7 @@ def stability_figure(points: pd.DataFrame, objectives: tuple[str, ...]) -> Figur
         points: ``ablation_points``.
         objectives: K names, the primary first.
     """
-    own = points.loc[points["method"] != "reference"]
+    own = points.loc[points["method"] != REFERENCE]
     if own.empty:
         return nothing("No variant was run.")
     sweeps = list(dict.fromkeys(own["method"]))

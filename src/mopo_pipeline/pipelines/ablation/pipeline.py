@@ -9,7 +9,7 @@ from mopo_pipeline.pipelines.stage import THRESHOLDS, order_only, stage
 
 
 def create_pipeline(**_: Any) -> Pipeline:
-    """Shared artifacts to a run per variant, to values by the evaluation of all fronts, to pictures."""
+    """Shared artifacts to a run per variant, to values by the evaluation of all fronts, to a page."""
     return stage(
         "ablation",
         [
@@ -60,6 +60,17 @@ def create_pipeline(**_: Any) -> Pipeline:
                     "stability": "ablation_stability_figure",
                 },
                 name="draw_variants",
+            ),
+            Node(
+                lazy("mopo_pipeline.reporting.ablation:ablation_page"),
+                [
+                    "ablation_points",
+                    "ablation_stability_figure",
+                    "ablation_trajectories_figure",
+                    "params:task",
+                ],
+                "ablation_page",
+                name="write_page",
             ),
         ],
     )
