@@ -82,11 +82,12 @@ def test_one_training_is_measured_at_every_point_and_says_what_it_cost(
     assert made.spent.generated_tokens > 0 and made.spent.seconds > 0
 
 
-def test_what_is_there_is_not_made_again_and_another_seed_is_another_policy(
+def test_what_is_there_is_not_made_again_whatever_is_asked_and_another_seed_is_another_policy(
     made: Steerable, given: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mopo_pipeline.steerable.train.train", None)
-    assert steerable_policy(given, PARAMS) == made
+    asked = PARAMS.model_copy(update={"thresholds": {NAMES[1]: 0.4}})
+    assert steerable_policy(given, PARAMS) == steerable_policy(given, asked) == made
     other = replace(given, task=given.task.model_copy(update={"seed": 1}))
     with pytest.raises(TypeError):
         steerable_policy(other, PARAMS)

@@ -12,5 +12,5 @@ class SteerableParams(StrictModel):
     trainings: PositiveFloat = 1.5
     rounds: NonNegativeInt = 4
     answers: PositiveInt = 4
-    confidence: float = Field(default=0.8, ge=0.5, lt=1.0)
+    confidence: float = Field(default=0.95, ge=0.5, lt=1.0)
     thresholds: dict[str, Threshold] = {}

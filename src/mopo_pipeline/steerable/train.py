@@ -227,7 +227,7 @@ def _digest(given: Given, params: SteerableParams) -> str:
     lora = None if given.train.lora is None else given.train.lora.model_dump(mode="json")
     told: list[Any] = [
         code_of_module("mopo_pipeline.steerable.train").digest,
-        params.model_dump(mode="json"),
+        params.model_dump(mode="json", exclude={"thresholds"}),
         given.task.names,
         given.task.seed,
         given.plan.model_dump(mode="json", include={"tau", "normalisation", "kappa"}),
