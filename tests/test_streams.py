@@ -76,6 +76,9 @@ def test_a_name_keeps_its_number() -> None:
         39,
         40,
         41,
+        42,
+        43,
+        44,
         50,
         60,
     ]

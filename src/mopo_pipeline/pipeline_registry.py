@@ -11,7 +11,7 @@ from kedro.pipeline import Pipeline
 STAGES = ("ingest", "preferences", "plan", "reference", "train", "evaluate", "report")
 """The stages in the order data walks through them; ``__default__`` is all of them."""
 
-BY_NAME = ("ablation", "explore", "export", "front", "rows", "synthetic")
+BY_NAME = ("ablation", "explore", "export", "front", "rows", "steerable", "synthetic")
 """Pipelines on top, run only by name."""
 
 WHOLE = ("plan", "train")
@@ -25,6 +25,9 @@ UP_TO_REFERENCE = STAGES[: STAGES.index("train")]
 
 EVALUATION_MODEL = "evaluate.fit_evaluation_model"
 """What of the evaluation no policy moves; ``front`` and ``ablation`` bring it with all before the policy."""
+
+FRONT_PLAN = "front.plan_points"
+"""What of the front a steerable policy is spanned by."""
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -40,6 +43,7 @@ def register_pipelines() -> dict[str, Pipeline]:
             for name, needed in up_to.items()
         },
         **{name: sum(shared, judge + parts[name]) for name in ("ablation", "front")},
+        "steerable": sum(shared, parts["front"].only_nodes(FRONT_PLAN) + parts["steerable"]),
         "__default__": sum((parts[name] for name in STAGES), Pipeline([])),
     }
 

@@ -33,6 +33,9 @@ class Stream(IntEnum):
     JUDGE_REACH = 39
     FRONT_VALUES = 40  # prompts drawn again for a point of a front
     FRONT_VERDICT = 41  # seeds and prompts drawn again for a comparison of fronts
+    STEERABLE_ROWS = 42  # rows and prompts of a steerable policy, round by round
+    STEERED_WORDS = 43  # what is said behind each prompt once thresholds are given
+    CAPABILITY = 44  # prompts drawn again for a measure of capability
     EXPORTED_ROWS = 50  # rows drawn for other trainers
     PROTOCOL = 60  # prompts drawn again for wins against the reference
 

@@ -1,5 +1,6 @@
 """Mixtures and best of n: what they say of a model, and that the trivial ones are the models themselves."""
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import torch
 from pocket_values import pocket_values
 from rival_setting import OBJECTIVES, small_setting
 
-from mopo_pipeline.baselines.best_of_n import best_of
+from mopo_pipeline.baselines.best_of_n import BestOfN, best_of
 from mopo_pipeline.baselines.policies import FolderPolicy, MixedPolicy
 from mopo_pipeline.baselines.registry import train_rival
 from mopo_pipeline.baselines.setting import Setting
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.judges.pocket import PocketRules
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.scratch import build_model
 from mopo_pipeline.language.tokens import encode
@@ -49,6 +51,25 @@ def folders(setting: Setting) -> tuple[Path, ...]:
 def asked(setting: Setting) -> tuple[list[str], list[str]]:
     rows = setting.responses.iloc[[0, 1, 7, 13]]
     return rows["prompt"].tolist(), rows["response"].tolist()
+
+
+class Scaled(PocketRules):
+    """The task's rules, each objective on a scale of its own."""
+
+    def scores(self, prompts: list[str], responses: list[str]) -> np.ndarray:
+        return super().scores(prompts, responses) * np.array([1000.0, 1.0, 0.01])
+
+
+def test_objectives_on_different_scales_weigh_alike(
+    setting: Setting, asked: tuple[list[str], list[str]]
+) -> None:
+    given = {"weights": (WEIGHTS,), "n": 4}
+    [plain] = train_rival("best_of_n", setting, given)
+    [scaled] = train_rival("best_of_n", replace(setting, judge=Scaled()), given)
+    assert isinstance(plain.policy, BestOfN) and isinstance(scaled.policy, BestOfN)
+    liked = plain.policy.liked(*asked)
+    assert np.ptp(liked) > 0.1
+    np.testing.assert_allclose(scaled.policy.liked(*asked), liked)
 
 
 def next_token_logprobs(folder: Path, ids: list[int]) -> np.ndarray:

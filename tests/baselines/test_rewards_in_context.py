@@ -6,17 +6,12 @@ import numpy as np
 import pytest
 from rival_setting import OBJECTIVES, small_setting
 
-from mopo_pipeline.baselines.policies import ToldPolicy, told
+from mopo_pipeline.baselines.policies import ToldPolicy
 from mopo_pipeline.baselines.registry import train_rival
-from mopo_pipeline.baselines.rewards_in_context import (
-    Scale,
-    goals,
-    suffix,
-    wanted,
-    with_words,
-)
+from mopo_pipeline.baselines.rewards_in_context import Scale, goals, wanted
 from mopo_pipeline.baselines.setting import Setting, total_budget
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.control import control_words, told, with_words
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.tokens import encode
 from mopo_pipeline.parameters.fit import LoraParams
@@ -49,8 +44,8 @@ def test_goals_are_the_highest_but_for_one_objective() -> None:
 def test_a_closed_vocabulary_learns_a_word_for_every_level(
     setting: Setting, tmp_path: Path
 ) -> None:
-    model, tokenizer = load_model(with_words(setting, 4, tmp_path))
-    words = [suffix([name], [level]) for name in OBJECTIVES for level in range(4)]
+    model, tokenizer = load_model(with_words(setting.reference, OBJECTIVES, 4, 0, tmp_path))
+    words = [control_words([name], [level]) for name in OBJECTIVES for level in range(4)]
     ids = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]
     assert all(len(one) == 1 for one in ids)
     assert len({one[0] for one in ids} | {tokenizer.unk_token_id}) == len(words) + 1
@@ -60,9 +55,9 @@ def test_a_closed_vocabulary_learns_a_word_for_every_level(
 def test_a_told_prompt_is_the_prompt_and_a_word_per_objective(
     setting: Setting, tmp_path: Path
 ) -> None:
-    _, tokenizer = load_model(with_words(setting, 4, tmp_path))
+    _, tokenizer = load_model(with_words(setting.reference, OBJECTIVES, 4, 0, tmp_path))
     row = setting.responses.iloc[0]
-    asked = told(row["prompt"], suffix(OBJECTIVES, [3, 0, 1]))
+    asked = told(row["prompt"], control_words(OBJECTIVES, [3, 0, 1]))
     rows = encode(tokenizer, [row["prompt"], asked], [row["response"]] * 2, None)
     plain, longer = rows.ids
     head = int(rows.prompt_lengths[0])

@@ -11,6 +11,17 @@ def soup(point: str, *experts: Training) -> RivalPolicy:
     return RivalPolicy("soup", "trained", point, 0, {}, experts, None, own=Budget(judge_calls=1))
 
 
+def test_a_training_that_diverged_is_a_failed_point_with_its_reason_and_cost() -> None:
+    lost = Training("a", None, Budget(sequences=7), "the loss became nan at step 3")
+    point = RivalPolicy(
+        "raco", "trained", "1,0", 0, {}, (lost,), None, status="failed", reason=lost.failure
+    )
+    found = _candidate(point, set())
+    assert (found.method, found.status, found.policy) == ("raco", "failed", None)
+    assert found.reason == "the loss became nan at step 3"
+    assert found.spent.sequences == 7
+
+
 def test_a_training_that_several_points_rest_on_is_paid_once() -> None:
     first, second = (Training(key, Path(key), Budget(sequences=10)) for key in ("a", "b"))
     trained: set[str] = set()

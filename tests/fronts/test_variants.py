@@ -107,6 +107,22 @@ def test_points_that_are_planned_become_runs_and_the_plan_without_thresholds_one
     assert [(j.start, j.steps) for j in jobs_of_points(PLAN, train, alone)] == [(None, None)] * 2
 
 
+def test_nine_points_take_no_more_steps_than_five_trainings(train: TrainParams) -> None:
+    front = FrontParams(data_root=Path("root"))
+    points = [
+        {"point": f"harm={b}", "thresholds": {"harm": b}, "status": "planned"}
+        | {"start": None if b == 0 else "harm=0"}
+        for b in range(front.points)
+    ]
+    jobs = jobs_of_points(
+        {"objectives": ["help", "harm"], "rows": 90, "points": points}, train, front
+    )
+    ours = [job for job in jobs if job.name != "primary_only"]
+    whole = train.fit.over(90).steps
+    assert len(ours) == 9
+    assert sum(whole if job.start is None else job.steps or whole for job in ours) <= 5 * whole
+
+
 def test_nothing_is_trained_where_there_is_no_front(train: TrainParams) -> None:
     front = FrontParams(data_root=Path("root"))
     assert jobs_of_points({"objectives": ["help"], "rows": 90, "points": []}, train, front) == []

@@ -189,6 +189,31 @@ def test_failed_and_skipped_points_are_counted_and_the_first_reason_told() -> No
     assert told["remedy"] == "the first, harm=0.70: the loss became nan"
 
 
+def test_a_rival_that_diverged_everywhere_is_reported_and_leaves_the_others_standing() -> None:
+    ours = front("mopo", CURVE)
+    gone = [
+        {"method": "raco", "kind": "trained", "point": point, "seed": 0, "certified": ""}
+        | {"status": "failed", "reason": f"the loss became nan at {point}"}
+        for point in ("weights=1,0", "weights=0,1")
+    ]
+    points = pd.concat([ours[0], pd.DataFrame(gone)], ignore_index=True)
+    found = front_report(points, ours[1], NAMES, ASKED, {})
+    [told] = [f for f in found["findings"] if f["name"] == "points of raco failed"]
+    assert (told["value"], told["severity"]) == (2.0, "warning")
+    assert told["remedy"] == "the first, weights=1,0: the loss became nan at weights=1,0"
+    alone = front_report(*ours, NAMES, ASKED, {})
+    assert found["methods"]["mopo"] == alone["methods"]["mopo"]
+
+
+def test_identical_points_count_once() -> None:
+    ours, rival = front("mopo", CURVE), front("rival", {"w": (0.45, 0.45)})
+    twice = front("mopo", CURVE | {"harm=0.401": CURVE["harm=0.40"]})
+    once, doubled = (front_report(*joined(t, rival), NAMES, ASKED, {}) for t in (ours, twice))
+    for key in ("hypervolume", "hypervolume_low", "hypervolume_high"):
+        assert doubled["methods"]["mopo"][key] == pytest.approx(once["methods"]["mopo"][key])
+    assert doubled["dominance"] == once["dominance"]
+
+
 def test_the_report_is_json() -> None:
     known = {0: Truth(np.array([[0.6, 0.3], [0.4, 0.5]]), np.zeros((0, 2)))}
     tables = joined(front("mopo", CURVE), front("reference", {"reference": (0.5, 0.5)}, kl=0.0))

@@ -37,6 +37,7 @@ GIVEN: dict[str, Any] = {
     "export": {"path": "release"},
     "rows": {},
     "front": {"data_root": "data"},
+    "steerable": {},
     "ablation": {"sweeps": {"tau": {"plan.tau": [0.1]}}},
     "synthetic": yaml.safe_load(
         (PROJECT / "conf/base/parameters_synthetic.yml").read_text(encoding="utf-8")

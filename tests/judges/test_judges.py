@@ -123,6 +123,7 @@ def parameters(evaluate: dict[str, Any]) -> dict[str, Any]:
         "export": {"path": "release"},
         "rows": {},
         "front": {"data_root": "d"},
+        "steerable": {},
         "ablation": {"sweeps": {"tau": {"plan.tau": [0.1]}}},
         "synthetic": {
             "structures": {"s": {"behaviour": [0.5, 0.5], "preferences": [[[0.5] * 2] * 2] * 3}}

@@ -94,8 +94,14 @@ def idle(mode: str, **loop: Any) -> list[str]:
         for name in ("ablation", "front", "ingest", "plan", "preferences", "synthetic", "task")
     }
     fit = {"fit": {"steps": 1}, "work_dir": "work"}
-    given |= {"reference": fit, "evaluate": {}, "report": {}, "export": {"path": "out"}}
-    given["rows"] = {}
+    given |= {
+        "reference": fit,
+        "evaluate": {},
+        "report": {},
+        "export": {"path": "out"},
+        "rows": {},
+        "steerable": {},
+    }
     given["train"] = {"lag": {"mode": mode}, "loop": loop} | fit
     try:
         validate_parameters(given)

@@ -13,6 +13,11 @@ from mopo_pipeline.reporting.summary import run_summary
 from mopo_pipeline.reporting.tables import pareto_report
 
 QUALITY = {"labelled": 9, "missing": 1, "tie_share": 0.1, "position_bias": None}
+SIDE = {"value": 7.25, "low": 7.0, "high": 7.5}
+CAPABILITY = [
+    {"measure": "length", "unit": "tokens per answer", "reference": SIDE, "policy": SIDE}
+    | {"change": {"value": 0.125, "low": 0.1, "high": 0.15}}
+]
 FIGURES = ("value", "front", "training", "validation", "multiplier", "calibration", "agreement")
 
 
@@ -44,6 +49,7 @@ def page(values: pd.DataFrame, judges: dict[str, Any], **changes: Any) -> str:
         pareto=pareto_report(values, PLAN, exact, evaluation["estimator"], 0.0),
         ingest={"prompts": 40},
         preferences={"objectives": dict.fromkeys(NAMES, QUALITY)},
+        capability=CAPABILITY,
         findings=[],
         samples=[],
         figures=dict.fromkeys(FIGURES, png(nothing("none"))),
@@ -67,6 +73,12 @@ def test_verdict_level_and_prompts_stand_beside_the_result() -> None:
     assert "0.455 0.445–0.465 40 held, within noise" in text
     assert "undecided: 12 effective comparisons, 30 needed" in text
     assert "40 prompts, 12 effective comparisons" in text
+
+
+def test_capability_stands_with_its_intervals_and_a_change_that_is_certain() -> None:
+    text = page(values(), {"preference_model": judge()})
+    assert "length tokens per answer 7.250 [7.000, 7.500] 7.250 [7.000, 7.500]" in text
+    assert "0.125 [0.100, 0.150]" in text
 
 
 def test_the_certificate_stands_above_the_table_with_what_would_help() -> None:

@@ -1,15 +1,14 @@
 """Policies a rival leaves: log-probabilities of given answers, and draws by the decoder all methods share."""
 
-import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mopo_pipeline.arrays import Array
+from mopo_pipeline.language.control import told
 from mopo_pipeline.language.generation import Answer, sample_responses
 from mopo_pipeline.language.logprobs import sequence_logprobs
-from mopo_pipeline.tables import chat_messages
 
 
 class _OfModel(ABC):
@@ -77,13 +76,6 @@ class ToldPolicy(FolderPolicy):
     def asked(self, prompts: list[str]) -> list[str]:
         """The prompts with what is wanted behind them."""
         return [told(prompt, self.suffix) for prompt in prompts]
-
-
-def told(prompt: str, words: str) -> str:
-    """A stored prompt with words behind its last message."""
-    messages = chat_messages(prompt)
-    last = messages[-1] | {"content": f"{messages[-1]['content']} {words}"}
-    return json.dumps([*messages[:-1], last], ensure_ascii=False)
 
 
 def whole_model(folder: Path) -> tuple[Any, Any]:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,13 +10,14 @@ from numpy.typing import NDArray
 
 from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.baselines.best_of_n import judge_of
-from mopo_pipeline.baselines.policies import FolderPolicy, ToldPolicy, told, whole_model
+from mopo_pipeline.baselines.policies import FolderPolicy, ToldPolicy, whole_model
 from mopo_pipeline.baselines.setting import RivalPolicy, Setting, Training
 from mopo_pipeline.baselines.sweep import swept
 from mopo_pipeline.baselines.trained import DivergedError, stored
 from mopo_pipeline.baselines.weights import Weights
 from mopo_pipeline.errors import MopoError
 from mopo_pipeline.judges.base import score
+from mopo_pipeline.language.control import control_words, told, with_words
 from mopo_pipeline.language.lengths import ENDED, ended_column
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.launching.run import TrainingRun
@@ -49,15 +49,6 @@ class Scale:
         width = np.where(self.high > self.low, self.high - self.low, 1.0)
         share = ((scores - self.low) / width).clip(0.0, 1.0)
         return np.asarray(np.rint(share * (self.levels - 1)), dtype=np.int64)
-
-
-def suffix(objectives: Sequence[str], levels: Sequence[int]) -> str:
-    """What is told of an answer, a word per objective.
-
-    >>> suffix(["help", "harm"], [7, 0])
-    '<help:7> <harm:0>'
-    """
-    return " ".join(f"<{name}:{level}>" for name, level in zip(objectives, levels, strict=True))
 
 
 def wanted(weights: Weights, levels: int) -> list[int]:
@@ -93,7 +84,7 @@ def train(setting: Setting, params: InContextParams) -> tuple[RivalPolicy, ...]:
     shared: list[Training] = [trained]
 
     def policy(weights: Weights, folders: list[Path]) -> tuple[FolderPolicy, Budget]:
-        words = suffix(setting.objectives, wanted(weights, params.levels))
+        words = control_words(setting.objectives, wanted(weights, params.levels))
         return ToldPolicy(folders[0], words), Budget()
 
     return swept(NAME, "trained", setting, params, lambda _: shared, policy)
@@ -104,7 +95,13 @@ def _make(
 ) -> Budget:
     """Train on the data's answers, then on those and the policy's own, rounds alike in steps; scores are (n, K)."""
     scale = Scale(scores.min(axis=0), scores.max(axis=0), params.levels)
-    model = with_words(setting, params.levels, target.parent / "initial")
+    model = with_words(
+        setting.reference,
+        setting.objectives,
+        params.levels,
+        setting.seed,
+        target.parent / "initial",
+    )
     steps = max(1, setting.fit.steps // (params.rounds + 1))
     data = _rows(setting, rows, ended_column(rows), scale.level(scores))
     floor = np.quantile(scores, params.quantile, axis=0)
@@ -157,7 +154,7 @@ def _rows(
 ) -> pd.DataFrame:
     """Rows of the trainer, each prompt telling the levels (n, K) of its answer."""
     asked = [
-        told(prompt, suffix(setting.objectives, level))
+        told(prompt, control_words(setting.objectives, level))
         for prompt, level in zip(table["prompt"], levels.tolist(), strict=True)
     ]
     return pd.DataFrame(
@@ -199,7 +196,7 @@ def _drawn(
     prompts = [str(unique[i]) for i in np.sort(rng.choice(len(unique), size=n, replace=False))]
     asked = goals(scale.levels, len(setting.objectives), n, rng)
     questions = [
-        told(p, suffix(setting.objectives, level))
+        told(p, control_words(setting.objectives, level))
         for p, level in zip(prompts, asked.tolist(), strict=True)
     ]
     policy = FolderPolicy(model)
@@ -228,27 +225,3 @@ def _drawn(
     ended = [pairs[i][1].ended for i in keep]
     kept = _rows(setting, table.iloc[keep], ended, scale.level(found[keep]))
     return kept, Budget(generated_tokens=int(tokens.sum()), judge_calls=len(pairs))
-
-
-def with_words(setting: Setting, levels: int, target: Path) -> Path:
-    """The reference, able to read the levels: a word for each where its tokenizer cannot spell them.
-
-    A closed vocabulary gets new words with embeddings of their own, and as many positions more.
-    """
-    import torch
-
-    model, tokenizer = load_model(setting.reference.resolve(), device="cpu")
-    words = [suffix([name], [level]) for name in setting.objectives for level in range(levels)]
-    unknown = tokenizer.unk_token_id
-    spelled = [tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]
-    if unknown is not None and any(unknown in ids for ids in spelled):
-        owner: Any = model
-        tokenizer.add_tokens(words)
-        seed = setting.seed
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            owner.resize_token_embeddings(len(tokenizer))
-        owner.config.max_position_embeddings += len(setting.objectives)
-    model.save_pretrained(target)
-    tokenizer.save_pretrained(target)
-    return target

@@ -10,10 +10,10 @@ from mopo_pipeline.language.generation import Answer, sample_responses
 from mopo_pipeline.language.logprobs import sequence_logprobs
 from mopo_pipeline.policies.valued import Budget, Policy
 
-MOPO, INTERPOLATED, REFERENCE, PRIMARY_ONLY = (
-    "mopo", "mopo_interpolated", "reference", "primary_only",
+MOPO, INTERPOLATED, STEERABLE, REFERENCE, PRIMARY_ONLY = (
+    "mopo", "mopo_interpolated", "steerable", "reference", "primary_only",
 )  # fmt: skip
-TRAINED, INTERPOLATED_KIND = "trained", "interpolated"
+TRAINED, INTERPOLATED_KIND, STEERED = "trained", "interpolated", "steered"
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Candidate:
 
     Attributes:
         method: whose point it is.
-        kind: "trained", "interpolated" or "decode_time".
+        kind: "trained", "interpolated", "steered" or "decode_time".
         point: unique within method and seed.
         seed: of the task.
         policy: None unless done.

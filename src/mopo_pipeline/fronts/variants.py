@@ -1,11 +1,13 @@
 """Ablations: a sweep is a list of parameter overrides, each a run of its own."""
 
+import json
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from mopo_pipeline.fronts.candidates import TRAINED, Candidate, ModelPolicy
+from mopo_pipeline.fronts.collect import planned_columns
 from mopo_pipeline.fronts.jobs import DONE, Job, folder_name
 from mopo_pipeline.fronts.overrides import overrides, shared_by
 from mopo_pipeline.fronts.sweep import POLICY
@@ -60,11 +62,18 @@ def variant_candidates(
                 policy,
                 run["status"],
                 run["reason"],
+                _planned(Path(run["folder"])),
                 hyperparameters=setting,
                 folder=run["folder"],
             )
         )
     return found
+
+
+def _planned(folder: Path) -> dict[str, float | None]:
+    """What a run's own plan says, by column; nothing where it failed before."""
+    place = folder / "05_model_input" / "training_plan.json"
+    return planned_columns(json.loads(place.read_text(encoding="utf-8"))) if place.is_file() else {}
 
 
 def _said(value: Any) -> str:

@@ -21,8 +21,9 @@ class InfeasibleThresholdsError(MopoError, ValueError):
         self.attainable = np.array(attainable, dtype=np.float64)
         self.relaxed = np.array(relaxed, dtype=np.float64)
         beyond = np.flatnonzero(self.thresholds > self.attainable)
+        named = ", ".join(str(k + 1) for k in beyond)
         why = (
-            f"threshold {', '.join(str(k + 1) for k in beyond)} is out of reach even alone"
+            f"threshold{'s' * (beyond.size > 1)} {named} {'is' if beyond.size == 1 else 'are'} out of reach even alone"
             if beyond.size
             else "each can be met alone, but not all together"
         )
@@ -50,7 +51,7 @@ class NotConvergedError(MopoError, RuntimeError):
 
 def _show(values: Array) -> str:
     """Values (m,) to four digits."""
-    return "(" + ", ".join(f"{value:.4f}" for value in values) + ")"
+    return "(" + ", ".join(f"{round(float(value), 4) + 0.0:.4f}" for value in values) + ")"
 
 
 class TrainingStoppedError(MopoError, RuntimeError):

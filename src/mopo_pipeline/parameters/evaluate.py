@@ -1,5 +1,6 @@
 """Parameters of the evaluate stage: how much is sampled, who judges it, how sure the intervals are."""
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
@@ -42,11 +43,21 @@ class JudgeParams(StrictModel):
     own: ImportPath | None = None
 
 
+class CapabilityParams(StrictModel):
+    """What both models are asked beside the task: tasks of the evaluation harness, sets of prompts."""
+
+    tasks: tuple[str, ...] = ()
+    task_folder: Path | None = None
+    limit: PositiveInt | None = None
+    prompt_sets: dict[str, Path] = {}
+
+
 class EvaluateParams(StrictModel):
     """The evaluate stage."""
 
     sampling: SamplingParams = SamplingParams()
     judges: JudgeParams = JudgeParams()
+    capability: CapabilityParams = CapabilityParams()
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
     bootstrap: PositiveInt = 2000
     max_ratio: PositiveFloat = 20.0

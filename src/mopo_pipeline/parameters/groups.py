@@ -21,6 +21,7 @@ from mopo_pipeline.parameters.preferences import PreferencesParams
 from mopo_pipeline.parameters.reference import ReferenceParams
 from mopo_pipeline.parameters.report import ReportParams
 from mopo_pipeline.parameters.rows import RowsParams
+from mopo_pipeline.parameters.steerable import SteerableParams
 from mopo_pipeline.parameters.synthetic import SyntheticParams
 from mopo_pipeline.parameters.train import IDLE, LoopParams, TrainParams
 
@@ -37,6 +38,7 @@ GROUPS: dict[str, type[StrictModel]] = {
     "rows": RowsParams,
     "front": FrontParams,
     "ablation": AblationParams,
+    "steerable": SteerableParams,
     "synthetic": SyntheticParams,
 }
 

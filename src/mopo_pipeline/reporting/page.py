@@ -9,6 +9,7 @@ import pandas as pd
 from mopo_pipeline.evaluation.certificate import Certificate
 from mopo_pipeline.pareto.verdicts import HELD, qualified
 from mopo_pipeline.plan.training_plan import TrainingPlan
+from mopo_pipeline.reporting.capability import certain
 from mopo_pipeline.reporting.summary import digits, level, said, span
 from mopo_pipeline.reporting.values import ESTIMATORS
 
@@ -27,6 +28,7 @@ def render_page(
     pareto: pd.DataFrame,
     ingest: dict[str, Any],
     preferences: dict[str, Any],
+    capability: list[dict[str, Any]],
     findings: list[dict[str, Any]],
     samples: list[dict[str, Any]],
     figures: dict[str, bytes],
@@ -54,6 +56,8 @@ def render_page(
         pareto=pareto.to_dict(orient="records"),
         ingest=ingest,
         preferences=preferences,
+        capability=capability,
+        certain=certain,
         samples=samples,
         findings=sorted(findings, key=lambda finding: SEVERITY[finding["severity"]]),
         figures={name: b64encode(picture).decode() for name, picture in figures.items()},

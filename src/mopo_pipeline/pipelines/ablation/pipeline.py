@@ -9,7 +9,7 @@ from mopo_pipeline.pipelines.stage import THRESHOLDS, order_only, stage
 
 
 def create_pipeline(**_: Any) -> Pipeline:
-    """Shared artifacts to a run per variant, to values by the evaluation of all fronts."""
+    """Shared artifacts to a run per variant, to values by the evaluation of all fronts, to a page."""
     return stage(
         "ablation",
         [
@@ -46,11 +46,38 @@ def create_pipeline(**_: Any) -> Pipeline:
                 ["ablation_points", "ablation_values"],
                 name="value_variants",
             ),
-            Node(
-                lazy("mopo_pipeline.reporting.front_table:variants_table"),
-                ["ablation_points", "params:task"],
-                None,
-                name="print_variants",
-            ),
+            *_told(),
         ],
     )
+
+
+def _told() -> list[Node]:
+    """The closing table, pictures and the page."""
+    return [
+        Node(
+            lazy("mopo_pipeline.reporting.front_table:variants_table"),
+            ["ablation_points", "params:task"],
+            None,
+            name="print_variants",
+        ),
+        Node(
+            lazy("mopo_pipeline.reporting.ablation:draw_ablation"),
+            ["ablation_points", "ablation_runs", "params:task"],
+            {
+                "trajectories": "ablation_trajectories_figure",
+                "stability": "ablation_stability_figure",
+            },
+            name="draw_variants",
+        ),
+        Node(
+            lazy("mopo_pipeline.reporting.ablation:ablation_page"),
+            [
+                "ablation_points",
+                "ablation_stability_figure",
+                "ablation_trajectories_figure",
+                "params:task",
+            ],
+            "ablation_page",
+            name="write_page",
+        ),
+    ]

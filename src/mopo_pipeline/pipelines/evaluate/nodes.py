@@ -172,6 +172,39 @@ def summarise_evaluation(
     return summary | {"protocol": told}
 
 
+def measure_capability(
+    completions: pd.DataFrame,
+    test_logprobs: pd.DataFrame,
+    responses: pd.DataFrame,
+    reference_policy: Path,
+    policy: Path,
+    task: TaskParams,
+    params: EvaluateParams,
+) -> list[dict[str, Any]]:
+    """What both models say and know beside the task, and what training changed of it."""
+    from mopo_pipeline.evaluation import benchmarks, capability, prompt_sets, sampling
+    from mopo_pipeline.language.loading import load_tokenizer
+    from mopo_pipeline.streams import completion_seed
+
+    models = {"reference": Path(reference_policy), "policy": Path(policy)}
+    longest = params.sampling.max_new_tokens or sampling.longest_answer(
+        load_tokenizer(reference_policy), responses
+    )
+    return [
+        *capability.capability_rows(
+            completions,
+            test_logprobs,
+            confidence=params.confidence,
+            draws=params.bootstrap,
+            seed=task.seed,
+        ),
+        *benchmarks.benchmark_rows(
+            models, params.capability, params.sampling.batch_size, params.confidence
+        ),
+        *prompt_sets.refusal_rows(models, params, longest, completion_seed(task.seed, policy=True)),
+    ]
+
+
 def certify(
     policy: Path,
     responses: pd.DataFrame,

@@ -113,8 +113,22 @@ def _values() -> list[Node]:
 
 
 def _verdict() -> list[Node]:
-    """What the thresholds' certificate says, and the card that carries it."""
+    """What training changed beside the objectives, what the thresholds' certificate says, and the card that carries it."""
     return [
+        Node(
+            lazy("mopo_pipeline.pipelines.evaluate.nodes:measure_capability"),
+            [
+                "completions",
+                "test_logprobs",
+                "responses",
+                "reference_policy",
+                "policy",
+                "params:task",
+                "params:evaluate",
+            ],
+            "capability",
+            name="measure_capability",
+        ),
         Node(
             lazy("mopo_pipeline.pipelines.evaluate.nodes:certify"),
             [

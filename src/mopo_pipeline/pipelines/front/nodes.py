@@ -9,6 +9,7 @@ from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.front import FrontParams
 from mopo_pipeline.parameters.plan import PlanParams
+from mopo_pipeline.parameters.steerable import SteerableParams
 from mopo_pipeline.parameters.train import TrainParams
 
 
@@ -55,17 +56,23 @@ def value_points(
     reference_policy: Path,
     reference_logprobs: pd.DataFrame,
     evaluation_preference_model: Path,
+    win_rates: pd.DataFrame,
+    preference_model: Path,
     task: TaskParams,
+    plan: PlanParams,
     train: TrainParams,
     evaluate: EvaluateParams,
+    steerable: SteerableParams,
     params: FrontParams,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Every policy of every method by the same evaluation, with its answers to a few prompts."""
     from mopo_pipeline.fronts import collect
-    from mopo_pipeline.fronts.candidates import REFERENCE
+    from mopo_pipeline.fronts.candidates import REFERENCE, STEERABLE
+    from mopo_pipeline.fronts.steered import steered_candidates
     from mopo_pipeline.fronts.tables import front_tables
     from mopo_pipeline.fronts.values import ground
     from mopo_pipeline.pipelines.front.rivals import Training, rival_candidates
+    from mopo_pipeline.steerable.train import Given
 
     on = ground(
         responses,
@@ -81,26 +88,30 @@ def value_points(
     )
     between = collect.interpolated_candidates(trained, front_plan, params, evaluate, task.names)
     candidates = [*trained, *between]
+    if STEERABLE in params.methods:
+        given = Given.of(
+            front_plan,
+            (responses, win_rates, reference_logprobs),
+            (reference_policy, preference_model),
+            (task, plan, train),
+        )
+        candidates += steered_candidates(given, front_plan, steerable, evaluate.batch_tokens)
     if REFERENCE in params.methods:
         candidates.append(collect.reference_candidate(reference_policy, task.seed, evaluate))
     if len(task.names) > 1:
-        training = Training(
-            Path(reference_policy),
-            responses,
-            comparisons,
-            task,
-            int(reference_logprobs["context"].iloc[0]),
-            train,
-            on.judge,
-        )
+        context = int(reference_logprobs["context"].iloc[0])
+        tables = (responses, comparisons)
+        training = Training(Path(reference_policy), *tables, task, context, train, on.judge)
         candidates += rival_candidates(training, params)
-    points, values, samples = (
-        pd.concat([own, *others], ignore_index=True)
-        for own, others in zip(
-            front_tables(candidates, on), collect.tables_of_seeds(front_runs), strict=True
-        )
+    points, values, samples = map(
+        _joined, front_tables(candidates, on), collect.tables_of_seeds(front_runs)
     )
     return points, values, samples
+
+
+def _joined(own: pd.DataFrame, others: list[pd.DataFrame]) -> pd.DataFrame:
+    """A table of this seed's front and those of the other ones."""
+    return pd.concat([own, *others], ignore_index=True)
 
 
 def judge_front(

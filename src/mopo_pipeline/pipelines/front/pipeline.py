@@ -5,7 +5,8 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from mopo_pipeline.pipelines.lazy import lazy
-from mopo_pipeline.pipelines.stage import THRESHOLDS, order_only, stage
+from mopo_pipeline.pipelines.stage import THRESHOLDS, order_only, reads_only, stage
+from mopo_pipeline.pipelines.steerable.pipeline import DECIDING
 
 
 def create_pipeline(**_: Any) -> Pipeline:
@@ -62,13 +63,21 @@ def _compared() -> list[Node]:
                 "reference_policy",
                 "reference_logprobs",
                 "evaluation_preference_model",
+                "win_rates",
+                "preference_model",
                 "params:task",
+                "params:plan",
                 "params:train",
                 "params:evaluate",
+                "params:steerable",
                 "params:front",
             ],
             ["front_points", "front_values", "front_samples"],
             name="value_points",
+            tags=[
+                *reads_only("plan", "tau", "normalisation", "kappa"),
+                *reads_only("steerable", *DECIDING),
+            ],
         ),
         Node(
             lazy("mopo_pipeline.pipelines.front.nodes:judge_front"),

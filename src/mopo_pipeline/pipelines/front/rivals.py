@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mopo_pipeline.fronts.candidates import PRIMARY_ONLY, REFERENCE, Candidate
+from mopo_pipeline.fronts.candidates import PRIMARY_ONLY, REFERENCE, STEERABLE, Candidate
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.front import FrontParams
 from mopo_pipeline.parameters.train import TrainParams
@@ -14,7 +14,7 @@ from mopo_pipeline.parameters.train import TrainParams
 if TYPE_CHECKING:
     from mopo_pipeline.baselines.setting import RivalPolicy
 
-OWN = (REFERENCE, PRIMARY_ONLY)
+OWN = (REFERENCE, PRIMARY_ONLY, STEERABLE)
 """Methods that need no rival's code."""
 
 

@@ -71,6 +71,7 @@ def write_report(
     training_findings: list[dict[str, Any]],
     certificate: "Certificate",
     certificate_power: dict[str, Any],
+    capability: list[dict[str, Any]],
     value_figure: bytes,
     front_figure: bytes,
     training_figure: bytes,
@@ -94,6 +95,7 @@ def write_report(
         pareto=pareto_report,
         ingest=ingest_report,
         preferences=preference_report,
+        capability=capability,
         findings=[
             *(finding.as_dict() for finding in training_plan.findings),
             *certificate_power["findings"],

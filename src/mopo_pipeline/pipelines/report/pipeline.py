@@ -22,6 +22,7 @@ TOLD = (
     "training_findings",
     "certificate",
     "certificate_power",
+    "capability",
     *(f"{name}_figure" for name in FIGURES),
 )
 
@@ -72,6 +73,12 @@ def create_pipeline(**_: Any) -> Pipeline:
                 ],
                 "run_summary",
                 name="summarise_run",
+            ),
+            Node(
+                lazy("mopo_pipeline.reporting.capability:capability_table"),
+                ["capability"],
+                None,
+                name="print_capability",
             ),
             *_told(),
         ],
