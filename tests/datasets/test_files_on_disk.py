@@ -21,6 +21,7 @@ from mopo_pipeline.datasets import (
     PictureDataset,
     RecordDataset,
 )
+from mopo_pipeline.reporting.picture import Picture
 
 TABLE = pd.DataFrame({"name": ["a", "b"], "value": [0.1, np.nan]})
 
@@ -117,12 +118,14 @@ def test_what_is_saved_stays_where_it_was_and_may_change_without_the_artifact(
 
 
 def test_a_picture_is_loaded_as_it_was_saved_and_shown_by_kedro_viz(tmp_path: Path) -> None:
-    dataset = PictureDataset(filepath=str(tmp_path / "figures/front.png"))
+    dataset = PictureDataset(filepath=str(tmp_path / "figures/front.svg"))
     assert not dataset.exists()
-    dataset.save(b"\x89PNG")
-    assert dataset.load() == b"\x89PNG"
+    dataset.save(Picture("<svg>τ</svg>", b"\x89PNG"))
+    assert dataset.load() == Picture("<svg>τ</svg>", b"\x89PNG")
     assert b64decode(dataset.preview()) == b"\x89PNG"
-    assert [p.name for p in (tmp_path / "figures").iterdir()] == ["front.png"]
+    assert {p.name for p in (tmp_path / "figures").iterdir()} == {"front.svg", "front.png"}
+    (tmp_path / "figures/front.png").unlink()
+    assert not dataset.exists()
 
 
 def test_a_plan_is_loaded_as_the_record_it_was_saved_as(tmp_path: Path) -> None:
@@ -182,6 +185,6 @@ def test_a_card_counts_once_it_says_what_was_attained(tmp_path: Path) -> None:
     assert not dataset.exists()
     dataset.save("What the policy attains is measured by the evaluate stage")
     assert not dataset.exists()
-    dataset.save("Attained values are those of the estimator `exact`")
+    dataset.save("What it was made of\n\n- measured on 2026-03-01, on answers sampled")
     assert dataset.exists()
     assert (policy / "model.safetensors").read_text() == "weights"

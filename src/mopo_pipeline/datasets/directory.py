@@ -72,7 +72,7 @@ class ModelCardDataset(AbstractDataset[str, str]):
     version the finished card goes too, so it needs no fingerprint.
     """
 
-    DONE = "attained values are those of"
+    DONE = "\n- measured on "
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         """Bind the card in its model's directory; ``metadata`` is for Kedro-Viz."""
