@@ -18,6 +18,7 @@ from mopo_pipeline.datasets import (
     AtomicTextDataset,
     ModelCardDataset,
     ModelDirectoryDataset,
+    PageDataset,
     PictureDataset,
     RecordDataset,
 )
@@ -126,6 +127,19 @@ def test_a_picture_is_loaded_as_it_was_saved_and_shown_by_kedro_viz(tmp_path: Pa
     assert {p.name for p in (tmp_path / "figures").iterdir()} == {"front.svg", "front.png"}
     (tmp_path / "figures/front.png").unlink()
     assert not dataset.exists()
+
+
+def test_kedro_viz_shows_a_page_without_its_style_and_a_card_as_it_is_written(
+    tmp_path: Path,
+) -> None:
+    page = PageDataset(filepath=str(tmp_path / "report.html"))
+    page.save(
+        "<html><head><title>A run</title><style>\nbody { }\n</style></head><b>held</b></html>"
+    )
+    assert page.preview() == "<html><head></head><b>held</b></html>"
+    card = ModelCardDataset(filepath=str(tmp_path / "README.md"))
+    card.save("# Card\n1 < 2")
+    assert card.preview() == "<pre># Card\n1 &lt; 2</pre>"
 
 
 def test_a_plan_is_loaded_as_the_record_it_was_saved_as(tmp_path: Path) -> None:

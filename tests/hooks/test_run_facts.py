@@ -46,8 +46,16 @@ def test_what_is_at_its_default_is_not_told_and_what_was_set_is() -> None:
 
 def test_a_mode_that_is_not_the_default_is_told_with_its_own_keys() -> None:
     told = changed_parameters(resolved(train={"lag": {"mode": "offline", "every": 7}}))
-    assert {"train.lag.every"} <= set(told)
-    assert "offline" in str({key: value for key, value in told.items() if "lag" in key})
+    assert {key: told[key] for key in told if key.startswith("train.")} == {
+        "train.lag.mode": "offline",
+        "train.lag.every": 7,
+    }
+
+
+def test_a_group_that_is_left_out_by_default_is_told_whole() -> None:
+    told = changed_parameters(resolved(train={"lora": {"r": 16}}))
+    assert told["train.lora"]["r"] == 16
+    assert "alpha" in told["train.lora"]
 
 
 def test_seconds_of_a_stage_are_those_of_the_last_run_of_each_node() -> None:

@@ -5,6 +5,7 @@ from mopo_pipeline.datasets.files import (
     AtomicJSONDataset,
     AtomicParquetDataset,
     AtomicTextDataset,
+    PageDataset,
     PictureDataset,
     RecordDataset,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "LooksDataset",
     "ModelCardDataset",
     "ModelDirectoryDataset",
+    "PageDataset",
     "PictureDataset",
     "RecordDataset",
 ]

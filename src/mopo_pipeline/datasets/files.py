@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from kedro.io.core import AbstractDataset
 from kedro.utils import load_obj
-from kedro_datasets._typing import ImagePreview, JSONPreview
+from kedro_datasets._typing import HTMLPreview, ImagePreview, JSONPreview
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.text import TextDataset
 
 from mopo_pipeline.errors import InputError
+
+_STYLE = re.compile(r"<(style|script|title)\b.*?</\1>", flags=re.DOTALL)
 
 if TYPE_CHECKING:
     from mopo_pipeline.reporting.picture import Picture
@@ -91,6 +94,14 @@ class AtomicTextDataset(TextDataset):
         path = Path(self._get_save_path())
         write_atomically(path, lambda target: target.write_text(data, encoding="utf-8"))
         self._invalidate_cache()
+
+
+class PageDataset(AtomicTextDataset):
+    """A page for people."""
+
+    def preview(self) -> HTMLPreview:
+        """What it says, for Kedro-Viz, in Viz's own style."""
+        return HTMLPreview(_STYLE.sub("", self.load()))
 
 
 class PictureDataset(AbstractDataset["Picture", "Picture"]):

@@ -32,10 +32,18 @@ def changed_parameters(resolved: Mapping[str, Any]) -> dict[str, Any]:
 
 def _changed(model: BaseModel, name: str, skipped: frozenset[str]) -> Iterator[tuple[str, Any]]:
     for key, field in type(model).model_fields.items():
-        value = getattr(model, key)
+        value, default = getattr(model, key), field.get_default(call_default_factory=True)
         if key in skipped:
             continue
-        if isinstance(value, BaseModel):
+        if isinstance(value, BaseModel) and isinstance(default, BaseModel):
+            yield from _of_another_kind(value, default, f"{name}.{key}")
             yield from _changed(value, f"{name}.{key}", skipped)
-        elif field.is_required() or value != field.get_default(call_default_factory=True):
+        elif field.is_required() or value != default:
             yield f"{name}.{key}", model.model_dump(mode="json")[key]
+
+
+def _of_another_kind(value: BaseModel, default: BaseModel, name: str) -> Iterator[tuple[str, Any]]:
+    """What tells a group from the default one where it is of another class, such as its ``mode``."""
+    if type(value) is not type(default):
+        given, usual = value.model_dump(mode="json"), default.model_dump(mode="json")
+        yield from ((f"{name}.{k}", v) for k, v in given.items() if k in usual and v != usual[k])
