@@ -67,15 +67,13 @@ def costs_of(plan: TrainingPlan) -> list[dict[str, Any]]:
     """Rows of a plan's table: 0.66 without thresholds."""
     first, *held = plan.objectives
     missing = dict.fromkeys(("asked", "together", "price"))
+    primary = {"name": first, "free": 0.66, "planned": 0.6, "proposed": False, "front": []}
     rows: list[dict[str, Any]] = [
-        {"name": first, "free": 0.66, "planned": 0.6, "proposed": False, "front": []} | missing
-    ]
-    rows += [
         {"name": name, "free": 0.4, "planned": 0.52, "asked": 0.5, "together": 0.65, "price": 0.003,
          "proposed": False, "front": FRONT}
         for name in held
     ]  # fmt: skip
-    return rows
+    return [primary | missing, *rows]
 
 
 def values_of(names: list[str], half: float = 0.01) -> pd.DataFrame:

@@ -32,8 +32,10 @@ def check_shown(book: nbformat.NotebookNode) -> None:
     """Tables and pictures, no line of a log, and no prompt as it is stored."""
     outputs = [o for cell in book.cells for o in cell.get("outputs", [])]
     assert [o.text for o in outputs if o.output_type == "stream"] == []
-    assert len(outputs) >= 3
-    assert '"role"' not in str([o.get("data") for o in outputs])
+    shown = [o.data.get("text/plain", "") for o in outputs]
+    assert len(shown) >= 3
+    assert all(text.strip() for text in shown)
+    assert not [text for text in shown if "INFO" in text or '"role"' in text]
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from mopo_pipeline.language.logprobs import sequence_logprobs
 from mopo_pipeline.parameters.evaluate import SamplingParams
 from mopo_pipeline.parameters.export import ExportParams
 from mopo_pipeline.parameters.fit import LoraParams
-from mopo_pipeline.policies.card import Origin
+from mopo_pipeline.policies.card import Measured, Origin
 from mopo_pipeline.policies.export import export_policy
 from mopo_pipeline.policies.release import write_release
 from tiny_training import tiny_model, tiny_texts
@@ -79,12 +78,9 @@ def release(
         policy,
         reference,
         responses,
-        checks,
-        "exact",
-        found,
+        Measured(checks, "exact", found, ORIGIN),
         ExportParams(path=path, **given),
         SamplingParams(temperature=0.7, top_p=0.9),
-        ORIGIN,
     )
 
 
@@ -146,12 +142,9 @@ def test_a_certificate_of_another_policy_opens_nothing(
             policy,
             reference,
             pd.DataFrame(),
-            CHECKS,
-            "exact",
-            replace(other),
+            Measured(CHECKS, "exact", other, ORIGIN),
             ExportParams(path=tmp_path / "release", uncertified=True),
             SamplingParams(),
-            ORIGIN,
         )
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mopo_pipeline.language.loading import FACTS, load_model, model_digest
 from mopo_pipeline.language.sealed import MANIFEST, apply_umask
 from mopo_pipeline.parameters.evaluate import SamplingParams
 from mopo_pipeline.parameters.export import ExportParams
-from mopo_pipeline.policies.card import BASE_NAME, Measured, Origin, model_card
+from mopo_pipeline.policies.card import BASE_NAME, Measured, model_card
 from mopo_pipeline.policies.hub import check_pushed, push
 
 CERTIFICATE = "certificate.json"
@@ -34,12 +35,9 @@ def write_release(
     policy: Path,
     reference_policy: Path,
     responses: pd.DataFrame,
-    checks: pd.DataFrame,
-    estimator: str | None,
-    certificate: Certificate,
+    measured: Measured,
     params: ExportParams,
     sampling: SamplingParams,
-    origin: Origin,
 ) -> dict[str, Any]:
     """Write ``<export.path>/policy`` with tokenizer, card, certificate and how to sample; an adapter's base beside it.
 
@@ -50,12 +48,9 @@ def write_release(
         policy: directory of the trained model or adapter.
         reference_policy: directory of the reference, an adapter's base.
         responses: texts on which a merged model is compared with its adapter.
-        checks: every threshold by every estimator, for the card.
-        estimator: whose values the card shows; None where nothing could judge.
-        certificate: of this policy.
+        measured: what the card says, with the certificate of this policy.
         params: where to, merged or not, and whether uncertified.
         sampling: as evaluated, so that what is certified is what is used.
-        origin: what the card says the policy was made of.
 
     Returns:
         JSON-ready: ``path``, ``verdict``, ``merged``, the ``policy``'s fingerprint, and where on the Hub it is (``hub``).
@@ -64,6 +59,7 @@ def write_release(
         InputError: the policy is not certified, the certificate is another policy's, or something else lies at
             ``export.path``, or the Hub does not take it.
     """
+    certificate = measured.certificate
     check_gate(policy, certificate, params.uncertified)
     _check_place(params.path)
     adapter = (policy / "adapter_config.json").is_file()
@@ -83,7 +79,7 @@ def write_release(
             _copy(reference_policy, new / BASE_NAME)
         _write_sampling(target, reference_policy, responses, sampling)
         note = "" if certificate.certified else UNCERTIFIED
-        _write_papers(target, Measured(checks, estimator, certificate, origin, note))
+        _write_papers(target, replace(measured, note=note))
         apply_umask(new)
         if params.path.exists():
             params.path.rename(Path(scratch) / "old")

@@ -1,5 +1,7 @@
 """One look for every figure; colours that stay apart for colour-blind readers (Okabe and Ito)."""
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -47,10 +49,10 @@ def label(axis: Axes, x: str, y: str, title: str = "") -> None:
 
 def legend_below(figure: Figure, axes: list[Axes], columns: int) -> None:
     """One legend under all panels, what they share named once."""
-    handles = {}
+    handles: dict[str, Any] = {}
     for axis in axes:
         for handle, text in zip(*axis.get_legend_handles_labels(), strict=True):
-            handles.setdefault(text, handle)
+            handles.setdefault(str(text), handle)
     figure.legend(
         list(handles.values()),
         list(handles),

@@ -26,17 +26,16 @@ def release_policy(
     ingest_report: dict[str, Any],
 ) -> dict[str, Any]:
     """Write the policy where it is used; stop here without a certificate."""
-    from mopo_pipeline.policies.card import origin
+    from mopo_pipeline.policies.card import Measured, origin
     from mopo_pipeline.policies.release import write_release
 
+    made_of = origin(reference.model, ingest_report, evaluate.sampling, params.licence)
+    estimator = evaluation_summary["estimator"]
     return write_release(
         Path(policy),
         Path(reference_policy),
         responses,
-        threshold_checks,
-        evaluation_summary["estimator"],
-        certificate,
+        Measured(threshold_checks, estimator, certificate, made_of),
         params,
         evaluate.sampling,
-        origin(reference.model, ingest_report, evaluate.sampling, params.licence),
     )
