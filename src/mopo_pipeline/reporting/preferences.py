@@ -31,7 +31,7 @@ def calibration_figure(metrics: dict[str, Any], objectives: tuple[str, ...]) -> 
         return nothing(f"No calibration: {method} win rates come straight from the labels.")
     columns = min(3, len(objectives))
     rows = -(-len(objectives) // columns)
-    figure, axes = new_figure(rows, columns, WIDEST / 3 * columns, 3.7 * rows)
+    figure, axes = new_figure(rows, columns, WIDEST / 3 * columns, 3.95 * rows)
     for axis in axes[len(objectives) :]:
         axis.remove()
     for index, (axis, name) in enumerate(zip(axes, objectives, strict=False)):
