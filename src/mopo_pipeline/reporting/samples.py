@@ -24,7 +24,7 @@ class _Shown:
     """
 
     first: Mapping[tuple[str, str], pd.Series]
-    rates: Mapping[str, Mapping[str, float]]
+    rates: Mapping[str, Mapping[Any, float]]
     judge: str | None
 
     def answer(self, row: pd.Series) -> dict[str, Any]:
