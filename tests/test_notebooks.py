@@ -53,6 +53,7 @@ def test_all_run_on_own_data_with_one_objective(
     rated(tmp_path / "mine.jsonl")
     given = {"ingest": {"source": "files", "path": str(tmp_path / "mine.jsonl")}}
     given |= {"task": {"objectives": [{"name": "helpful"}]}}
+    given |= {"evaluate": {"bootstrap": 50, "sampling": {"samples": 2}}}
     test = yaml.safe_load((PROJECT / "conf/test/parameters.yml").read_text(encoding="utf-8"))
     conf = shutil.copytree(PROJECT / "conf", tmp_path / "conf")
     (conf / "test/parameters.yml").write_text(yaml.safe_dump(test | given))

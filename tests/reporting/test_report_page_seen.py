@@ -35,6 +35,14 @@ WIDE = """(() => [...document.querySelectorAll('table, svg')].filter(
 ).map((shown) => shown.textContent.trim().slice(0, 60)))()"""
 """Tables and pictures that reach beyond the sheet."""
 
+BROKEN = """(() => [...document.querySelectorAll('th, td')].flatMap((cell) => [...cell.childNodes]).filter((part) => {
+    if (part.nodeType !== Node.TEXT_NODE || /[\\s–-]/.test(part.textContent.trim())) return false;
+    const words = document.createRange();
+    words.selectNodeContents(part);
+    return new Set([...words.getClientRects()].map((box) => Math.round(box.top))).size > 1;
+}).map((part) => part.textContent))()"""
+"""Single words and numbers of tables that are broken over lines."""
+
 PAPER = 703
 """CSS pixels between the margins of an A4 sheet."""
 
@@ -106,4 +114,5 @@ def test_on_paper_no_table_or_picture_is_cut_and_the_theme_is_light(
     browser.open(file, width=PAPER, dark=True)
     browser.print_style()
     assert browser.run(WIDE) == []
+    assert browser.run(BROKEN) == []
     assert browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
