@@ -47,7 +47,7 @@ def test_runs(path: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.slow
-def test_all_run_on_own_data_with_one_objective(
+def test_page_and_notebooks_of_own_data_with_one_objective_say_nothing_of_thresholds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rated(tmp_path / "mine.jsonl")
@@ -60,6 +60,9 @@ def test_all_run_on_own_data_with_one_objective(
     root = tmp_path / "data"
     done = kedro(f"--conf-source={conf}", data_root=root)
     assert done.returncode == 0, done.stdout + done.stderr
+    page = (root / "08_reporting/report.html").read_text(encoding="utf-8")
+    assert "there was no threshold to hold" in page
+    assert "What the thresholds cost" not in page
     monkeypatch.setitem(os.environ, "KEDRO_ENV", "test")
     monkeypatch.setitem(os.environ, "MOPO_DATA_ROOT", str(root))
     for path in NOTEBOOKS:

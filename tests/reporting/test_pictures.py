@@ -100,6 +100,7 @@ def test_panels_of_what_never_moves_are_left_out() -> None:
         "Distance to the reference",
     ]
     assert training.multiplier_alt(log_of(MANY[:2]), plan_of(MANY[:2])) == training.STILL
+    assert training.multiplier_alt(log_of(MANY[:1]), plan_of(MANY[:1])) == training.ALONE
     moving = training.multiplier_figure(log_of(MANY[:2], moving=True), plan_of(MANY[:2]))
     [axis] = moving.axes
     assert axis.get_title(loc="left").startswith("Multipliers")

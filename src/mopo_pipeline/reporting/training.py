@@ -29,6 +29,7 @@ PANELS = (
     ("ess", "effective share of rows", "Share of rows that counts"),
 )
 STILL = "Multipliers and thresholds stayed where the plan put them."
+ALONE = "One objective: no thresholds, no multipliers."
 STYLES = ("-", "--", "-.", ":")
 
 
@@ -178,7 +179,7 @@ def multiplier_figure(training_log: pd.DataFrame, plan: TrainingPlan) -> Figure:
         if any(_moves(training_log, f"{key}_{name}") for name in names)
     ]
     if not moved:
-        return nothing(STILL if names else "One objective: no thresholds, no multipliers.")
+        return nothing(STILL if names else ALONE)
     figure, axes = new_figure(1, len(moved), max(WIDEST / 2 * len(moved), 5.4), 3.3)
     for axis, (key, title) in zip(axes, moved, strict=True):
         for index, name in enumerate(names, start=1):
@@ -207,4 +208,6 @@ def multiplier_alt(training_log: pd.DataFrame, plan: TrainingPlan) -> str:
         for name in plan.constrained
         if _moves(training_log, key := f"multiplier_{name}")
     ]
-    return f"Multipliers over training: {'; '.join(told)}." if told else STILL
+    if told:
+        return f"Multipliers over training: {'; '.join(told)}."
+    return STILL if plan.constrained else ALONE
