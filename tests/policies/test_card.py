@@ -10,7 +10,8 @@ from huggingface_hub import ModelCard
 
 from evaluated import PLAN, certificate, checked, estimate
 from mopo_pipeline.datasets import ModelCardDataset
-from mopo_pipeline.policies.card import Measured, Origin, model_card
+from mopo_pipeline.parameters.evaluate import SamplingParams
+from mopo_pipeline.policies.card import Measured, Origin, model_card, origin
 from mopo_pipeline.policies.export import export_policy
 
 ORIGIN = Origin(
@@ -77,6 +78,12 @@ def test_the_card_says_what_the_policy_was_made_of_and_who_decided(tmp_path: Pat
         "temperature=0.7, top_p=0.9, top_k=0",
     ):
         assert said in card.text
+
+
+def test_a_card_names_a_file_of_the_data_and_not_where_it_lies_here() -> None:
+    told = {"source": "/home/me/votes.csv", "prompts": {"test": 3}, "judgements": 4}
+    made_of = origin("scratch", told, SamplingParams(temperature=0.7))
+    assert (made_of.source, made_of.temperature, made_of.top_p) == ("votes.csv", 0.7, 1.0)
 
 
 def test_a_base_or_licence_that_nobody_named_is_not_made_up(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from mopo_pipeline.language.loading import FACTS
 from mopo_pipeline.parameters.evaluate import SamplingParams
 from mopo_pipeline.pareto.verdicts import qualified
 from mopo_pipeline.plan.training_plan import TrainingPlan
+from mopo_pipeline.tables import source_name
 
 BASE_NAME = "reference_policy"
 """What an exported adapter calls its base: the directory beside it."""
@@ -75,7 +76,7 @@ def origin(
     """What a policy that is measured today was made of."""
     return Origin(
         model=model,
-        source=ingest_report["source"],
+        source=source_name(ingest_report["source"]),
         prompts=ingest_report["prompts"],
         judgements=ingest_report["judgements"],
         temperature=sampling.temperature,

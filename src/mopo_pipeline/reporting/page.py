@@ -16,6 +16,7 @@ from mopo_pipeline.preferences.baselines import TOO_WEAK
 from mopo_pipeline.reporting.picture import Picture, themed
 from mopo_pipeline.reporting.summary import digits, level, said, span
 from mopo_pipeline.reporting.values import ESTIMATORS
+from mopo_pipeline.tables import source_name
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -102,7 +103,7 @@ def _environment() -> "Environment":
 
 def page_title(params: ReportParams, summary: Mapping[str, Any], ingest: Mapping[str, Any]) -> str:
     """A heading that tells two pages apart: what was run, on what, when."""
-    parts = [params.title, str(ingest.get("source", ""))]
+    parts = [params.title, source_name(str(ingest.get("source", "")))]
     parts += [f"{summary['environment'] or ''}", f"seed {summary['seed']}"]
     if params.run is not None:
         parts.append(params.run.started[:16].replace("T", " "))
