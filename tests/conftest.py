@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,22 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = kedro(data_root=root)
     assert done.returncode == 0, done.stdout + done.stderr
     return root
+
+
+@pytest.fixture(autouse=True)
+def leaves_the_shared_run_as_it_was(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that writes where every other one reads would fail them by the order they run in."""
+    if "tiny_run" not in request.fixturenames:
+        yield
+        return
+    root = request.getfixturevalue("tiny_run")
+    before = _written(root)
+    yield
+    assert _written(root) == before, "the shared run was changed: take a copy of it"
+
+
+def _written(root: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
 
 
 def without_nearest(patch: pytest.MonkeyPatch) -> None:

@@ -89,6 +89,7 @@ def checked(
 
 EVIDENCE = Evidence(
     prompts=40,
+    units=40,
     answers=320,
     labelled=400,
     labelled_per_prompt=10.0,

@@ -65,7 +65,12 @@ def tables(
     seen = np.clip(true + 0.03 * rng.standard_normal(true.shape), 0.0, 1.0)
     ids = [f"r{i}" for i in range(len(prompt))]
     rows = pd.DataFrame(
-        {"prompt_id": [f"p{g}" for g in prompt], "response_id": ids, "split": "train"}
+        {
+            "prompt_id": [f"p{g}" for g in prompt],
+            "response_id": ids,
+            "split": "train",
+            "unit": prompt,
+        }
     )
     win_rates = rows.assign(**dict(zip(names, seen.T, strict=True)))
     for j in range(folds):

@@ -38,9 +38,10 @@ class PleasedJudge(PreferenceModel):
 
 
 def world(seed: int, prompts: int = 36, answers: int = 16, pairs: int = 24) -> World:
-    """Labelled pocket data, all of it test split, and a policy tilted towards ``LIKES``."""
+    """Labelled pocket data, all of it test split, every prompt a draw of its own, and a policy tilted towards ``LIKES``."""
     rng = np.random.default_rng(seed)
     responses, comparisons = pocket.generate(prompts, answers, pairs, rng)
+    responses = responses.drop(columns="group")
     place = {answer: i for i, answer in enumerate(pocket.answers())}
     logs, truth = {}, []
     for prompt in responses["prompt"].unique():

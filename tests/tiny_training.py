@@ -65,6 +65,7 @@ def tiny_run(model: Path, *, every: int | None = 3, **fit: Any) -> TrainingRun:
     scored = sequence_logprobs(loaded, tokenizer, prompts, responses, max_length=32)
     rows = pd.DataFrame(
         {
+            "unit": groups,
             "prompt": prompts,
             "response": responses,
             "weight": solution.ratio / solution.ratio.mean(),
@@ -85,7 +86,13 @@ def labelled_run(model: Path) -> TrainingRun:
     loaded, tokenizer = load_model(model)
     logprob = sequence_logprobs(loaded, tokenizer, prompts, answers, max_length=32).logprob
     validation = pd.DataFrame(
-        {"prompt": prompts, "response": answers, "ended": True, "reference_logprob": logprob}
+        {
+            "unit": prompts,
+            "prompt": prompts,
+            "response": answers,
+            "ended": True,
+            "reference_logprob": logprob,
+        }
     )
     pairs = np.array(
         [(g * 6 + i, g * 6 + j) for g in range(10) for i in range(6) for j in range(i)]

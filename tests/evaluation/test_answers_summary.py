@@ -13,6 +13,7 @@ from mopo_pipeline.evaluation.sampling import logprobs_of_test_split, prompts_of
 from mopo_pipeline.evaluation.summary import evaluation_summary
 from mopo_pipeline.evaluation.values import judged_values
 from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.tables import sampling_units
 
 ROBUST = {"comparisons": 0, "ess": None, "largest_weight": None, "clipped": None, "outside": {}}
 
@@ -75,6 +76,7 @@ def test_judged_values_are_means_over_prompts_of_each_model() -> None:
     found = judged_values(
         completions(),
         scores.sample(frac=1, random_state=0),
+        sampling_units(completions().assign(split="test")),
         ("help",),
         EvaluateParams(bootstrap=50),
         0,

@@ -89,7 +89,7 @@ def test_no_number_of_prompts_certifies_a_value_below_its_threshold() -> None:
 
 def test_three_prompts_decide_nothing() -> None:
     three = estimate("exact", [0.6, 0.9, 0.9]).assign(n=3.0)
-    found = certified(three, prompts=3)
+    found = certified(three, prompts=3, units=3)
     assert found.verdict == "undecidable"
     assert "3 test prompts, 20 needed" in found.reasons[0]
     assert [entry.verdict for entry in found.thresholds] == ["undecided", "undecided"]

@@ -89,7 +89,10 @@ def test_labels_are_trusted_over_a_doubtful_judge() -> None:
             judges={"preference_model": judge(accuracy=0.5, accuracy_low=0.44)},
         )
     )
-    assert "trust doubly_robust (judge right in 50% of 400 comparisons)" in found[0].remedy
+    assert (
+        "trust doubly_robust (of preference_model: judge right in 50% of 400 comparisons)"
+        in found[0].remedy
+    )
 
 
 def test_an_estimate_between_two_others_does_not_hide_their_disagreement() -> None:

@@ -39,6 +39,7 @@ from mopo_pipeline.parameters.lag import FreshLag, NoLag
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.pareto.intervals import prompt_bootstrap
 from mopo_pipeline.preferences.features import WordFeatures
+from mopo_pipeline.tables import sampling_units
 from pocket_world import OBJECTIVES, PleasedJudge
 
 PARAMS = EvaluateParams(bootstrap=400)
@@ -57,7 +58,9 @@ def found_by(
     responses = judged.given.responses
     quality = {judge.name: judge_quality(judge, responses, pairs, judged.completions, PARAMS, 0)}
     scores = judge_completions(judged.completions, responses, [judge], quality)
-    values = judged_values(judged.completions, scores, judge.objectives, PARAMS, 0)
+    values = judged_values(
+        judged.completions, scores, sampling_units(responses), judge.objectives, PARAMS, 0
+    )
     return values.set_index("objective"), quality
 
 
@@ -230,7 +233,9 @@ def labelled_answers(
         np.array([f"{p}/{x}" for p, x in zip(ids, np.tile(s, prompts)[rows], strict=True)])
         for s in (a, b)
     ]
-    pairs = pd.DataFrame({"prompt_id": ids, "response_a": sides[0], "response_b": sides[1]})
+    pairs = pd.DataFrame(
+        {"prompt_id": ids, "unit": ids, "response_a": sides[0], "response_b": sides[1]}
+    )
     labels = (rng.random(len(rows)) < people).astype(float)
     every = [expit(v[:, :, None] - v[:, None, :]).mean(axis=2) - 0.5 for v in (worth, score)]
     return judge, labels, pairs, float((every[0] * every[1]).sum() / (every[0] ** 2).sum())
@@ -396,7 +401,9 @@ def test_the_model_that_trained_the_policy_certifies_nothing(tmp_path: Path) -> 
         )
         judges = {able.name: quality}
         scores = judge_completions(made.completions, responses, [able], judges)
-        values = judged_values(made.completions, scores, OBJECTIVES, PARAMS, 0)
+        values = judged_values(
+            made.completions, scores, sampling_units(made.given.responses), OBJECTIVES, PARAMS, 0
+        )
         return certificate(threshold_checks(values, plan, judges), plan)
 
     assert certified(pairs, own).verdict == "certified"

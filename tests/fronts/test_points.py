@@ -33,7 +33,10 @@ def data() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     table[:, 1] = 0.8 * (1.0 - table[:, 0]) + 0.2 * table[:, 1]
     ids = [f"r{i}" for i in range(120)]
     rows = pd.DataFrame(table, columns=list(NAMES)).assign(
-        prompt_id=np.repeat(np.arange(15), 8), response_id=ids, split="train"
+        prompt_id=np.repeat(np.arange(15), 8),
+        unit=np.repeat(np.arange(15), 8),
+        response_id=ids,
+        split="train",
     )
     columns = ["prompt_id", "response_a", "response_b", "split", *NAMES]
     none = pd.DataFrame({name: pd.Series(dtype=float) for name in columns})

@@ -1,5 +1,8 @@
 """Independent answers to compare with: cone programmes, linear programmes, brute force."""
 
+import contextlib
+import warnings
+
 import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
@@ -87,9 +90,11 @@ def regularised_optimum(
     problem = cp.Problem(
         cp.Maximize(mass @ cp.multiply(ratio, win_rates[:, 0]) - tau * divergence), constraints
     )
-    try:
-        problem.solve(solver=cp.CLARABEL)
-    except cp.SolverError:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # an inaccurate solution is not taken
+        with contextlib.suppress(cp.SolverError):
+            problem.solve(solver=cp.CLARABEL)
+    if problem.status != cp.OPTIMAL:
         problem.solve(solver=cp.SCS, eps=1e-9, max_iters=200_000)
     return float(problem.value), np.asarray(ratio.value)
 

@@ -15,6 +15,12 @@ from conftest import PROJECT, kedro
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture
+def tiny_copy(tiny_run: Path, tmp_path: Path) -> Path:
+    """A whole run that a test may write in."""
+    return Path(shutil.copytree(tiny_run, tmp_path / "copy"))
+
+
 def message(done: subprocess.CompletedProcess[str]) -> str:
     """The one line an error prints."""
     assert done.returncode != 0
@@ -76,28 +82,27 @@ def test_another_seed_gives_other_artifacts(tiny_run: Path, tmp_path: Path) -> N
     assert not pd.read_parquet(first).equals(pd.read_parquet(second))
 
 
-def test_a_stage_reuses_what_lies_there(tiny_run: Path) -> None:
-    done = kedro("--pipelines=report", data_root=tiny_run)
+def test_a_stage_reuses_what_lies_there(tiny_copy: Path) -> None:
+    done = kedro("--pipelines=report", data_root=tiny_copy)
     assert done.returncode == 0, done.stderr
     assert "report.html" in done.stdout
 
 
-def test_changed_parameter_names_the_artifact_it_would_mix(tiny_run: Path) -> None:
-    done = kedro("--pipelines=report", "--params=plan.confidence=0.8", data_root=tiny_run)
+def test_changed_parameter_names_the_artifact_it_would_mix(tiny_copy: Path) -> None:
+    done = kedro("--pipelines=report", "--params=plan.confidence=0.8", data_root=tiny_copy)
     line = message(done)
     assert "training_plan" in line
     assert "plan.confidence=0.95 and now is 0.8" in line
-    assert f"--from-nodes=plan.plan_training --env=test --params=data_root={tiny_run}" in line
+    assert f"--from-nodes=plan.plan_training --env=test --params=data_root={tiny_copy}" in line
 
 
-def test_only_missing_outputs_refuses_stale_artifacts(tiny_run: Path) -> None:
+def test_only_missing_outputs_refuses_stale_artifacts(tiny_copy: Path) -> None:
     arguments = ("--only-missing-outputs", "--params=evaluate.bootstrap=60")
-    assert "evaluate.bootstrap=50 and now is 60" in message(kedro(*arguments, data_root=tiny_run))
+    assert "evaluate.bootstrap=50 and now is 60" in message(kedro(*arguments, data_root=tiny_copy))
 
 
-def test_only_missing_outputs_remakes_what_is_missing(tiny_run: Path, tmp_path: Path) -> None:
-    root = tmp_path / "copy"
-    shutil.copytree(tiny_run, root)
+def test_only_missing_outputs_remakes_what_is_missing(tiny_copy: Path) -> None:
+    root = tiny_copy
     [plan] = root.rglob("training_plan.json")
     plan.unlink()
     done = kedro("--only-missing-outputs", data_root=root)
@@ -105,9 +110,8 @@ def test_only_missing_outputs_remakes_what_is_missing(tiny_run: Path, tmp_path: 
     assert plan.is_file()
 
 
-def test_artifact_without_a_fingerprint_is_named(tiny_run: Path, tmp_path: Path) -> None:
-    root = tmp_path / "copy"
-    shutil.copytree(tiny_run, root)
+def test_artifact_without_a_fingerprint_is_named(tiny_copy: Path) -> None:
+    root = tiny_copy
     [sidecar] = root.rglob(".objective_values.fingerprint.json")
     sidecar.unlink()
     line = message(kedro("--pipelines=report", data_root=root))
@@ -190,17 +194,17 @@ def test_malformed_yaml_is_named(tmp_path: Path) -> None:
 
 
 def test_nothing_is_exported_without_a_certificate_unless_told_so(
-    tiny_run: Path, tmp_path: Path
+    tiny_copy: Path, tmp_path: Path
 ) -> None:
     """Nine test prompts certify nothing; the export says so, and its card says it was told to go on."""
-    certificate = json.loads((tiny_run / "08_reporting/certificate.json").read_text())
+    certificate = json.loads((tiny_copy / "08_reporting/certificate.json").read_text())
     assert certificate["verdict"] == "undecidable"
-    refused = message(kedro("--pipelines=export", data_root=tiny_run))
+    refused = message(kedro("--pipelines=export", data_root=tiny_copy))
     assert "nothing is exported without a certificate: undecidable" in refused
-    assert not (tiny_run / "09_release").exists()
+    assert not (tiny_copy / "09_release").exists()
     place = tmp_path / "release"
     given = f"--params=export.uncertified=true,export.path={place}"
-    done = kedro("--pipelines=export", given, data_root=tiny_run)
+    done = kedro("--pipelines=export", given, data_root=tiny_copy)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Exported without a certificate" in (place / "policy/README.md").read_text()
     assert json.loads((place / "policy/certificate.json").read_text()) == certificate
@@ -217,9 +221,8 @@ def test_too_few_test_prompts_are_said_before_training_and_at_the_end(tiny_run: 
     assert "certificate undecidable" in (tiny_run / "08_reporting/report.html").read_text()
 
 
-def test_looking_again_at_the_same_policy_is_the_same_look(tiny_run: Path, tmp_path: Path) -> None:
-    root = tmp_path / "copy"
-    shutil.copytree(tiny_run, root)
+def test_looking_again_at_the_same_policy_is_the_same_look(tiny_copy: Path) -> None:
+    root = tiny_copy
     before = (root / "03_primary/looks/looks.json").read_bytes()
     done = kedro("--nodes=evaluate.certify", data_root=root)
     assert done.returncode == 0, done.stdout + done.stderr

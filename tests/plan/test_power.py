@@ -36,7 +36,12 @@ def world(between: float, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame, np
     prompt_ids = np.repeat([f"p{i}" for i in range(PROMPTS)], RESPONSES)
     table = pd.DataFrame({"response_id": ids} | {name: rates.ravel() for name in NAMES})
     weights = pd.DataFrame(
-        {"prompt_id": prompt_ids, "response_id": ids, "ratio": np.exp(strength * worth).ravel()}
+        {
+            "prompt_id": prompt_ids,
+            "response_id": ids,
+            "unit": prompt_ids,
+            "ratio": np.exp(strength * worth).ravel(),
+        }
     )
     return table, weights, attained
 
@@ -112,6 +117,7 @@ def labelled(seed: int, prompts: int) -> tuple[pd.DataFrame, pd.DataFrame, Compa
     weights = pd.DataFrame(
         {
             "prompt_id": np.repeat(np.arange(prompts), RESPONSES),
+            "unit": np.repeat(np.arange(prompts), RESPONSES),
             "response_id": ids,
             "ratio": np.exp(worth).ravel(),
         }

@@ -51,6 +51,7 @@ def planned(safe: float | None, split: str = "train") -> tuple[TrainingPlan, pd.
     rows = pd.DataFrame(rng.uniform(0.1, 0.9, (160, 3)), columns=NAMES)
     rows["safe"] = 1 - rows["good"]
     rows["prompt_id"] = np.repeat([f"p{i}" for i in range(8)], 20)
+    rows["unit"] = rows["prompt_id"]
     rows["response_id"] = [f"r{i}" for i in range(160)]
     pairs = pd.DataFrame(columns=["prompt_id", "response_a", "response_b", *NAMES, "weight"])
     task = TaskParams(objectives=objectives(safe=safe, short=0.3))
@@ -90,6 +91,7 @@ def labelled(seed: int = 0, prompts: int = 40, n: int = 6) -> tuple[pd.DataFrame
     rows["safe"] = 1 - rows["good"] + rng.normal(0, 0.05, len(rows))
     rows = rows.clip(0, 1).assign(split="train")
     rows["prompt_id"] = np.repeat([f"p{i}" for i in range(prompts)], n)
+    rows["unit"] = rows["prompt_id"]
     rows["response_id"] = [f"r{i}" for i in range(len(rows))]
     pairs = [(x * n + i, x * n + j) for x in range(prompts) for i in range(n) for j in range(i)]
     first, second = np.array(pairs).T
@@ -193,6 +195,7 @@ def test_a_proposal_that_cannot_be_held_with_what_is_asked_gives_way_to_it(
     rows = pd.DataFrame(rng.uniform(0.1, 0.9, (160, 3)), columns=NAMES)
     rows["safe"] = 1 - rows["short"]
     rows["prompt_id"] = np.repeat([f"p{i}" for i in range(8)], 20)
+    rows["unit"] = rows["prompt_id"]
     rows["response_id"] = [f"r{i}" for i in range(160)]
     pairs = pd.DataFrame(columns=["prompt_id", "response_a", "response_b", *NAMES, "weight"])
     task = TaskParams(objectives=objectives(safe=None, short=0.7))

@@ -76,7 +76,7 @@ def plan_of(names: list[str]) -> dict[str, Any]:
         {"objective": "harm", "half_width": 0.04},
         {"objective": "short", "half_width": 0.01},
     ]
-    power = {"prompts": 40, "outlook": outlook[: len(names) - 1]}
+    power = {"prompts": 40, "drawn": "test prompts", "outlook": outlook[: len(names) - 1]}
     return plan_table(plan, paths[: len(names) - 1], ["short"], power)
 
 

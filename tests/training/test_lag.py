@@ -579,7 +579,7 @@ def test_what_the_policy_falls_short_of_on_validation_prompts_raises_its_targets
     )
     assert run.problem is not None
     problem = replace(run.problem, thresholds=np.array([0.3]), values=np.array([0.5]))
-    validation = run.rows[["prompt"]].drop_duplicates().assign(response="red")
+    validation = run.rows[["unit", "prompt"]].drop_duplicates().assign(response="red")
     states = {}
     for name, rows, count in (
         ("with", validation, 64),

@@ -36,7 +36,8 @@ class ThresholdCertificate:
         effective_comparisons: that carry the estimate; None where it rests on no labels.
         doubt: why its judge cannot be taken at its word; empty where it can.
         shortfall: win rate by which the lower bound misses the threshold; None where it does not.
-        prompts_needed: test prompts with which this value would be certified; None where no number would.
+        prompts_needed: test prompts, or groups of them, with which this value would be certified; None where no number
+            would.
         certifiable: greatest threshold, to three digits, that the next look would certify.
         helps: what would help, one sentence each; empty where nothing is short.
     """
@@ -72,6 +73,7 @@ class Certificate:
         kind: "exact", "rules", "labelled", "reward models" or "judged".
         passed_over: more trusted estimators and why they could not say.
         prompts: test prompts.
+        units: that were drawn one by one: the prompts, or the groups they come in; every error counts these.
         answers: judged answers of the policy, or labelled ones of the data; None where all are enumerated.
         comparisons: labelled test comparisons.
         thresholds: one entry each.
@@ -91,6 +93,7 @@ class Certificate:
     kind: str | None
     passed_over: tuple[str, ...]
     prompts: int
+    units: int
     answers: int | None
     comparisons: int
     thresholds: tuple[ThresholdCertificate, ...]
@@ -144,10 +147,12 @@ def headline(certificate: Certificate) -> str:
         return f"{certificate.verdict}: no objective has a threshold"
     if certificate.verdict == UNDECIDABLE:
         return f"{certificate.verdict}: {certificate.reasons[0]}"
+    grouped = certificate.units != certificate.prompts
+    groups = f" in {certificate.units} groups" if grouped else ""
     number = f", look {certificate.look} at this test split" if certificate.look else ""
     return (
         f"{certificate.verdict} ({certificate.kind}) at {certificate.joint:.1%} joint confidence, "
-        f"{certificate.prompts} test prompts{number}"
+        f"{certificate.prompts} test prompts{groups}{number}"
     )
 
 

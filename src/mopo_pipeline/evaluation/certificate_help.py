@@ -7,10 +7,7 @@ from mopo_pipeline.evaluation.judge_quality import BLIND, DEPENDENT, UNCALIBRATE
 from mopo_pipeline.evaluation.judge_scale import MIN_COMPARISONS
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, EXACT, LABEL_BASED, LABELS
 
-ALWAYS = (
-    "test prompts are independent draws of the prompts the policy will meet, and steered nothing",
-    "looks are counted in this data root; none was taken elsewhere",
-)
+ALWAYS = ("looks are counted in this data root; none was taken elsewhere",)
 
 _ON_SCALE = (
     "word on the policy's answers, on the scale that validation labels give it, is people's; the error of that scale is "
@@ -28,21 +25,26 @@ OF_ESTIMATOR = {
 }
 
 
-def assumptions(estimator: str | None, prompts: int) -> tuple[str, ...]:
+def assumptions(estimator: str | None, units: int, drawn: str) -> tuple[str, ...]:
     """What no number of a certificate shows, one sentence each."""
     if estimator is None:
         return ()
-    normal = f"a mean over {prompts} prompts is nearly normal (Student's t)"
-    return (*ALWAYS, normal, OF_ESTIMATOR[estimator])
+    independent = (
+        f"{drawn} are independent draws of those the policy will meet, and steered nothing"
+    )
+    normal = f"a mean over {units} {drawn} is nearly normal (Student's t)"
+    return (independent, *ALWAYS, normal, OF_ESTIMATOR[estimator])
 
 
-def helps(entry: ThresholdCertificate, estimator: str | None, prompts: int) -> ThresholdCertificate:
+def helps(
+    entry: ThresholdCertificate, estimator: str | None, units: int, drawn: str
+) -> ThresholdCertificate:
     """The entry with what would help; as it is where nothing is short."""
     said: list[str] = []
     if entry.shortfall is not None:
-        said += [*_more_prompts(entry, estimator, prompts), *_margin(entry), *_weaker(entry)]
+        said += [*_more_prompts(entry, estimator, units, drawn), *_margin(entry), *_weaker(entry)]
         if estimator in LABEL_BASED:
-            said.append(_more_labels(entry, prompts))
+            said.append(_more_labels(entry, units, drawn))
     if entry.doubt:
         said.append(f"{_against(entry)}name another judge in evaluate.judges")
     return replace(entry, helps=tuple(said))
@@ -58,14 +60,16 @@ def _against(entry: ThresholdCertificate) -> str:
     return f"label more {split} comparisons of {entry.objective} ({MIN_COMPARISONS} at least) or "
 
 
-def _more_prompts(entry: ThresholdCertificate, estimator: str | None, prompts: int) -> list[str]:
+def _more_prompts(
+    entry: ThresholdCertificate, estimator: str | None, units: int, drawn: str
+) -> list[str]:
     """Of a judge's error, that of its scale shrinks with validation labels alone."""
     if entry.prompts_needed is None:
         return []
     exact = estimator == EXACT or estimator in LABEL_BASED
     labels = "" if exact else ", with as many times more validation labels"
     return [
-        f"{entry.prompts_needed} test prompts in place of {prompts} would certify {entry.objective} at "
+        f"{entry.prompts_needed} {drawn} in place of {units} would certify {entry.objective} at "
         f"{entry.value:.3f}, by the spread measured here{labels}"
     ]
 
@@ -84,11 +88,11 @@ def _weaker(entry: ThresholdCertificate) -> list[str]:
     ]
 
 
-def _more_labels(entry: ThresholdCertificate, prompts: int) -> str:
+def _more_labels(entry: ThresholdCertificate, units: int, drawn: str) -> str:
     count = entry.effective_comparisons or 0.0
-    times = (entry.prompts_needed / prompts) if entry.prompts_needed and prompts else None
-    wanted = "" if times is None else f", about {count * times:.0f} on as many prompts more"
-    return f"more labels of {entry.objective} on test prompts: {count:.0f} effective comparisons now{wanted}"
+    times = (entry.prompts_needed / units) if entry.prompts_needed and units else None
+    wanted = "" if times is None else f", about {count * times:.0f} on as many {drawn} more"
+    return f"more labels of {entry.objective} on {drawn}: {count:.0f} effective comparisons now{wanted}"
 
 
 def _up(value: float) -> float:

@@ -23,6 +23,7 @@ from mopo_pipeline.mopo.confidence import each_level
 from mopo_pipeline.pareto.bounds import MIN_PROMPTS, alpha_of_look, bounds, prompts_needed
 from mopo_pipeline.pareto.verdicts import HELD, UNDECIDED, verdict
 from mopo_pipeline.plan.training_plan import TrainingPlan
+from mopo_pipeline.tables import drawn_as
 
 MIN_ANSWERS = 8
 """Fewest labelled answers per prompt at which the estimate from labels alone is not drawn towards 0.5 by more than .02."""
@@ -37,6 +38,7 @@ class Evidence:
 
     Attributes:
         prompts: test prompts that were asked.
+        units: that were drawn one by one: the prompts, or the groups they come in.
         answers: of the policy, judged.
         labelled: responses of the test split that labels compare.
         labelled_per_prompt: median over prompts; 0 without any.
@@ -47,6 +49,7 @@ class Evidence:
     """
 
     prompts: int
+    units: int
     answers: int
     labelled: int
     labelled_per_prompt: float
@@ -54,6 +57,11 @@ class Evidence:
     clipped: float | None
     split: str
     policy: str
+
+    @property
+    def drawn(self) -> str:
+        """What the units are, for people."""
+        return drawn_as(self.prompts, self.units)
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,7 @@ def certify(
     levels = Levels.of(confidence, len(plan.constrained), look)
     estimator, passed_over = choose_estimator(checks, evidence)
     entries = tuple(
-        threshold_certificate(row, estimator, plan, levels)
+        threshold_certificate(row, estimator, plan, levels, evidence.drawn)
         for _, row in checks.iterrows()
         if row["objective"] in plan.constrained
     )
@@ -120,10 +128,11 @@ def certify(
         kind=kind,
         passed_over=passed_over,
         prompts=evidence.prompts,
+        units=evidence.units,
         answers=_answers(kind, evidence),
         comparisons=evidence.comparisons,
         thresholds=entries,
-        assumed=assumptions(estimator, evidence.prompts),
+        assumed=assumptions(estimator, evidence.units, evidence.drawn),
         split=evidence.split,
         policy=evidence.policy,
     )
@@ -148,7 +157,7 @@ def choose_estimator(
 
 
 def threshold_certificate(
-    row: pd.Series, estimator: str | None, plan: TrainingPlan, levels: Levels
+    row: pd.Series, estimator: str | None, plan: TrainingPlan, levels: Levels, drawn: str
 ) -> ThresholdCertificate:
     """Bounds, verdict and what would help, for one threshold."""
     name, threshold = str(row["objective"]), float(row["threshold"])
@@ -179,7 +188,7 @@ def threshold_certificate(
         prompts_needed=needed,
         certifiable=_known(weaker),
     )
-    return helps(entry, estimator, int(n) if n > 0 else 0)
+    return helps(entry, estimator, int(n) if n > 0 else 0, drawn)
 
 
 def _joint(
@@ -195,9 +204,9 @@ def _joint(
         return UNDECIDABLE, (refused,)
     if estimator is None:
         return UNDECIDABLE, passed_over or ("no estimator says anything of the policy",)
-    if evidence.prompts < MIN_PROMPTS:
+    if evidence.units < MIN_PROMPTS:
         return UNDECIDABLE, (
-            f"{evidence.prompts} test prompts, {MIN_PROMPTS} needed: add prompts, or lower ingest.split.train or "
+            f"{evidence.units} {evidence.drawn}, {MIN_PROMPTS} needed: add prompts, or lower ingest.split.train or "
             "ingest.split.validation",
         )
     open_ones = [entry for entry in entries if entry.verdict == UNDECIDED]

@@ -45,7 +45,8 @@ def _trust(row: pd.Series, one: str, other: str) -> tuple[str, str]:
 def _advice(row: pd.Series, trusted: str, left: str) -> str:
     if row[f"{trusted}_doubt"]:
         return f"trust neither ({row[f'{trusted}_doubt']}); label more test comparisons"
-    because = row[f"{left}_doubt"] or f"{trusted} measures more directly"
+    doubt = row[f"{left}_doubt"]
+    because = f"of {left}: {doubt}" if doubt else f"{trusted} measures more directly"
     return f"trust {trusted} ({because}), and find out why {left} differs"
 
 

@@ -15,6 +15,7 @@ from mopo_pipeline.evaluation.looks import (
 )
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.plan.training_plan import TrainingPlan
+from mopo_pipeline.tables import sampling_units
 
 HOW = {"sampling", "judges", "max_ratio", "confidence"}
 """Parameters of the evaluation that say what is measured; the others say how fast or what is drawn."""
@@ -39,6 +40,7 @@ def gather(
     per_prompt = labelled.groupby("prompt_id").size()
     return Evidence(
         prompts=int(completions["prompt_id"].nunique()),
+        units=int(completions["prompt_id"].map(sampling_units(responses)).nunique()),
         answers=int((completions["policy"] == "policy").sum()),
         labelled=len(labelled),
         labelled_per_prompt=float(per_prompt.median()) if len(per_prompt) else 0.0,

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.evaluation.fronts import Front, regularised_front, unregularised_front
 from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
 from mopo_pipeline.parameters.evaluate import EvaluateParams
-from mopo_pipeline.pareto.intervals import prompt_bootstrap
+from mopo_pipeline.pareto.intervals import Interval, prompt_bootstrap, sum_by
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.streams import Stream, generator
 
@@ -31,6 +32,7 @@ UNKNOWN: dict[str, Any] = {
 
 def exact_reference(
     prompts: list[str],
+    units: list[str],
     reference_policy: Path,
     policy: Path,
     plan: TrainingPlan,
@@ -41,15 +43,16 @@ def exact_reference(
 
     Args:
         prompts: test prompts of the pocket task.
+        units: what each was drawn with.
         reference_policy: directory of the reference model.
         policy: directory of the trained model.
         plan: the training plan; its tau and thresholds pose the problem.
         params: interval and front sizes.
-        seed: of the bootstrap over prompts.
+        seed: of the bootstrap over units.
 
     Returns:
         JSON-ready: ``optimum`` of (1), values of ``behaviour``, ``reference`` and ``policy`` (each
-        objective's value, standard error, interval and number of prompts; malformed answers win
+        objective's value, standard error, interval and number of units; malformed answers win
         nothing), the ``level`` of the intervals, the ``well_formed`` mass of both models, ``fronts`` per pair of objectives.
     """
     from mopo_pipeline.pocket import task as pocket
@@ -65,30 +68,34 @@ def exact_reference(
         "level": params.confidence,
     }
     rows = [prompts[g] for g in problem.groups]
+    drawn = pd.factorize(np.array(units, dtype=object))[0].astype(np.intp)
+    counts = np.bincount(drawn).astype(np.float64)
     for name, directory in (("reference", reference_policy), ("policy", policy)):
         mass = answer_mass(directory, rows, list(problem.texts), params, name)
         found["well_formed"][name] = float(mass.sum() / len(prompts))
         per_prompt = (mass[:, None] * win_rates).reshape(len(prompts), -1, len(objectives)).sum(1)
         interval = prompt_bootstrap(
-            per_prompt,
-            np.ones((len(prompts), 1)),
+            sum_by(per_prompt, drawn, len(counts)),
+            counts[:, None],
             confidence=params.confidence,
             draws=params.bootstrap,
             rng=generator(seed, Stream.EXACT_VALUES),
         )
-        found[name] = {
-            objective: {
-                "value": float(interval.estimate[k]),
-                "se": _known(interval.se[k]),
-                "ci_low": _known(interval.low[k]),
-                "ci_high": _known(interval.high[k]),
-                "n": int(interval.n[k]),
-            }
-            for k, objective in enumerate(objectives)
-        }
+        found[name] = {o: _described(interval, k) for k, o in enumerate(objectives)}
     found["optimum"] = _optimum(problem, win_rates, thresholds, plan)
     found["fronts"] = exact_fronts(problem, win_rates, thresholds, plan, params.front_points)
     return found
+
+
+def _described(interval: Interval, k: int) -> dict[str, Any]:
+    """One objective's part of an interval."""
+    return {
+        "value": float(interval.estimate[k]),
+        "se": _known(interval.se[k]),
+        "ci_low": _known(interval.low[k]),
+        "ci_high": _known(interval.high[k]),
+        "n": int(interval.n[k]),
+    }
 
 
 def answer_mass(

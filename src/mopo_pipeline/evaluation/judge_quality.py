@@ -14,7 +14,6 @@ from mopo_pipeline.evaluation.judge_scale import (
     LEFT_OUT,
     MIN_COMPARISONS,
     calibrating_comparisons,
-    fit_scale,
     on_scale,
     score_gaps,
 )
@@ -25,6 +24,7 @@ from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.preferences.calibration import calibration
 from mopo_pipeline.preferences.features import WordFeatures
 from mopo_pipeline.streams import Stream, generator
+from mopo_pipeline.tables import sampling_units
 
 MIN_SLOPE = 0.1
 """Least slope of judged on labelled win rates: below it a gain of .1 moves what is judged by less than .01, which is
@@ -87,7 +87,8 @@ def judge_quality(
     """
     pairs = comparisons.loc[comparisons["split"] == "test"].reset_index(drop=True)
     gap = score_gaps(judge, responses, pairs)
-    codes = pd.factorize(pairs["prompt_id"])[0].astype(np.intp)
+    pairs["unit"] = pairs["prompt_id"].map(sampling_units(responses))
+    codes = pd.factorize(pairs["unit"])[0].astype(np.intp)
     left_out = None if model is None else Path(model) / LEFT_OUT
     fitted = isinstance(judge, PreferenceModelJudge) and left_out is not None
     fitted_there = fitted and left_out is not None and left_out.is_file()
@@ -98,15 +99,7 @@ def judge_quality(
     objectives = {}
     for k, name in enumerate(judge.objectives):
         labels = pairs[name].to_numpy(dtype=np.float64)
-        found = fit_scale(
-            known.gap[:, k],
-            known.labels[:, k],
-            known.weights[:, k],
-            known.prompts,
-            judge.link,
-            params,
-            seed,
-        )
+        found = known.scale(k, judge.link, params, seed)
         said = on_scale(gap[:, k], judge.link, 1.0 if found is None else found["scale"])
         objectives[name] = (
             _quality(on_scale(gap[:, k], judge.link, 1.0), labels, codes, params, seed)
@@ -196,14 +189,14 @@ def blindness(quality: dict[str, Any] | None, threshold: float) -> Blind | None:
 def _quality(
     predicted: Array, labels: Array, codes: NDArray[np.intp], params: EvaluateParams, seed: int
 ) -> dict[str, Any]:
-    """Accuracy, Brier score and ECE of probabilities (M,) on labels (M,), prompts by ``codes`` (M,)."""
+    """Accuracy, Brier score and ECE of probabilities (M,) on labels (M,), what was drawn as one by ``codes`` (M,)."""
     facts = calibration(predicted, labels)
     decided = ~np.isnan(labels) & (labels != 0.5)
     right = np.where(predicted == 0.5, 0.5, (predicted > 0.5) == (labels > 0.5))
-    prompts = int(codes.max()) + 1 if len(codes) else 0
+    count = int(codes.max()) + 1 if len(codes) else 0
     found = prompt_bootstrap(
-        sum_by(np.where(decided, right, 0.0)[:, None], codes, prompts),
-        sum_by(decided[:, None].astype(np.float64), codes, prompts),
+        sum_by(np.where(decided, right, 0.0)[:, None], codes, count),
+        sum_by(decided[:, None].astype(np.float64), codes, count),
         confidence=params.confidence,
         draws=params.bootstrap,
         rng=generator(seed, Stream.JUDGE_QUALITY),

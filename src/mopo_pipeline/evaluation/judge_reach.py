@@ -33,13 +33,13 @@ def judge_reach(
     Args:
         predicted: (M,) the judge's probability that the first response wins.
         labels: (M,) in [0, 1], NaN missing.
-        pairs: prompt_id, response_a and response_b of the comparisons.
+        pairs: prompt_id, response_a, response_b and unit (what the prompt was drawn with) of the comparisons.
         params: confidence and bootstrap size.
         seed: of the deal and the bootstrap.
 
     Returns:
         ``slope``, ``ceiling`` (the judge's word) and ``ceiling_labels``, with ends of their intervals over
-        prompts; None where answers were compared once, or labels are too noisy to tell answers apart.
+        units; None where answers were compared once, or labels are too noisy to tell answers apart.
     """
     kept = ~np.isnan(labels)
     sides = [pairs.loc[kept, side].to_numpy() for side in ("response_a", "response_b")]
@@ -57,6 +57,9 @@ def judge_reach(
         for one, other in (halves, halves[::-1]):
             slopes += _slope_terms(one, other, prompts, len(names))
             ceilings += _ceiling_terms(one, other, prompts, len(names))
+    drawn = pd.Series(pairs.loc[kept, "unit"].to_numpy(), index=pairs.loc[kept, "prompt_id"])
+    units = pd.factorize(drawn[~drawn.index.duplicated()].loc[names])[0].astype(np.intp)
+    slopes, ceilings = (sum_by(terms, units, int(units.max()) + 1) for terms in (slopes, ceilings))
     return _found(slopes, ceilings, params, seed)
 
 
@@ -105,7 +108,7 @@ def _ceiling_terms(one: Array, other: Array, prompts: NDArray[np.intp], count: i
 def _found(
     slopes: Array, ceilings: Array, params: EvaluateParams, seed: int
 ) -> dict[str, float | None]:
-    """Slope and ceilings with their intervals, from sums over prompts, both (P, n)."""
+    """Slope and ceilings with their intervals, from sums over units, both (U, n)."""
 
     def interval(top: Array, bottom: Array) -> Interval:
         return prompt_bootstrap(

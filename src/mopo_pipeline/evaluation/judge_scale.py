@@ -15,7 +15,7 @@ from mopo_pipeline.judges.base import Judge, Link, score
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.streams import Stream, generator
-from mopo_pipeline.tables import comparison_weights
+from mopo_pipeline.tables import comparison_weights, sampling_units
 
 MIN_COMPARISONS = 30
 """Fewest comparisons, plain or effective, that a verdict or a calibration may rest on."""
@@ -35,13 +35,18 @@ class Calibrating:
         gap: (M, K) score of the first response minus that of the second.
         labels: (M, K) in [0, 1], NaN missing.
         weights: (M, K) >= 0, 0 where the label is missing.
-        prompts: (M,) prompt of each comparison, from 0.
+        units: (M,) prompt of each comparison, or the group it was drawn in, from 0.
     """
 
     gap: Array
     labels: Array
     weights: Array
-    prompts: NDArray[np.intp]
+    units: NDArray[np.intp]
+
+    def scale(self, k: int, link: Link, params: EvaluateParams, seed: int) -> dict[str, Any] | None:
+        """``fit_scale`` of objective k."""
+        gap, labels, weights = (table[:, k] for table in (self.gap, self.labels, self.weights))
+        return fit_scale(gap, labels, weights, self.units, link, params, seed)
 
 
 def on_scale(gap: Array, link: Link, scale: Array | float) -> Array:
@@ -62,12 +67,12 @@ def fit_scale(
     gap: Array,
     labels: Array,
     weights: Array,
-    prompts: NDArray[np.intp],
+    units: NDArray[np.intp],
     link: Link,
     params: EvaluateParams,
     seed: int,
 ) -> dict[str, Any] | None:
-    """The scale with which a judge's differences predict the labels, with its interval over prompts.
+    """The scale with which a judge's differences predict the labels, with its interval over units.
 
     Labels are predicted from the judge, E[I | gap], and not the judge from the labels: the gap is known without
     error and all noise is the labels' own, so nothing is attenuated. One number suffices, because
@@ -79,18 +84,18 @@ def fit_scale(
         gap: (M,) differences of scores.
         labels: (M,) in [0, 1], NaN missing.
         weights: (M,) >= 0.
-        prompts: (M,) prompt of each comparison, from 0.
+        units: (M,) prompt of each comparison, or the group it was drawn in, from 0.
         link: of the judge.
         params: confidence and bootstrap size.
         seed: of the bootstrap.
 
     Returns:
         ``scale``, ``low``, ``high``, ``comparisons``; all 0 for a judge that sees no difference; None below
-        ``MIN_COMPARISONS`` or two prompts.
+        ``MIN_COMPARISONS`` or two units.
     """
     used = ~np.isnan(labels) & ~np.isnan(gap) & (weights > 0)
     gap, labels, weights = gap[used], labels[used], weights[used]
-    codes, present = pd.factorize(prompts[used])
+    codes, present = pd.factorize(units[used])
     if len(gap) < MIN_COMPARISONS or len(present) < 2:
         return None
     if not np.abs(gap).max() > 0:
@@ -167,7 +172,7 @@ def calibrating_comparisons(
         gap,
         pairs[names].to_numpy(dtype=np.float64),
         comparison_weights(pairs, names),
-        pd.factorize(pairs["prompt_id"])[0].astype(np.intp),
+        pd.factorize(pairs["prompt_id"].map(sampling_units(responses)))[0].astype(np.intp),
     )
 
 

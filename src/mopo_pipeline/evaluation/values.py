@@ -1,4 +1,4 @@
-"""Objective values of the reference and the policy, each with an interval over prompts."""
+"""Objective values of the reference and the policy, each with an interval over prompts, or over groups of them drawn as one."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +24,7 @@ from mopo_pipeline.pareto.intervals import Interval, prompt_bootstrap, sum_by
 from mopo_pipeline.preferences.estimate import model_win_rates
 from mopo_pipeline.preferences.model import PreferenceModel
 from mopo_pipeline.streams import Stream, generator
-from mopo_pipeline.tables import comparison_weights
+from mopo_pipeline.tables import comparison_weights, sampling_units
 
 MIN_OPPONENTS = 4
 
@@ -41,6 +41,7 @@ class LabelledSplit:
         weights: (M, K), 0 where the label is missing.
         log_ratio: (n,) log pi - log pi_ref, nats.
         prompts: (n,) prompt of each response, from 0.
+        units: (n,) what its prompt was drawn with, from 0; the prompt itself where it was drawn alone.
     """
 
     responses: pd.DataFrame
@@ -50,10 +51,11 @@ class LabelledSplit:
     weights: Array
     log_ratio: Array
     prompts: Index
+    units: Index
 
-    def by_prompt(self, terms: Array) -> Array:
-        """Sums of per-comparison terms (M, K) over prompts, (P, K)."""
-        return sum_by(terms, self.prompts[self.first], int(self.prompts.max()) + 1)
+    def by_unit(self, terms: Array) -> Array:
+        """Sums of per-comparison terms (M, K) over units, (U, K)."""
+        return sum_by(terms, self.units[self.first], int(self.units.max()) + 1)
 
 
 def labelled_split(
@@ -89,12 +91,14 @@ def labelled_split(
         weights=np.where(np.isnan(labels), 0.0, comparison_weights(pairs, objectives)),
         log_ratio=gap,
         prompts=pd.factorize(test["prompt_id"])[0].astype(np.int64),
+        units=pd.factorize(test["prompt_id"].map(sampling_units(responses)))[0].astype(np.int64),
     )
 
 
 def judged_values(
     completions: pd.DataFrame,
     scores: pd.DataFrame,
+    units: pd.Series,
     objectives: tuple[str, ...],
     params: EvaluateParams,
     seed: int,
@@ -107,6 +111,7 @@ def judged_values(
     Args:
         completions: sampled answers.
         scores: as ``judge_completions`` gives them.
+        units: what was drawn as one, by prompt_id.
         objectives: names of the K objectives.
         params: confidence and bootstrap size.
         seed: of the bootstrap.
@@ -119,7 +124,7 @@ def judged_values(
     columns = [f"{name}_win_rate" for name in objectives]
     parts = []
     for (judge, policy), part in table.groupby(["judge", "policy"], sort=False):
-        codes, ids = pd.factorize(part["prompt_id"])
+        codes, ids = pd.factorize(part["prompt_id"].map(units))
         values = part[columns].to_numpy(dtype=np.float64)
         interval = prompt_bootstrap(
             sum_by(values, codes, len(ids)),
@@ -200,8 +205,8 @@ def doubly_robust_values(
     terms = comparison_terms(held.first, held.second, held.labels, ratio, win_rates, predicted)
     left, right = (0.5 * ratio[rows][:, None] * held.weights for rows in (held.first, held.second))
     interval = prompt_bootstrap(
-        held.by_prompt(np.where(held.weights > 0, terms * held.weights, 0.0)),
-        held.by_prompt(left + right),
+        held.by_unit(np.where(held.weights > 0, terms * held.weights, 0.0)),
+        held.by_unit(left + right),
         confidence=params.confidence,
         draws=params.bootstrap,
         rng=generator(seed, Stream.DOUBLY_ROBUST_VALUES),
@@ -244,8 +249,8 @@ def label_values(
     left, right = label_shares(held.first, held.second, held.weights, held.log_ratio, held.prompts)
     won = np.where(held.weights > 0, left * held.labels + right * (1.0 - held.labels), 0.0)
     interval = prompt_bootstrap(
-        held.by_prompt(won),
-        held.by_prompt(left + right),
+        held.by_unit(won),
+        held.by_unit(left + right),
         confidence=params.confidence,
         draws=params.bootstrap,
         rng=generator(seed, Stream.LABEL_VALUES),

@@ -61,7 +61,7 @@ class TrainingRun:
     problem: DualProblem | None = None
     scorer: Path | None = None
     validation: pd.DataFrame = field(
-        default_factory=lambda: pd.DataFrame(columns=["prompt", "response"])
+        default_factory=lambda: pd.DataFrame(columns=["unit", "prompt", "response"])
     )
     context: int | None = None
     loop: LoopParams = field(default_factory=LoopParams)

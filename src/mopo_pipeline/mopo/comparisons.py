@@ -27,6 +27,8 @@ class Comparisons:
         fold_win_rates: (J, N, K) win rates of the rows without the labels of each fold. A fold's
             comparisons are held against the policy of these, and what is planned is the mixture of
             the J policies. Given with ``folds`` or not at all.
+        clusters: (N,) integers: rows whose prompts were drawn as one, such as those of one document.
+            None: every prompt was drawn by itself.
     """
 
     first: ArrayLike
@@ -36,6 +38,7 @@ class Comparisons:
     weights: ArrayLike | None = None
     folds: ArrayLike | None = None
     fold_win_rates: ArrayLike | None = None
+    clusters: ArrayLike | None = None
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,12 @@ class CompiledComparisons:
     Attributes:
         terms: per objective.
         folds: the rows with the win rates of each fold; the rows as they are where there are none.
+        clusters: (G+1,) what each prompt was drawn with, from 0; the last is that of no prompt in reach.
     """
 
     terms: tuple[Terms | None, ...]
     folds: tuple[Rows, ...]
+    clusters: Index
 
     @classmethod
     def build(cls, comparisons: Comparisons, rows: Rows, sampled: bool) -> Self:
@@ -123,6 +128,7 @@ class CompiledComparisons:
                 for k in range(rows.n_objectives)
             ),
             folds,
+            _clusters(comparisons.clusters, rows),
         )
 
 
@@ -188,6 +194,23 @@ def _folds(comparisons: Comparisons, rows: Rows, count: int) -> tuple[Index, tup
         replace(rows, columns=np.stack([rows.take(column) for column in check_win_rates(table).T]))
         for table in tables
     )
+
+
+def _clusters(given: ArrayLike | None, rows: Rows) -> Index:
+    """Cluster (G+1,) of each prompt, and one more for none, from those of the rows (N,)."""
+    prompts = len(rows.starts)
+    if given is None:
+        return np.arange(prompts + 1)
+    array = np.asarray(given)
+    if array.shape != (rows.n_rows,) or array.dtype.kind not in "iu":
+        raise InputError(
+            f"comparisons.clusters must be {rows.n_rows} integers, got shape {array.shape}, dtype {array.dtype}"
+        )
+    codes = np.unique(array if rows.order is None else array[rows.order], return_inverse=True)[1]
+    of_prompt = codes[rows.starts]
+    if (rows.spread(of_prompt) != codes).any():
+        raise InputError("comparisons.clusters: the rows of one prompt lie in two clusters")
+    return np.append(of_prompt, codes.max() + 1)
 
 
 def check_weights(value: ArrayLike | None, shape: tuple[int, ...]) -> Array:

@@ -130,10 +130,13 @@ class PolicyEstimator:
         pull = np.append(pull, 0.0) + np.bincount(
             terms.prompt, terms.mass * centred, minlength=prompts + 1
         )
+        assert self.compared is not None
+        drawn = self.compared.clusters
+        pull = np.bincount(drawn, pull).astype(np.float64)
         count = effective_number(terms, terms_now - mean, pull)
         radius = float(self.epsilon[k - 1]) if k else 0.0
         if self.level is not None and k:
-            weight = np.bincount(terms.prompt, terms.mass).astype(np.float64)
+            weight = np.bincount(drawn[terms.prompt], terms.mass).astype(np.float64)
             radius = quantile(self.level, weight[weight > 0]) ** 2 / (2.0 * count)
         return mean, bound_mean(terms_now, terms.mass, radius), radius, count
 
@@ -149,14 +152,14 @@ def _fold_means(terms: Terms, values: Array, folds: int) -> Array:
 def effective_number(terms: Terms, deviations: Array, pull: Array) -> float:
     """Independent comparisons whose mean would vary as this one does.
 
-    The variance of the mean is that of sums over whole prompts, because comparisons of one prompt
-    share responses; with a single prompt comparisons are taken as independent. Never more than
-    ``(sum w)² / sum w²``.
+    The variance of the mean is that of sums over whole clusters of prompts, a prompt by itself where
+    none are given, because comparisons of one prompt share responses; with a single cluster
+    comparisons are taken as independent. Never more than ``(sum w)² / sum w²``.
 
     Args:
         terms: of the comparisons.
         deviations: (M,) of the terms from their mean.
-        pull: (G+1,) what each prompt adds to the deviation of the mean.
+        pull: (C,) what each cluster adds to the deviation of the mean.
     """
     moved = pull[pull != 0.0]
     if moved.size < 2:

@@ -14,8 +14,9 @@ class Seen:
 
     Attributes:
         values: (K,) win rates in [0, 1]; NaN without labels.
-        deviation: (K,) standard deviation over prompts; 0 where one prompt or none carries a value.
-        prompts: (K,) effective number of prompts.
+        deviation: (K,) standard deviation over prompts, or over clusters of prompts drawn as one; 0 where one or none
+            carries a value.
+        prompts: (K,) effective number of them.
     """
 
     values: Array
@@ -62,7 +63,7 @@ def labelled_values(comparisons: Comparisons, log_ratio: Array, prompts: Index) 
     """Values of a policy from the labels of a prompt's own responses; needs no judge and no new text.
 
     Args:
-        comparisons: labels (M, K) of row pairs; predictions are not looked at.
+        comparisons: labels (M, K) of row pairs, and the clusters of the rows; predictions are not looked at.
         log_ratio: (n,) log pi - log pi_ref of the rows, nats.
         prompts: (n,) prompt of each row, from 0.
     """
@@ -71,9 +72,10 @@ def labelled_values(comparisons: Comparisons, log_ratio: Array, prompts: Index) 
     weights = np.where(np.isnan(labels), 0.0, check_weights(comparisons.weights, labels.shape))
     left, right = label_shares(first, second, weights, log_ratio, prompts)
     known = np.nan_to_num(labels)
-    won, mass = np.zeros((2, int(prompts.max()) + 1, labels.shape[1]))
-    np.add.at(won, prompts[first], left * known + right * (1.0 - known))
-    np.add.at(mass, prompts[first], left + right)
+    units = prompts if comparisons.clusters is None else np.asarray(comparisons.clusters)
+    won, mass = np.zeros((2, int(units.max()) + 1, labels.shape[1]))
+    np.add.at(won, units[first], left * known + right * (1.0 - known))
+    np.add.at(mass, units[first], left + right)
     total, squares = mass.sum(axis=0), (mass**2).sum(axis=0)
     nothing = np.full(len(total), np.nan)
     values = np.divide(won.sum(axis=0), total, out=nothing, where=total > 0)

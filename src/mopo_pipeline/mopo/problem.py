@@ -58,11 +58,13 @@ class DualProblem:
             rest: dict[str, Any] = {
                 name: None if value is None else np.asarray(value)[kept]
                 for name, value in vars(compared).items()
-                if name != "fold_win_rates"
+                if name not in ("fold_win_rates", "clusters")
             }
             rest |= {"first": place[first[kept]], "second": place[second[kept]]}
             if compared.fold_win_rates is not None:
                 rest["fold_win_rates"] = np.asarray(compared.fold_win_rates)[:, rows]
+            if compared.clusters is not None:
+                rest["clusters"] = np.asarray(compared.clusters)[rows]
             compared = Comparisons(**rest) if kept.any() else None
         lost = compared is None and self.comparisons is not None
         return replace(

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 RESERVED_COLUMNS = frozenset(
     {
         "prompt_id", "response_id", "response_a", "response_b", "prompt", "response",
-        "split", "group", "source", "annotator", "weight", "fold", "ratio", "objective",
+        "split", "group", "unit", "source", "annotator", "weight", "fold", "ratio", "objective",
     }
 )  # fmt: skip
 OF_MODEL = "_of_model"

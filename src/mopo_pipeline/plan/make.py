@@ -69,7 +69,7 @@ def make_plan(
         log.log(logging.INFO if finding.severity == "info" else logging.WARNING, "%s", finding)
     plan = _describe(solution, thresholds, attainable, posed, findings)
     ratio = np.asarray(solution.ratio)
-    weights = posed.rows[["prompt_id", "response_id"]].assign(
+    weights = posed.rows[["prompt_id", "response_id", "unit"]].assign(
         ratio=ratio, weight=ratio / ratio.mean()
     )
     return plan, weights

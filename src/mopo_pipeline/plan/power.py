@@ -55,6 +55,7 @@ def certificate_power(
     answers: int | None,
     confidence: float,
     labelled: Array | None = None,
+    drawn: str = "test prompts",
 ) -> dict[str, Any]:
     """How wide the certificate of a plan will be, and what it may leave undecided.
 
@@ -62,14 +63,15 @@ def certificate_power(
         win_rates: one row per response, a column in [0, 1] per objective.
         row_weights: prompt_id, response_id and ratio of the training rows, of the policy that training heads for.
         plan: as solved.
-        prompts: of the test split, as many as are asked.
+        prompts: of the test split, as many as are asked, or the groups they come in.
         answers: judged per prompt; None where all are enumerated.
         confidence: joint level of the certificate, one-sided.
         labelled: (K,) standard deviation over prompts of what test labels will say, where the certificate will rest
             on them; None where it rests on answers.
+        drawn: what the prompts are, for people.
 
     Returns:
-        JSON-ready: ``prompts``, ``answers``, ``rests_on`` (answers or labels), ``level`` (one-sided, of each threshold at a first look), an
+        JSON-ready: ``prompts``, ``drawn``, ``answers``, ``rests_on`` (answers or labels), ``level`` (one-sided, of each threshold at a first look), an
         ``outlook`` per threshold and ``findings``.
     """
     level = each_level(1.0 - alpha_of_look(1.0 - confidence, 1), len(plan.constrained))
@@ -83,11 +85,12 @@ def certificate_power(
     ]
     return {
         "prompts": prompts,
+        "drawn": drawn,
         "answers": answers,
         "rests_on": "answers" if labelled is None else "labels",
         "level": level,
         "outlook": [asdict(entry) for entry in outlook],
-        "findings": [found.as_dict() for found in _findings(outlook, prompts, answers)],
+        "findings": [found.as_dict() for found in _findings(outlook, prompts, answers, drawn)],
     }
 
 
@@ -110,7 +113,9 @@ def _outlook(name: str, spread: float, plan: TrainingPlan, prompts: int, level: 
     )
 
 
-def _findings(outlook: list[Outlook], prompts: int, answers: int | None) -> list[Finding]:
+def _findings(
+    outlook: list[Outlook], prompts: int, answers: int | None, drawn: str
+) -> list[Finding]:
     if not outlook:
         return []
     if prompts < MIN_PROMPTS:
@@ -119,16 +124,16 @@ def _findings(outlook: list[Outlook], prompts: int, answers: int | None) -> list
                 "certificate undecidable: few test prompts",
                 float(prompts),
                 float(MIN_PROMPTS),
-                "no verdict can rest on so few, whatever is trained: add prompts, or lower ingest.split.train or "
+                f"no verdict can rest on so few {drawn}, whatever is trained: add prompts, or lower ingest.split.train or "
                 "ingest.split.validation",
                 "error",
             )
         ]
-    asked = f"{prompts} test prompts" + ("" if answers is None else f" × {answers} answers")
-    return [_told(entry, asked) for entry in outlook]
+    asked = f"{prompts} {drawn}" + ("" if answers is None else f" × {answers} answers")
+    return [_told(entry, asked, drawn) for entry in outlook]
 
 
-def _told(entry: Outlook, asked: str) -> Finding:
+def _told(entry: Outlook, asked: str, drawn: str) -> Finding:
     width, room = (
         math.nan if entry.half_width is None else entry.half_width,
         entry.planned - entry.threshold,
@@ -142,7 +147,7 @@ def _told(entry: Outlook, asked: str) -> Finding:
     more = (
         "no number of prompts would decide in favour of the plan"
         if entry.prompts_needed is None
-        else f"{entry.prompts_needed} test prompts would decide"
+        else f"{entry.prompts_needed} {drawn} would decide"
     )
     margin = math.ceil((width - room) * 1000) / 1000
     return Finding(

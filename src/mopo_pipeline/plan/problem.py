@@ -21,7 +21,7 @@ def row_comparisons(
 
     Args:
         rows: win rates of N responses, in the order of their rows; with columns of each fold where
-            labels of comparisons went into them.
+            labels of comparisons went into them, and with the ``unit`` that each prompt was drawn in.
         comparisons: labelled pairs of all responses.
         predictions: a model's probabilities, row for row with ``comparisons``; NaN where there is
             none. With the ``fold`` of each comparison, -1 where its label went into nothing.
@@ -46,6 +46,7 @@ def row_comparisons(
         weights=comparison_weights(pairs, names),
         folds=None if without is None else predictions.loc[chosen, "fold"].to_numpy(),
         fold_win_rates=without,
+        clusters=pd.factorize(rows["unit"])[0] if "unit" in rows else None,
     )
 
 

@@ -18,16 +18,18 @@ class Spread:
     """How a policy's win rates vary, (K,) each.
 
     Attributes:
-        between: variance over prompts of what the policy attains at a prompt.
-        within: variance of one answer's win rate around that.
+        between: variance over prompts, or over groups of prompts drawn as one, of what the policy attains there.
+        within: variance of one answer's win rate around its prompt's.
+        prompts: of one group, in the mean; 1 where each was drawn by itself.
     """
 
     between: Array
     within: Array
+    prompts: float
 
     def of_mean(self, answers: int | None) -> Array:
-        """Standard deviation (K,) over prompts of a mean of so many answers; None has all of them."""
-        sampled = 0.0 if answers is None else self.within / answers
+        """Standard deviation (K,) over prompts or groups of a mean of so many answers a prompt; None has all of them."""
+        sampled = 0.0 if answers is None else self.within / (answers * self.prompts)
         return np.sqrt(self.between + sampled)
 
 
@@ -72,19 +74,21 @@ def policy_spread(
 
     Args:
         win_rates: one row per response, a column in [0, 1] per objective.
-        row_weights: prompt_id, response_id and ratio of the rows.
+        row_weights: prompt_id, response_id, unit and ratio of the rows.
         objectives: K names.
     """
     values, share, codes = _shared(win_rates, row_weights, objectives)
     means = _summed(values * share[:, None], codes)
+    of_units = _by_unit(means, codes, row_weights["unit"])
     around = _summed(share[:, None] * (values - means[codes]) ** 2, codes)
     alone = np.bincount(codes, share**2)[:, None]
     varied = alone[:, 0] < 1.0 - 1e-9
-    if len(means) < 2 or not varied.any():
+    if len(of_units) < 2 or not varied.any():
         nothing = np.zeros(len(objectives))
-        return Spread(nothing, nothing)
+        return Spread(nothing, nothing, 1.0)
     within = around[varied] / (1.0 - alone[varied])
-    return Spread(means.var(axis=0, ddof=1), within.mean(axis=0))
+    between = of_units.var(axis=0, ddof=1)
+    return Spread(between, within.mean(axis=0), len(means) / len(of_units))
 
 
 def label_spread(
@@ -94,20 +98,20 @@ def label_spread(
     objectives: tuple[str, ...],
     max_ratio: float,
 ) -> Array:
-    """Standard deviation (K,) over prompts of what labels will say of the policy, doubly robustly, with their noise.
+    """Standard deviation (K,) over prompts, or groups of them, of what labels will say of the policy, doubly robustly, with their noise.
 
     Of each comparison (i, j, I) with the model's probability p the value of its prompt is corrected by
     ``(rho_i - rho_j)(I - p)/2``, rho clipped, as the certificate's estimate corrects it on test prompts.
 
     Args:
         win_rates: one row per response, a column in [0, 1] per objective.
-        row_weights: prompt_id, response_id and ratio of the N rows.
+        row_weights: prompt_id, response_id, unit and ratio of the N rows.
         compared: labelled pairs of these rows, with predictions.
         objectives: K names.
         max_ratio: greatest ratio of a row.
 
     Returns:
-        NaN with fewer than two labelled prompts.
+        NaN with fewer than two labelled prompts or groups.
     """
     values, share, codes = _shared(win_rates, row_weights, objectives)
     prompts = int(codes.max()) + 1
@@ -124,9 +128,18 @@ def label_spread(
     deviation = np.full(len(objectives), np.nan)
     for k in range(len(objectives)):
         kept = count[:, k] > 0
-        if kept.sum() > 1:
-            deviation[k] = np.std(means[kept, k] + total[kept, k] / count[kept, k], ddof=1)
+        said = np.full(prompts, np.nan)
+        said[kept] = means[kept, k] + total[kept, k] / count[kept, k]
+        of_units = _by_unit(said[:, None], codes, row_weights["unit"])
+        if len(of_units) > 1:
+            deviation[k] = np.std(of_units[:, 0], ddof=1)
     return deviation
+
+
+def _by_unit(means: Array, codes: Index, units: pd.Series) -> Array:
+    """Means (U, K) over the prompts of each unit of what each prompt's mean (P, K) is; NaN says nothing."""
+    of_prompt = pd.Series(units.to_numpy()).groupby(codes).first()
+    return np.asarray(pd.DataFrame(means).groupby(of_prompt.to_numpy()).mean().dropna())
 
 
 def _shared(

@@ -25,6 +25,7 @@ from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.policies.export import export_policy, fingerprint
 from mopo_pipeline.policies.reference_logprobs import CUT_BY_CONTEXT, check_logprobs
 from mopo_pipeline.policies.training_rows import judged_comparisons, training_rows, validation_rows
+from mopo_pipeline.tables import units_of_test_split
 from mopo_pipeline.training.fresh_judge import judged_win_rates
 
 CUT_WHEN_DRAWN = "they end nowhere: raise ingest.sampled.max_new_tokens, or drop them"
@@ -127,13 +128,13 @@ def to_be_certified(
 
     The certificate's level and prompts are those of the evaluation.
     """
-    there = responses.loc[responses["split"] == "test", "prompt_id"].nunique()
+    there = units_of_test_split(responses, evaluate.sampling.prompts)
     held = len(problem.thresholds)
     seen = evaluate.confidence if loop.confidence is None else loop.confidence
     first_look = 1.0 - alpha_of_look(1.0 - evaluate.confidence, 1) if seen > 0.5 else 0.5
     return replace(
         problem,
-        test_prompts=min(int(there), evaluate.sampling.prompts or int(there)),
+        test_prompts=there,
         level=each_level(seen, held),
         certificate_level=each_level(first_look, held),
     )

@@ -13,6 +13,7 @@ from mopo_pipeline.parameters.train import TrainParams
 from mopo_pipeline.plan.problem import row_comparisons
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.streams import Stream, generator
+from mopo_pipeline.tables import sampling_units
 
 
 def judged_comparisons(
@@ -54,15 +55,15 @@ def validation_rows(
     """Answers to validation prompts: all of them for fresh responses, else those that labels speak of.
 
     Returns:
-        prompt, response, ended, reference_logprob; and the comparisons of these rows, None where labels
+        unit, prompt, response, ended, reference_logprob; and the comparisons of these rows, None where labels
         are not looked at or there are none.
     """
     unseen = responses.loc[responses["split"] == "validation"]
     rows = unseen[["response_id", "prompt_id", "prompt", "response"]].assign(
-        **{ENDED: ended_column(unseen)}
+        unit=unseen["prompt_id"].map(sampling_units(responses)), **{ENDED: ended_column(unseen)}
     )
     if isinstance(params.lag, FreshLag):
-        return rows[["prompt", "response", ENDED]], None
+        return rows[["unit", "prompt", "response", ENDED]], None
     compared = comparisons.loc[comparisons["split"] == "validation"]
     prompts = np.sort(compared["prompt_id"].unique())
     limit = params.loop.prompts
@@ -77,4 +78,4 @@ def validation_rows(
     )
     rows = rows.rename(columns={"logprob": "reference_logprob"}).reset_index(drop=True)
     labels = row_comparisons(rows, comparisons, predictions, objectives)
-    return rows[["prompt", "response", ENDED, "reference_logprob"]], labels
+    return rows[["unit", "prompt", "response", ENDED, "reference_logprob"]], labels

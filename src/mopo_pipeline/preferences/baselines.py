@@ -22,27 +22,27 @@ STEEPEST = 8.0
 
 
 def against_baselines(
-    predicted: Array, labels: Array, length_gap: Array, prompts: Index
+    predicted: Array, labels: Array, length_gap: Array, units: Index
 ) -> dict[str, Any]:
     """Hold predictions against a coin, the share of first answers that win, and the length of the answers.
 
-    ``first`` and ``length`` are fitted on one half of the prompts and asked about the other, so that all
+    ``first`` and ``length`` are fitted on one half of the units and asked about the other, so that all
     are judged on labels they were not fitted to, as the predictions are. A gain is the mean drop of the
-    log loss, in nats per comparison, with its standard error clustered by prompt.
+    log loss, in nats per comparison, with its standard error clustered by what was drawn as one.
 
     Args:
         predicted: (M,) probability that the first response wins, not fitted to its own label.
         labels: (M,) in [0, 1], NaN missing.
         length_gap: (M,) log words of the first response less those of the second.
-        prompts: (M,) codes of prompts.
+        units: (M,) codes of prompts, or of the groups they were drawn in.
 
     Returns:
         ``log_loss``, by baseline its ``log_loss``, ``gain`` and ``gain_se``, and a ``verdict``; empty
-        where fewer than two prompts have labels.
+        where fewer than two units have labels.
     """
     present = ~(np.isnan(labels) | np.isnan(predicted))
-    y, gap, units = labels[present], length_gap[present], prompts[present]
-    units = np.unique(units, return_inverse=True)[1]
+    y, gap = labels[present], length_gap[present]
+    units = np.unique(units[present], return_inverse=True)[1]
     if units.size == 0 or units.max() < 1:
         return {}
     half = units % 2 == 0

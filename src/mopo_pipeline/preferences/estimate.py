@@ -19,7 +19,7 @@ from mopo_pipeline.preferences.own_labels import comparison_folds, fit_own_label
 from mopo_pipeline.preferences.posterior import Pairs
 from mopo_pipeline.progress import track
 from mopo_pipeline.streams import Stream, generator
-from mopo_pipeline.tables import PAIR_COLUMNS, comparison_weights
+from mopo_pipeline.tables import PAIR_COLUMNS, comparison_weights, sampling_units
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +63,12 @@ def estimate_win_rates(
         said = _with_own_labels(said, responses, comparisons, fit.rewards, params, objectives, seed)
     labels = comparisons[list(objectives)].to_numpy(dtype=np.float64)
     train = (comparisons["split"] == "train").to_numpy()
-    gap, prompts = _length_gap(responses, comparisons), pd.factorize(comparisons["prompt_id"])[0]
+    gap = _length_gap(responses, comparisons)
+    units = pd.factorize(comparisons["prompt_id"].map(sampling_units(responses)))[0]
     measured = {}
     for k, name in enumerate(objectives):
         y = labels[train, k]
-        held = against_baselines(fit.predictions[train, k], y, gap[train], prompts[train])
+        held = against_baselines(fit.predictions[train, k], y, gap[train], units[train])
         measured[name] = calibration(said.predictions[train, k], y) | {"baselines": held}
         measured[name] |= {"temperature": float(fit.model.temperature[k])} | said.told.get(name, {})
         _tell(name, held)
@@ -239,7 +240,8 @@ def _table(
 ) -> pd.DataFrame:
     """Win rates (n, K) with errors (n, K) and folds (n,), by name."""
     identity = responses[["prompt_id", "response_id", "split"]]
-    table = _named(identity.assign(fold=folds), values, objectives)
+    units = responses["prompt_id"].map(sampling_units(responses))
+    table = _named(identity.assign(unit=units, fold=folds), values, objectives)
     return _named(table, errors, tuple(f"{name}_se" for name in objectives))
 
 

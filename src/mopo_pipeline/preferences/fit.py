@@ -1,4 +1,4 @@
-"""Cross-fitting: a row's reward never comes from a network that saw a label of its prompt."""
+"""Cross-fitting: a row's reward never comes from a network that saw a label of its prompt, or of its prompt's group."""
 
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +16,7 @@ from mopo_pipeline.preferences.model import PreferenceModel, standardise
 from mopo_pipeline.preferences.networks import fit_network, linear_networks, rewards_of
 from mopo_pipeline.progress import track
 from mopo_pipeline.streams import Stream, fold_seed, generator
-from mopo_pipeline.tables import comparison_weights
+from mopo_pipeline.tables import comparison_weights, sampling_units
 
 if TYPE_CHECKING:
     import torch
@@ -48,10 +48,10 @@ def cross_fit(
     seed: int,
     split: str = "train",
 ) -> CrossFit:
-    """Fit one network per fold of prompts of ``split``; other splits get the ensemble's mean.
+    """Fit one network per fold of prompts, or of groups of them, of ``split``; other splits get the ensemble's mean.
 
     Raises:
-        InputError: fewer prompts with comparisons than folds.
+        InputError: fewer prompts or groups with comparisons than folds.
     """
     rng = generator(seed, Stream.FOLDS)
     prompts, texts = responses["prompt"].tolist(), responses["response"].tolist()
@@ -67,12 +67,15 @@ def cross_fit(
     labels = comparisons[list(objectives)].to_numpy(dtype=np.float64)
     weights = comparison_weights(comparisons, objectives)
     chosen = (comparisons["split"] == split).to_numpy()
-    fold_of = _folds(comparisons.loc[chosen, "prompt_id"], params.folds, rng)
-    folds = np.where(fitted, responses["prompt_id"].map(fold_of).fillna(-1), -1).astype(np.intp)
+    units = responses["prompt_id"].map(sampling_units(responses))
+    compared = units.to_numpy()[pairs[chosen, 0]]
+    fold_of = _folds(pd.Series(compared), params.folds, rng)
+    folds = np.where(fitted, units.map(fold_of).fillna(-1), -1).astype(np.intp)
     known = pairs[chosen], labels[chosen], weights[chosen]
     if params.hidden:
-        ids = comparisons.loc[chosen, "prompt_id"].to_numpy()
-        members = _networks(standardised, *known, folds[pairs[chosen, 0]], ids, params, seed, rng)
+        members = _networks(
+            standardised, *known, folds[pairs[chosen, 0]], compared, params, seed, rng
+        )
     else:
         members = linear_networks(standardised, *known, folds[pairs[chosen, 0]])
     rewards = np.stack([rewards_of(member, standardised) for member in members])
@@ -98,16 +101,16 @@ def _networks(
     labels: Array,
     weights: Array,
     folds: NDArray[np.intp],
-    prompt_ids: NDArray[np.object_],
+    units: NDArray[np.object_],
     params: PreferenceModelParams,
     seed: int,
     rng: np.random.Generator,
 ) -> list["torch.nn.Module"]:
-    """Networks with hidden layers, one per fold of comparisons (M,) that it does not see."""
+    """Networks with hidden layers, one per fold of comparisons (M,) that it does not see; some units (M,) tell when to stop."""
     members = []
     for fold in track(range(params.folds), "preference model, folds"):
         use = np.flatnonzero(folds != fold)
-        stop = np.isin(prompt_ids[use], _stop_prompts(pd.Series(prompt_ids[use]), rng))
+        stop = np.isin(units[use], _stop_units(pd.Series(units[use]), rng))
         members.append(
             fit_network(
                 table, pairs[use], labels[use], weights[use], stop, params, fold_seed(seed, fold)
@@ -139,17 +142,17 @@ def _scale(table: Features) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return table.mean(axis=0), np.maximum(table.std(axis=0), 1e-6)
 
 
-def _folds(prompt_ids: pd.Series, folds: int, rng: np.random.Generator) -> dict[str, int]:
-    unique = prompt_ids.drop_duplicates().to_numpy()
+def _folds(units: pd.Series, folds: int, rng: np.random.Generator) -> dict[str, int]:
+    unique = units.drop_duplicates().to_numpy()
     if len(unique) < folds:
         raise InputError(
-            f"{len(unique)} training prompts have comparisons, fewer than the {folds} folds of cross-fitting; "
+            f"{len(unique)} training prompts, or groups of them, have comparisons, fewer than the {folds} folds of cross-fitting; "
             "add prompts or set preferences.win_rates.method to empirical"
         )
     return dict(zip(rng.permutation(unique), np.arange(len(unique)) % folds, strict=True))
 
 
-def _stop_prompts(prompt_ids: pd.Series, rng: np.random.Generator) -> NDArray[np.object_]:
-    """Prompts (p,) that tell when to stop."""
-    unique = prompt_ids.drop_duplicates().to_numpy()
+def _stop_units(units: pd.Series, rng: np.random.Generator) -> NDArray[np.object_]:
+    """Prompts or groups of them (u,) that tell when to stop."""
+    unique = units.drop_duplicates().to_numpy()
     return rng.permutation(unique)[: round(len(unique) * _STOP_SHARE)]

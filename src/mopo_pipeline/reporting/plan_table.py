@@ -83,6 +83,7 @@ def plan_table(
         "comparisons": plan.comparisons,
         "assurance": plan.assurance,
         "prompts": power.get("prompts"),
+        "drawn": power.get("drawn"),
     }
 
 
@@ -183,9 +184,9 @@ def _of_threshold(row: Mapping[str, Any], primary: str, told: Mapping[str, Any])
     if width is not None and planned - asked < width and np.isfinite(width):
         margin = math.ceil((width - (planned - asked)) * 1000) / 1000
         lines.append(
-            f"{name}: {told['prompts']} test prompts tell to ±{width:.3f}, the plan lies {planned - asked:.3f} above its "
+            f"{name}: {told['prompts']} {told['drawn']} tell to ±{width:.3f}, the plan lies {planned - asked:.3f} above its "
             f"threshold. A certificate takes plan.margins.{name}={margin:.3f}, which train.loop adds by itself where it "
-            "can, or more test prompts."
+            f"can, or more {told['drawn']}."
         )
     if price is not None and price >= STEP:
         lines.append(f"{name} is dear: +.01 of it costs {price:.3f} of {primary}.")

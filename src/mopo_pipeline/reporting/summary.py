@@ -10,6 +10,7 @@ from mopo_pipeline.evaluation.certificate import Certificate, headline
 from mopo_pipeline.pareto.verdicts import HELD, MISSED, UNDECIDED, qualified
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.reporting.verdict import joined, meaning, next_step
+from mopo_pipeline.tables import drawn_as
 
 COLOURS = {HELD: "green", MISSED: "red"}
 
@@ -47,6 +48,7 @@ def run_summary(
         "estimator": estimator,
         "certified": certificate.certified,
         "certificate": headline(certificate),
+        "drawn": drawn_as(certificate.prompts, certificate.units),
         "helps": [text for entry in certificate.thresholds for text in entry.helps],
         "errors": [
             f"{finding['name']}: {_value(finding)}; {finding['remedy']}"
@@ -170,7 +172,7 @@ def closing_table(summary: dict[str, Any], report: str | None, command: str | No
             *([digits(row["exact_optimum"])] if exact else []),
         )
     console.print(table)
-    facts = ["n: test prompts"]
+    facts = [f"n: {summary['drawn']}"]
     if summary["well_formed"] is not None:
         facts.append(f"{summary['well_formed']:.1%} of answers well formed")
     if summary["seconds"] is not None:

@@ -18,7 +18,7 @@ FROM_PLAN = "--from-nodes=plan.plan_training"
 def meaning(summary: Mapping[str, Any]) -> list[str]:
     """One sentence per threshold that does not hold for sure, the worst first, then what a certificate would take."""
     rows = sorted(_constrained(summary), key=_room)
-    lines = [text for row in rows if (text := _of_threshold(row))]
+    lines = [text for row in rows if (text := _of_threshold(row, summary["drawn"]))]
     if not lines and not summary["certified"]:
         lines = list(summary.get("helps", []))[:1]
     return lines
@@ -64,16 +64,16 @@ def _room(row: Mapping[str, Any]) -> float:
     return row["achieved"] - row["threshold"] if known else math.inf
 
 
-def _of_threshold(row: Mapping[str, Any]) -> str:
+def _of_threshold(row: Mapping[str, Any], drawn: str) -> str:
     """What happened to one threshold; empty where it holds."""
     name, verdict, achieved, asked = (row[k] for k in ("name", "verdict", "achieved", "threshold"))
     if achieved is None or verdict not in (HELD_WITHIN_NOISE, MISSED, MISSED_WITHIN_NOISE):
         return ""
     said = f"{name} {_short(achieved)} for {_short(asked)}"
     if verdict == HELD_WITHIN_NOISE:
-        return f"{said}: held, by less than {row['n']} test prompts can tell."
+        return f"{said}: held, by less than {row['n']} {drawn} can tell."
     lost, planned = row["planned"] - achieved, row["planned"]
-    noise = "" if verdict == MISSED else ", within what the test prompts can tell"
+    noise = "" if verdict == MISSED else f", within what the {drawn} can tell"
     if lost > 0:
         said += f": training lost {_short(lost)} of the planned {_short(planned)}{noise}"
     else:

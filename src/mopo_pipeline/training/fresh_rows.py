@@ -130,17 +130,18 @@ class Drawn:
         rows: their tokens.
         known: (n,) responses like the data's own.
         win_rates: (n, K) judged, 0 where not known.
+        units: (n,) what the prompt of each was drawn with, the prompt itself where it was drawn alone.
     """
 
     fresh: FreshRows
     rows: EncodedRows
     known: NDArray[np.bool_]
     win_rates: Array
+    units: NDArray[np.int64]
 
 
 def answered(drawn: Drawn, error: JudgeError) -> Seen:
     """Values (K,) of the policy as the judge sees its answers, less what the judge overrates them by."""
-    groups = drawn.fresh.groups
-    deviation = prompt_deviation(drawn.win_rates, groups)
-    prompts = np.full(len(deviation), float(np.unique(groups).size))
+    deviation = prompt_deviation(drawn.win_rates, drawn.units)
+    prompts = np.full(len(deviation), float(np.unique(drawn.units).size))
     return Seen(drawn.win_rates.mean(axis=0) - error.bias, deviation, prompts)

@@ -15,7 +15,16 @@ _ARRAYS, _FACTS = "problem.safetensors", "problem.json"
 
 _FIELDS = ("win_rates", "groups", "thresholds", "multipliers", "bounds", "values")
 
-_PAIRS = ("first", "second", "labels", "predicted", "weights", "folds", "fold_win_rates")
+_PAIRS = (
+    "first",
+    "second",
+    "labels",
+    "predicted",
+    "weights",
+    "folds",
+    "fold_win_rates",
+    "clusters",
+)
 
 
 def problem_digest(problem: DualProblem) -> str:

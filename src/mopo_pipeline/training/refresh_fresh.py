@@ -59,6 +59,7 @@ class FreshRefresh:
         self.data, self.tokenizer, self.context = data, tokenizer, spec.context
         self.longest = lag.max_new_tokens or typical_longest(data.response_lengths)
         self.behaviour, self.validation = map(_by_prompt, (table, validation))
+        self.units = _units(table) | _units(validation)
         self.judge = fresh_judge(lag, problem.objectives, spec.scorer)
         self._first: Any = None
 
@@ -81,7 +82,7 @@ class FreshRefresh:
         margins = threshold_margins(
             state.targets,
             seen.win_rates[:, 1:],
-            seen.fresh.groups,
+            seen.units,
             JudgeError(error.bias[1:], error.noise[1:]),
             self.problem,
         )
@@ -129,7 +130,7 @@ class FreshRefresh:
         """Least values (K-1,), the judge's bias taken off, at which thresholds count as seen to hold."""
         margins = judged_margins(
             seen.win_rates[:, 1:],
-            seen.fresh.groups,
+            seen.units,
             JudgeError(error.bias[1:], error.noise[1:]),
             self.problem,
         )
@@ -171,7 +172,8 @@ class FreshRefresh:
         tell(cut_finding(cut, "fresh responses", CUT_FRESH))
         known = self.like_the_data(rows)
         win_rates = fresh_win_rates(self.judge, fresh, behaviour, known, rank_and_world())
-        return Drawn(fresh, rows, known, win_rates)
+        units = np.array([self.units[prompt] for prompt in fresh.prompts])
+        return Drawn(fresh, rows, known, win_rates, units)
 
     def like_the_data(self, rows: EncodedRows) -> NDArray[np.bool_]:
         """Which fresh rows (n,) the first reference finds no less likely than (almost) all of the data's own.
@@ -219,3 +221,8 @@ def _by_prompt(rows: pd.DataFrame) -> dict[str, list[str]]:
     """Responses by stored prompt."""
     grouped = rows.groupby("prompt", sort=False)["response"].apply(list)
     return {str(prompt): responses for prompt, responses in grouped.items()}
+
+
+def _units(rows: pd.DataFrame) -> dict[str, int]:
+    """Number of what each stored prompt was drawn with."""
+    return dict(zip(rows["prompt"], map(int, pd.factorize(rows["unit"])[0]), strict=True))

@@ -17,7 +17,7 @@ from mopo_pipeline.training.run_spec import VALIDATION
 
 _LABELS = "validation_labels.safetensors"
 
-_PAIRS = ("first", "second", "labels", "weights")
+_PAIRS = ("first", "second", "labels", "weights", "clusters")
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,6 @@ def read_labelled(
 
 
 def validation_arrays(comparisons: Comparisons) -> dict[str, np.ndarray]:
-    """Indices (M,), labels and weights (M, K) of comparisons; their predictions are not needed."""
+    """Indices (M,), labels and weights (M, K) of comparisons and clusters (n,) of rows; their predictions are not needed."""
     found = {name: getattr(comparisons, name) for name in _PAIRS}
     return {k: np.ascontiguousarray(v) for k, v in found.items() if v is not None}

@@ -49,6 +49,7 @@ problems = given(
 @settings(max_examples=30, deadline=None)
 @problems
 @example(seed=4380, k=2, epsilon=0.00390625, tau=0.05078125, place=0.0)
+@example(seed=5079, k=6, epsilon=0.001, tau=0.78125, place=0.015625)
 def test_row_robust_optimum_matches_the_cone_programme(
     seed: int, k: int, epsilon: float, tau: float, place: float
 ) -> None:

@@ -90,7 +90,7 @@ def judge_error(
 
     Of each comparison c = (i, j, I) with the judge's probability p the term
     ``(ratio_i - ratio_j)(I - p)/2`` (method.md, section 4); its mean is what the judge's value lacks.
-    Comparisons of one prompt are taken together.
+    Comparisons of one prompt, or of prompts drawn as one, are taken together.
 
     Args:
         comparisons: with ``predicted``; labels (M, K).
@@ -107,11 +107,12 @@ def judge_error(
     labels = np.asarray(comparisons.labels, dtype=np.float64)
     weights = check_weights(comparisons.weights, labels.shape)
     terms = gap[:, None] * (labels - np.asarray(comparisons.predicted, dtype=np.float64))
+    drawn = groups if comparisons.clusters is None else np.asarray(comparisons.clusters)
     bias, noise = np.zeros(labels.shape[1]), np.zeros(labels.shape[1])
     for k, (term, mass) in enumerate(zip(terms.T, weights.T, strict=True)):
         known = ~np.isnan(term) & (mass > 0)
-        weight = np.bincount(groups[first[known]], mass[known]).astype(np.float64)
-        total = np.bincount(groups[first[known]], mass[known] * term[known])[weight > 0]
+        weight = np.bincount(drawn[first[known]], mass[known]).astype(np.float64)
+        total = np.bincount(drawn[first[known]], mass[known] * term[known])[weight > 0]
         weight = weight[weight > 0]
         if weight.size:
             mean = float(total.sum() / weight.sum())

@@ -87,12 +87,14 @@ def enumerate_answers(
 ) -> dict[str, Any]:
     """The pocket task's exact optimum, fronts and values; unknown for every other source."""
     from mopo_pipeline.evaluation import exact, sampling
+    from mopo_pipeline.tables import sampling_units
 
     if responses["source"].iloc[0] != "pocket":
         return exact.UNKNOWN
     asked = sampling.prompts_of_test_split(responses, params.sampling.prompts, task.seed)
     return exact.exact_reference(
         asked["prompt"].tolist(),
+        asked["prompt_id"].map(sampling_units(responses)).tolist(),
         reference_policy,
         policy,
         training_plan,
@@ -114,8 +116,10 @@ def estimate_values(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Objective values by every estimator, and facts about the doubly robust one."""
     from mopo_pipeline.evaluation import checks, judging, rows, values
+    from mopo_pipeline.tables import sampling_units
 
-    judged = values.judged_values(completions, scores, task.names, params, task.seed)
+    units = sampling_units(responses)
+    judged = values.judged_values(completions, scores, units, task.names, params, task.seed)
     robust, facts = values.doubly_robust_values(
         responses,
         comparisons,

@@ -28,17 +28,20 @@ def foresee_certificate(
     from mopo_pipeline.plan.power import certificate_power, tell
     from mopo_pipeline.plan.problem import row_comparisons
     from mopo_pipeline.plan.spread import label_spread, moved_weights
+    from mopo_pipeline.tables import drawn_as, sampling_units, units_of_test_split
 
-    test = responses.loc[responses["split"] == "test", "prompt_id"].nunique()
+    units = sampling_units(responses)
+    test = responses.loc[responses["split"] == "test", "prompt_id"].unique()
     names, enumerated = training_plan.objectives, responses["source"].iloc[0] == "pocket"
     moved = moved_weights(row_weights, train.lag, train.fit.over(len(row_weights)).steps)
     held = comparisons.loc[comparisons["split"] == "test", list(names)]
-    labelled, asked = None, min(test, evaluate.sampling.prompts or test)
+    labelled, asked = None, units_of_test_split(responses, evaluate.sampling.prompts)
     if not enumerated and held.notna().any().all():
-        compared = row_comparisons(moved[["response_id"]], comparisons, predictions, names)
+        compared = row_comparisons(moved[["response_id", "unit"]], comparisons, predictions, names)
         if compared is not None and compared.predicted is not None:
             labelled = label_spread(win_rates, moved, compared, names, evaluate.max_ratio)
-            asked = comparisons.loc[comparisons["split"] == "test", "prompt_id"].nunique()
+            pairs = comparisons.loc[comparisons["split"] == "test", "prompt_id"]
+            asked = int(pairs.map(units).nunique())
     power = certificate_power(
         win_rates,
         moved,
@@ -47,6 +50,7 @@ def foresee_certificate(
         answers=None if enumerated else evaluate.sampling.samples,
         confidence=evaluate.confidence,
         labelled=labelled,
+        drawn=drawn_as(len(test), units.loc[test].nunique()),
     )
     tell(power)
     return power
