@@ -45,9 +45,13 @@ class Page:
             {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._ask("Emulation.setEmulatedMedia", {"features": [scheme]})
+        self._ask("Emulation.setEmulatedMedia", {"media": "screen", "features": [scheme]})
         self._ask("Page.navigate", {"url": file.resolve().as_uri()})
         self.wait("document.readyState === 'complete'")
+
+    def print_style(self) -> None:
+        """Show the page as it would be printed; the next ``open`` ends it."""
+        self._ask("Emulation.setEmulatedMedia", {"media": "print"})
 
     def run(self, script: str) -> Any:
         """The value of an expression in the page."""

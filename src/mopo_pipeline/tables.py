@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -31,6 +32,15 @@ def chat_messages(prompt: str) -> list[dict[str, str]]:
 def chat_prompt(text: str) -> str:
     """A plain text as a stored prompt of one user message."""
     return _encoded([{"role": "user", "content": text}])
+
+
+def source_name(source: str) -> str:
+    """A source for people elsewhere: of a place on this machine its last name alone.
+
+    >>> source_name("/home/me/votes.csv"), source_name("someone/votes")
+    ('votes.csv', 'someone/votes')
+    """
+    return Path(source).name if Path(source).is_absolute() else source
 
 
 def prompt_text(prompt: str) -> str:

@@ -18,9 +18,11 @@ from mopo_pipeline.datasets import (
     AtomicTextDataset,
     ModelCardDataset,
     ModelDirectoryDataset,
+    PageDataset,
     PictureDataset,
     RecordDataset,
 )
+from mopo_pipeline.reporting.picture import Picture
 
 TABLE = pd.DataFrame({"name": ["a", "b"], "value": [0.1, np.nan]})
 
@@ -117,12 +119,27 @@ def test_what_is_saved_stays_where_it_was_and_may_change_without_the_artifact(
 
 
 def test_a_picture_is_loaded_as_it_was_saved_and_shown_by_kedro_viz(tmp_path: Path) -> None:
-    dataset = PictureDataset(filepath=str(tmp_path / "figures/front.png"))
+    dataset = PictureDataset(filepath=str(tmp_path / "figures/front.svg"))
     assert not dataset.exists()
-    dataset.save(b"\x89PNG")
-    assert dataset.load() == b"\x89PNG"
+    dataset.save(Picture("<svg>τ</svg>", b"\x89PNG"))
+    assert dataset.load() == Picture("<svg>τ</svg>", b"\x89PNG")
     assert b64decode(dataset.preview()) == b"\x89PNG"
-    assert [p.name for p in (tmp_path / "figures").iterdir()] == ["front.png"]
+    assert {p.name for p in (tmp_path / "figures").iterdir()} == {"front.svg", "front.png"}
+    (tmp_path / "figures/front.png").unlink()
+    assert not dataset.exists()
+
+
+def test_kedro_viz_shows_a_page_without_its_style_and_a_card_as_it_is_written(
+    tmp_path: Path,
+) -> None:
+    page = PageDataset(filepath=str(tmp_path / "report.html"))
+    page.save(
+        "<html><head><title>A run</title><style>\nbody { }\n</style></head><b>held</b></html>"
+    )
+    assert page.preview() == "<html><head></head><b>held</b></html>"
+    card = ModelCardDataset(filepath=str(tmp_path / "README.md"))
+    card.save("# Card\n1 < 2")
+    assert card.preview() == "<pre># Card\n1 &lt; 2</pre>"
 
 
 def test_a_plan_is_loaded_as_the_record_it_was_saved_as(tmp_path: Path) -> None:
@@ -182,6 +199,6 @@ def test_a_card_counts_once_it_says_what_was_attained(tmp_path: Path) -> None:
     assert not dataset.exists()
     dataset.save("What the policy attains is measured by the evaluate stage")
     assert not dataset.exists()
-    dataset.save("Attained values are those of the estimator `exact`")
+    dataset.save("What it was made of\n\n- measured on 2026-03-01, on answers sampled")
     assert dataset.exists()
     assert (policy / "model.safetensors").read_text() == "weights"

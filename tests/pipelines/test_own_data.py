@@ -5,31 +5,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
 from conftest import PROJECT, kedro
-from tiny_training import WORDS, tiny_model
-
-
-def rated(file: Path) -> None:
-    """A file of rated answers, 80 prompts of five, two ratings that have nothing to do with each other."""
-    rng, rows = np.random.default_rng(0), []
-    for _ in range(80):
-        prompt = " ".join(rng.choice(WORDS, 4))
-        for _ in range(5):
-            answer = rng.choice(WORDS, rng.integers(2, 7))
-            kept = int(np.isin(answer, prompt.split()).sum())
-            rows.append(
-                {
-                    "prompt": prompt,
-                    "response": " ".join(answer),
-                    "helpful": kept + rng.random(),
-                    "brief": -len(answer) + 3 * rng.random(),
-                }
-            )
-    file.write_text("\n".join(json.dumps(row) for row in rows))
+from own_ratings import rated
+from tiny_training import tiny_model
 
 
 @pytest.mark.slow

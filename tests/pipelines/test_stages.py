@@ -2,7 +2,6 @@
 
 import json
 import re
-from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from mopo_pipeline.parameters.by_model import follow_model
 from mopo_pipeline.parameters.groups import GROUPS
 from mopo_pipeline.pareto.verdicts import VERDICTS, verdict
 from mopo_pipeline.pipelines import evaluate, ingest, plan, preferences, reference, report, train
+from mopo_pipeline.reporting.picture import themed
 from mopo_pipeline.settings import CONFIG_LOADER_ARGS
 
 Made = dict[str, Any]
@@ -214,8 +214,8 @@ def test_the_report_says_the_same_as_the_checks(reported: Made) -> None:
 
 
 def test_the_page_shows_the_very_pictures_that_are_kept(reported: Made) -> None:
-    shown = re.findall(r"data:image/png;base64,([^\"]+)", reported["report"])
+    shown = re.findall(r"<figure[^>]*>(<svg.*?</svg>)", reported["report"], flags=re.DOTALL)
     kept = [made for name, made in reported.items() if name.endswith("_figure")]
     assert len(kept) == len(report.pipeline.FIGURES)
-    assert {b64decode(picture) for picture in shown} == set(kept)
-    assert all(picture.startswith(b"\x89PNG") for picture in kept)
+    assert set(shown) == {themed(picture.svg).strip() for picture in kept}
+    assert all(picture.png.startswith(b"\x89PNG") for picture in kept)

@@ -1,12 +1,29 @@
 """A policy's card can be read by the Hub's tools as well as by people."""
 
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
 
-from evaluated import PLAN
+from evaluated import PLAN, certificate, checked, estimate
+from mopo_pipeline.datasets import ModelCardDataset
+from mopo_pipeline.parameters.evaluate import SamplingParams
+from mopo_pipeline.policies.card import Measured, Origin, model_card, origin
 from mopo_pipeline.policies.export import export_policy
+
+ORIGIN = Origin(
+    "someone/small",
+    "votes.csv",
+    {"train": 30, "test": 10},
+    400,
+    0.7,
+    0.9,
+    date(2026, 3, 1),
+    "apache-2.0",
+)
 
 
 def exported(tmp_path: Path, *, adapter: bool = False) -> Path:
@@ -40,4 +57,60 @@ def test_the_card_says_the_plan_in_numbers(tmp_path: Path) -> None:
     assert "- effective share of training rows: 80.0%" in text
     assert "| harm | constrained | 0.500 | 0.520 | 0.500 | 0.300 | active |" in text
     assert f"reference model `{'b' * 16}`" in text
-    assert "{" not in text
+    assert "{{" not in text
+    assert "{%" not in text
+
+
+def measured(values: list[float], **changes: Any) -> Measured:
+    checks = checked(estimate("preference_model", values))
+    return Measured(checks, "preference_model", certificate(checks), replace(ORIGIN, **changes))
+
+
+def test_the_card_says_what_the_policy_was_made_of_and_who_decided(tmp_path: Path) -> None:
+    card = ModelCard(model_card(exported(tmp_path), measured([0.6, 0.52, 0.48])))
+    assert (card.data.base_model, card.data.license) == ("someone/small", "apache-2.0")
+    for said in (
+        "- base model: `someone/small`",
+        "- data: votes.csv; 30 train prompts, 10 test prompts; 400 judgements",
+        "- licence: apache-2.0",
+        "- measured on 2026-03-01, on answers sampled at temperature 0.7, top-p 0.9",
+        "The estimator `preference_model` judged.",
+        "temperature=0.7, top_p=0.9, top_k=0",
+    ):
+        assert said in card.text
+
+
+def test_a_card_names_a_file_of_the_data_and_not_where_it_lies_here() -> None:
+    told = {"source": "/home/me/votes.csv", "prompts": {"test": 3}, "judgements": 4}
+    made_of = origin("scratch", told, SamplingParams(temperature=0.7))
+    assert (made_of.source, made_of.temperature, made_of.top_p) == ("votes.csv", 0.7, 1.0)
+
+
+def test_a_base_or_licence_that_nobody_named_is_not_made_up(tmp_path: Path) -> None:
+    text = model_card(
+        exported(tmp_path), measured([0.6, 0.52, 0.48], model="scratch", licence=None)
+    )
+    assert "licence: not stated (`export.licence`); that of the data applies" in text
+    assert "base model: none, a small model trained from scratch" in text
+    head = ModelCard(text).data
+    assert (head.base_model, head.license) == (None, None)
+
+
+def test_a_card_claims_to_hold_thresholds_only_where_that_is_certified(tmp_path: Path) -> None:
+    policy = exported(tmp_path)
+    certified = model_card(policy, measured([0.6, 0.52, 0.48]))
+    assert "with harm, short at or above their thresholds, as certified below" in certified
+    for text in (model_card(policy, measured([0.6, 0.52, 0.44])), model_card(policy)):
+        assert "Trained to maximise **help**" in text
+        assert "Whether it holds them, the table and the certificate say" in text
+        assert "while holding" not in text
+
+
+def test_a_policy_that_nothing_could_judge_says_so_and_its_card_is_finished(tmp_path: Path) -> None:
+    policy = exported(tmp_path)
+    dataset = ModelCardDataset(filepath=str(policy / "README.md"))
+    assert not dataset.exists()
+    blind = replace(measured([0.6, 0.52, 0.48]), estimator=None)
+    dataset.save(model_card(policy, blind))
+    assert dataset.exists()
+    assert "Nothing could judge what the policy attained." in dataset.load()

@@ -1,7 +1,9 @@
 """A policy leaves the project with its certificate, whole and ready to load, or not at all."""
 
 import json
-from dataclasses import replace
+import os
+import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,12 @@ from mopo_pipeline.language.logprobs import sequence_logprobs
 from mopo_pipeline.parameters.evaluate import SamplingParams
 from mopo_pipeline.parameters.export import ExportParams
 from mopo_pipeline.parameters.fit import LoraParams
+from mopo_pipeline.policies.card import Measured, Origin
 from mopo_pipeline.policies.export import export_policy
 from mopo_pipeline.policies.release import write_release
 from tiny_training import tiny_model, tiny_texts
 
+ORIGIN = Origin("scratch", "votes.csv", {"test": 10}, 400, 0.7, 0.9, date(2026, 3, 1))
 CHECKS = checked(estimate("exact", [0.6, 0.52, 0.48]))
 SHORT = checked(estimate("exact", [0.6, 0.52, 0.44]))
 
@@ -74,9 +78,7 @@ def release(
         policy,
         reference,
         responses,
-        checks,
-        "exact",
-        found,
+        Measured(checks, "exact", found, ORIGIN),
         ExportParams(path=path, **given),
         SamplingParams(temperature=0.7, top_p=0.9),
     )
@@ -140,9 +142,7 @@ def test_a_certificate_of_another_policy_opens_nothing(
             policy,
             reference,
             pd.DataFrame(),
-            CHECKS,
-            "exact",
-            replace(other),
+            Measured(CHECKS, "exact", other, ORIGIN),
             ExportParams(path=tmp_path / "release", uncertified=True),
             SamplingParams(),
         )
@@ -192,3 +192,91 @@ def test_an_earlier_export_is_replaced_and_anything_else_is_left_alone(
     with pytest.raises(InputError, match="holds something that is no exported policy"):
         release(policy, reference, home)
     assert [p.name for p in home.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("merge", [True, False], ids=["merged", "adapter"])
+def test_the_lines_of_the_card_run(
+    adapter: Path,
+    reference: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    merge: bool,
+) -> None:
+    release(adapter, reference, tmp_path / "release", merge=merge)
+    monkeypatch.chdir(tmp_path / "release")
+    card = Path("policy/README.md").read_text()
+    [lines] = re.findall(r"```python\n(.*?)```", card, flags=re.DOTALL)
+    question = "How do I remove a stain?"
+    assert question in lines
+    scope: dict[str, Any] = {}
+    capsys.readouterr()
+    exec(lines.replace(question, "red old warm"), scope)
+    asked = scope["prompt"]["input_ids"].shape[1]
+    assert scope["answer"].shape[1] > asked
+    said = scope["tokenizer"].decode(scope["answer"][0, asked:], skip_special_tokens=True)
+    assert capsys.readouterr().out == said + "\n"
+
+
+def test_what_is_exported_can_be_read_by_whom_the_user_lets_read(
+    policy: Path, reference: Path, tmp_path: Path
+) -> None:
+    before = os.umask(0o027)
+    try:
+        release(policy, reference, tmp_path / "release")
+    finally:
+        os.umask(before)
+    modes = {p.stat().st_mode & 0o777 for p in (tmp_path / "release").rglob("*") if p.is_file()}
+    assert modes == {0o640}
+
+
+class Hub:
+    """A Hub that takes everything, or nothing."""
+
+    def __init__(self, refusal: Exception | None = None) -> None:
+        self.refusal = refusal
+        self.taken: list[tuple[str, bool, set[str]]] = []
+
+    def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> str:
+        if self.refusal is not None:
+            raise self.refusal
+        self.taken.append((repo_id, private and exist_ok, set()))
+        return f"https://hub/{repo_id}"
+
+    def upload_folder(self, *, folder_path: Path, repo_id: str, commit_message: str) -> None:
+        assert commit_message
+        assert repo_id == self.taken[-1][0]
+        self.taken[-1][2].update(p.name for p in folder_path.iterdir())
+
+
+def test_a_policy_goes_to_the_hub_only_where_a_repository_is_named(
+    policy: Path, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = Hub()
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
+    assert release(policy, reference, tmp_path / "release")["hub"] is None
+    assert hub.taken == []
+    record = release(policy, reference, tmp_path / "release", repo_id="me/policy")
+    assert record["hub"] == "https://hub/me/policy"
+    [(name, private, files)] = hub.taken
+    assert (name, private) == ("me/policy", True)
+    assert {"README.md", "certificate.json", "generation_config.json", "model.safetensors"} <= files
+
+
+def test_a_hub_that_refuses_is_one_line_and_the_export_stays(
+    policy: Path, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = Hub(ConnectionError("no route\nto host"))
+    monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
+    with pytest.raises(InputError, match=r"'me/policy': .*\(no route\).*hf auth login") as error:
+        release(policy, reference, tmp_path / "release", repo_id="me/policy")
+    assert "\n" not in str(error.value)
+    assert (tmp_path / "release/policy/README.md").is_file()
+
+
+def test_an_adapter_without_its_base_does_not_go_to_the_hub(
+    adapter: Path, reference: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=r"export\.merge=true"):
+        release(adapter, reference, tmp_path / "release", merge=False, repo_id="me/policy")
+    assert list(tmp_path.iterdir()) == []

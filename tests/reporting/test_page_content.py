@@ -7,18 +7,15 @@ import pandas as pd
 import pytest
 
 from evaluated import NAMES, PLAN, certificate, checked, estimate, facts, judge
-from mopo_pipeline.reporting.page import headline, render_page
-from mopo_pipeline.reporting.style import nothing, png
+from mopo_pipeline.reporting.page import headline
+from mopo_pipeline.reporting.picture import Picture
 from mopo_pipeline.reporting.summary import run_summary
-from mopo_pipeline.reporting.tables import pareto_report
+from report_artifacts import BASELINES, QUALITY, RUN, whole_page
 
-QUALITY = {"labelled": 9, "missing": 1, "tie_share": 0.1, "position_bias": None}
-SIDE = {"value": 7.25, "low": 7.0, "high": 7.5}
-CAPABILITY = [
-    {"measure": "length", "unit": "tokens per answer", "reference": SIDE, "policy": SIDE}
-    | {"change": {"value": 0.125, "low": 0.1, "high": 0.15}}
-]
-FIGURES = ("value", "front", "training", "validation", "multiplier", "calibration", "agreement")
+BLANK = dict.fromkeys(
+    ("value", "front", "training", "validation", "multiplier", "calibration", "agreement"),
+    Picture("<svg></svg>", b""),
+)
 
 
 def summary(checks: pd.DataFrame, **changes: Any) -> dict[str, Any]:
@@ -34,26 +31,11 @@ def summary(checks: pd.DataFrame, **changes: Any) -> dict[str, Any]:
     )
 
 
-def page(values: pd.DataFrame, judges: dict[str, Any], **changes: Any) -> str:
+def page(
+    values: pd.DataFrame | None = None, judges: dict[str, Any] | None = None, **given: Any
+) -> str:
     """The visible text of a page."""
-    checks = checked(values, judges=judges)
-    evaluation = facts(judges=judges, **changes)
-    exact = {"optimum": None}
-    html = render_page(
-        title="A run",
-        summary=summary(checks, judges=judges, **changes),
-        certificate=certificate(checks),
-        plan=PLAN,
-        evaluation=evaluation,
-        checks=checks,
-        pareto=pareto_report(values, PLAN, exact, evaluation["estimator"], 0.0),
-        ingest={"prompts": 40},
-        preferences={"objectives": dict.fromkeys(NAMES, QUALITY)},
-        capability=CAPABILITY,
-        findings=[],
-        samples=[],
-        figures=dict.fromkeys(FIGURES, png(nothing("none"))),
-    )
+    html = whole_page(values, judges, figures=BLANK, **given)
     return " ".join(re.sub(r"<style>.*?</style>|<[^>]*>", " ", html, flags=re.S).split())
 
 
@@ -68,9 +50,9 @@ def values(half: float = 0.01) -> pd.DataFrame:
 
 def test_verdict_level_and_prompts_stand_beside_the_result() -> None:
     text = page(values(), {"preference_model": judge()})
-    assert "95% interval prompts verdict" in text
-    assert "0.520 0.510–0.530 40 held" in text
-    assert "0.455 0.445–0.465 40 held, within noise" in text
+    assert "objective verdict threshold achieved 95% interval attainable prompts" in text
+    assert "harm held 0.500 0.520 0.510–0.530 0.200–0.800 40" in text
+    assert "short held, within noise 0.450 0.455 0.445–0.465 0.200–0.800 40" in text
     assert "undecided: 12 effective comparisons, 30 needed" in text
     assert "40 prompts, 12 effective comparisons" in text
 
@@ -86,7 +68,7 @@ def test_the_certificate_stands_above_the_table_with_what_would_help() -> None:
     assert text.index("not certified (judged) at 97.0% joint confidence") < text.index("Achieved")
     for said in (
         "one-sided",
-        "0.450 0.455 0.444 held, within noise",
+        "short held, within noise 0.450 0.455 0.444",
         "test prompts in place of 40 would certify short",
         "Look 1 of 1 at this test split",
         "Passed over: doubly_robust: 12 effective comparisons",
@@ -154,3 +136,63 @@ def test_the_headline_calls_held_only_what_is_held(given: list[float], expected:
 def test_without_an_estimator_the_headline_says_so() -> None:
     checks = checked(estimate("doubly_robust", [0.6, 0.52, 0.47], effective=3.0))
     assert headline(summary(checks, estimator=None)).startswith("Nothing could judge the policy")
+
+
+def test_two_pages_are_told_apart_by_their_titles() -> None:
+    first, second = (
+        re.search("<title>(.*)</title>", whole_page(figures=BLANK, run=RUN.model_copy(update=u)))
+        for u in ({}, {"started": "2026-11-27T08:00:00+00:00"})
+    )
+    assert first is not None
+    assert second is not None
+    assert first[1] == "A run · files · mine · seed 3 · 2026-11-26 01:54"
+    assert second[1] == "A run · files · mine · seed 3 · 2026-11-27 08:00"
+
+
+def test_what_the_thresholds_cost_stands_on_the_page() -> None:
+    text = page()
+    assert "help would reach 0.660 without thresholds and 0.600 with them: they cost 0.060" in text
+    assert "harm 0.500 0.400 0.520 0.650 0.0030" in text
+
+
+def test_a_preference_model_too_weak_to_train_on_and_people_s_agreement_stand_on_the_page() -> None:
+    assert "harm says more than its baselines 9 1 10.0% – 0.31 (12 pairs)" in page()
+    weak = BASELINES | {"baselines": {"verdict": "is too weak to train on"}}
+    html = whole_page(
+        figures=BLANK,
+        model={"objectives": dict.fromkeys(NAMES, weak)},
+        preferences={"objectives": dict.fromkeys(NAMES, QUALITY | {"repeated_votes": None})},
+        ingest={"source": "files", "annotator_agreement": {"help": {"alpha": 0.62, "units": 50}}},
+    )
+    assert html.count('<span class="missed">is too weak to train on</span>') == 3
+    assert '0.62 <span class="soft">(50 answers)</span>' in html
+    assert "annotator agreement" not in html
+
+
+def test_the_page_says_what_was_run() -> None:
+    text = page()
+    for said in (
+        "command kedro run --env=mine",
+        "device CPU, 2 cores",
+        "commit 715854c",
+        "seconds by stage plan 3.2, train 197",
+        "2 parameters that are not at their defaults plan.tau 0.2 task.seed 3",
+        "model from scratch",
+    ):
+        assert said in text
+    assert "command" not in page(run=None)
+
+
+def test_answers_are_shown_by_what_is_wrong_with_them() -> None:
+    text = page()
+    for group, first in {
+        "Evenly spaced test prompts, first answers (drawn, not chosen) (2)": "Question 0 &amp; more?",
+        "Worst on harm (2)": "Question 2 &amp; more?",
+        "Cut at the greatest length (1)": "Question 1 &amp; more?",
+        "Longest (2)": "Question 2 &amp; more?",
+    }.items():
+        assert text.split(group)[1].strip().startswith(first)
+    assert "Malformed" not in text
+    assert "Empty" not in text
+    cut = text.split("Cut at the greatest length (1)")[1]
+    assert cut.index("Answer 0 of the reference to 1.") < cut.index("Answer 1 of the policy to 1.")

@@ -6,6 +6,7 @@ from mopo_pipeline.datasets.files import (
     AtomicJSONLinesDataset,
     AtomicParquetDataset,
     AtomicTextDataset,
+    PageDataset,
     PictureDataset,
     RecordDataset,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "LooksDataset",
     "ModelCardDataset",
     "ModelDirectoryDataset",
+    "PageDataset",
     "PictureDataset",
     "RecordDataset",
 ]

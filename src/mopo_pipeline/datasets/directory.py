@@ -2,11 +2,12 @@
 
 import shutil
 import tempfile
+from html import escape
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kedro.io.core import AbstractDataset, AbstractVersionedDataset, Version
-from kedro_datasets._typing import JSONPreview
+from kedro_datasets._typing import HTMLPreview, JSONPreview
 
 from mopo_pipeline.datasets.files import write_atomically
 from mopo_pipeline.errors import InputError
@@ -72,7 +73,7 @@ class ModelCardDataset(AbstractDataset[str, str]):
     version the finished card goes too, so it needs no fingerprint.
     """
 
-    DONE = "attained values are those of"
+    DONE = "\n- measured on "
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         """Bind the card in its model's directory; ``metadata`` is for Kedro-Viz."""
@@ -86,6 +87,10 @@ class ModelCardDataset(AbstractDataset[str, str]):
     def save(self, data: str) -> None:
         """Replace the card; the model beside it stays."""
         write_atomically(self._path, lambda target: target.write_text(data, encoding="utf-8"))
+
+    def preview(self) -> HTMLPreview:
+        """The card as it is written, for Kedro-Viz."""
+        return HTMLPreview(f"<pre>{escape(self.load())}</pre>")
 
     def _exists(self) -> bool:
         return self._path.is_file() and self.DONE in self.load().lower()

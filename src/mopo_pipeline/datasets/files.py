@@ -3,20 +3,26 @@
 import json
 import math
 import os
+import re
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from kedro.io.core import AbstractDataset
 from kedro.utils import load_obj
-from kedro_datasets._typing import ImagePreview, JSONPreview
+from kedro_datasets._typing import HTMLPreview, ImagePreview, JSONPreview
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.text import TextDataset
 
 from mopo_pipeline.errors import InputError
+
+_STYLE = re.compile(r"<(style|script|title)\b.*?</\1>", flags=re.DOTALL)
+
+if TYPE_CHECKING:
+    from mopo_pipeline.reporting.picture import Picture
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -121,28 +127,42 @@ class AtomicTextDataset(TextDataset):
         self._invalidate_cache()
 
 
-class PictureDataset(AbstractDataset[bytes, bytes]):
-    """A drawn picture as it is, never half-written."""
+class PageDataset(AtomicTextDataset):
+    """A page for people."""
+
+    def preview(self) -> HTMLPreview:
+        """What it says, for Kedro-Viz, in Viz's own style."""
+        return HTMLPreview(_STYLE.sub("", self.load()))
+
+
+class PictureDataset(AbstractDataset["Picture", "Picture"]):
+    """A drawn picture as it is, never half-written: ``filepath`` holds its vectors, a PNG beside it its points."""
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        """Bind the file; ``metadata`` is for Kedro-Viz."""
+        """Bind the files; ``metadata`` is for Kedro-Viz."""
         self._filepath = Path(filepath)
+        self._points = self._filepath.with_suffix(".png")
         self.metadata = metadata
 
-    def load(self) -> bytes:
-        """The picture, as ``IPython.display.Image`` takes it."""
-        return self._filepath.read_bytes()
+    def load(self) -> "Picture":
+        """The picture, which a notebook shows."""
+        from mopo_pipeline.reporting.picture import Picture
 
-    def save(self, data: bytes) -> None:
-        """Write ``data``."""
-        write_atomically(self._filepath, lambda target: target.write_bytes(data))
+        return Picture(self._filepath.read_text(encoding="utf-8"), self._points.read_bytes())
+
+    def save(self, data: "Picture") -> None:
+        """Write ``data``, the points first: where the vectors are, so are they."""
+        write_atomically(self._points, lambda target: target.write_bytes(data.png))
+        write_atomically(
+            self._filepath, lambda target: target.write_text(data.svg, encoding="utf-8")
+        )
 
     def preview(self) -> ImagePreview:
-        """The picture, for Kedro-Viz."""
-        return ImagePreview(b64encode(self.load()).decode())
+        """The points, for Kedro-Viz, which shows no vectors."""
+        return ImagePreview(b64encode(self._points.read_bytes()).decode())
 
     def _exists(self) -> bool:
-        return self._filepath.is_file()
+        return self._filepath.is_file() and self._points.is_file()
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath)}

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mopo_pipeline.evaluation.checks import best_estimator
 from mopo_pipeline.evaluation.findings import diagnose_policy
@@ -76,14 +77,15 @@ def evaluation_summary(
 
 def well_formed_share(completions: pd.DataFrame, source: str) -> float | None:
     """Share of answers the pocket task's grammar accepts; None for tasks without a grammar."""
-    if source != "pocket":
-        return None
+    return float(well_formed(completions).mean()) if source == "pocket" else None
+
+
+def well_formed(completions: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether the pocket task's grammar accepts each answer, (n,)."""
     from mopo_pipeline.judges.pocket import PocketRules
 
-    return float(
-        PocketRules.well_formed(
-            completions["prompt"].tolist(), completions["completion"].tolist()
-        ).mean()
+    return PocketRules.well_formed(
+        completions["prompt"].tolist(), completions["completion"].tolist()
     )
 
 

@@ -16,6 +16,7 @@ from kedro.io import DatasetError
 
 from mopo_pipeline.errors import MopoError
 from mopo_pipeline.hooks.command import again
+from mopo_pipeline.hooks.facts import commit_of, run_facts
 from mopo_pipeline.hooks.guard import data_root, one_line
 from mopo_pipeline.hooks.said_once import say_once
 from mopo_pipeline.hooks.signals import Interruption
@@ -55,12 +56,13 @@ class RunLogHook:
         self._pipeline: Any = None
         self._run: dict[str, Any] = {}
         self._repeated: SweepRun | None = None
+        self._project = Path()
         self._interruption = Interruption(self._interrupted)
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
         """Remember the resolved parameters and where the run's artifacts lie."""
-        given = context.params
+        given, self._project = context.params, Path(context.project_path)
         self._folder = data_root(context) / "08_reporting" / "runs"
         self._parameters = validate_parameters({k: v for k, v in given.items() if k in GROUPS})
         self._repeated = SweepRun(
@@ -87,6 +89,7 @@ class RunLogHook:
             "finished_nodes": [],
             "node_seconds": {},
             "parameters": self._parameters,
+            "commit": commit_of(self._project),
             "python": platform.python_version(),
             "platform": platform.platform(),
             "packages": {name: _version(name) for name in RECORDED_PACKAGES},
@@ -105,6 +108,7 @@ class RunLogHook:
                 "seconds": self._seconds(),
                 "command": again(self._run, pipelines=False),
                 "pipelines": tuple(self._record["pipelines"] or ()),
+                "run": run_facts(self._record, again(self._run, pipelines=True), self._folder),
             }
             told[REPORT] = report.model_copy(update=run)
         if (front := inputs.get(FRONT)) is not None:

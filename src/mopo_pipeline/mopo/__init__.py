@@ -18,7 +18,7 @@ from mopo_pipeline.mopo.schedule.tabular import TabularRun, run_tabular
 from mopo_pipeline.mopo.schedule.tempering import tempered, tempering_power
 from mopo_pipeline.mopo.solution import DualSolution
 from mopo_pipeline.mopo.solve import solve_dual
-from mopo_pipeline.mopo.together import knee, raised_alone
+from mopo_pipeline.mopo.together import knee, lowered_alone, raised_alone, without_thresholds
 
 __all__ = [
     "Comparisons",
@@ -44,6 +44,7 @@ __all__ = [
     "knee",
     "learned_values",
     "lower_bound",
+    "lowered_alone",
     "prompt_margins",
     "raised_alone",
     "rank_agreement",
@@ -52,4 +53,5 @@ __all__ = [
     "solve_dual",
     "tempered",
     "tempering_power",
+    "without_thresholds",
 ]

@@ -9,7 +9,7 @@ from mopo_pipeline.mopo.checks import check_number, check_thresholds
 from mopo_pipeline.mopo.comparisons import Comparisons
 from mopo_pipeline.mopo.estimator import PolicyEstimator, build_estimator
 from mopo_pipeline.mopo.rows import Rows, build_rows
-from mopo_pipeline.mopo.solvers.complementarity import walk
+from mopo_pipeline.mopo.solvers.complementarity import solve, walk
 from mopo_pipeline.mopo.solvers.over_comparisons import bounds_of
 
 FINEST = 1 / 64
@@ -85,6 +85,65 @@ def raised_alone(
         risen = begin[k] + np.array([place for place, _ in found]) * (end[k] - begin[k])
         paths.append(np.column_stack([risen, np.clip(primary, 0.0, 1.0)]))
     return tuple(paths)
+
+
+def lowered_alone(
+    win_rates: ArrayLike,
+    thresholds: ArrayLike,
+    multipliers: ArrayLike,
+    *,
+    tau: float,
+    groups: ArrayLike | None = None,
+    comparisons: Comparisons | None = None,
+    epsilon: float | ArrayLike = 0.0,
+    confidence: float | None = None,
+    pooling: float | None = None,
+) -> tuple[Array, ...]:
+    """For each constraint the primary as its threshold alone falls to where it costs nothing, the others held.
+
+    Args as those of ``raised_alone``.
+
+    Returns:
+        K-1 arrays (n, 2), n >= 1: threshold and primary win rate, rising from where the threshold costs nothing to where
+        it stands; that place alone where it costs nothing already, or where no path leads there.
+    """
+    rows = build_rows(win_rates, None, groups)
+    size = rows.n_objectives - 1
+    asked = check_thresholds(thresholds, size)
+    stands = np.asarray(multipliers, dtype=np.float64)
+    estimator = estimator_of(rows, tau, comparisons, epsilon, confidence, pooling)
+    bounds = bounds_of(estimator, size, False)
+    paths = []
+    for k in range(size):
+        begin = asked.copy()
+        begin[k] = 0.0
+        start = solve(bounds, begin, np.where(np.arange(size) == k, 0.0, stands))
+        found = [(1.0, stands)]
+        if start is not None and bounds(start)[k] < asked[k]:
+            begin[k] = bounds(start)[k]
+            walked = walk(bounds, start, begin, asked, FINEST)
+            found = walked if walked[-1][0] == 1.0 else found
+        primary = [estimator.at(np.append(1.0, point)).values[0] for _, point in found]
+        risen = asked[k] - (1.0 - np.array([place for place, _ in found])) * (asked[k] - begin[k])
+        paths.append(np.column_stack([risen, np.clip(primary, 0.0, 1.0)]))
+    return tuple(paths)
+
+
+def without_thresholds(
+    win_rates: ArrayLike,
+    *,
+    tau: float,
+    groups: ArrayLike | None = None,
+    comparisons: Comparisons | None = None,
+    epsilon: float | ArrayLike = 0.0,
+    confidence: float | None = None,
+    pooling: float | None = None,
+) -> Array:
+    """Values (K,) of the policy that heeds the primary alone; the arguments are those of ``raised_alone``."""
+    rows = build_rows(win_rates, None, groups)
+    estimator = estimator_of(rows, tau, comparisons, epsilon, confidence, pooling)
+    heeded = np.append(1.0, np.zeros(rows.n_objectives - 1))
+    return estimator.at(heeded).values.clip(0.0, 1.0)
 
 
 def knee(path: ArrayLike) -> int | None:

@@ -11,3 +11,5 @@ class ExportParams(StrictModel):
     path: Path
     merge: bool = True
     uncertified: bool = False
+    licence: str | None = None
+    repo_id: str | None = None

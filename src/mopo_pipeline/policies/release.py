@@ -3,13 +3,14 @@
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.evaluation.certificate import Certificate, certificate_text, headline
+from mopo_pipeline.evaluation.certificate import Certificate, headline
 from mopo_pipeline.evaluation.sampling import longest_answer
 from mopo_pipeline.language.adapters import save_merged
 from mopo_pipeline.language.chat import Chat
@@ -18,7 +19,8 @@ from mopo_pipeline.language.loading import FACTS, load_model, model_digest
 from mopo_pipeline.language.sealed import MANIFEST, apply_umask
 from mopo_pipeline.parameters.evaluate import SamplingParams
 from mopo_pipeline.parameters.export import ExportParams
-from mopo_pipeline.policies.export import BASE_NAME, model_card
+from mopo_pipeline.policies.card import BASE_NAME, Measured, model_card
+from mopo_pipeline.policies.hub import check_pushed, push
 
 CERTIFICATE = "certificate.json"
 POLICY = "policy"
@@ -33,37 +35,37 @@ def write_release(
     policy: Path,
     reference_policy: Path,
     responses: pd.DataFrame,
-    checks: pd.DataFrame,
-    estimator: str | None,
-    certificate: Certificate,
+    measured: Measured,
     params: ExportParams,
     sampling: SamplingParams,
 ) -> dict[str, Any]:
     """Write ``<export.path>/policy`` with tokenizer, card, certificate and how to sample; an adapter's base beside it.
 
-    What lay there before stands until the new folder is complete.
+    What lay there before stands until the new folder is complete. Where ``export.repo_id`` names a repository of the
+    Hub, the policy goes there too.
 
     Args:
         policy: directory of the trained model or adapter.
         reference_policy: directory of the reference, an adapter's base.
         responses: texts on which a merged model is compared with its adapter.
-        checks: every threshold by every estimator, for the card.
-        estimator: whose values the card shows; None where nothing could judge.
-        certificate: of this policy.
+        measured: what the card says, with the certificate of this policy.
         params: where to, merged or not, and whether uncertified.
         sampling: as evaluated, so that what is certified is what is used.
 
     Returns:
-        JSON-ready: ``path``, ``verdict``, ``merged`` and the ``policy``'s fingerprint.
+        JSON-ready: ``path``, ``verdict``, ``merged``, the ``policy``'s fingerprint, and where on the Hub it is (``hub``).
 
     Raises:
         InputError: the policy is not certified, the certificate is another policy's, or something else lies at
-            ``export.path``.
+            ``export.path``, or the Hub does not take it.
     """
+    certificate = measured.certificate
     check_gate(policy, certificate, params.uncertified)
     _check_place(params.path)
     adapter = (policy / "adapter_config.json").is_file()
     merged = adapter and params.merge
+    if params.repo_id is not None:
+        check_pushed(alone=merged or not adapter)
     params.path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".release-", dir=params.path.parent) as scratch:
         new = Path(scratch) / "new"
@@ -76,7 +78,8 @@ def write_release(
         if adapter and not merged:
             _copy(reference_policy, new / BASE_NAME)
         _write_sampling(target, reference_policy, responses, sampling)
-        _write_papers(target, certificate, checks, estimator)
+        note = "" if certificate.certified else UNCERTIFIED
+        _write_papers(target, replace(measured, note=note))
         apply_umask(new)
         if params.path.exists():
             params.path.rename(Path(scratch) / "old")
@@ -86,23 +89,17 @@ def write_release(
         "verdict": certificate.verdict,
         "merged": merged,
         "policy": certificate.policy,
+        "hub": None if params.repo_id is None else push(params.path / POLICY, params.repo_id),
     }
 
 
-def _write_papers(
-    target: Path, certificate: Certificate, checks: pd.DataFrame, estimator: str | None
-) -> None:
+def _write_papers(target: Path, measured: Measured) -> None:
     """The certificate and the card that carries it."""
     (target / CERTIFICATE).write_text(
-        json.dumps(certificate.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        json.dumps(measured.certificate.to_json(), indent=1, ensure_ascii=False) + "\n",
+        encoding="utf-8",
     )
-    card = model_card(
-        target,
-        None if estimator is None else checks,
-        estimator or "",
-        ("" if certificate.certified else UNCERTIFIED) + certificate_text(certificate),
-    )
-    (target / "README.md").write_text(card, encoding="utf-8")
+    (target / "README.md").write_text(model_card(target, measured), encoding="utf-8")
 
 
 def check_gate(policy: Path, certificate: Certificate, uncertified: bool) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.reporting import fronts, preferences, training, values
-from mopo_pipeline.reporting.style import png
+from mopo_pipeline.reporting.picture import Picture, drawn
 
 
 def draw_figures(
@@ -18,19 +18,42 @@ def draw_figures(
     preference_model_metrics: dict[str, Any],
     agreement_matrix: pd.DataFrame,
     evaluation: dict[str, Any],
-) -> dict[str, bytes]:
-    """Pictures (PNG) by name, each drawn once: the page shows the files that are kept.
+    plan_table: dict[str, Any],
+) -> dict[str, Picture]:
+    """Pictures by name, each drawn once: the page shows what is kept.
 
-    ``evaluation`` says which estimator is believed.
+    ``evaluation`` says which estimator is believed, ``plan_table`` what the data would give at other thresholds.
     """
-    objectives = plan.objectives
-    drawn = {
-        "value": values.value_figure(objective_values, plan, exact),
-        "front": fronts.front_figure(objective_values, plan, exact, evaluation["estimator"]),
-        "training": training.training_figure(training_log, reference_log),
-        "validation": training.validation_figure(training_log, plan),
-        "multiplier": training.multiplier_figure(training_log, plan),
-        "calibration": preferences.calibration_figure(preference_model_metrics, objectives),
-        "agreement": preferences.agreement_figure(agreement_matrix, objectives),
+    objectives, believed = plan.objectives, evaluation["estimator"]
+    planned = {row["name"]: row["front"] for row in plan_table["objectives"]}
+    made = {
+        "value": (
+            values.value_figure(objective_values, plan, exact),
+            values.value_alt(objective_values, plan, believed),
+        ),
+        "front": (
+            fronts.front_figure(objective_values, plan, exact, believed, planned),
+            fronts.front_alt(objective_values, plan, believed, planned),
+        ),
+        "training": (
+            training.training_figure(training_log, reference_log),
+            training.training_alt(training_log),
+        ),
+        "validation": (
+            training.validation_figure(training_log, plan),
+            training.validation_alt(training_log, plan),
+        ),
+        "multiplier": (
+            training.multiplier_figure(training_log, plan),
+            training.multiplier_alt(training_log, plan),
+        ),
+        "calibration": (
+            preferences.calibration_figure(preference_model_metrics, objectives),
+            preferences.calibration_alt(preference_model_metrics, objectives),
+        ),
+        "agreement": (
+            preferences.agreement_figure(agreement_matrix, objectives),
+            preferences.agreement_alt(agreement_matrix, objectives),
+        ),
     }
-    return {name: png(figure) for name, figure in drawn.items()}
+    return {name: drawn(figure, name, alt) for name, (figure, alt) in made.items()}

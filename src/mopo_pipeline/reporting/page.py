@@ -1,17 +1,26 @@
 """One self-contained HTML page that opens from disk."""
 
-from base64 import b64encode
+import json
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from mopo_pipeline.evaluation.certificate import Certificate
+from mopo_pipeline.parameters.report import ReportParams
 from mopo_pipeline.pareto.verdicts import HELD, qualified
 from mopo_pipeline.plan.training_plan import TrainingPlan
+from mopo_pipeline.preferences.baselines import TOO_WEAK
 from mopo_pipeline.reporting.capability import certain
+from mopo_pipeline.reporting.picture import Picture, themed
 from mopo_pipeline.reporting.summary import digits, level, said, span
 from mopo_pipeline.reporting.values import ESTIMATORS
+from mopo_pipeline.tables import source_name
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 PACKAGES = ("mopo_pipeline", "kedro", "torch", "transformers", "numpy", "scipy", "moocore")
 SEVERITY = {"error": 0, "warning": 1, "info": 2}
@@ -19,21 +28,65 @@ SEVERITY = {"error": 0, "warning": 1, "info": 2}
 
 def render_page(
     *,
-    title: str,
+    params: ReportParams,
     summary: dict[str, Any],
     certificate: Certificate,
     plan: TrainingPlan,
+    costs: list[dict[str, Any]],
     evaluation: dict[str, Any],
     checks: pd.DataFrame,
     pareto: pd.DataFrame,
     ingest: dict[str, Any],
     preferences: dict[str, Any],
     capability: list[dict[str, Any]],
+    model: dict[str, Any],
     findings: list[dict[str, Any]],
     samples: list[dict[str, Any]],
-    figures: dict[str, bytes],
+    figures: Mapping[str, Picture],
 ) -> str:
-    """Fill the template; figures (PNG) are embedded, nothing is loaded from elsewhere."""
+    """Fill the template; pictures stand in the page, nothing is loaded from elsewhere.
+
+    ``costs`` are the rows of the plan's table, ``model`` the metrics of the preference model.
+    """
+    estimators = {e: ESTIMATORS[e] for e in ESTIMATORS if f"{e}_value" in checks}
+    judges, believed = evaluation["judges"].items(), evaluation["estimator"]
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=page_title(params, summary, ingest),
+            run=params.run,
+            summary=summary,
+            optimum=any(row["exact_optimum"] is not None for row in summary["objectives"]),
+            certificate=certificate,
+            headline=headline(summary),
+            plan=plan,
+            costs=costs,
+            evaluation=evaluation,
+            checks=check_rows(checks),
+            estimators=estimators,
+            trusted=[(name, quality) for name, quality in judges if name == believed],
+            others=[pair for pair in judges if pair[0] in estimators and pair[0] != believed],
+            pareto=pareto.to_dict(orient="records"),
+            ingest=ingest,
+            preferences=preferences,
+            labels=label_rows(preferences, model, ingest),
+            capability=capability,
+            certain=certain,
+            samples=samples,
+            findings=sorted(findings, key=lambda finding: SEVERITY[finding["severity"]]),
+            figures={name: themed(picture.svg) for name, picture in figures.items()},
+            said=said,
+            qualified=qualified,
+            level=level(summary),
+            span=span,
+            versions=versions(),
+        )
+    )
+
+
+@cache
+def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -43,30 +96,43 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"digits": digits, "number": _number, "percent": _percent}
-    return environment.get_template("page.html.j2").render(
-        title=title,
-        summary=summary,
-        certificate=certificate,
-        headline=headline(summary),
-        plan=plan,
-        evaluation=evaluation,
-        checks=check_rows(checks),
-        estimators={e: ESTIMATORS[e] for e in ESTIMATORS if f"{e}_value" in checks},
-        pareto=pareto.to_dict(orient="records"),
-        ingest=ingest,
-        preferences=preferences,
-        capability=capability,
-        certain=certain,
-        samples=samples,
-        findings=sorted(findings, key=lambda finding: SEVERITY[finding["severity"]]),
-        figures={name: b64encode(picture).decode() for name, picture in figures.items()},
-        said=said,
-        qualified=qualified,
-        level=level(summary),
-        span=span,
-        versions=versions(),
-    )
+    environment.filters |= {
+        "digits": digits,
+        "number": _number,
+        "percent": _percent,
+        "plain": _plain,
+    }
+    return environment
+
+
+def page_title(params: ReportParams, summary: Mapping[str, Any], ingest: Mapping[str, Any]) -> str:
+    """A heading that tells two pages apart: what was run, on what, when."""
+    parts = [params.title, source_name(str(ingest.get("source", "")))]
+    parts += [f"{summary['environment'] or ''}", f"seed {summary['seed']}"]
+    if params.run is not None:
+        parts.append(params.run.started[:16].replace("T", " "))
+    return " · ".join(part for part in parts if part)
+
+
+def label_rows(
+    preferences: Mapping[str, Any], model: Mapping[str, Any], ingest: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Per objective what is known of its labels, how far people agree, and what the preference model is worth on them."""
+    rated = ingest.get("annotator_agreement") or {}
+    rows = {}
+    for name, told in preferences["objectives"].items():
+        held = (model.get("objectives") or {}).get(name, {}).get("baselines") or {}
+        voted, rating = told.get("repeated_votes") or {}, rated.get(name) or {}
+        alpha, on = voted.get("alpha"), f"{voted.get('pairs', 0):,} pairs"
+        if alpha is None:
+            alpha, on = rating.get("alpha"), f"{rating.get('units', 0):,.0f} answers"
+        rows[name] = dict(told) | {
+            "verdict": held.get("verdict"),
+            "too_weak": held.get("verdict") == TOO_WEAK,
+            "alpha": alpha,
+            "alpha_on": on,
+        }
+    return rows
 
 
 def headline(summary: dict[str, Any]) -> str:
@@ -109,10 +175,17 @@ def versions() -> dict[str, str]:
 
 
 def _number(value: Any) -> str:
-    """A number as a person writes it; anything else as it is."""
+    """A number as a person writes it, a table of them on one line; anything else as it is."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_number(inner)}" for key, inner in value.items())
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "–" if value is None else str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def _plain(value: Any) -> str:
+    """A parameter as YAML would say it, on one line."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _percent(value: float | None) -> str:

@@ -32,21 +32,30 @@ def plan_table(
     paths: Sequence[Array],
     proposed: Sequence[str],
     power: Mapping[str, Any],
+    *,
+    lowered: Sequence[Array] = (),
+    free: Array | None = None,
 ) -> dict[str, Any]:
     """A plan's rows, one per objective, for machines; unknown values are None.
 
     ``together`` is what a threshold can be raised to while the others are held, ``price`` what raising it by ``STEP``
     costs the primary (its multiplier, as far as that is constant), ``bound_at_twice`` about what the lower bound would be
-    with twice the labels, ``half_width`` how wide the certificate will be.
+    with twice the labels, ``half_width`` how wide the certificate will be, ``free`` the value where the primary alone
+    is heeded, ``front`` thresholds and the primary they leave, from where the threshold costs nothing to ``together``.
 
     Args:
         plan: as solved.
         paths: K-1 arrays (n, 2) of threshold and primary as each threshold alone is raised.
         proposed: names of objectives whose thresholds were left out.
         power: what a certificate could say.
+        lowered: K-1 arrays (n, 2) as ``paths``, as each threshold alone is lowered, its own place last.
+        free: (K,) values of the policy that heeds the primary alone.
     """
+    alone = dict(zip(plan.objectives, () if free is None else free, strict=False))
+    below = dict(zip(plan.constrained, lowered, strict=False))
     widths = {entry["objective"]: entry["half_width"] for entry in power.get("outlook", [])}
-    rows: list[dict[str, Any]] = [_row(plan, plan.objectives[0])]
+    primary = plan.objectives[0]
+    rows: list[dict[str, Any]] = [_row(plan, primary) | {"free": number(alone.get(primary))}]
     for name, path in zip(plan.constrained, paths, strict=True):
         bend = knee(path)
         multiplier, value, bound = (
@@ -65,6 +74,8 @@ def plan_table(
                 "bound_at_twice": _at_twice(value, bound) if sure else None,
                 "half_width": number(widths.get(name)),
                 "knee": None if bend is None else float(path[bend, 0]),
+                "free": number(alone.get(name)),
+                "front": [*np.asarray(below.get(name, path[:0]))[:-1].tolist(), *path.tolist()],
             }
         )
     return {
@@ -78,7 +89,16 @@ def plan_table(
 
 def _row(plan: TrainingPlan, name: str) -> dict[str, Any]:
     low, high = plan.attainable[name]
-    missing = ("asked", "together", "bound", "price", "effective", "bound_at_twice", "half_width")
+    missing = (
+        "asked",
+        "together",
+        "bound",
+        "price",
+        "effective",
+        "bound_at_twice",
+        "half_width",
+        "free",
+    )
     return {
         "name": name,
         "attainable_low": number(low),
@@ -86,6 +106,7 @@ def _row(plan: TrainingPlan, name: str) -> dict[str, Any]:
         "planned": number(plan.values[name]),
         "proposed": False,
         "knee": None,
+        "front": [],
     } | dict.fromkeys(missing)
 
 

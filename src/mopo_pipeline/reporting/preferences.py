@@ -1,5 +1,7 @@
 """What the labels say and how well the preference model reads them."""
 
+from itertools import combinations
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -7,15 +9,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mopo_pipeline.reporting.style import (
-    LARGE,
     NORMAL,
     REFERENCE,
     SMALL,
+    WIDEST,
     colour,
     label,
     new_figure,
     nothing,
 )
+
+ON_DARK, ON_LIGHT = "#fefefe", "#010101"
+"""Numbers on the cells of a heat map, which are as they are in any theme."""
 
 
 def calibration_figure(metrics: dict[str, Any], objectives: tuple[str, ...]) -> Figure:
@@ -24,9 +29,9 @@ def calibration_figure(metrics: dict[str, Any], objectives: tuple[str, ...]) -> 
     if not known:
         method = metrics.get("method", "this method")
         return nothing(f"No calibration: {method} win rates come straight from the labels.")
-    columns = min(4, len(objectives))
+    columns = min(3, len(objectives))
     rows = -(-len(objectives) // columns)
-    figure, axes = new_figure(rows, columns, 3.3 * columns, 3.4 * rows)
+    figure, axes = new_figure(rows, columns, WIDEST / 3 * columns, 3.95 * rows)
     for axis in axes[len(objectives) :]:
         axis.remove()
     for index, (axis, name) in enumerate(zip(axes, objectives, strict=False)):
@@ -50,47 +55,69 @@ def calibration_figure(metrics: dict[str, Any], objectives: tuple[str, ...]) -> 
         axis.set_xlim(0, 1)
         axis.set_ylim(0, 1)
         axis.set_aspect("equal")
-        label(
-            axis, "predicted win probability", "observed share of wins" if index == 0 else "", name
-        )
-    figure.suptitle(
-        "Preference model: predictions on comparisons it was not fitted to",
-        fontsize=LARGE,
-        x=0.01,
-        ha="left",
-    )
+        observed = "observed share of wins" if index % columns == 0 else ""
+        label(axis, "predicted win probability", observed, name)
     return figure
+
+
+def calibration_alt(metrics: dict[str, Any], objectives: tuple[str, ...]) -> str:
+    """How far predictions are off on average, in words."""
+    known = metrics.get("objectives") or {}
+    told = [
+        f"{name} {known[name]['ece']:.3f}"
+        for name in objectives
+        if known.get(name, {}).get("ece") is not None
+    ]
+    return (
+        f"Mean distance of predicted from observed win shares: {'; '.join(told)}."
+        if told
+        else "No calibration is known."
+    )
 
 
 def agreement_figure(agreement: pd.DataFrame, objectives: tuple[str, ...]) -> Figure:
     """Heat map of how often two objectives prefer the same response, -1 to 1."""
-    matrix = (
-        agreement.set_index("objective").loc[list(objectives), list(objectives)].to_numpy(float)
-    )
+    matrix = _matrix(agreement, objectives)
     size = len(objectives)
-    figure, (axis,) = new_figure(1, 1, 2.6 + 0.85 * size, 1.4 + 0.8 * size)
-    image = axis.imshow(matrix, cmap="PuOr_r", vmin=-1.0, vmax=1.0)
+    if size == 1:
+        return nothing("One objective: nothing to agree with.")
+    figure, (axis,) = new_figure(1, 1, min(2.2 + 1.2 * size, WIDEST), 0.7 + 0.6 * size)
+    axis.pcolormesh(matrix, cmap="PuOr_r", vmin=-1.0, vmax=1.0, edgecolors="none")
     axis.grid(False)
     axis.spines[:].set_visible(False)
-    axis.set_xticks(range(size), objectives, rotation=25, ha="right", fontsize=NORMAL)
-    axis.set_yticks(range(size), objectives, fontsize=NORMAL)
-    for i in range(size):
-        for j in range(size):
-            if np.isfinite(matrix[i, j]):
-                dark = abs(matrix[i, j]) > 0.6
-                axis.text(
-                    j,
-                    i,
-                    f"{matrix[i, j]:+.2f}",
-                    ha="center",
-                    va="center",
-                    fontsize=NORMAL,
-                    color="white" if dark else "black",
-                )
-    axis.set_title("Do two objectives prefer the same answer?", fontsize=NORMAL, loc="left")
-    bar = figure.colorbar(image, ax=axis, shrink=0.85, ticks=[-1, 0, 1])
-    bar.ax.set_yticklabels(["always opposite", "unrelated", "always alike"], fontsize=SMALL)
+    axis.tick_params(length=0)
+    axis.invert_yaxis()
+    middles = np.arange(size) + 0.5
+    axis.set_xticks(middles, [fill(name, 14) for name in objectives], fontsize=SMALL)
+    axis.set_yticks(middles, [fill(name, 24) for name in objectives], fontsize=SMALL)
+    for i, j in np.argwhere(np.isfinite(matrix)):
+        dark = abs(matrix[i, j]) > 0.6
+        axis.text(
+            j + 0.5,
+            i + 0.5,
+            f"{matrix[i, j]:+.2f}",
+            ha="center",
+            va="center",
+            fontsize=NORMAL,
+            color=ON_DARK if dark else ON_LIGHT,
+        )
     return figure
+
+
+def agreement_alt(agreement: pd.DataFrame, objectives: tuple[str, ...]) -> str:
+    """How far each two objectives agree, in words."""
+    matrix = _matrix(agreement, objectives)
+    told = [
+        f"{objectives[i]} and {objectives[j]} {matrix[i, j]:+.2f}"
+        for i, j in combinations(range(len(objectives)), 2)
+    ]
+    return f"Agreement: {'; '.join(told)}." if told else "One objective: nothing to agree with."
+
+
+def _matrix(agreement: pd.DataFrame, objectives: tuple[str, ...]) -> np.ndarray:
+    """Agreement (K, K) in [-1, 1]; NaN where no comparison has labels of both."""
+    names = list(objectives)
+    return agreement.set_index("objective").loc[names, names].to_numpy(float)
 
 
 def _facts(metrics: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Tables of the report: Pareto standing, sampled answers side by side."""
+"""The table of the report's points: who stands where, and who dominates whom."""
 
 from typing import Any
 
@@ -69,40 +69,3 @@ def point_of(
     if not set(names) <= set(found.index):
         return None
     return found.loc[names].to_numpy(dtype=np.float64)
-
-
-def sample_pairs(
-    completions: pd.DataFrame, scores: pd.DataFrame, objectives: tuple[str, ...], prompts: int
-) -> list[dict[str, Any]]:
-    """The first answer of both models to evenly spaced prompts: drawn, not chosen.
-
-    Returns:
-        Per prompt its chat messages and, per policy, the answer and its win rate per objective by
-        the first judge.
-    """
-    from mopo_pipeline.tables import chat_messages
-
-    everything = completions.drop_duplicates("prompt_id")["prompt_id"].to_numpy()
-    if prompts < 1 or not len(everything):
-        return []
-    places = np.unique(
-        np.linspace(0, len(everything) - 1, min(prompts, len(everything))).astype(int)
-    )
-    first = completions.drop_duplicates(["prompt_id", "policy"])
-    judge = scores["judge"].iloc[0] if len(scores) else None
-    judged = scores.loc[scores["judge"] == judge].set_index("completion_id")
-    rates = {name: judged[f"{name}_win_rate"].astype(float).to_dict() for name in objectives}
-    shown = []
-    for prompt_id in everything[places]:
-        entry: dict[str, Any] = {"judge": judge, "answers": {}}
-        for _, row in first.loc[first["prompt_id"] == prompt_id].iterrows():
-            entry["messages"] = chat_messages(row["prompt"])
-            known = judge is not None and row["completion_id"] in judged.index
-            entry["answers"][row["policy"]] = {
-                "text": row["completion"],
-                "win_rates": {
-                    name: rates[name][row["completion_id"]] for name in objectives if known
-                },
-            }
-        shown.append(entry)
-    return shown

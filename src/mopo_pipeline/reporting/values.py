@@ -9,13 +9,14 @@ from matplotlib.figure import Figure
 
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.reporting.style import (
+    FILL,
     NORMAL,
     OPTIMUM,
     POLICY,
     REFERENCE,
-    SMALL,
     THRESHOLD,
     label,
+    legend_below,
     new_figure,
     nothing,
 )
@@ -46,33 +47,45 @@ def value_figure(
     shown = [e for e in ESTIMATORS if e in set(objective_values["estimator"])]
     if not shown:
         return nothing("No judge and no test labels: nothing estimates the objectives.")
-    figure, (axis,) = new_figure(1, 1, 9.0, 1.9 + 0.8 * len(names) + 0.16 * len(shown))
-    lanes = np.linspace(-0.24, 0.24, len(shown)) if len(shown) > 1 else np.zeros(1)
+    per_objective, legend = 0.4 + 0.14 * (len(shown) + 2), 0.24 * (len(shown) + 4)
+    figure, (axis,) = new_figure(1, 1, 9.0, 0.9 + per_objective * len(names) + legend)
+    lanes = np.linspace(-0.28, 0.28, len(shown) + 2)
     for row, name in enumerate(names):
         _range_and_threshold(axis, row, plan, name)
         if exact.get("optimum"):
             best = exact["optimum"]["values"][name]
             text = _once(row, "exact optimum under the thresholds")
-            axis.plot(best, row + lanes[0], "*", markersize=13, color=OPTIMUM, zorder=3, label=text)
-        _value_point(axis, objective_values, "reference", name, shown[0], row + lanes[0], REFERENCE)
-        for estimator, lane in zip(shown, lanes, strict=True):
+            axis.plot(best, row + lanes[0], "*", markersize=11, color=OPTIMUM, zorder=3, label=text)
+        _value_point(axis, objective_values, "reference", name, shown[0], row + lanes[1], REFERENCE)
+        for estimator, lane in zip(shown, lanes[2:], strict=True):
             _value_point(axis, objective_values, "policy", name, estimator, row + lane, POLICY)
     _legend_entry(axis, "reference", shown[0], REFERENCE)
     for estimator in shown:
         _legend_entry(axis, "policy", estimator, POLICY)
-    axis.axvline(0.5, color="#A0A0A0", linewidth=0.9, linestyle=":", zorder=2)
+    axis.axvline(0.5, color=REFERENCE, linewidth=0.9, linestyle=":", zorder=2)
     axis.set_yticks(range(len(names)), [f"{n}\n({_role(plan, n)})" for n in names], fontsize=NORMAL)
     axis.invert_yaxis()
     axis.margins(x=0.03)
     axis.grid(False, axis="y")
-    label(
-        axis,
-        "win rate against the behaviour policy of the data (0.5: as good as the data)",
-        "",
-        f"What the policy attained, {objective_values['level'].iloc[0]:.0%} intervals over prompts",
-    )
-    figure.legend(loc="outside lower center", ncols=2, fontsize=SMALL, frameon=False)
+    label(axis, "win rate against the behaviour policy of the data (0.5: as good as the data)", "")
+    legend_below(figure, [axis], 1)
     return figure
+
+
+def value_alt(objective_values: pd.DataFrame, plan: TrainingPlan, estimator: str | None) -> str:
+    """What the figure shows in words: per objective the attained value, its interval and what was asked."""
+    if estimator is None:
+        return "Nothing estimates what the policy attained."
+    told = []
+    for name in plan.objectives:
+        point = value_and_interval(objective_values, "policy", estimator, name)
+        if point is None:
+            continue
+        value, ends = point
+        between = "" if ends is None else f" [{value - ends[0, 0]:.3f}, {value + ends[1, 0]:.3f}]"
+        asked = plan.thresholds.get(name)
+        told.append(f"{name} {value:.3f}{between}{'' if asked is None else f' for {asked:.3f}'}")
+    return f"Attained, by {ESTIMATORS[estimator]}: {'; '.join(told)}."
 
 
 def _range_and_threshold(axis: Axes, row: int, plan: TrainingPlan, name: str) -> None:
@@ -82,7 +95,7 @@ def _range_and_threshold(axis: Axes, row: int, plan: TrainingPlan, name: str) ->
         high - low,
         left=low,
         height=0.76,
-        color="#EFEFEF",
+        color=FILL,
         zorder=1,
         label=_once(row, "attainable, estimated on the training data"),
     )

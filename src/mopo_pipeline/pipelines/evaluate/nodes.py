@@ -8,6 +8,7 @@ import pandas as pd
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.preferences import PreferencesParams
+from mopo_pipeline.parameters.reference import ReferenceParams
 from mopo_pipeline.parameters.train import TrainParams
 
 if TYPE_CHECKING:
@@ -238,12 +239,13 @@ def write_model_card(
     threshold_checks: pd.DataFrame,
     evaluation_summary: dict[str, Any],
     certificate: "Certificate",
+    ingest_report: dict[str, Any],
+    reference: ReferenceParams,
+    params: EvaluateParams,
 ) -> str:
     """The policy's card with the values it attained and its certificate."""
-    from mopo_pipeline.evaluation.certificate import certificate_text
-    from mopo_pipeline.policies.export import model_card
+    from mopo_pipeline.policies.card import Measured, model_card, origin
 
+    made_of = origin(reference.model, ingest_report, params.sampling)
     estimator = evaluation_summary["estimator"]
-    checks = None if estimator is None else threshold_checks
-    text = certificate_text(certificate)
-    return model_card(policy, checks, estimator or "", text)
+    return model_card(policy, Measured(threshold_checks, estimator, certificate, made_of))

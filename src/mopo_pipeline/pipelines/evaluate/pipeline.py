@@ -148,8 +148,17 @@ def _verdict() -> list[Node]:
         ),
         Node(
             lazy("mopo_pipeline.pipelines.evaluate.nodes:write_model_card"),
-            ["policy", "threshold_checks", "evaluation_summary", "certificate"],
+            [
+                "policy",
+                "threshold_checks",
+                "evaluation_summary",
+                "certificate",
+                "ingest_report",
+                "params:reference",
+                "params:evaluate",
+            ],
             "model_card",
             name="write_model_card",
+            tags=reads_only("reference", "model") + reads_only("evaluate", "sampling"),
         ),
     ]

@@ -7,6 +7,7 @@ import pandas as pd
 
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.export import ExportParams
+from mopo_pipeline.parameters.reference import ReferenceParams
 
 if TYPE_CHECKING:
     from mopo_pipeline.evaluation.certificate import Certificate
@@ -21,17 +22,20 @@ def release_policy(
     certificate: "Certificate",
     params: ExportParams,
     evaluate: EvaluateParams,
+    reference: ReferenceParams,
+    ingest_report: dict[str, Any],
 ) -> dict[str, Any]:
     """Write the policy where it is used; stop here without a certificate."""
+    from mopo_pipeline.policies.card import Measured, origin
     from mopo_pipeline.policies.release import write_release
 
+    made_of = origin(reference.model, ingest_report, evaluate.sampling, params.licence)
+    estimator = evaluation_summary["estimator"]
     return write_release(
         Path(policy),
         Path(reference_policy),
         responses,
-        threshold_checks,
-        evaluation_summary["estimator"],
-        certificate,
+        Measured(threshold_checks, estimator, certificate, made_of),
         params,
         evaluate.sampling,
     )

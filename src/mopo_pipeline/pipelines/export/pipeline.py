@@ -5,7 +5,7 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from mopo_pipeline.pipelines.lazy import lazy
-from mopo_pipeline.pipelines.stage import stage
+from mopo_pipeline.pipelines.stage import reads_only, stage
 
 
 def create_pipeline(**_: Any) -> Pipeline:
@@ -24,9 +24,12 @@ def create_pipeline(**_: Any) -> Pipeline:
                     "certificate",
                     "params:export",
                     "params:evaluate",
+                    "params:reference",
+                    "ingest_report",
                 ],
                 "release",
                 name="release_policy",
+                tags=reads_only("reference", "model"),
             )
         ],
     )

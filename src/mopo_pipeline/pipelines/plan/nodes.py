@@ -66,22 +66,20 @@ def tabulate_plan(
     params: PlanParams,
 ) -> dict[str, Any]:
     """What was asked, what can be had and at what price; an artifact of its own, so that training rests on none of it."""
-    from mopo_pipeline.mopo import raised_alone
+    from mopo_pipeline.mopo import lowered_alone, raised_alone, without_thresholds
     from mopo_pipeline.plan.posed import pose
     from mopo_pipeline.reporting.plan_table import plan_table
 
     plan = training_plan
     posed = pose(win_rates, comparisons, predictions, task, params)
-    paths = raised_alone(
-        posed.values,
-        plan.of_constrained(plan.targets),
-        plan.of_constrained(plan.multipliers),
-        [plan.attainable[name][1] for name in plan.constrained],
-        **posed.given,
-    )
+    solved = plan.of_constrained(plan.targets), plan.of_constrained(plan.multipliers)
+    highest = [plan.attainable[name][1] for name in plan.constrained]
+    raised = raised_alone(posed.values, *solved, highest, **posed.given)
+    lowered = lowered_alone(posed.values, *solved, **posed.given)
+    free = without_thresholds(posed.values, **posed.given)
     left_out = [o.name for o in task.objectives[1:] if o.threshold is None]
     proposed = [name for name in left_out if name not in params.thresholds]
-    return plan_table(plan, paths, proposed, certificate_power)
+    return plan_table(plan, raised, proposed, certificate_power, lowered=lowered, free=free)
 
 
 def print_plan(plan_table: dict[str, Any], params: ReportParams) -> None:

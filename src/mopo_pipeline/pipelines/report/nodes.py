@@ -11,6 +11,7 @@ from mopo_pipeline.parameters.report import ReportParams
 if TYPE_CHECKING:
     from mopo_pipeline.evaluation.certificate import Certificate
     from mopo_pipeline.plan.training_plan import TrainingPlan
+    from mopo_pipeline.reporting.picture import Picture
 
 
 def tabulate_pareto(
@@ -61,48 +62,55 @@ def summarise_run(
 def write_report(
     run_summary: dict[str, Any],
     training_plan: "TrainingPlan",
+    plan_table: dict[str, Any],
     evaluation_summary: dict[str, Any],
     threshold_checks: pd.DataFrame,
     pareto_report: pd.DataFrame,
     ingest_report: dict[str, Any],
     preference_report: dict[str, Any],
+    preference_model_metrics: dict[str, Any],
     completions: pd.DataFrame,
     scores: pd.DataFrame,
     training_findings: list[dict[str, Any]],
     certificate: "Certificate",
     certificate_power: dict[str, Any],
     capability: list[dict[str, Any]],
-    value_figure: bytes,
-    front_figure: bytes,
-    training_figure: bytes,
-    validation_figure: bytes,
-    multiplier_figure: bytes,
-    calibration_figure: bytes,
-    agreement_figure: bytes,
+    value_figure: "Picture",
+    front_figure: "Picture",
+    training_figure: "Picture",
+    validation_figure: "Picture",
+    multiplier_figure: "Picture",
+    calibration_figure: "Picture",
+    agreement_figure: "Picture",
     params: ReportParams,
 ) -> str:
     """The page a person reads."""
     from mopo_pipeline.reporting.page import render_page
-    from mopo_pipeline.reporting.tables import sample_pairs
+    from mopo_pipeline.reporting.samples import sample_groups
 
+    grammar = evaluation_summary["well_formed"]["policy"] is not None
     return render_page(
-        title=params.title,
+        params=params,
         summary=run_summary,
         certificate=certificate,
         plan=training_plan,
+        costs=plan_table["objectives"],
         evaluation=evaluation_summary,
         checks=threshold_checks,
         pareto=pareto_report,
         ingest=ingest_report,
         preferences=preference_report,
         capability=capability,
+        model=preference_model_metrics,
         findings=[
             *(finding.as_dict() for finding in training_plan.findings),
             *certificate_power["findings"],
             *training_findings,
             *evaluation_summary["findings"],
         ],
-        samples=sample_pairs(completions, scores, training_plan.objectives, params.sample_prompts),
+        samples=sample_groups(
+            completions, scores, training_plan.objectives, params.sample_prompts, grammar
+        ),
         figures={
             "value": value_figure,
             "front": front_figure,

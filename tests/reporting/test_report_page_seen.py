@@ -1,0 +1,118 @@
+"""The report in a browser: at both widths, in both themes, on paper, and read by axe-core."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chromium import Page, chromium
+from report_artifacts import figures_of, whole_page
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).parents[1] / "axe/axe.min.js"
+FINDING = {
+    "name": "a finding", "value": 0.1, "limit": 0.05, "severity": "warning", "remedy": "plan.margins.harm=0.009 " * 6,
+}  # fmt: skip
+
+CUT = """(() => [...document.querySelectorAll('figure svg')].flatMap((svg) => {
+    const frame = svg.getBoundingClientRect();
+    return [...svg.querySelectorAll('text')].filter((text) => {
+        const box = text.getBoundingClientRect();
+        return box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1 || box.bottom > frame.bottom + 1;
+    }).map((text) => text.textContent);
+}))()"""
+"""Words of pictures that reach beyond their edge."""
+
+SMALL = """(() => [...document.querySelectorAll('figure svg text')].filter((text) => {
+    const shown = text.getScreenCTM();
+    return parseFloat(getComputedStyle(text).fontSize) * Math.hypot(shown.a, shown.b) * 0.75 < 9;
+}).map((text) => text.textContent))()"""
+"""Words of pictures that are shown under 9 points."""
+
+WIDE = """(() => [...document.querySelectorAll('table, svg')].filter(
+    (shown) => shown.getBoundingClientRect().right > document.documentElement.clientWidth + 1
+).map((shown) => shown.textContent.trim().slice(0, 60)))()"""
+"""Tables and pictures that reach beyond the sheet."""
+
+BROKEN = """(() => [...document.querySelectorAll('th, td')].flatMap((cell) => [...cell.childNodes]).filter((part) => {
+    if (part.nodeType !== Node.TEXT_NODE || /[\\s–-]/.test(part.textContent.trim())) return false;
+    const words = document.createRange();
+    words.selectNodeContents(part);
+    return new Set([...words.getClientRects()].map((box) => Math.round(box.top))).size > 1;
+}).map((part) => part.textContent))()"""
+"""Single words and numbers of tables that are broken over lines."""
+
+PAPER = 703
+"""CSS pixels between the margins of an A4 sheet."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Page]:
+    with chromium() as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    figures = figures_of(["helpfulness", "harmlessness", "conciseness"], moving=True)
+    path.write_text(whole_page(figures=figures, findings=(FINDING,)), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_scrolls_sideways_and_axe_finds_nothing(
+    browser: Page, file: Path, width: int, dark: bool
+) -> None:
+    browser.errors.clear()
+    browser.open(file, width=width, dark=dark)
+    assert browser.run("document.documentElement.scrollWidth") == width
+    browser.run("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    assert browser.run("document.documentElement.scrollWidth") == width
+    browser.run(AXE.read_text(encoding="utf-8") + ";0")
+    found = browser.run(
+        "axe.run({resultTypes: ['violations']}).then((seen) => seen.violations.map("
+        "(v) => [v.id, v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200))]))"
+    )
+    assert found == []
+    assert browser.errors == []
+
+
+def test_words_of_pictures_lie_within_them_and_can_be_read(browser: Page, file: Path) -> None:
+    browser.open(file, width=1280)
+    assert browser.run("document.querySelectorAll('figure svg text').length") > 100
+    assert browser.run(CUT) == []
+    assert browser.run(SMALL) == []
+
+
+def test_pictures_are_drawn_in_the_colours_of_the_theme(browser: Page, file: Path) -> None:
+    for dark in (False, True):
+        browser.open(file, dark=dark)
+        ink = browser.run("getComputedStyle(document.querySelector('figure svg text')).fill")
+        assert ink == browser.run("getComputedStyle(document.body).color")
+        paper = browser.run("getComputedStyle(document.body).backgroundColor")
+        assert paper == ("rgb(22, 24, 27)" if dark else "rgb(255, 255, 255)")
+
+
+def test_the_verdict_is_the_second_column_and_seen_without_scrolling_at_400_pixels(
+    browser: Page, file: Path
+) -> None:
+    browser.open(file, width=400)
+    rows = browser.run(
+        "[...document.querySelectorAll('main > .scroll:first-of-type td:nth-child(2), .certificate td:nth-child(2)')]"
+        ".map((cell) => [cell.innerText, cell.getBoundingClientRect().right])"
+    )
+    assert "held" in {text for text, _ in rows}
+    assert max(right for _, right in rows) < 400
+
+
+def test_on_paper_no_table_or_picture_is_cut_and_the_theme_is_light(
+    browser: Page, file: Path
+) -> None:
+    browser.open(file, width=PAPER, dark=True)
+    browser.print_style()
+    assert browser.run(WIDE) == []
+    assert browser.run(BROKEN) == []
+    assert browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
