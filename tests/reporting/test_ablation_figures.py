@@ -21,6 +21,7 @@ from mopo_pipeline.reporting.ablation import (
     stability_figure,
     trajectory_figure,
 )
+from mopo_pipeline.reporting.picture import Picture
 
 NAMES = ("help", "harm", "short")
 SETTINGS = ("plan.tau=0.1,train.lag=fresh+0.9", "plan.tau=1.0,train.lag=fresh+0.9", "plan.tau=9")
@@ -89,8 +90,10 @@ def test_a_sweep_that_left_nothing_says_so(points: pd.DataFrame) -> None:
 def test_the_page_shows_every_variant_with_its_end_and_loads_nothing(points: pd.DataFrame) -> None:
     table = points.assign(value_help=0.7, kl=1.5, reason=["", "", "multiplier <360>", ""])
     task = TaskParams.model_validate({"objectives": [{"name": name} for name in NAMES]})
-    html = ablation_page(table, b"first", b"second", task)
-    assert html.count("data:image/png;base64,") == 2 and "http" not in html
+    first, second = (Picture(f"<svg>{name}</svg>", b"") for name in ("first", "second"))
+    html = ablation_page(table, first, second, task)
+    assert "<svg>first</svg>" in html and "<svg>second</svg>" in html
+    assert "http" not in html
     text = " ".join(re.sub(r"<style>.*?</style>|<[^>]*>", " ", html, flags=re.S).split())
     assert "tau tau=0.1, lag=fresh+0.9 held 0.700 0.500 of 0.450 0.600 of 0.400 1.500" in text
     assert "lag tau=9 stopped: multiplier &lt;360&gt; 0.700 of 0.500 of 0.400" in text
@@ -104,4 +107,4 @@ def test_logs_are_taken_from_the_runs_that_left_one(tmp_path: Path, points: pd.D
     task = TaskParams.model_validate({"objectives": [{"name": name} for name in NAMES]})
     drawn = draw_ablation(points, runs, task)
     assert set(drawn) == {"trajectories", "stability"}
-    assert all(picture.startswith(b"\x89PNG") for picture in drawn.values())
+    assert all(picture.png.startswith(b"\x89PNG") for picture in drawn.values())

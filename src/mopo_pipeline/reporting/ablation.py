@@ -1,6 +1,5 @@
 """Ablations as pictures: how each variant moved while it trained, and where the method is stable."""
 
-from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.reporting.picture import Picture, drawn, themed
 from mopo_pipeline.reporting.style import (
     LARGE,
     NORMAL,
@@ -21,7 +21,6 @@ from mopo_pipeline.reporting.style import (
     label,
     new_figure,
     nothing,
-    png,
 )
 from mopo_pipeline.reporting.summary import digits
 
@@ -35,8 +34,8 @@ MARKS = {HELD: "●", MISSED: "○", STOPPED: "✕"}
 
 def draw_ablation(
     ablation_points: pd.DataFrame, ablation_runs: Mapping[str, Any], task: TaskParams
-) -> dict[str, bytes]:
-    """Pictures (PNG) by name.
+) -> dict[str, Picture]:
+    """Pictures by name.
 
     Args:
         ablation_points: a row per variant.
@@ -48,20 +47,27 @@ def draw_ablation(
         for name, run in ablation_runs.items()
         if (Path(run["folder"]) / LOG).is_file()
     }
-    return {
-        "trajectories": png(trajectory_figure(logs, task.names)),
-        "stability": png(stability_figure(ablation_points, task.names)),
+    made = {
+        "trajectories": (
+            trajectory_figure(logs, task.names),
+            "Multipliers and distance from the reference over steps, a row per sweep",
+        ),
+        "stability": (
+            stability_figure(ablation_points, task.names),
+            "Value less threshold of every variant, sweep by sweep",
+        ),
     }
+    return {name: drawn(figure, name, alt) for name, (figure, alt) in made.items()}
 
 
 def ablation_page(
-    ablation_points: pd.DataFrame, stability: bytes, trajectories: bytes, task: TaskParams
+    ablation_points: pd.DataFrame, stability: Picture, trajectories: Picture, task: TaskParams
 ) -> str:
     """Both pictures and every variant with its values on one page that opens from disk.
 
     Args:
         ablation_points: a row per variant.
-        stability: picture (PNG) of ``draw_ablation``.
+        stability: picture of ``draw_ablation``.
         trajectories: likewise.
         task: whose objectives.
     """
@@ -77,7 +83,7 @@ def ablation_page(
     environment.filters["digits"] = digits
     figures = {"stability": stability, "trajectories": trajectories}
     return environment.get_template("ablation.html.j2").render(
-        figures={name: b64encode(picture).decode() for name, picture in figures.items()},
+        figures={name: themed(picture.svg) for name, picture in figures.items()},
         objectives=task.names,
         rows=variant_rows(ablation_points, task.names),
     )

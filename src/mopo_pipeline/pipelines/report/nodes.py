@@ -88,7 +88,6 @@ def write_report(
     from mopo_pipeline.reporting.page import render_page
     from mopo_pipeline.reporting.samples import sample_groups
 
-    grammar = evaluation_summary["well_formed"]["policy"] is not None
     return render_page(
         params=params,
         summary=run_summary,
@@ -104,12 +103,15 @@ def write_report(
         model=preference_model_metrics,
         findings=[
             *(finding.as_dict() for finding in training_plan.findings),
-            *certificate_power["findings"],
+            *(f for part in (certificate_power, evaluation_summary) for f in part["findings"]),
             *training_findings,
-            *evaluation_summary["findings"],
         ],
         samples=sample_groups(
-            completions, scores, training_plan.objectives, params.sample_prompts, grammar
+            completions,
+            scores,
+            training_plan.objectives,
+            params.sample_prompts,
+            evaluation_summary["well_formed"]["policy"] is not None,
         ),
         figures={
             "value": value_figure,
