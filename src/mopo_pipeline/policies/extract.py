@@ -43,6 +43,9 @@ MAX_REPEATS = 8.0
 NO_STEPS = pd.DataFrame({"step": pd.Series(dtype=int)})
 """The log of a policy that was not trained here."""
 
+FOR_TRAINING = ["unit", "prompt", "response", ENDED, "weight"]
+"""What training is told of a row, beside its log-probability."""
+
 
 def extract_policy(
     responses: pd.DataFrame,
@@ -75,7 +78,7 @@ def extract_policy(
         return export_policy(given, params.work_dir, facts | {ELSEWHERE: True}), NO_STEPS, []
     problem = dual_problem(rows, win_rates, comparisons, predictions, plan)
     problem = to_be_certified(problem, responses, params.loop, evaluate)
-    table = rows[["prompt", "response", ENDED, "weight"]].assign(reference_logprob=rows["logprob"])
+    table = rows[FOR_TRAINING].assign(reference_logprob=rows["logprob"])
     scorer = scorer_of(params.lag, preference_model)
     if isinstance(params.lag, FreshLag):
         said = judged_comparisons(rows, comparisons, predictions, plan)

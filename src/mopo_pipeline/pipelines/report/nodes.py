@@ -101,17 +101,13 @@ def write_report(
         preferences=preference_report,
         capability=capability,
         model=preference_model_metrics,
-        findings=[
-            *(finding.as_dict() for finding in training_plan.findings),
-            *(f for part in (certificate_power, evaluation_summary) for f in part["findings"]),
-            *training_findings,
-        ],
+        findings=_told(training_plan, certificate_power, training_findings, evaluation_summary),
         samples=sample_groups(
             completions,
             scores,
             training_plan.objectives,
             params.sample_prompts,
-            evaluation_summary["well_formed"]["policy"] is not None,
+            grammar=evaluation_summary["well_formed"]["policy"] is not None,
         ),
         figures={
             "value": value_figure,
@@ -131,3 +127,14 @@ def print_summary(run_summary: dict[str, Any], report: str, params: ReportParams
 
     path = None if params.path is None else str(Path(params.path).resolve())
     closing_table(run_summary, path, params.command)
+
+
+def _told(
+    plan: "TrainingPlan",
+    power: dict[str, Any],
+    training: list[dict[str, Any]],
+    evaluation: dict[str, Any],
+) -> list[dict[str, Any]]:
+    """All findings in the order of the run."""
+    own = [finding.as_dict() for finding in plan.findings]
+    return [*own, *power["findings"], *training, *evaluation["findings"]]
