@@ -71,9 +71,12 @@ def test_a_step_weighs_the_rewards_by_the_new_multipliers(setting: Setting, tmp_
     assert moving.history == [[pytest.approx(0.1), 0.0]]
 
 
-def test_a_run_of_it_leaves_a_policy_and_its_cost(setting: Setting) -> None:
+def test_a_run_of_it_leaves_a_policy_and_its_cost_and_says_nothing_of_its_libraries(
+    setting: Setting, recwarn: pytest.WarningsRecorder
+) -> None:
     asked = {"thresholds": (THRESHOLDS,), "answers": 4, "learning_rate": 1e-3}
     [point] = train_rival("lagrangian_grpo", setting, asked)
+    assert [str(w.message) for w in recwarn if issubclass(w.category, FutureWarning)] == []
     size = setting.fit.steps * setting.fit.batch_size
     assert (point.status, point.kind) == ("done", "trained")
     assert point.point == "harmlessness=0.5,conciseness=0.45"

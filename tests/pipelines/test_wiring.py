@@ -17,7 +17,7 @@ from conftest import PROJECT
 from mopo_pipeline.parameters.groups import GROUPS
 from mopo_pipeline.pipeline_registry import BY_NAME, STAGES, register_pipelines
 from mopo_pipeline.pipelines.lazy import lazy
-from mopo_pipeline.pipelines.stage import has_effect, order_only, stage
+from mopo_pipeline.pipelines.stage import has_effect, order_only, reads, stage
 from mopo_pipeline.settings import CONFIG_LOADER_ARGS
 
 PIPELINES = register_pipelines()
@@ -135,6 +135,18 @@ def test_an_input_that_only_orders_has_no_effect_and_every_other_one_has() -> No
         [Node(max, ["a", "params:b", "c"], "d", name="n", tags=order_only("a", "params:b"))],
     ).nodes
     assert [name for name in made.inputs if has_effect(made, name)] == ["c"]
+
+
+def test_a_front_s_plan_rests_on_where_its_points_lie_and_on_nothing_else_of_the_front() -> None:
+    [planned] = PIPELINES["front"].only_nodes("front.plan_points").nodes
+    keys = GROUPS["front"].model_fields
+    assert {k for k in keys if reads(planned, f"front.{k}")} == {"points", "reach", "thresholds"}
+
+
+def test_what_is_asked_of_a_steerable_policy_does_not_decide_it() -> None:
+    [trained] = PIPELINES["steerable"].only_nodes("steerable.train_steerable").nodes
+    keys = GROUPS["steerable"].model_fields
+    assert {k for k in keys if not reads(trained, f"steerable.{k}")} == {"thresholds"}
 
 
 def test_a_node_waits_only_for_inputs_it_has() -> None:

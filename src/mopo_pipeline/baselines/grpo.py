@@ -86,7 +86,10 @@ def fit_grpo(setting: Setting, params: LagrangianParams, thresholds: Array, targ
     multipliers = Multipliers(trainer, rates, thresholds, params.multiplier_rate)
     trainer.add_callback(multipliers)
     size = setting.fit.batch_size * setting.fit.accumulation
-    with progress_bar() as progress:
+    with progress_bar() as progress, warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning
+        )
         trainer.add_callback(ProgressCallback(progress, NAME))
         try:
             trainer.train()

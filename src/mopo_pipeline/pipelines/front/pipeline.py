@@ -29,7 +29,7 @@ def _trained() -> list[Node]:
             ],
             "front_plan",
             name="plan_points",
-            tags=THRESHOLDS,
+            tags=[THRESHOLDS, *reads_only("front", "points", "reach", "thresholds")],
         ),
         Node(
             lazy("mopo_pipeline.pipelines.front.nodes:train_points"),
