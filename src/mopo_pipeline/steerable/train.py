@@ -20,7 +20,7 @@ from mopo_pipeline.language.lengths import ENDED, ended_column, model_limit
 from mopo_pipeline.language.loading import load_model, model_digest
 from mopo_pipeline.language.sealed import damage, handed_over, seal
 from mopo_pipeline.launching.run import TrainingRun, train
-from mopo_pipeline.mopo.confidence import each_level, quantile
+from mopo_pipeline.mopo.confidence import degrees_of_freedom, each_level, quantile
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.fit import FIT_WITHOUT_EFFECT
 from mopo_pipeline.parameters.lag import FreshLag
@@ -146,7 +146,7 @@ def measure(
     values = cube.mean(axis=1)
     error = cube.std(axis=1, ddof=1) / np.sqrt(len(asked)) if len(asked) > 1 else 0.0 * values
     level = each_level(params.confidence, len(given.task.names) - 1)
-    bounds = values - quantile(level, np.ones(len(asked))) * error
+    bounds = values - quantile(level, degrees_of_freedom(np.ones(len(asked)))) * error
     return tuple(
         Point(
             tuple(of.levels[j].tolist()),
