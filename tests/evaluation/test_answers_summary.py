@@ -55,6 +55,18 @@ def test_divergence_and_entropy_are_of_each_model_s_own_answers() -> None:
     assert [f["name"] for f in found["findings"]] == ["given"]
 
 
+def test_what_is_shown_is_what_the_certificate_rests_on() -> None:
+    """A judge once said *held* where the certificate's labels said *missed*, and the table showed the judge."""
+    checks = checked(
+        estimate("preference_model", [0.6, 0.52, 0.47]),
+        estimate("doubly_robust", [0.6, 0.45, 0.47], effective=200.0),
+    )
+    given = (completions(), checks, {"findings": []}, {"preference_model": judge()}, ROBUST)
+    for rests_on, shown in (("doubly_robust", "doubly_robust"), (None, "preference_model")):
+        found = evaluation_summary(*given, {"well_formed": None}, "files", 1.0, rests_on=rests_on)
+        assert found["estimator"] == shown
+
+
 def test_cut_answers_are_counted_where_it_is_known_and_told_on_the_terminal(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -95,6 +95,17 @@ def test_labels_are_trusted_over_a_doubtful_judge() -> None:
     )
 
 
+def test_labels_that_the_verdict_rests_on_are_trusted_over_a_judge() -> None:
+    checks = checked(
+        estimate("preference_model", [0.7, 0.52, 0.47]),
+        estimate("doubly_robust", GOOD, effective=200.0),
+    )
+    [found] = disagreements(checks, "doubly_robust")
+    assert "trust doubly_robust (the verdict rests on it)" in found.remedy
+    [other] = disagreements(checks)
+    assert "trust preference_model (preference_model measures more directly)" in other.remedy
+
+
 def test_an_estimate_between_two_others_does_not_hide_their_disagreement() -> None:
     """The wide first one covers both; the other two exclude each other."""
     found = disagreements(

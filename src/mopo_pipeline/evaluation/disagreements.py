@@ -10,11 +10,15 @@ RESOLUTION = 1e-3
 """Values closer than the digits that are shown do not disagree."""
 
 
-def disagreements(checks: pd.DataFrame) -> list[Finding]:
+def disagreements(checks: pd.DataFrame, believed: str | None = None) -> list[Finding]:
     """Estimators whose interval and that of a more direct one exclude each other's value.
 
     Each estimator is set against the most direct one it disagrees with. Estimates without an
     interval, or with too few effective comparisons, contradict nobody.
+
+    Args:
+        checks: every threshold by every estimator.
+        believed: the estimator that verdicts rest on; None where there is none.
     """
     estimators = [e for e in PREFERENCE if f"{e}_value" in checks]
     findings = []
@@ -24,29 +28,34 @@ def disagreements(checks: pd.DataFrame) -> list[Finding]:
             one = next((e for e in able[:place] if _disagree(row, e, other)), None)
             if one is None:
                 continue
-            trusted, left = _trust(row, one, other)
+            trusted, left = _trust(row, one, other, believed)
             findings.append(
                 Finding(
                     f"estimators disagree: {row['objective']}, {one} and {other}",
                     float(row[f"{left}_value"]),
                     float(row[f"{trusted}_value"]),
-                    f"{_said(row, one)}, {_said(row, other)}: {_advice(row, trusted, left)}",
+                    f"{_said(row, one)}, {_said(row, other)}: {_advice(row, trusted, left, believed)}",
                 )
             )
     return findings
 
 
-def _trust(row: pd.Series, one: str, other: str) -> tuple[str, str]:
+def _trust(row: pd.Series, one: str, other: str, believed: str | None) -> tuple[str, str]:
     """Which of two estimators to trust, ``one`` being the more direct, and which not."""
+    if other == believed and not row[f"{other}_doubt"]:
+        return other, one
     doubtful = row[f"{one}_doubt"] and not row[f"{other}_doubt"]
     return (other, one) if doubtful else (one, other)
 
 
-def _advice(row: pd.Series, trusted: str, left: str) -> str:
+def _advice(row: pd.Series, trusted: str, left: str, believed: str | None) -> str:
     if row[f"{trusted}_doubt"]:
         return f"trust neither ({row[f'{trusted}_doubt']}); label more test comparisons"
     doubt = row[f"{left}_doubt"]
-    because = f"of {left}: {doubt}" if doubt else f"{trusted} measures more directly"
+    reason = (
+        "the verdict rests on it" if trusted == believed else f"{trusted} measures more directly"
+    )
+    because = f"of {left}: {doubt}" if doubt else reason
     return f"trust {trusted} ({because}), and find out why {left} differs"
 
 

@@ -40,7 +40,7 @@ def diagnose_policy(facts: dict[str, Any], checks: pd.DataFrame) -> list[Finding
         findings += _doubtful(checks, estimator, facts["judges"])
         findings += _thin(checks, estimator)
     findings += _reweighted(facts["doubly_robust"])
-    findings += disagreements(checks)
+    findings += disagreements(checks, facts["estimator"])
     if facts["estimator"] is not None:
         findings += _missed(checks, facts["estimator"])
     return findings

@@ -23,6 +23,7 @@ def evaluation_summary(
     source: str,
     planned_kl: float,
     farthest_kl: float | None = None,
+    rests_on: str | None = None,
 ) -> dict[str, Any]:
     """KL, form, length and diversity of the sampled answers, and who is believed, with findings.
 
@@ -38,6 +39,7 @@ def evaluation_summary(
         source: of the data; the pocket task has a grammar.
         planned_kl: of the planned policy from the reference, nats.
         farthest_kl: the same of all moves planned in training, were all one way; None where nothing was logged.
+        rests_on: the estimator of the certificate, so that one verdict stands everywhere; None where it has none.
     """
     groups = {name: completions.loc[completions["policy"] == name] for name in POLICIES}
     own = groups["policy"]
@@ -51,7 +53,7 @@ def evaluation_summary(
         "kl_to_reference_se": float(spread) if len(per_prompt) > 1 else None,
         "kl_planned": planned_kl,
         "kl_farthest": planned_kl if farthest_kl is None else max(farthest_kl, planned_kl),
-        "estimator": best_estimator(checks),
+        "estimator": rests_on or best_estimator(checks),
         "well_formed": {name: well_formed_share(part, source) for name, part in groups.items()},
         "tokens": {name: float(part["n_tokens"].mean()) for name, part in groups.items()},
         "words": {

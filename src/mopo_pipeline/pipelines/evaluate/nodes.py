@@ -151,6 +151,7 @@ def summarise_evaluation(
     training_plan: "TrainingPlan",
     training_log: pd.DataFrame,
     duels: pd.DataFrame,
+    certificate: "Certificate",
     task: TaskParams,
     params: EvaluateParams,
 ) -> dict[str, Any]:
@@ -168,6 +169,7 @@ def summarise_evaluation(
         str(responses["source"].iloc[0]),
         training_plan.kl,
         float(training_log["kl_planned"].iloc[-1]) if len(training_log) else None,
+        certificate.estimator,
     )
     told = protocol(duels, task.names, judge_quality, params, task.seed)
     return summary | {"protocol": told}

@@ -103,6 +103,7 @@ def _values() -> list[Node]:
                 "training_plan",
                 "training_log",
                 "duels",
+                "certificate",
                 "params:task",
                 "params:evaluate",
             ],
