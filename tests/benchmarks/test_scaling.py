@@ -22,7 +22,9 @@ def scaling() -> ModuleType:
     return module
 
 
-def test_16_rows_of_an_8b_model_fit_a_card_of_24_gb_in_4_bits_and_not_without(scaling: ModuleType) -> None:
+def test_16_rows_of_an_8b_model_fit_a_card_of_24_gb_in_4_bits_and_not_without(
+    scaling: ModuleType,
+) -> None:
     room, shape = 0.9 * 24e9, scaling.SHAPES["8B"]
     load = replace(scaling.QLORA, rows=16)
     assert sum(scaling.memory(shape, load).values()) < room

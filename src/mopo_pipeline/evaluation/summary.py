@@ -62,10 +62,7 @@ def evaluation_summary(
         },
         "distinct_share": {name: distinct_share(part) for name, part in groups.items()},
         "entropy": {name: -float(part[f"logprob_{name}"].mean()) for name, part in groups.items()},
-        "empty_share": {
-            name: float((part["completion"].str.strip() == "").mean())
-            for name, part in groups.items()
-        },
+        "empty_share": {name: empty_share(part) for name, part in groups.items()},
         "cut_share": {name: cut_share(part) for name, part in groups.items()},
         "judges": judges,
         "evaluation_model": {k: v for k, v in model_metrics.items() if k != "findings"},
@@ -95,6 +92,11 @@ def distinct_share(completions: pd.DataFrame) -> float:
     """Mean over prompts of the share of samples that differ from each other, in (0, 1]."""
     groups = completions.groupby("prompt_id")["completion"]
     return float((groups.nunique() / groups.size()).mean())
+
+
+def empty_share(completions: pd.DataFrame) -> float:
+    """Share of answers that say nothing, in [0, 1]."""
+    return float((completions["completion"].str.strip() == "").mean())
 
 
 def cut_share(completions: pd.DataFrame) -> float | None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from language.engines.stub_endpoint import Stub, serving
+from language.engines.stub_completions import Stub, serving
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation.sampling import sample_completions
 from mopo_pipeline.hooks import EngineHook

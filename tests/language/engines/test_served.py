@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from language.engines.stub_endpoint import Stub, serving
+from language.engines.stub_completions import Stub, serving
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.engines import requests
 from mopo_pipeline.language.engines.endpoint import check_endpoint, from_endpoint
