@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language.endpoint import LONGEST_PAUSE, chat
+from mopo_pipeline.language.endpoint import chat
+from mopo_pipeline.language.requests import LONGEST_WAIT
 from mopo_pipeline.parameters.endpoint import EndpointParams
 from stub_endpoint import Said, completion, in_turn, stub_endpoint
 
@@ -50,7 +51,7 @@ def test_what_passes_is_tried_again_after_as_long_as_the_server_asks() -> None:
     with stub_endpoint(in_turn(*troubles, completion("yes"))) as server:
         (reply,) = ask(server.endpoint(retries=6), waited)
     assert (reply.text, reply.ended) == ("yes", True)
-    assert waited == [7.0, 2.0, 4.0, 8.0, 16.0, LONGEST_PAUSE]
+    assert waited == [7.0, 2.0, 4.0, 8.0, 16.0, LONGEST_WAIT]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from mopo_pipeline.reporting.style import (
     new_figure,
     nothing,
 )
-from mopo_pipeline.reporting.summary import digits
+from mopo_pipeline.reporting.templates import environment
 
 LOG = Path("06_models") / "training_log.parquet"
 PLAN = Path("05_model_input") / "training_plan.json"
@@ -71,21 +71,15 @@ def ablation_page(
         trajectories: likewise.
         task: whose objectives.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("mopo_pipeline.reporting", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["digits"] = digits
     figures = {"stability": stability, "trajectories": trajectories}
-    return environment.get_template("ablation.html.j2").render(
-        figures={name: themed(picture.svg) for name, picture in figures.items()},
-        objectives=task.names,
-        rows=variant_rows(ablation_points, task.names),
+    return (
+        environment()
+        .get_template("ablation.html.j2")
+        .render(
+            figures={name: themed(picture.svg) for name, picture in figures.items()},
+            objectives=task.names,
+            rows=variant_rows(ablation_points, task.names),
+        )
     )
 
 

@@ -1,8 +1,6 @@
 """One self-contained HTML page that opens from disk."""
 
-import json
 from collections.abc import Mapping
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +13,13 @@ from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.preferences.baselines import TOO_WEAK
 from mopo_pipeline.reporting.capability import certain
 from mopo_pipeline.reporting.picture import Picture, themed
-from mopo_pipeline.reporting.summary import digits, level, said, span
+from mopo_pipeline.reporting.summary import level, said, span
+from mopo_pipeline.reporting.templates import environment
 from mopo_pipeline.reporting.values import ESTIMATORS
 from mopo_pipeline.tables import source_name
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    pass
 
 PACKAGES = ("mopo_pipeline", "kedro", "torch", "transformers", "numpy", "scipy", "moocore")
 SEVERITY = {"error": 0, "warning": 1, "info": 2}
@@ -51,7 +50,7 @@ def render_page(
     estimators = {e: ESTIMATORS[e] for e in ESTIMATORS if f"{e}_value" in checks}
     judges, believed = evaluation["judges"].items(), evaluation["estimator"]
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             title=page_title(params, summary, ingest),
@@ -83,26 +82,6 @@ def render_page(
             versions=versions(),
         )
     )
-
-
-@cache
-def _environment() -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("mopo_pipeline.reporting", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "digits": digits,
-        "number": _number,
-        "percent": _percent,
-        "plain": _plain,
-    }
-    return environment
 
 
 def page_title(params: ReportParams, summary: Mapping[str, Any], ingest: Mapping[str, Any]) -> str:
@@ -172,21 +151,3 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def _number(value: Any) -> str:
-    """A number as a person writes it, a table of them on one line; anything else as it is."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_number(inner)}" for key, inner in value.items())
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return "–" if value is None else str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-
-
-def _plain(value: Any) -> str:
-    """A parameter as YAML would say it, on one line."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"

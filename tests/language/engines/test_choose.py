@@ -88,7 +88,7 @@ def test_an_endpoint_that_is_to_serve_a_policy_still_to_be_trained_is_refused_be
         assert "cannot serve a policy that this run is still to train" in stopped(given, *both)
         assert stopped(given, "evaluate.sample_completions") == ""
         assert stopped(given, *both, only_missing_outputs=True) == ""
-    assert "does not answer" in stopped(given, "evaluate.sample_completions")
+    assert "cannot be reached" in stopped(given, "evaluate.sample_completions")
     assert stopped(given, "train.train_policy") == "", "nothing is drawn"
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from language.engines.stub_completions import Stub, serving
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language.engines import requests
+from mopo_pipeline.language.engines import endpoint as asking
 from mopo_pipeline.language.engines.endpoint import check_endpoint, from_endpoint
 from mopo_pipeline.language.generation import Answer
 from mopo_pipeline.parameters.engine import EngineParams
@@ -36,7 +36,7 @@ def stub() -> Iterator[Stub]:
 def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds that would have been waited."""
     seconds: list[float] = []
-    monkeypatch.setattr(requests, "pause", seconds.append)
+    monkeypatch.setattr(asking, "pause", seconds.append)
     return seconds
 
 
@@ -135,7 +135,9 @@ def test_what_does_not_pass_is_told_once_and_what_was_answered_is_kept(
     params = engine(stub, tmp_path, retries=2, at_once=1)
     drawn(params, PROMPTS[:1])
     stub.first = [BROKEN[name]] * 3
-    with pytest.raises(InputError, match=r", 3 times, asked 'why'.*kept in .*run again to go on"):
+    with pytest.raises(
+        InputError, match=r"\(tried 3 times\), asked 'why'.*kept in .*run again to go on"
+    ):
         drawn(params)
     assert len(stub.bodies) == 4
     assert len(drawn(params)) == 2 and len(stub.bodies) == 5
@@ -193,7 +195,7 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_is_asked(
 def test_an_endpoint_that_is_down_is_one_line_at_the_start(tmp_path: Path) -> None:
     with serving(Stub()) as gone:
         params = engine(gone, tmp_path)
-    with pytest.raises(InputError, match=r"^evaluate\.x: http://127.*/models does not answer \("):
+    with pytest.raises(InputError, match=r"^evaluate\.x: http://127.*/models cannot be reached: "):
         check_endpoint(params, "evaluate.x", served=True)
 
 
@@ -211,5 +213,5 @@ def test_a_key_the_environment_lacks_is_told_by_the_name_of_its_variable(
     stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SOME_KEY", raising=False)
-    with pytest.raises(InputError, match=r"variable SOME_KEY, which .* is not set"):
+    with pytest.raises(InputError, match=r"variable 'SOME_KEY', which is not set"):
         check_endpoint(engine(stub, tmp_path, key_variable="SOME_KEY"), "x", served=True)

@@ -1,6 +1,6 @@
 """Answers drawn by an OpenAI-compatible address (``/chat/completions``), each kept on disk as soon as it is there."""
 
-import os
+import time
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -9,12 +9,14 @@ from typing import Any
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.engines.kept import KeptAnswers
-from mopo_pipeline.language.engines.requests import Address, EndpointError
 from mopo_pipeline.language.generation import Answer, tidied
+from mopo_pipeline.language.requests import Address, EndpointError, key_of
 from mopo_pipeline.parameters.engine import EngineParams
 from mopo_pipeline.progress import progress_bar
 from mopo_pipeline.streams import request_seed
 from mopo_pipeline.tables import chat_messages, prompt_text
+
+pause = time.sleep
 
 
 def check_endpoint(engine: EngineParams, where: str, *, served: bool) -> None:
@@ -53,14 +55,8 @@ def address_of(engine: EngineParams) -> Address:
     Raises:
         InputError: the environment has no such variable.
     """
-    key = None
-    if engine.key_variable is not None:
-        key = os.environ.get(engine.key_variable)
-        if not key:
-            raise InputError(
-                f"the environment variable {engine.key_variable}, which engine.key_variable names, is not set"
-            )
-    return Address(str(engine.base_url), key, engine.timeout, engine.retries)
+    key = key_of(engine.key_variable, str(engine.base_url))
+    return Address(str(engine.base_url), key, engine.timeout, engine.retries, pause)
 
 
 def from_endpoint(

@@ -5,6 +5,8 @@ import math
 from importlib.resources import files
 from typing import Any
 
+from mopo_pipeline.reporting.templates import environment
+
 PLOTLY = "plotly-basic.min.js"
 """Plotly's bundle of scatter, bar and pie alone, a quarter of the whole; its licence lies beside it."""
 
@@ -17,20 +19,15 @@ def render_interactive(template: str, data: dict[str, Any], scripts: tuple[str, 
         data: what the scripts read, plain values; NaN and infinite numbers arrive as null.
         scripts: file names of this folder, in the order in which they run, after Plotly.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("mopo_pipeline.reporting.interactive", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(template).render(
-        data=data,
-        json=embedded(data),
-        style=asset("page.css"),
-        scripts=[asset(name) for name in (PLOTLY, *scripts)],
+    return (
+        environment("interactive")
+        .get_template(template)
+        .render(
+            data=data,
+            json=embedded(data),
+            style=asset("page.css"),
+            scripts=[asset(name) for name in (PLOTLY, *scripts)],
+        )
     )
 
 
