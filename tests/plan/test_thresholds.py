@@ -123,6 +123,25 @@ def test_every_plan_can_be_saved(tmp_path: Path, given: dict[str, float]) -> Non
     assert TrainingPlan.from_json(dataset.load()) == plan
 
 
+@pytest.mark.parametrize(
+    ("params", "predictions", "sure", "other"),
+    [
+        ({"confidence": 0.9}, True, " at 90% joint confidence: ", " or lower plan.confidence"),
+        ({"epsilon": 0.01}, True, "out of reach: ", " or lower plan.epsilon"),
+        ({"epsilon": 0.0}, True, "out of reach: ", ""),
+        ({}, False, "out of reach: ", ""),
+    ],
+)
+def test_what_else_gives_way_is_what_the_plan_was_solved_with(
+    params: dict[str, float], predictions: bool, sure: str, other: str
+) -> None:
+    with pytest.raises(UnreachableThresholdsError) as caught:
+        plan_with(PlanParams(tau=0.3, **params), predictions, safe=0.99)
+    said = str(caught.value)
+    assert sure in said
+    assert said.partition("--params ")[2].partition(" ")[2] == other.strip()
+
+
 def test_a_margin_is_planned_for_and_the_threshold_stays() -> None:
     plain, raised = (
         plan_with(PlanParams(tau=0.3, margins=margins)) for margins in ({}, {"safe": 0.02})

@@ -31,6 +31,9 @@ BLOCK = 1 << 20
 
 _LEAST = 1e-280
 
+NEGLIGIBLE = 40.0
+"""Nats: a part so much smaller than another adds nothing to it in double precision."""
+
 
 def jackknifed_shares(rows: Rows, exponent: Array) -> Array:
     """What each row counts for in its prompt's estimated win rate.
@@ -48,7 +51,7 @@ def jackknifed_shares(rows: Rows, exponent: Array) -> Array:
     weighted = exponent + np.log(rows.mass)
     for places in _blocks(rows.starts, rows.counts):
         part = weighted[places]
-        shares[places] = _shares(np.exp(part - part.max(axis=1, keepdims=True)))
+        shares[places] = _shares(np.exp(_drawn_together(part - part.max(axis=1, keepdims=True))))
     return shares
 
 
@@ -117,6 +120,26 @@ class _Rest:
             kept[line, :, large] = 0.0
             sums[line, large] = 0.5 * kept.sum(axis=(1, 2))
         return np.asarray(sums)
+
+
+def _drawn_together(logs: Array) -> Array:
+    """Log parts (P, n), greatest 0, of which no two neighbours lie further apart than ``NEGLIGIBLE``.
+
+    Nothing changes by it but what would vanish: with the likeliest responses left out, the next one still stands far
+    above the rest, where all would be the same had they become too small for a number.
+    """
+    far = np.flatnonzero(logs.min(axis=1) < -NEGLIGIBLE)
+    if not far.size:
+        return logs
+    order = np.argsort(-logs[far], axis=1, kind="stable")
+    gaps = -np.diff(np.take_along_axis(logs[far], order, axis=1), axis=1)
+    apart = (gaps > NEGLIGIBLE).any(axis=1)
+    levels = np.zeros((int(apart.sum()), logs.shape[1]))
+    levels[:, 1:] = -np.cumsum(np.minimum(gaps[apart], NEGLIGIBLE), axis=1)
+    found, moved = logs.copy(), np.empty_like(levels)
+    np.put_along_axis(moved, order[apart], levels, axis=1)
+    found[far[apart]] = moved
+    return found
 
 
 def _shares(parts: Array) -> Array:

@@ -66,9 +66,9 @@ class PosedProblem:
                 self.values, targets, variant=self.params.variant, start=start, **self.given
             )
         except InfeasibleThresholdsError as error:
-            raise unreachable(error, names, targets, self.params) from error
+            raise unreachable(error, names, targets, self.params, self.given) from error
         except NotConvergedError as error:
-            raise unsolved(error, names, targets, self.params) from error
+            raise unsolved(error, names, targets, self.params, self.given) from error
 
 
 def pose(

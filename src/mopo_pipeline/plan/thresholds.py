@@ -1,6 +1,7 @@
 """Thresholds as win rates, and what is told of those out of reach."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,26 +92,37 @@ def margins_above(names: list[str], margins: dict[str, float]) -> Array:
 
 
 def unreachable(
-    error: InfeasibleThresholdsError, names: list[str], targets: Array, params: PlanParams
+    error: InfeasibleThresholdsError,
+    names: list[str],
+    targets: Array,
+    params: PlanParams,
+    given: Mapping[str, Any],
 ) -> UnreachableThresholdsError:
-    """What to say of targets (K-1,), thresholds with margins, that no policy meets: what is attainable and the nearest."""
-    sure = f" at {params.confidence:.0%} joint confidence" if params.epsilon is None else ""
+    """What to say of targets (K-1,), thresholds with margins, that no policy meets: what is attainable and the nearest.
+
+    ``given`` is what the plan was solved with: a confidence, a radius, or neither.
+    """
+    sure = "" if given["confidence"] is None else f" at {given['confidence']:.0%} joint confidence"
     return UnreachableThresholdsError(
         f"thresholds out of reach{sure}: asked for {_listed(names, targets)}; attainable, each alone: "
-        f"{_listed(names, error.attainable)}; {_remedy(names, error.relaxed, params)}",
+        f"{_listed(names, error.attainable)}; {_remedy(names, error.relaxed, params, given)}",
         error.relaxed,
     )
 
 
 def unsolved(
-    error: NotConvergedError, names: list[str], targets: Array, params: PlanParams
+    error: NotConvergedError,
+    names: list[str],
+    targets: Array,
+    params: PlanParams,
+    given: Mapping[str, Any],
 ) -> UnreachableThresholdsError:
     """What to say of targets (K-1,), thresholds with margins, that these data are too few to plan for."""
     if error.relaxed is None:
         return UnreachableThresholdsError(str(error))
     return UnreachableThresholdsError(
         f"thresholds that these data are too few to plan for: asked for {_listed(names, targets)}; "
-        f"{_remedy(names, error.relaxed, params)}, or add comparisons",
+        f"{_remedy(names, error.relaxed, params, given)}, or add comparisons",
         error.relaxed,
     )
 
@@ -127,17 +139,20 @@ def _check_names(what: str, given: Iterable[str], constrained: list[str]) -> Non
         )
 
 
-def _remedy(names: list[str], targets: Array, params: PlanParams) -> str:
-    """Nearest thresholds, below these targets (K-1,), that can be met, and the command that asks for them."""
+def _remedy(names: list[str], targets: Array, params: PlanParams, given: Mapping[str, Any]) -> str:
+    """Nearest thresholds, below these targets (K-1,), that can be met, the command that asks for them, and what else gives way."""
     relaxed = targets - margins_above(names, params.margins)
     rounded = [_floor(value) for value in relaxed]
     nearest = ", ".join(f"{name} {value}" for name, value in zip(names[1:], rounded, strict=True))
-    given = ",".join(
+    asked = ",".join(
         f"plan.thresholds.{name}={value}" for name, value in zip(names[1:], rounded, strict=True)
     )
-    return (
-        f"the nearest that can all be met: {nearest}. Try --params {given} or lower plan.confidence"
-    )
+    other = ""
+    if given["confidence"] is not None and given["confidence"] > 0.5:
+        other = " or lower plan.confidence"
+    elif given["epsilon"]:
+        other = " or lower plan.epsilon"
+    return f"the nearest that can all be met: {nearest}. Try --params {asked}{other}"
 
 
 def _floor(value: float) -> str:
