@@ -1,6 +1,7 @@
 """Rows of fronts from policies whose worth is known."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ def ground() -> Ground:
     return Ground(
         asked,
         pd.DataFrame({"source": ["pocket"]}),
+        asked["prompt_id"],
         pocket.OBJECTIVES,
         EvaluateParams(bootstrap=100),
         0,
@@ -131,3 +133,16 @@ def test_a_front_of_failures_alone_says_why(ground: Ground) -> None:
         InputError, match="no policy of the front was trained: b, the loss became nan"
     ):
         front_tables(candidates()[1:2], ground)
+
+
+def test_a_prompt_asked_twice_under_one_unit_tells_no_more_than_once(ground: Ground) -> None:
+    def width(of: Ground) -> float:
+        row = front_tables(candidates(), of)[0].iloc[0]
+        return float(row["high_helpfulness"] - row["low_helpfulness"])
+
+    twice = pd.concat([ground.asked, ground.asked.assign(prompt_id=lambda t: t["prompt_id"] + "b")])
+    twice = twice.reset_index(drop=True)
+    counted = replace(ground, asked=twice, units=twice["prompt_id"])
+    as_one = replace(ground, asked=twice, units=twice["prompt_id"].str.rstrip("b"))
+    assert width(as_one) == pytest.approx(width(ground), abs=1e-12)
+    assert width(counted) < 0.8 * width(ground)

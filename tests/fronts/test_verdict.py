@@ -58,7 +58,9 @@ def front(
             }
         )
         table = pd.DataFrame(per_prompt, columns=list(NAMES))
-        values.append(table.assign(method=method, point=point, seed=seed, prompt_id=range(30)))
+        values.append(
+            table.assign(method=method, point=point, seed=seed, prompt_id=range(30), unit=range(30))
+        )
     return pd.DataFrame(rows), pd.concat(values)
 
 
@@ -238,6 +240,20 @@ def test_means_over_prompts_drawn_again_are_common_to_all_methods() -> None:
     for drawn in fronts.replicates(5, np.random.default_rng(0)):
         np.testing.assert_allclose(drawn["mopo"][0] - drawn["rival"][0], 1e-6, atol=1e-12)
     assert compared(fronts, ASKED)["dominance"]["mopo"]["rival"] == 1.0
+
+
+def test_prompts_of_one_group_are_drawn_again_as_one() -> None:
+    """Ten prompts of one document outweigh twenty of two others by a little: three draws cannot tell."""
+    lead = np.where(np.arange(30) < 10, 0.05, -0.01)[:, None]
+    points, values = front("mopo", CURVE)
+    values[list(NAMES)] += np.tile(lead, (len(CURVE), 1))
+    told = {}
+    for name, units in (("prompts", range(30)), ("groups", np.arange(30) // 10)):
+        both = joined((points, values), front("rival", CURVE))
+        both[1]["unit"] = np.tile(units, 2 * len(CURVE))
+        told[name] = compared(fronts_of(*both, NAMES), ASKED)["dominance"]["mopo"]["rival"]
+    assert told["prompts"] > 0.9
+    assert told["groups"] == pytest.approx(1 - (2 / 3) ** 3, abs=0.1)
 
 
 @pytest.mark.parametrize("names", [("helpfulness", "harmlessness"), pocket.OBJECTIVES])

@@ -5,12 +5,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.pareto import hypervolume
 
 BySeed = Mapping[int, Array]
 """(M, P, K) win rates of M points to P prompts, by seed; P is the same for all methods of a seed."""
+Units = Mapping[int, NDArray[np.intp]]
+"""(P,) what each prompt was drawn with, coded from 0, by seed."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,13 @@ class Fronts:
         objectives: K names.
         values: by method and seed, (M, P, K).
         points: names of the M points, likewise.
+        units: prompts drawn as one share a code.
     """
 
     objectives: tuple[str, ...]
     values: Mapping[str, BySeed]
     points: Mapping[str, Mapping[int, tuple[str, ...]]]
+    units: Units
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -55,17 +60,14 @@ class Fronts:
         return replace(self, values=values, points=points)
 
     def replicates(self, draws: int, rng: np.random.Generator) -> Iterator[dict[str, list[Array]]]:
-        """Values (M, K) of every method with seeds, and prompts within each, drawn again; the same for all methods."""
+        """Values (M, K) of every method with seeds, and prompts within each, drawn again; the same for all methods.
+
+        Prompts that were drawn as one are drawn again as one.
+        """
         seeds = np.array(self.seeds)
-        prompts = {
-            s: next(v[s].shape[1] for v in self.values.values() if s in v) for s in self.seeds
-        }
         for _ in range(draws):
             drawn = rng.choice(seeds, size=len(seeds)) if len(seeds) > 1 else seeds
-            shares = [
-                rng.multinomial(prompts[s], np.full(prompts[s], 1 / prompts[s])) / prompts[s]
-                for s in map(int, drawn)
-            ]
+            shares = [drawn_shares(self.units[s], rng) for s in map(int, drawn)]
             yield {
                 method: [
                     np.einsum("mpk,p->mk", of_seed[int(seed)], share)
@@ -74,6 +76,13 @@ class Fronts:
                 ]
                 for method, of_seed in self.values.items()
             }
+
+
+def drawn_shares(units: NDArray[np.intp], rng: np.random.Generator) -> Array:
+    """Weights (P,) with sum 1 of prompts whose units (P,) are drawn again with replacement."""
+    count = int(units.max()) + 1
+    times = rng.multinomial(count, np.full(count, 1.0 / count))[units].astype(np.float64)
+    return np.asarray(times / times.sum())
 
 
 def fronts_of(points: pd.DataFrame, values: pd.DataFrame, objectives: tuple[str, ...]) -> Fronts:
@@ -87,6 +96,7 @@ def fronts_of(points: pd.DataFrame, values: pd.DataFrame, objectives: tuple[str,
     done = points.loc[points["status"] == "done"]
     arrays: dict[str, dict[int, Array]] = {}
     names: dict[str, dict[int, tuple[str, ...]]] = {}
+    units: dict[int, NDArray[np.intp]] = {}
     for method, seed, part in by_method_and_seed(done):
         own = values.loc[(values["method"] == method) & (values["seed"] == seed)]
         found = tuple(part["point"])
@@ -94,7 +104,8 @@ def fronts_of(points: pd.DataFrame, values: pd.DataFrame, objectives: tuple[str,
         stacked = [tables[n][list(objectives)].to_numpy(dtype=np.float64) for n in found]
         arrays.setdefault(method, {})[seed] = np.stack(stacked)
         names.setdefault(method, {})[seed] = found
-    return Fronts(objectives, arrays, names)
+        units[seed] = pd.factorize(tables[found[0]]["unit"])[0]
+    return Fronts(objectives, arrays, names, units)
 
 
 def by_method_and_seed(points: pd.DataFrame) -> Iterator[tuple[str, int, pd.DataFrame]]:

@@ -10,7 +10,7 @@ import pandas as pd
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.fronts.candidates import Candidate
 from mopo_pipeline.fronts.values import Ground, Valued
-from mopo_pipeline.pareto.intervals import prompt_bootstrap
+from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.progress import track
 from mopo_pipeline.streams import Stream, generator
 
@@ -25,8 +25,8 @@ def front_tables(
         ground: what they are valued on.
 
     Returns:
-        ``front_points``, a row per candidate; ``front_values``, a row per candidate and prompt with a column per
-        objective; ``front_samples``, a few answers each beside the reference's.
+        ``front_points``, a row per candidate; ``front_values``, a row per candidate and prompt with the unit the
+        prompt was drawn as and a column per objective; ``front_samples``, a few answers each beside the reference's.
 
     Raises:
         InputError: no candidate is done.
@@ -42,7 +42,8 @@ def front_tables(
     points = [point_row(c, valued.get((c.method, c.point, c.seed)), ground) for c in candidates]
     values = [
         _identity(c, ground.asked["prompt_id"]).assign(
-            **{n: found.per_prompt[:, k] for k, n in enumerate(ground.objectives)}
+            unit=ground.units.to_numpy(),
+            **{n: found.per_prompt[:, k] for k, n in enumerate(ground.objectives)},
         )
         for c in candidates
         if (found := valued.get((c.method, c.point, c.seed))) is not None
@@ -78,9 +79,10 @@ def _measured(valued: Valued | None, ground: Ground) -> dict[str, float]:
     keys = [f"{part}_{name}" for name in ground.objectives for part in ("value", "low", "high")]
     if valued is None:
         return dict.fromkeys([*keys, "kl", "well_formed"], np.nan)
+    codes, units = pd.factorize(ground.units)
     interval = prompt_bootstrap(
-        valued.per_prompt,
-        np.ones((len(valued.per_prompt), 1)),
+        sum_by(valued.per_prompt, codes, len(units)),
+        np.bincount(codes)[:, None].astype(np.float64),
         confidence=ground.params.confidence,
         draws=ground.params.bootstrap,
         rng=generator(ground.seed, Stream.FRONT_VALUES),

@@ -26,6 +26,7 @@ from mopo_pipeline.pareto.intervals import sum_by
 from mopo_pipeline.pocket import task as pocket
 from mopo_pipeline.policies.valued import Policy
 from mopo_pipeline.streams import completion_seed
+from mopo_pipeline.tables import sampling_units
 
 POCKET = "pocket"
 
@@ -54,6 +55,7 @@ class Ground:
     Attributes:
         asked: prompt_id and prompt of P test prompts.
         responses: of the data.
+        units: (P,) what each of these prompts was drawn as.
         objectives: K names.
         params: of the evaluation.
         seed: of the task.
@@ -66,6 +68,7 @@ class Ground:
 
     asked: pd.DataFrame
     responses: pd.DataFrame
+    units: pd.Series
     objectives: tuple[str, ...]
     params: EvaluateParams
     seed: int
@@ -156,6 +159,7 @@ def ground(
     return Ground(
         asked,
         responses,
+        asked["prompt_id"].map(sampling_units(responses)),
         task.names,
         params,
         task.seed,
