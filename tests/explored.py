@@ -55,8 +55,12 @@ def tables(
     folds: int = 0,
     labelled: bool = True,
     objectives: int = 3,
+    together: int = 1,
 ) -> Tables:
-    """Prompts with ``counts`` responses whose objectives conflict; ``pairs`` labels a prompt from their true win rates."""
+    """Prompts with ``counts`` responses whose objectives conflict; ``pairs`` labels a prompt from their true win rates.
+
+    ``together`` prompts after each other were drawn as one.
+    """
     rng = np.random.default_rng(3)
     names = list(NAMES[:objectives])
     prompt = np.repeat(np.arange(len(counts)), counts)
@@ -69,7 +73,7 @@ def tables(
             "prompt_id": [f"p{g}" for g in prompt],
             "response_id": ids,
             "split": "train",
-            "unit": prompt,
+            "unit": prompt // together,
         }
     )
     win_rates = rows.assign(**dict(zip(names, seen.T, strict=True)))

@@ -71,6 +71,7 @@ WORLDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "a strength of shrinkage": ({"counts": [6] * 60}, {"kappa": 3.0}),
     "win rates of folds": ({"counts": [6] * 60, "folds": 3}, {}),
     "prompts of any size": ({"counts": [1, 2, 3, 4, 8, 20] * 12}, {}),
+    "prompts drawn in groups": ({"counts": [6] * 60, "together": 4}, {}),
     "a fixed radius": ({"counts": [6] * 60}, {"epsilon": 5e-4}),
     "rows are all there is": ({"counts": [6] * 60}, {"normalisation": "per_prompt"}),
     "estimates alone": ({"counts": [6] * 60, "labelled": False}, {}),

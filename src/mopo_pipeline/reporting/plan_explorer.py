@@ -166,8 +166,10 @@ def packed(part: Problem, whole: Problem, names: list[str]) -> dict[str, Any]:
     """The problem of ``part`` as text, with bounds as wide as ``whole`` makes them."""
     estimator = part.estimator
     terms: list[Terms | None] = [None] * len(names)
+    drawn = np.arange(len(estimator.rows.starts))
     if estimator.compared is not None:
         terms = list(estimator.compared.terms)
+        drawn = estimator.compared.clusters[:-1]
     pooling = part.pooling
     return {
         "names": names,
@@ -176,6 +178,7 @@ def packed(part: Problem, whole: Problem, names: list[str]) -> dict[str, Any]:
         "pooling": "infinite" if pooling == np.inf else pooling,
         "rows": len(part.rows),
         "counts": _text(estimator.rows.counts.astype(np.int32)),
+        "drawn": _text(drawn.astype(np.int32)),
         "base": [_text(column.astype(np.float32)) for column in estimator.rows.columns],
         "folds": [
             [_text(column.astype(np.float32)) for column in fold.columns]
@@ -210,7 +213,8 @@ def _radius(whole: PolicyEstimator, k: int, term: Terms) -> dict[str, float]:
     assert whole.compared is not None
     full = whole.compared.terms[k]
     assert full is not None
-    weight = np.bincount(full.prompt, full.mass).astype(np.float64)
+    drawn = whole.compared.clusters
+    weight = np.bincount(drawn[full.prompt], full.mass).astype(np.float64)
     share = len(term.mass) / len(full.mass)
     return {
         "scale": quantile(whole.level, degrees_of_freedom(weight[weight > 0])) ** 2 / 2.0 * share

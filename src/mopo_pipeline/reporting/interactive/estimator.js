@@ -27,7 +27,7 @@ function unpackProblem(packed) {
   const terms = packed.terms.map((term) => term && Object.fromEntries(
     Object.entries(term).map(([name, value]) => [name, { radius: (given) => given, mass: sharesOf }[name]?.(value) ?? unpacked(value)])));
   return {
-    ...packed, counts, starts, promptOf, terms, base: packed.base.map(unpacked), folds: packed.folds.map((fold) => fold.map(unpacked)),
+    ...packed, counts, starts, promptOf, drawn: unpacked(packed.drawn), terms, base: packed.base.map(unpacked), folds: packed.folds.map((fold) => fold.map(unpacked)),
     pooling: packed.pooling === "infinite" ? Infinity : packed.pooling,
   };
 }
@@ -127,7 +127,7 @@ function weighted(mass, values) {
 
 // Mean and lower bound of one objective over its comparisons, from each fold's ratios and prompt values.
 function overComparisons(problem, term, ratios, own, isBounded) {
-  const { promptOf, counts, rows } = problem, { first, second, left, right, mass, fold, beside } = term, size = first.length;
+  const { promptOf, counts, rows, drawn } = problem, { first, second, left, right, mass, fold, beside } = term, size = first.length;
   const correction = new Float64Array(size), spread = new Float64Array(size), pull = new Float64Array(counts.length);
   for (let c = 0; c < size; c += 1) {
     const ratio = ratios[fold[c]];
@@ -143,9 +143,9 @@ function overComparisons(problem, term, ratios, own, isBounded) {
   if (!isBounded) return { mean, bound: mean };
   const centre = foldMeans(term, correction, own.length);
   if (problem.sampled) {
-    own.forEach((column, j) => column.forEach((value, g) => { pull[g] += counts[g] / rows * (value - values[j]) / own.length; }));
+    own.forEach((column, j) => column.forEach((value, g) => { pull[drawn[g]] += counts[g] / rows * (value - values[j]) / own.length; }));
   }
-  for (let c = 0; c < size; c += 1) pull[promptOf[first[c]]] += mass[c] * (correction[c] - centre[fold[c]]);
+  for (let c = 0; c < size; c += 1) pull[drawn[promptOf[first[c]]]] += mass[c] * (correction[c] - centre[fold[c]]);
   const spreadOut = terms.map((value) => value - mean);
   const radius = term.radius.fixed ?? term.radius.scale / effectiveComparisons(term, spreadOut, pull);
   return { mean, bound: boundOf(spreadOut, mass, mean, radius) };
