@@ -95,6 +95,7 @@ EVIDENCE = Evidence(
     labelled_per_prompt=10.0,
     comparisons=900,
     clipped=0.0,
+    mean_ratio=0.98,
     split="aa",
     policy="bb",
 )
@@ -140,6 +141,9 @@ def facts(**changes: Any) -> dict[str, Any]:
             "ess": 0.6,
             "largest_weight": 0.01,
             "clipped": 0.0,
+            "mean_ratio": 1.0,
+            "mean_ratio_low": 0.98,
+            "mean_ratio_high": 1.02,
             "outside": {},
         },
     } | changes

@@ -36,6 +36,7 @@ class Stream(IntEnum):
     STEERABLE_ROWS = 42  # rows and prompts of a steerable policy, round by round
     STEERED_WORDS = 43  # what is said behind each prompt once thresholds are given
     CAPABILITY = 44  # prompts drawn again for a measure of capability
+    MEAN_RATIO = 45  # prompts drawn again for the mean ratio of the data's answers
     EXPORTED_ROWS = 50  # rows drawn for other trainers
     PROTOCOL = 60  # prompts drawn again for wins against the reference
 

@@ -16,6 +16,7 @@ from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.tables import sampling_units
 
 ROBUST = {"comparisons": 0, "ess": None, "largest_weight": None, "clipped": None, "outside": {}}
+ROBUST |= dict.fromkeys(("mean_ratio", "mean_ratio_low", "mean_ratio_high"))
 
 
 def completions(**changes: Any) -> pd.DataFrame:

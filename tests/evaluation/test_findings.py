@@ -195,3 +195,11 @@ def test_a_label_based_value_that_rests_on_little_is_told() -> None:
     assert names(model(), doubly_robust=robust | {"clipped": 0.4}) == [
         "warning ratios clipped: doubly_robust"
     ]
+
+
+def test_a_policy_that_went_on_learning_the_data_is_told() -> None:
+    robust = facts()["doubly_robust"]
+    behind = {"mean_ratio": 2.0, "mean_ratio_low": 1.8}
+    assert names(model(), doubly_robust=robust | behind) == ["warning reference behind the data"]
+    chance = {"mean_ratio": 2.0, "mean_ratio_low": 0.9}
+    assert names(model(), doubly_robust=robust | chance) == []

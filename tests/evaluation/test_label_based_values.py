@@ -12,6 +12,7 @@ from mopo_pipeline.evaluation.reweighting import (
     comparison_terms,
     effective_comparisons,
     importance_ratio,
+    mean_ratio,
 )
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.tables import weight_columns
@@ -187,6 +188,21 @@ def test_ratios_are_clipped_as_in_training() -> None:
     found = importance_ratio(np.array([5.0, -1.0, 0.0]), 20.0)
     np.testing.assert_allclose(found, np.array([20.0, np.exp(-1), 1.0]) * 3 / (21 + np.exp(-1)))
     assert np.isfinite(importance_ratio(np.full(3, -900.0), 20.0)).all()
+
+
+def test_the_mean_ratio_is_one_where_the_reference_drew_the_data_and_more_where_it_lags() -> None:
+    """A policy of twice the odds on half of what was drawn; then a reference that finds all of it half as likely."""
+    rng, told = np.random.default_rng(0), {}
+    units = np.repeat(np.arange(400), 4)
+    tilt = np.where(rng.random(1600) < 0.5, np.log(4 / 3), np.log(2 / 3))
+    for name, lag in (("drawn", 0.0), ("behind", np.log(2.0))):
+        drawing = {"confidence": 0.95, "draws": 400, "rng": np.random.default_rng(1)}
+        told[name] = mean_ratio(tilt + lag, units, 20.0, **drawing)
+    _, low, high = told["drawn"]
+    assert low < 1.0 < high
+    assert high - low < 0.05
+    np.testing.assert_allclose(told["behind"], 2 * np.array(told["drawn"]), rtol=0.01)
+    assert mean_ratio(np.full(8, 9.0), np.arange(8), 20.0, **drawing)[0] == pytest.approx(20.0)
 
 
 def test_a_response_without_a_log_probability_is_named(worlds: list[World]) -> None:

@@ -16,9 +16,9 @@ from mopo_pipeline.evaluation.certificate import (
 )
 from mopo_pipeline.evaluation.certificate_help import assumptions, helps
 from mopo_pipeline.evaluation.checks import missing
-from mopo_pipeline.evaluation.findings import MAX_CLIPPED
+from mopo_pipeline.evaluation.findings import MAX_CLIPPED, MAX_MEAN_RATIO
 from mopo_pipeline.evaluation.looks import Look
-from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABELS
+from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABEL_BASED, LABELS
 from mopo_pipeline.mopo.confidence import each_level
 from mopo_pipeline.pareto.bounds import MIN_PROMPTS, alpha_of_look, bounds, prompts_needed
 from mopo_pipeline.pareto.verdicts import HELD, UNDECIDED, verdict
@@ -44,6 +44,8 @@ class Evidence:
         labelled_per_prompt: median over prompts; 0 without any.
         comparisons: labelled, of the test split.
         clipped: share of test responses whose ratio was clipped; None without any.
+        mean_ratio: of the policy over the reference on test responses, clipped, at the lower end of its interval; 1 or
+            less where the reference drew them. None where it is not known.
         split: fingerprint of the test split.
         policy: fingerprint of the policy.
         elsewhere: whether another trainer made it, on what is not known here.
@@ -56,6 +58,7 @@ class Evidence:
     labelled_per_prompt: float
     comparisons: int
     clipped: float | None
+    mean_ratio: float | None
     split: str
     policy: str
     elsewhere: bool = False
@@ -229,6 +232,12 @@ def _joint(
 
 def _biased(estimator: str, evidence: Evidence) -> str:
     """Why labels give the value of another policy than this one; empty where they do not."""
+    if estimator in LABEL_BASED and (evidence.mean_ratio or 0.0) > MAX_MEAN_RATIO:
+        return (
+            f"the data's answers were not drawn by the reference: the policy finds them {evidence.mean_ratio:.2f} times as "
+            f"likely at least, on average, at most {MAX_MEAN_RATIO:g} wanted; train the reference longer "
+            "(reference.fit.epochs)"
+        )
     if estimator == DOUBLY_ROBUST and (evidence.clipped or 0.0) > MAX_CLIPPED:
         return (
             f"{evidence.clipped:.0%} of the ratios clipped, at most {MAX_CLIPPED:.0%} wanted: its value is that of a "

@@ -46,6 +46,7 @@ def gather(
         labelled_per_prompt=float(per_prompt.median()) if len(per_prompt) else 0.0,
         comparisons=len(pairs),
         clipped=doubly_robust["clipped"],
+        mean_ratio=doubly_robust["mean_ratio_low"],
         split=split_fingerprint(responses, comparisons),
         policy=model_digest(Path(policy))[:16],
         elsewhere=trained_elsewhere(Path(policy)),

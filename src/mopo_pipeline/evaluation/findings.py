@@ -19,6 +19,8 @@ from mopo_pipeline.pareto.verdicts import MISSED, MISSED_WITHIN_NOISE
 
 MAX_CUT = 0.05
 MAX_CLIPPED = 0.1
+MAX_MEAN_RATIO = 1.25
+"""Greatest mean of pi / pi_ref over the data's answers. It is 1 if the reference drew them, whatever the policy."""
 MIN_KL = 0.01
 MAX_KL_FACTOR = 4.0
 """Greatest factor between measured and planned KL. What can be gained grows with its root, so a policy beyond is twice
@@ -217,6 +219,17 @@ def _reweighted(facts: dict[str, Any]) -> list[Finding]:
         )
         for name, value in facts["outside"].items()
     ]
+    if facts["mean_ratio_low"] is not None and facts["mean_ratio_low"] > MAX_MEAN_RATIO:
+        findings.append(
+            Finding(
+                "reference behind the data",
+                facts["mean_ratio"],
+                MAX_MEAN_RATIO,
+                "the policy finds the data's answers likelier than the reference does, whatever their weights: it went on "
+                "learning the data itself, and label-based values count the data as drawn by the reference; train the "
+                "reference longer (reference.fit.epochs, reference.fit.steps)",
+            )
+        )
     if facts["clipped"] is not None and facts["clipped"] > MAX_CLIPPED:
         findings.append(
             Finding(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mopo_pipeline.arrays import Array, Index
+from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 
 
 def importance_ratio(log_ratio: Array, max_ratio: float) -> Array:
@@ -15,6 +16,45 @@ def importance_ratio(log_ratio: Array, max_ratio: float) -> Array:
     clipped = np.minimum(log_ratio, np.log(max_ratio))
     ratio = np.exp(clipped - clipped.max())
     return np.asarray(ratio / ratio.mean())
+
+
+def mean_ratio(
+    log_ratio: Array,
+    units: Index,
+    max_ratio: float,
+    *,
+    confidence: float,
+    draws: int,
+    rng: np.random.Generator,
+) -> tuple[float | None, float | None, float | None]:
+    """Mean over responses of pi / pi_ref, clipped, and its interval; None where it cannot be told.
+
+    Of responses that the reference drew it is 1 whatever the policy, or less by what was clipped. More says that the
+    policy came to find the data likelier than the reference does, so that ratios to the reference are none to those who
+    wrote the data.
+
+    Args:
+        log_ratio: (n,) log pi - log pi_ref, nats.
+        units: (n,) what each response's prompt was drawn with, from 0.
+        max_ratio: greatest ratio, > 0.
+        confidence: of the interval, in (0, 1).
+        draws: bootstrap replicates.
+        rng: of the replicates.
+    """
+    count = int(units.max()) + 1
+    ratio = np.exp(np.minimum(log_ratio, np.log(max_ratio)))
+    found = prompt_bootstrap(
+        sum_by(ratio[:, None], units, count),
+        np.bincount(units, minlength=count)[:, None].astype(np.float64),
+        confidence=confidence,
+        draws=draws,
+        rng=rng,
+    )
+    mean, low, high = (
+        float(end[0]) if np.isfinite(end[0]) else None
+        for end in (found.estimate, found.low, found.high)
+    )
+    return mean, low, high
 
 
 def comparison_terms(

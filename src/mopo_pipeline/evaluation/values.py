@@ -14,6 +14,7 @@ from mopo_pipeline.evaluation.reweighting import (
     comparison_terms,
     effective_comparisons,
     importance_ratio,
+    mean_ratio,
 )
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABELS, bounded, no_values, value_rows
 from mopo_pipeline.judges.preference import PreferenceModelJudge
@@ -56,6 +57,9 @@ class LabelledSplit:
     def by_unit(self, terms: Array) -> Array:
         """Sums of per-comparison terms (M, K) over units, (U, K)."""
         return sum_by(terms, self.units[self.first], int(self.units.max()) + 1)
+
+
+MEAN_RATIO = ("mean_ratio", "mean_ratio_low", "mean_ratio_high")
 
 
 def labelled_split(
@@ -187,11 +191,13 @@ def doubly_robust_values(
     Returns:
         Rows of objective values (none without test comparisons), and facts: comparisons used, the
         effective share of the responses under the weights, the largest weight's share, the share
-        of clipped ratios, and the estimates that lay ``outside`` [0, 1] by objective.
+        of clipped ratios, ``mean_ratio`` with its interval ``mean_ratio_low`` to ``mean_ratio_high``
+        before scaling (1 or less where the reference drew the data), and the estimates that lay
+        ``outside`` [0, 1] by objective.
     """
     held = labelled_split(responses, comparisons, logprobs, objectives)
     facts: dict[str, Any] = {"comparisons": 0, "outside": {}}
-    facts |= dict.fromkeys(("ess", "largest_weight", "clipped"))
+    facts |= dict.fromkeys(("ess", "largest_weight", "clipped", *MEAN_RATIO))
     if held is None:
         return no_values(), facts
     ratio = importance_ratio(held.log_ratio, params.max_ratio)
@@ -201,6 +207,15 @@ def doubly_robust_values(
         "largest_weight": float(ratio.max() / ratio.sum()),
         "clipped": float((held.log_ratio > np.log(params.max_ratio)).mean()),
     }
+    mean = mean_ratio(
+        held.log_ratio,
+        held.units,
+        params.max_ratio,
+        confidence=params.confidence,
+        draws=params.bootstrap,
+        rng=generator(seed, Stream.MEAN_RATIO),
+    )
+    facts |= dict(zip(MEAN_RATIO, mean, strict=True))
     win_rates, predicted = _model_says(held, model, objectives)
     terms = comparison_terms(held.first, held.second, held.labels, ratio, win_rates, predicted)
     left, right = (0.5 * ratio[rows][:, None] * held.weights for rows in (held.first, held.second))
