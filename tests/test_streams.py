@@ -79,6 +79,7 @@ def test_a_name_keeps_its_number() -> None:
         42,
         43,
         44,
+        45,
         50,
         60,
     ]
