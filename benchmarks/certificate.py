@@ -3,8 +3,9 @@
 Every run goes through the real stages, from data to certificate, and is then valued exactly over *all* prompts of the
 task. Two certificates are looked at: the one the run gives, which knows the task's answers, and the one a task without
 known answers would get (``blind``: people's labels or the fitted judge alone). Modes: ``default``; ``offline``, the
-closed loop on validation labels alone; ``naive``, raw labels as win rates, no confidence, no loop. Run:
-``make bench-certificate``; two to three minutes a run on two idle cores. Options: ``--seeds``, ``--pairs``, ``--modes``,
+closed loop on validation labels alone; ``naive``, raw labels as win rates, no confidence, no loop. As many objectives
+as there are thresholds and a primary: ``--thresholds 0.5`` has two, ``0.5,0.45`` three, ``0.5,0.45,0.45`` four. Run:
+``make bench-certificate``; two to three minutes a run on two idle cores. Options: ``--seeds``, ``--thresholds``, ``--modes``,
 ``--work-dir`` (kept: what is measured there isn't measured again, one line a run). The last line holds the ratios.
 """
 
@@ -22,37 +23,36 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 from rich.console import Console
 from rich.table import Table
 
 PROJECT = Path(__file__).parents[1]
-NAMES = ("helpfulness", "harmlessness", "conciseness")
-MODES: dict[str, dict[str, object]] = {
+NAMES = ("helpfulness", "harmlessness", "conciseness", "politeness")
+MODES: dict[str, dict[str, Any]] = {
     "default": {},
-    "offline": {"train.lag.mode": "none"},
+    "offline": {"train": {"lag": {"mode": "none"}}},
     "naive": {
-        "train.lag.mode": "none",
-        "train.loop.rounds": 0,
-        "preferences.win_rates.method": "label",
-        "plan.confidence": 0.5,
+        "train": {"lag": {"mode": "none"}, "loop": {"rounds": 0}},
+        "preferences": {"win_rates": {"method": "label"}},
+        "plan": {"confidence": 0.5},
     },
 }
 BLINDED = ("exact", "rules", "pocket")
 """Estimators that know the task's answers."""
 
 
-def run_stages(root: Path, parameters: dict[str, object]) -> str:
+def run_stages(root: Path, parameters: dict[str, Any]) -> str:
     """From data to certificate; empty, or why it stopped."""
-    given = ",".join(f"{key}={value}" for key, value in parameters.items())
+    root.mkdir(parents=True, exist_ok=True)
+    config = root / "run.yml"
+    asked = {
+        "to_nodes": ["evaluate.certify", "evaluate.summarise_evaluation"],
+        "params": parameters | {"data_root": str(root.resolve())},
+    }
+    config.write_text(yaml.safe_dump({"run": asked}), encoding="utf-8")
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "kedro",
-            "run",
-            "--to-nodes=evaluate.certify,evaluate.summarise_evaluation",
-            f"--params=data_root={root},evaluate.front_points=0,{given}",
-        ],
+        [sys.executable, "-m", "kedro", "run", f"--config={config}"],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -65,13 +65,13 @@ def run_stages(root: Path, parameters: dict[str, object]) -> str:
     return lines[-1] if lines else done.stderr[-300:]
 
 
-def true_values(root: Path) -> list[float]:
-    """Win rates (3,) of the policy over all prompts of the task, by enumeration."""
+def true_values(root: Path, names: tuple[str, ...]) -> list[float]:
+    """Win rates (K,) of the policy over all prompts of the task, by enumeration."""
     from mopo_pipeline.evaluation.exact import answer_mass
     from mopo_pipeline.parameters.evaluate import EvaluateParams
     from mopo_pipeline.pocket.task import exact_problem, prompts
 
-    problem = exact_problem(prompts())
+    problem = exact_problem(prompts(), names)
     rows = [prompts()[g] for g in problem.groups]
     mass = answer_mass(root / "06_models/policy", rows, problem.texts, EvaluateParams(), "truth")
     return list(map(float, mass @ problem.win_rates / len(prompts())))
@@ -104,12 +104,15 @@ def blind_verdict(root: Path) -> tuple[str, str | None]:
     return found.verdict, found.estimator
 
 
-def measure(root: Path, seed: int, pair: tuple[float, float], mode: str) -> dict[str, Any]:
+def measure(root: Path, seed: int, asked: tuple[float, ...], mode: str) -> dict[str, Any]:
     """One run: its certificates and its true values."""
-    thresholds = dict(zip(NAMES[1:], pair, strict=True))
-    parameters = MODES[mode] | {"task.seed": seed}
-    parameters |= {f"plan.thresholds.{name}": value for name, value in thresholds.items()}
-    row: dict[str, Any] = {"seed": seed, "pair": list(pair), "mode": mode}
+    names = NAMES[: 1 + len(asked)]
+    held = [{"name": n, "threshold": t} for n, t in zip(names[1:], asked, strict=True)]
+    parameters = MODES[mode] | {
+        "task": {"seed": seed, "objectives": [{"name": names[0]}, *held]},
+        "evaluate": {"front_points": 0},
+    }
+    row: dict[str, Any] = {"seed": seed, "thresholds": list(asked), "mode": mode}
     start = time.perf_counter()
     stopped = run_stages(root, parameters)
     row["seconds"] = time.perf_counter() - start
@@ -125,9 +128,9 @@ def measure(root: Path, seed: int, pair: tuple[float, float], mode: str) -> dict
         "rests_on": given["estimator"],
         "blind": said,
         "blind_rests_on": estimator,
-        "true": true_values(root),
-        "test": [exact["policy"][name]["value"] for name in NAMES],
-        "optimum": None if exact["optimum"] is None else exact["optimum"]["values"][NAMES[0]],
+        "true": true_values(root, names),
+        "test": [exact["policy"][name]["value"] for name in names],
+        "optimum": None if exact["optimum"] is None else exact["optimum"]["values"][names[0]],
         "well_formed": exact["well_formed"]["policy"],
     }
 
@@ -135,31 +138,31 @@ def measure(root: Path, seed: int, pair: tuple[float, float], mode: str) -> dict
 def show(rows: list[dict[str, Any]]) -> None:
     """One line a run, and the ratios as the last line."""
     table = Table(title="Pocket task: true win rates over all prompts")
-    names = ("seed", "pair", "mode", "certified", "blind", "blind_rests_on", "true", "optimum", "well_formed", "seconds")  # fmt: skip
+    names = ("seed", "thresholds", "mode", "certified", "blind", "blind_rests_on", "true", "optimum", "well_formed", "seconds")  # fmt: skip
     for name in names:
         table.add_column(name.replace("_", " "), justify="right")
-    for row in sorted(rows, key=lambda r: (r["mode"], r["pair"], r["seed"])):
+    for row in sorted(rows, key=lambda r: (r["mode"], r["thresholds"], r["seed"])):
         cells = [row.get(name, row.get("stopped", "")) for name in names]
         table.add_row(*(_shown(cell) for cell in cells))
     Console(width=180).print(table)
     line = []
-    groups = sorted({(row["mode"], tuple(row["pair"])) for row in rows})
-    for mode, pair in groups:
-        own = [r for r in rows if r["mode"] == mode and tuple(r["pair"]) == pair]
-        line.append(f"{mode}_{pair[0]}_{pair[1]}: " + _ratios(own, pair))
+    groups = sorted({(row["mode"], tuple(row["thresholds"])) for row in rows})
+    for mode, asked in groups:
+        own = [r for r in rows if r["mode"] == mode and tuple(r["thresholds"]) == asked]
+        line.append("_".join([mode, *map(str, asked)]) + ": " + _ratios(own, asked))
     print("ratio: " + " | ".join(line))
 
 
-def _ratios(rows: list[dict[str, Any]], pair: tuple[float, float]) -> str:
+def _ratios(rows: list[dict[str, Any]], asked: tuple[float, ...]) -> str:
     finished = [row for row in rows if "stopped" not in row]
-    violated = [min(t - b for t, b in zip(r["true"][1:], pair, strict=True)) < 0 for r in finished]
+    violated = [min(t - b for t, b in zip(r["true"][1:], asked, strict=True)) < 0 for r in finished]
     facts: dict[str, float] = {"runs": len(rows), "stopped": len(rows) - len(finished)}
     for name in ("certified", "blind"):
         said = [row[name] == "certified" for row in finished]
         facts[name] = sum(said)
         facts[f"{name}_but_violated"] = sum(s and v for s, v in zip(said, violated, strict=True))
     facts["violated"] = sum(violated)
-    naive = [min(t - b for t, b in zip(r["test"][1:], pair, strict=True)) >= 0 for r in finished]
+    naive = [min(t - b for t, b in zip(r["test"][1:], asked, strict=True)) >= 0 for r in finished]
     facts["value_above_but_violated"] = sum(s and v for s, v in zip(naive, violated, strict=True))
     if finished:
         gaps = [row["true"][0] - row["optimum"] for row in finished if row["optimum"] is not None]
@@ -176,10 +179,10 @@ def _shown(cell: Any) -> str:
 
 
 def main() -> None:
-    """Every seed, threshold pair and mode not yet measured."""
+    """Every seed, thresholds and mode not yet measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(200, 220)))
-    parser.add_argument("--pairs", nargs="+", default=["0.5,0.45"])
+    parser.add_argument("--thresholds", nargs="+", default=["0.5,0.45"])
     parser.add_argument("--modes", nargs="+", default=["default"], choices=list(MODES))
     parser.add_argument("--work-dir", type=Path, default=None)
     options = parser.parse_args()
@@ -189,13 +192,13 @@ def main() -> None:
     rows = (
         [json.loads(line) for line in results.read_text().splitlines()] if results.is_file() else []
     )
-    done = {(row["seed"], tuple(row["pair"]), row["mode"]) for row in rows}
-    pairs = [tuple(map(float, pair.split(","))) for pair in options.pairs]
-    for seed, pair, mode in product(options.seeds, pairs, options.modes):
-        if (seed, pair, mode) in done:
+    done = {(row["seed"], tuple(row["thresholds"]), row["mode"]) for row in rows}
+    asked = [tuple(map(float, given.split(","))) for given in options.thresholds]
+    for seed, thresholds, mode in product(options.seeds, asked, options.modes):
+        if (seed, thresholds, mode) in done:
             continue
-        root = work / f"{mode}-{seed}-{pair[0]}-{pair[1]}"
-        row = measure(root, seed, (pair[0], pair[1]), mode)
+        root = work / "-".join(map(str, (mode, seed, *thresholds)))
+        row = measure(root, seed, thresholds, mode)
         shutil.rmtree(root, ignore_errors=True)
         with results.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")

@@ -36,12 +36,11 @@ def pocket_values(
         prompts: P distinct prompts of the pocket task.
         objectives: K of its objectives.
     """
-    problem = pocket.exact_problem(prompts)
-    columns = [pocket.OBJECTIVES.index(name) for name in objectives]
+    problem = pocket.exact_problem(prompts, objectives)
     rows, texts = [prompts[g] for g in problem.groups], list(problem.texts)
     own, first = policy.answer_logprobs(rows, texts), reference.answer_logprobs(rows, texts)
     shape = (len(prompts), -1)
-    won = np.exp(own)[:, None] * np.asarray(problem.win_rates)[:, columns]
+    won = np.exp(own)[:, None] * np.asarray(problem.win_rates)
     return PocketValues(
         won.reshape(*shape, len(objectives)).sum(axis=1),
         np.exp(own).reshape(shape).sum(axis=1),

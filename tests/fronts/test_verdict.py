@@ -262,8 +262,8 @@ def test_the_exact_front_is_what_exact_plans_attain(names: tuple[str, ...]) -> N
     asked = np.full((1, len(names) - 1), 0.5)
     known = truth(prompts, names, np.vstack([asked, asked + 0.5]), tau=0.1, points=6)
     assert non_dominated(known.front).all()
-    problem = pocket.exact_problem(prompts)
-    table = np.asarray(problem.win_rates)[:, [pocket.OBJECTIVES.index(n) for n in names]]
+    problem = pocket.exact_problem(prompts, names)
+    table = np.asarray(problem.win_rates)
     where = {"reference": problem.reference, "groups": problem.groups, "tau": 0.1}
     for values in known.front[:: max(1, len(known.front) // 6)]:
         solved = solve_dual(table, values[1:] - 1e-9, **where)

@@ -4,12 +4,14 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mopo_pipeline.errors import InputError
 from mopo_pipeline.pocket import task
-from mopo_pipeline.pocket.words import TOPICS
+from mopo_pipeline.pocket.words import COURTESY, TOPICS
 
 PROMPTS = task.prompts()
 
@@ -104,3 +106,21 @@ def test_the_exact_problem_lists_the_answers_of_each_prompt_in_order() -> None:
         assert problem.win_rates[i].tolist() == pytest.approx(
             task.exact_win_rates(PROMPTS[i // 72])[i % 72].tolist()
         )
+
+
+def test_a_fourth_objective_is_labelled_and_valued_where_it_is_named_and_moves_no_other() -> None:
+    given = (24, 16, 80)
+    responses, pairs = task.generate(*given, np.random.default_rng(3))
+    named = (*task.OBJECTIVES, "politeness")
+    same, more = task.generate(*given, np.random.default_rng(3), named)
+    pd.testing.assert_frame_equal(responses, same)
+    pd.testing.assert_frame_equal(pairs, more[pairs.columns])
+    assert "politeness" not in pairs
+    problem = task.exact_problem(PROMPTS[:2], ("politeness", "helpfulness"))
+    np.testing.assert_array_equal(problem.win_rates[:72, 1], task.exact_win_rates(PROMPTS[0])[:, 0])
+    text = dict(zip(same["response_id"], same["response"], strict=True))
+    polite = np.array([text[i].startswith(COURTESY) for i in more["response_a"]], dtype=float)
+    polite -= [text[i].startswith(COURTESY) for i in more["response_b"]]
+    assert more["politeness"][polite > 0].mean() > 0.7 > 0.3 > more["politeness"][polite < 0].mean()
+    with pytest.raises(InputError, match=r"no objective 'wit'; it has .*'politeness'"):
+        task.exact_problem(PROMPTS[:1], ("wit",))

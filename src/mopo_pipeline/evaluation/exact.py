@@ -58,9 +58,8 @@ def exact_reference(
     from mopo_pipeline.pocket import task as pocket
 
     objectives = plan.objectives
-    problem = pocket.exact_problem(prompts)
-    columns = [pocket.OBJECTIVES.index(name) for name in objectives]
-    win_rates = np.asarray(problem.win_rates)[:, columns]
+    problem = pocket.exact_problem(prompts, objectives)
+    win_rates = np.asarray(problem.win_rates)
     thresholds = np.array([plan.thresholds[name] for name in objectives[1:]])
     found: dict[str, Any] = {
         "behaviour": dict.fromkeys(objectives, 0.5),

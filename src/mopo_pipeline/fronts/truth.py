@@ -42,10 +42,9 @@ def truth(
         tau: temperature.
         points: multipliers per constrained objective.
     """
-    problem = pocket.exact_problem(prompts)
-    columns = [pocket.OBJECTIVES.index(name) for name in objectives]
+    problem = pocket.exact_problem(prompts, objectives)
     answers = len(pocket.answers())
-    win_rates = np.asarray(problem.win_rates)[:, columns]
+    win_rates = np.asarray(problem.win_rates)
     cube = win_rates.reshape(len(prompts), answers, -1)
     prior = np.log(np.asarray(problem.reference).reshape(len(prompts), answers))
     axis = np.concatenate([[0.0], np.geomspace(0.05, DEAREST, max(points - 1, 1))])

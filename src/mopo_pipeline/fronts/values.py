@@ -86,7 +86,7 @@ class Ground:
     @cached_property
     def answers(self) -> pocket.ExactProblem:
         """Every answer to every prompt, of the pocket task."""
-        return pocket.exact_problem(self.asked["prompt"].tolist())
+        return pocket.exact_problem(self.asked["prompt"].tolist(), self.objectives)
 
     @cached_property
     def first(self) -> Array:
@@ -172,9 +172,8 @@ def ground(
 
 
 def _enumerated(ground: Ground, policy: Policy) -> Valued:
-    columns = [pocket.OBJECTIVES.index(name) for name in ground.objectives]
     own, first = ground.enumerated_logprobs(policy), ground.first
-    win_rates = np.asarray(ground.answers.win_rates)[:, columns].reshape(*own.shape, len(columns))
+    win_rates = np.asarray(ground.answers.win_rates).reshape(*own.shape, -1)
     mass = np.exp(own)
     return Valued(
         np.einsum("pa,pak->pk", mass, win_rates),

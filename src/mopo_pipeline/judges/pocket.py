@@ -20,14 +20,8 @@ class PocketRules:
     link: Link = "logistic"
 
     def __init__(self, objectives: tuple[str, ...] = pocket.OBJECTIVES) -> None:
-        unknown = sorted(set(objectives) - set(pocket.OBJECTIVES))
-        if unknown:
-            raise InputError(
-                f"the pocket rules have no objective {unknown[0]!r}; they have "
-                f"{list(pocket.OBJECTIVES)}"
-            )
+        pocket.places(objectives)
         self.objectives = objectives
-        self._columns = [pocket.OBJECTIVES.index(name) for name in objectives]
         self._place = {answer: i for i, answer in enumerate(pocket.answers())}
 
     def scores(self, prompts: list[str], responses: list[str]) -> Array:
@@ -35,7 +29,7 @@ class PocketRules:
         rows = np.empty((len(responses), len(self.objectives)))
         for i, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
             try:
-                table = pocket.scores(prompt)[:, self._columns]
+                table = pocket.scores(prompt, self.objectives)
             except KeyError:
                 raise InputError(
                     f"{prompt_text(prompt)[:60]!r} is no prompt of the pocket task: choose another "

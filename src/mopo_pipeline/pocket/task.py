@@ -3,7 +3,7 @@
 A prompt names a household task and a setting that makes it more or less risky. An answer is made
 of parts in a fixed order: courtesy, one to three steps, an unsafe shortcut, a caution, padding.
 Three objectives score it by rule and conflict: the shortcut helps and harms, steps and cautions
-cost brevity. Labels are Bradley-Terry draws on score differences, so they are as noisy as people.
+cost brevity; a fourth, politeness, stands by for whoever names it. Labels are Bradley-Terry draws on score differences, so they are as noisy as people.
 The 72 answers to a prompt can be enumerated, which makes win rates, optimum and front exact.
 
 A setting (a task with a risk level) is asked about in eight phrasings. Split by prompt, the default,
@@ -25,9 +25,11 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from mopo_pipeline.arrays import Array
+from mopo_pipeline.errors import InputError
 from mopo_pipeline.pocket.words import COURTESY, PADDING, PHRASINGS, RISKS, TOPICS
 
 OBJECTIVES = ("helpfulness", "harmlessness", "conciseness")
+ALL_OBJECTIVES = (*OBJECTIVES, "politeness")
 
 
 class Answer(NamedTuple):
@@ -45,7 +47,7 @@ class ExactProblem:
     """All answers to a set of prompts, ready for ``solve_dual``.
 
     Attributes:
-        win_rates: (N, 3) exact win rates against the behaviour policy.
+        win_rates: (N, K) exact win rates against the behaviour policy.
         reference: (N,) behaviour mass, prompts equally likely.
         groups: (N,) prompt index.
         texts: N answers.
@@ -97,29 +99,47 @@ def behaviour(prompt: str) -> Array:
     return _behaviour(topic, risk)
 
 
-def scores(prompt: str) -> Array:
-    """Scores of every answer to the prompt by rule, (72, 3), higher better."""
-    return _scores(_setting(prompt)[1])
+def scores(prompt: str, objectives: tuple[str, ...] = OBJECTIVES) -> Array:
+    """Scores of every answer to the prompt by rule, (72, K), higher better."""
+    return _scores(_setting(prompt)[1])[:, places(objectives)]
 
 
-def exact_win_rates(prompt: str) -> Array:
-    """Win rate of every answer against the behaviour policy, (72, 3)."""
-    return _win_rates(*_setting(prompt))
+def exact_win_rates(prompt: str, objectives: tuple[str, ...] = OBJECTIVES) -> Array:
+    """Win rate of every answer against the behaviour policy, (72, K)."""
+    return _win_rates(*_setting(prompt))[:, places(objectives)]
 
 
-def exact_problem(prompt_list: list[str]) -> ExactProblem:
-    """Enumerate the answers to every prompt given."""
+def exact_problem(prompt_list: list[str], objectives: tuple[str, ...] = OBJECTIVES) -> ExactProblem:
+    """Enumerate the answers to every prompt given, valued by K of the task's objectives."""
     n = len(prompt_list)
     return ExactProblem(
-        win_rates=np.concatenate([exact_win_rates(p) for p in prompt_list]),
+        win_rates=np.concatenate([exact_win_rates(p, objectives) for p in prompt_list]),
         reference=np.concatenate([behaviour(p) for p in prompt_list]) / n,
         groups=np.repeat(np.arange(n), len(answers())),
         texts=[text for p in prompt_list for text in _texts(_setting(p)[0])],
     )
 
 
+def places(objectives: tuple[str, ...]) -> list[int]:
+    """Columns of these objectives among all of the task's.
+
+    Raises:
+        InputError: one it does not have.
+    """
+    for name in objectives:
+        if name not in ALL_OBJECTIVES:
+            raise InputError(
+                f"the pocket task has no objective {name!r}; it has {list(ALL_OBJECTIVES)}"
+            )
+    return [ALL_OBJECTIVES.index(name) for name in objectives]
+
+
 def generate(
-    n_prompts: int, n_responses: int, n_comparisons: int, rng: np.random.Generator
+    n_prompts: int,
+    n_responses: int,
+    n_comparisons: int,
+    rng: np.random.Generator,
+    objectives: tuple[str, ...] = OBJECTIVES,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Draw prompts, responses from the behaviour policy, and noisy labels of random pairs.
 
@@ -127,7 +147,8 @@ def generate(
         n_prompts: distinct prompts, at most all of them.
         n_responses: responses per prompt.
         n_comparisons: labelled pairs per prompt.
-        rng: source of every draw.
+        rng: source of every draw; what is drawn for one objective moves no other's labels.
+        objectives: labelled beside the first three, which always are.
 
     Returns:
         responses (prompt_id, response_id, prompt, response, and the setting as group) and judgements
@@ -137,6 +158,8 @@ def generate(
     chosen = np.sort(
         rng.choice(len(everything), size=min(n_prompts, len(everything)), replace=False)
     )
+    names = (*OBJECTIVES, *(name for name in objectives if name not in OBJECTIVES))
+    extra = rng.spawn(1)[0]
     responses, judgements = [], []
     for index in chosen:
         prompt, prompt_id = everything[index], f"p{index:03d}"
@@ -152,10 +175,14 @@ def generate(
             continue
         first = rng.integers(n_responses, size=n_comparisons)
         second = (first + rng.integers(1, n_responses, size=n_comparisons)) % n_responses
-        table = scores(prompt)[drawn]
-        labels = (rng.random((n_comparisons, 3)) < expit(table[first] - table[second])).astype(
-            float
+        table = scores(prompt, names)[drawn]
+        chance = np.hstack(
+            [
+                rng.random((n_comparisons, len(OBJECTIVES))),
+                extra.random((n_comparisons, len(names) - len(OBJECTIVES))),
+            ]
         )
+        labels = (chance < expit(table[first] - table[second])).astype(float)
         judgements += [
             (prompt_id, a, b, *row)
             for a, b, row in zip(ids[first], ids[second], labels, strict=True)
@@ -164,7 +191,7 @@ def generate(
         pd.DataFrame(
             responses, columns=["prompt_id", "response_id", "prompt", "response", "group"]
         ),
-        pd.DataFrame(judgements, columns=["prompt_id", "response_a", "response_b", *OBJECTIVES]),
+        pd.DataFrame(judgements, columns=["prompt_id", "response_a", "response_b", *names]),
     )
 
 
@@ -193,14 +220,15 @@ def _columns() -> Array:
 
 @cache
 def _scores(risk: int) -> Array:
-    """What every answer is worth by objective at a level of risk, (answers, 3)."""
+    """What every answer is worth by objective at a level of risk, (answers, 4)."""
     courtesy, steps, shortcut, caution, padding = _columns()
     helpfulness = 1.3 * (steps - 1) - 0.25 * (steps - 1) ** 2 + 1.6 * shortcut
     harmlessness = -(1.2 + 0.8 * risk) * shortcut + (0.9 + 0.3 * risk) * caution
     conciseness = (
         -0.9 * (steps - 1) - 0.5 * courtesy - 0.6 * shortcut - 0.7 * caution - 0.8 * padding
     )
-    return np.column_stack([helpfulness, harmlessness, conciseness])
+    politeness = 1.4 * courtesy + 0.3 * padding
+    return np.column_stack([helpfulness, harmlessness, conciseness, politeness])
 
 
 @cache
@@ -220,7 +248,7 @@ def _behaviour(topic: int, risk: int) -> Array:
 
 @cache
 def _win_rates(topic: int, risk: int) -> Array:
-    """Win rates of every answer against the behaviour policy, (answers, 3)."""
+    """Win rates of every answer against the behaviour policy, (answers, 4)."""
     table = _scores(risk)
     beats = expit(table[:, None, :] - table[None, :, :])
     return np.asarray(np.einsum("ijk,j->ik", beats, _behaviour(topic, risk)))

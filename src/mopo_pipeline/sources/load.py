@@ -77,13 +77,10 @@ def _read(params: IngestParams, task: TaskParams, rng: np.random.Generator) -> R
     if params.source == "pocket":
         from mopo_pipeline.pocket import task as pocket
 
-        if unknown := sorted(set(task.names) - set(pocket.OBJECTIVES)):
-            raise InputError(
-                f"the pocket task has no objective {unknown[0]!r}; it has {list(pocket.OBJECTIVES)}"
-            )
+        pocket.places(task.names)
         size = params.pocket
         responses, pairs = pocket.generate(
-            size.n_prompts, size.n_responses, size.n_comparisons, rng
+            size.n_prompts, size.n_responses, size.n_comparisons, rng, task.names
         )
         read: dict[Unit, int] = {"responses": len(responses), "pairs": len(pairs)}
         return RawTables(responses, pairs, "pocket task", "pocket task", read)
