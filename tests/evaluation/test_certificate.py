@@ -192,14 +192,16 @@ def test_labels_of_another_policy_are_passed_over_with_the_reason() -> None:
     assert "2 labelled answers per prompt, 8 needed" in nobody.passed_over[1]
 
 
-def test_labels_certify_nothing_where_the_reference_did_not_draw_the_data() -> None:
+def test_a_reference_that_did_not_draw_the_data_is_told_and_rules_out_global_ratios() -> None:
     labels = estimate("labels", [0.6, 0.9, 0.9], effective=200.0)
     robust = estimate("doubly_robust", [0.6, 0.9, 0.9], effective=200.0)
     found = certified(robust, labels, mean_ratio=1.8)
-    assert found.verdict == "undecidable"
-    assert all("not drawn by the reference" in reason for reason in found.passed_over)
-    judged = certified(estimate("exact", [0.6, 0.9, 0.9]), robust, mean_ratio=1.8)
-    assert judged.verdict == "certified"
+    assert found.estimator == "labels"
+    assert "not drawn by the reference" in found.passed_over[0]
+    assert "1.80 times as likely" in found.assumed[-1]
+    assert "times as likely" not in "".join(certified(labels, mean_ratio=1.0).assumed)
+    exact = certified(estimate("exact", [0.6, 0.9, 0.9]), robust, mean_ratio=1.8)
+    assert "times as likely" not in "".join(exact.assumed)
 
 
 def test_nothing_is_certified_where_looks_could_not_be_counted() -> None:

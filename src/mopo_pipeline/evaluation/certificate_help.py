@@ -33,7 +33,12 @@ OF_ESTIMATOR = {
 
 
 def assumptions(
-    estimator: str | None, units: int, drawn: str, *, elsewhere: bool = False
+    estimator: str | None,
+    units: int,
+    drawn: str,
+    *,
+    elsewhere: bool = False,
+    mean_ratio: float | None = None,
 ) -> tuple[str, ...]:
     """What no number of a certificate shows, one sentence each.
 
@@ -42,6 +47,7 @@ def assumptions(
         units: independent draws of the test split.
         drawn: what they are, for people.
         elsewhere: whether another trainer made the policy.
+        mean_ratio: at least, where it says that the reference did not draw the data's answers; None where it does not.
     """
     if estimator is None:
         return ()
@@ -50,7 +56,13 @@ def assumptions(
     )
     normal = f"a mean over {units} {drawn} is nearly normal (Student's t)"
     theirs = (FROM_ELSEWHERE,) if elsewhere else ()
-    return (independent, *ALWAYS, *theirs, normal, OF_ESTIMATOR[estimator])
+    against = ()
+    if estimator in LABEL_BASED and mean_ratio is not None:
+        against = (
+            f"that the reference drew them is not so: the policy finds them {mean_ratio:.2f} times as likely at least, on "
+            "average, where 1 is expected, so what it says of its own may be worth more or less",
+        )
+    return (independent, *ALWAYS, *theirs, normal, OF_ESTIMATOR[estimator], *against)
 
 
 def helps(

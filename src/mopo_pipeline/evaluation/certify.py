@@ -18,7 +18,7 @@ from mopo_pipeline.evaluation.certificate_help import assumptions, helps
 from mopo_pipeline.evaluation.checks import missing
 from mopo_pipeline.evaluation.findings import MAX_CLIPPED, MAX_MEAN_RATIO
 from mopo_pipeline.evaluation.looks import Look
-from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABEL_BASED, LABELS
+from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABELS
 from mopo_pipeline.mopo.confidence import each_level
 from mopo_pipeline.pareto.bounds import MIN_PROMPTS, alpha_of_look, bounds, prompts_needed
 from mopo_pipeline.pareto.verdicts import HELD, UNDECIDED, verdict
@@ -62,6 +62,11 @@ class Evidence:
     split: str
     policy: str
     elsewhere: bool = False
+
+    @property
+    def behind(self) -> bool:
+        """Whether the data's answers were surely not drawn by the reference."""
+        return self.mean_ratio is not None and self.mean_ratio > MAX_MEAN_RATIO
 
     @property
     def drawn(self) -> str:
@@ -138,7 +143,11 @@ def certify(
         comparisons=evidence.comparisons,
         thresholds=entries,
         assumed=assumptions(
-            estimator, evidence.units, evidence.drawn, elsewhere=evidence.elsewhere
+            estimator,
+            evidence.units,
+            evidence.drawn,
+            elsewhere=evidence.elsewhere,
+            mean_ratio=evidence.mean_ratio if evidence.behind else None,
         ),
         split=evidence.split,
         policy=evidence.policy,
@@ -232,7 +241,7 @@ def _joint(
 
 def _biased(estimator: str, evidence: Evidence) -> str:
     """Why labels give the value of another policy than this one; empty where they do not."""
-    if estimator in LABEL_BASED and (evidence.mean_ratio or 0.0) > MAX_MEAN_RATIO:
+    if estimator == DOUBLY_ROBUST and evidence.behind:
         return (
             f"the data's answers were not drawn by the reference: the policy finds them {evidence.mean_ratio:.2f} times as "
             f"likely at least, on average, at most {MAX_MEAN_RATIO:g} wanted; train the reference longer "
