@@ -1,0 +1,117 @@
+"""Every label of every picture and every word of the page, measured in the browser: nothing cut, nothing covered.
+
+No screenshot is stored: the page is set in the reader's own fonts, and the machines that run this test have other fonts,
+other versions of them and another smoothing, so that a stored picture would differ on every one of them or be compared
+so loosely that a cut label passes. What must hold with any font is measured instead, and screenshots are compared where
+both come from the same browser: a picture with its edge and without.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chromium import Page, chromium
+from mopo_pipeline.reporting.picture import drawn
+from report_artifacts import figures_of, whole_page
+from seen import beyond_the_picture, beyond_their_container, clipped, labels, overlapping
+
+pytestmark = pytest.mark.browser
+
+MANY = ["helpfulness", "harmlessness", "a rather long objective", "conciseness", "honesty"]
+SCREENS = [(width, dark) for width in (400, 1280) for dark in (False, True)]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Page]:
+    with chromium() as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """A page per number of objectives."""
+    folder = tmp_path_factory.mktemp("reports")
+    made = {}
+    for count in (1, 2, 3, 5):
+        made[count] = folder / f"{count}.html"
+        figures = figures_of(MANY[:count], moving=True)
+        made[count].write_text(whole_page(figures=figures), encoding="utf-8")
+    return made
+
+
+@pytest.mark.parametrize(("width", "dark"), SCREENS)
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_no_label_leaves_its_picture_or_covers_another_and_no_word_leaves_its_box(
+    browser: Page, reports: dict[int, Path], count: int, width: int, dark: bool
+) -> None:
+    browser.open(reports[count], width=width, dark=dark)
+    browser.run("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    assert labels(browser) > 30
+    assert beyond_the_picture(browser) == []
+    assert overlapping(browser) == []
+    assert beyond_their_container(browser) == []
+
+
+@pytest.mark.parametrize(("width", "dark"), [(400, True), (1280, False)])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_picture_looks_the_same_with_its_edge_and_without(
+    browser: Page, reports: dict[int, Path], count: int, width: int, dark: bool
+) -> None:
+    browser.open(reports[count], width=width, dark=dark)
+    assert clipped(browser) == []
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_reaches_beyond_a_picture_is_found(
+    browser: Page, reports: dict[int, Path], count: int
+) -> None:
+    browser.open(reports[count])
+    browser.run("""document.querySelectorAll('figure svg').forEach((svg) => {
+        svg.viewBox.baseVal.x += 0.04 * svg.viewBox.baseVal.width;
+    })""")
+    assert beyond_the_picture(browser)
+    assert clipped(browser)
+
+
+def test_labels_that_cover_each_other_are_found_turned_ones_too(
+    browser: Page, tmp_path: Path
+) -> None:
+    file = tmp_path / "covered.html"
+    words = [
+        ("one", 50, 50, 0), ("two", 58, 50, 0), ("three", 50, 68, 0),
+        ("turned beside", 120, 90, -60), ("turned likewise", 140, 90, -60), ("turned across", 110, 60, 20),
+    ]  # fmt: skip
+    texts = "".join(
+        f'<text x="{x}" y="{y}" transform="rotate({turn} {x} {y})">{text}</text>'
+        for text, x, y, turn in words
+    )
+    file.write_text(f'<svg width="300" height="200">{texts}</svg>', encoding="utf-8")
+    browser.open(file)
+    assert overlapping(browser) == [
+        ["one", "two"],
+        ["turned beside", "turned across"],
+        ["turned likewise", "turned across"],
+    ]
+
+
+def test_a_word_too_long_for_its_cell_is_found(browser: Page, tmp_path: Path) -> None:
+    file = tmp_path / "cell.html"
+    cell = '<table style="table-layout: fixed; width: 90px"><tr><td>{}</td></tr></table>'
+    file.write_text(cell.format("antidisestablishmentarianism") + cell.format("short"))
+    browser.open(file)
+    assert beyond_their_container(browser) == ["antidisestablishmentarianism"]
+
+
+def test_a_long_name_that_its_panel_has_no_room_for_is_found(browser: Page, tmp_path: Path) -> None:
+    """As titles and ticks were drawn before names were broken over lines."""
+    from mopo_pipeline.reporting.style import new_figure
+
+    name = "an objective with a name that goes on and on and on"
+    figure, axes = new_figure(1, 3, 9.0, 3.0)
+    for axis in axes:
+        axis.set_title(name, loc="left")
+    file = tmp_path / "long.html"
+    file.write_text(f"<figure>{drawn(figure, 'long', name).svg}</figure>", encoding="utf-8")
+    browser.open(file)
+    assert overlapping(browser) == [[name, name]] * 2
