@@ -48,9 +48,9 @@ def write_page(notebook: Path, folder: Path) -> None:
 
 
 def readable(text: str, origin: str) -> str:
-    """A page as the docs show it: where it comes from under its title, each picture called by its section.
+    r"""A page as the docs show it: where it comes from under its title, each picture called by its section.
 
-    >>> print(readable('# Data\\nText.\\n## Rates\\n![png](a.png)\\n\\n\\n<table border="1" class="dataframe">', "A run."))
+    >>> print(readable('# Data\nText.\n## Rates\n![png](a.png)\n\n\n<table border="1" class="dataframe">', "A run."))
     # Data
     <BLANKLINE>
     A run.
