@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from chromium import Page, chromium
+from mopo_pipeline.reporting import picture
 from mopo_pipeline.reporting.picture import drawn
 from report_artifacts import figures_of, whole_page
 from seen import beyond_the_picture, beyond_their_container, clipped, labels, overlapping
@@ -33,10 +34,13 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     """A page per number of objectives."""
     folder = tmp_path_factory.mktemp("reports")
     made = {}
+    patch = pytest.MonkeyPatch()
+    patch.setattr(picture, "DPI", 30)  # of the points, which no page shows
     for count in (1, 2, 3, 5):
         made[count] = folder / f"{count}.html"
         figures = figures_of(MANY[:count], moving=True)
         made[count].write_text(whole_page(figures=figures), encoding="utf-8")
+    patch.undo()
     return made
 
 

@@ -16,7 +16,7 @@ from mopo_pipeline.reporting.front_table import front_table, variants_table
 from mopo_pipeline.reporting.plan_table import plan_table, print_plan_table
 from mopo_pipeline.reporting.steered import steered_table
 from mopo_pipeline.reporting.summary import closing_table, run_summary
-from mopo_pipeline.reporting.verdict import joined, next_step
+from mopo_pipeline.reporting.verdict import joined, meaning, next_step, still_open
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMAND = "kedro run --env=mine --params=data_root=x"
@@ -114,6 +114,26 @@ def test_what_lies_at_the_end_of_the_data_is_asked_for_less_not_aimed_at_higher(
     [_, params] = next_step(found)
     lower = float(params.removeprefix("--params=plan.thresholds.harm="))
     assert lower < harm["ci_low"] < 0.5
+
+
+def test_what_was_feared_of_a_threshold_that_came_out_as_held_is_told_no_more() -> None:
+    feared = [
+        {"name": name}
+        for name in ("width of the certificate: harm", "width of the certificate: short", "other")
+    ]
+    issued = certificate(checked(estimate("preference_model", [0.6, 0.52, 0.455])))
+    assert [one.verdict for one in issued.thresholds] == ["held", "held, within noise"]
+    assert [one["name"] for one in still_open(feared, issued)] == [
+        "width of the certificate: short",
+        "other",
+    ]
+
+
+def test_a_worthless_run_is_advised_to_mend_its_errors_and_nothing_else() -> None:
+    said = " ".join(meaning(ENDS["worthless"]))
+    assert "training lost .034" in said
+    assert "aim higher" not in said
+    assert "aim higher" in " ".join(meaning(ENDS["missed"]))
 
 
 def test_a_next_command_replaces_what_the_last_one_said_of_the_same_parameter() -> None:

@@ -191,8 +191,12 @@ def closing_table(summary: dict[str, Any], report: str | None, command: str | No
 
 
 def digits(value: float | None) -> str:
-    """Three digits, empty where unknown."""
-    return "" if value is None else f"{value:.3f}"
+    """Three digits, empty where unknown; a zero has no sign.
+
+    >>> digits(0.5), digits(-0.0002), digits(None)
+    ('0.500', '0.000', '')
+    """
+    return "" if value is None else f"{value:z.3f}"
 
 
 def span(low: float | None, high: float | None, places: int = 3) -> str:

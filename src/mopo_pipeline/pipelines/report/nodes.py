@@ -101,7 +101,9 @@ def write_report(
         preferences=preference_report,
         capability=capability,
         model=preference_model_metrics,
-        findings=_told(training_plan, certificate_power, training_findings, evaluation_summary),
+        findings=_told(
+            training_plan, certificate_power, training_findings, evaluation_summary, certificate
+        ),
         samples=sample_groups(
             completions,
             scores,
@@ -134,7 +136,15 @@ def _told(
     power: dict[str, Any],
     training: list[dict[str, Any]],
     evaluation: dict[str, Any],
+    certificate: "Certificate",
 ) -> list[dict[str, Any]]:
-    """All findings in the order of the run."""
+    """All findings in the order of the run, without what was feared of a certificate that came out as held."""
+    from mopo_pipeline.reporting.verdict import still_open
+
     own = [finding.as_dict() for finding in plan.findings]
-    return [*own, *power["findings"], *training, *evaluation["findings"]]
+    return [
+        *own,
+        *still_open(power["findings"], certificate),
+        *training,
+        *evaluation["findings"],
+    ]
