@@ -149,7 +149,10 @@ def test_a_picture_is_the_same_bytes_each_time_and_shares_no_id_with_another() -
 def test_a_page_in_the_dark_has_a_colour_for_everything_that_pictures_draw_in() -> None:
     page = whole_page(figures=shown())
     shapes = re.sub(
-        r"<figure[^>]*><div[^>]*><svg role=\"img\" aria-label=\"Agreement.*?</figure>", "", page, flags=re.S
+        r"<figure[^>]*><div[^>]*><svg role=\"img\" aria-label=\"Agreement.*?</figure>",
+        "",
+        page,
+        flags=re.S,
     )
     used = set(re.findall(r"var\(--c-([0-9a-f]{6}), ", shapes))
     known = set(re.findall(r"--c-([0-9a-f]{6}):", page))
