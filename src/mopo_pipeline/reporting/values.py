@@ -70,7 +70,7 @@ def value_figure(
         _legend_entry(axis, "policy", estimator, POLICY)
     axis.axvline(0.5, color=REFERENCE, linewidth=0.9, linestyle=":", zorder=2)
     width = 24 if sheet is WIDE else 15
-    titles = [fill(f"{name} ({_role(plan, name)})", width) for name in names]
+    titles = [f"{fill(name, width)}\n({_role(plan, name)})" for name in names]
     axis.set_yticks(range(len(names)), titles, fontsize=NORMAL)
     axis.invert_yaxis()
     axis.margins(x=0.03)
