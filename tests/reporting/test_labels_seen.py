@@ -9,11 +9,18 @@ both come from the same browser: a picture with its edge and without.
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from chromium import Page, chromium
+from explored import tables
+from front_artifacts import front, report, samples
+from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.reporting import picture
+from mopo_pipeline.reporting.ablation import ablation_page, stability_figure, trajectory_figure
+from mopo_pipeline.reporting.front_page import write_front_page
 from mopo_pipeline.reporting.picture import drawn
+from mopo_pipeline.reporting.style import new_figure
 from report_artifacts import figures_of, whole_page
 from seen import beyond_the_picture, beyond_their_container, clipped, labels, overlapping
 
@@ -55,6 +62,51 @@ def test_no_label_leaves_its_picture_or_covers_another_and_no_word_leaves_its_bo
     assert beyond_the_picture(browser) == []
     assert overlapping(browser) == []
     assert beyond_their_container(browser) == []
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The pages beside the report: a front, an explorer of plans, an ablation."""
+    folder, points = tmp_path_factory.mktemp("pages"), front()
+    made = {
+        "front": write_front_page(points, samples(points), report()),
+        "explorer": tables([6] * 30).page([0.5, 0.5]),
+        "ablation": ablation_of(("plan.tau=0.1,train.lag=fresh+0.9", "plan.tau=1.0", "plan.tau=9")),
+    }
+    for name, html in made.items():
+        (folder / f"{name}.html").write_text(html, encoding="utf-8")
+    return {name: folder / f"{name}.html" for name in made}
+
+
+def ablation_of(settings: tuple[str, ...]) -> str:
+    """A page of two sweeps over these settings, on two objectives."""
+    task = TaskParams.model_validate({"objectives": [{"name": n} for n in MANY[1:3]]})
+    points = pd.DataFrame({"method": ["tau", *["lag"] * (len(settings) - 1)], "point": settings})
+    points = points.assign(status="done", reason="", kl=0.4)
+    for name in task.names:
+        points = points.assign(**{f"value_{name}": 0.52, f"threshold_{name}": 0.5})
+    log = pd.DataFrame(
+        {"step": [20, 40], f"multiplier_{MANY[2]}": [0.1, 0.2], "kl_to_reference": 0.3}
+    )
+    logs = {f"{m}/{p}": log for m, p in zip(points["method"], points["point"], strict=True)}
+    stability = drawn(stability_figure(points, task.names), "stability", "")
+    trajectories = drawn(trajectory_figure(logs, task.names), "trajectories", "")
+    return ablation_page(points, stability, trajectories, task)
+
+
+@pytest.mark.parametrize(("width", "dark"), SCREENS)
+@pytest.mark.parametrize(("name", "least"), [("front", 40), ("explorer", 15), ("ablation", 40)])
+def test_the_pages_beside_the_report_cut_and_cover_no_label_either(
+    browser: Page, pages: dict[str, Path], name: str, least: int, width: int, dark: bool
+) -> None:
+    browser.open(pages[name], width=width, dark=dark)
+    if name == "explorer":
+        browser.wait("state.turn > 0 && !state.busy")
+    assert labels(browser) > least
+    assert beyond_the_picture(browser) == []
+    assert overlapping(browser) == []
+    assert beyond_their_container(browser) == []
+    assert browser.run("document.documentElement.scrollWidth") == width
 
 
 @pytest.mark.parametrize(("width", "dark"), [(400, True), (1280, False)])
@@ -109,8 +161,6 @@ def test_a_word_too_long_for_its_cell_is_found(browser: Page, tmp_path: Path) ->
 
 def test_a_long_name_that_its_panel_has_no_room_for_is_found(browser: Page, tmp_path: Path) -> None:
     """As titles and ticks were drawn before names were broken over lines."""
-    from mopo_pipeline.reporting.style import new_figure
-
     name = "an objective with a name that goes on and on and on"
     figure, axes = new_figure(1, 3, 9.0, 3.0)
     for axis in axes:
