@@ -136,6 +136,17 @@ def test_a_worthless_run_is_advised_to_mend_its_errors_and_nothing_else() -> Non
     assert "aim higher" in " ".join(meaning(ENDS["missed"]))
 
 
+def test_that_nothing_can_be_decided_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    few = {"name": "certificate undecidable: few test prompts", "value": 9.0, "limit": 20.0,
+           "severity": "error", "remedy": "add prompts"}  # fmt: skip
+    told = summary([0.6, 0.486, 0.46], findings=[few, CUT])
+    told["certificate"] = "undecidable: 9 test prompts, 20 needed: add prompts"
+    closing_table(told, None)
+    said = capsys.readouterr().out
+    assert said.count("add prompts") == 1
+    assert "error: answers cut" in said
+
+
 def test_a_next_command_replaces_what_the_last_one_said_of_the_same_parameter() -> None:
     command = "kedro run '--params=plan.margins.harm=0.01,data_root=my runs'"
     assert joined(command, ("--params=plan.margins.harm=0.02",)) == (

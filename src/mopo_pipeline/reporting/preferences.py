@@ -96,8 +96,9 @@ def agreement_figure(
     axis.tick_params(length=0)
     axis.invert_yaxis()
     middles = np.arange(size) + 0.5
-    upright = {"rotation": 90} if narrow else {}
-    axis.set_xticks(middles, [fill(name, 14) for name in objectives], fontsize=SMALL, **upright)
+    axis.set_xticks(middles, [fill(name, 14) for name in objectives], fontsize=SMALL)
+    if narrow:
+        axis.tick_params(axis="x", rotation=90)
     axis.set_yticks(
         middles, [fill(name, 14 if narrow else 24) for name in objectives], fontsize=SMALL
     )

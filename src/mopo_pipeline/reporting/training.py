@@ -45,8 +45,8 @@ def training_figure(
         panel for panel in PANELS if panel[0] == "weighted_nll" or _moves(training_log, panel[0])
     ]
     columns = min(sheet.columns, len(panels))
-    rows = len(panels) // columns
-    figure, axes = new_figure(rows, columns, min(WIDEST / 3 * columns, sheet.width), 3.2 * rows)
+    lines = len(panels) // columns
+    figure, axes = new_figure(lines, columns, min(WIDEST / 3 * columns, sheet.width), 3.2 * lines)
     for axis, (column, unit, title) in zip(axes, panels, strict=True):
         for log, name, hue in (
             (reference_log, "reference", REFERENCE),
