@@ -86,7 +86,6 @@ def write_report(
 ) -> str:
     """The page a person reads."""
     from mopo_pipeline.reporting.page import render_page
-    from mopo_pipeline.reporting.samples import sample_groups
 
     return render_page(
         params=params,
@@ -104,13 +103,7 @@ def write_report(
         findings=_told(
             training_plan, certificate_power, training_findings, evaluation_summary, certificate
         ),
-        samples=sample_groups(
-            completions,
-            scores,
-            training_plan.objectives,
-            params.sample_prompts,
-            grammar=evaluation_summary["well_formed"]["policy"] is not None,
-        ),
+        samples=_samples(completions, scores, training_plan, evaluation_summary, params),
         figures={
             "value": value_figure,
             "front": front_figure,
@@ -129,6 +122,22 @@ def print_summary(run_summary: dict[str, Any], report: str, params: ReportParams
 
     path = None if params.path is None else str(Path(params.path).resolve())
     closing_table(run_summary, path, params.command)
+
+
+def _samples(
+    completions: pd.DataFrame,
+    scores: pd.DataFrame,
+    plan: "TrainingPlan",
+    evaluation: dict[str, Any],
+    params: ReportParams,
+) -> list[dict[str, Any]]:
+    """Answers in groups, malformed ones among them where the task has a grammar."""
+    from mopo_pipeline.reporting.samples import sample_groups
+
+    grammar = evaluation["well_formed"]["policy"] is not None
+    return sample_groups(
+        completions, scores, plan.objectives, params.sample_prompts, grammar=grammar
+    )
 
 
 def _told(
