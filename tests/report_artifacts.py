@@ -161,20 +161,26 @@ def whole_page(
     model: dict[str, Any] | None = None,
     ingest: dict[str, Any] | None = None,
     findings: tuple[dict[str, Any], ...] = (),
+    prompts: int | None = None,
     **changes: Any,
 ) -> str:
-    """A page on the objectives of ``evaluated``, as HTML."""
+    """A page on the objectives of ``evaluated``, as HTML; ``prompts`` where the test split has few."""
     known = {"preference_model": judge()} if judges is None else judges
     given = estimate("preference_model", [0.6, 0.52, 0.455]) if values is None else values
     checks, evaluation = checked(given, judges=known), facts(judges=known, **changes)
     exact: dict[str, Any] = {"optimum": None}
+    issued = (
+        certificate(checks)
+        if prompts is None
+        else certificate(checks, prompts=prompts, units=prompts)
+    )
     told = run_summary(
-        checks, PLAN, evaluation, exact, certificate(checks), environment="mine", seed=3, seconds=None
+        checks, PLAN, evaluation, exact, issued, environment="mine", seed=3, seconds=None
     )  # fmt: skip
     return render_page(
         params=ReportParams(title="A run", run=run),
         summary=told,
-        certificate=certificate(checks),
+        certificate=issued,
         plan=PLAN,
         costs=costs_of(PLAN),
         evaluation=evaluation,

@@ -1,6 +1,7 @@
 """The notebooks run on the artifacts of a run and are stored without outputs."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,19 @@ def test_stored_without_outputs(path: Path) -> None:
     for cell in nbformat.read(path, as_version=4).cells:
         assert not cell.get("outputs")
         assert cell.get("execution_count") is None
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_its_page_in_the_docs_shows_it_as_it_is(path: Path) -> None:
+    """A page is made again by ``make notebook-pages`` when its notebook has changed."""
+    page = (PROJECT / "docs/notebooks" / path.with_suffix(".md").name).read_text(encoding="utf-8")
+    cells = nbformat.read(path, as_version=4).cells
+    for cell in cells:
+        for part in re.split(r"\n\n+", cell.source):
+            assert part in page
+    assert page.count("```python") == sum(cell.cell_type == "code" for cell in cells)
+    assert page.count("<table>") + page.count("![") >= 3
+    assert "<style" not in page and "Traceback" not in page
 
 
 def executed(path: Path) -> nbformat.NotebookNode:

@@ -129,6 +129,18 @@ def test_a_picture_is_loaded_as_it_was_saved_and_shown_by_kedro_viz(tmp_path: Pa
     assert not dataset.exists()
 
 
+def test_a_picture_for_a_telephone_lies_beside_and_goes_with_the_picture_that_had_it(
+    tmp_path: Path,
+) -> None:
+    dataset = PictureDataset(filepath=str(tmp_path / "front.svg"))
+    both = Picture("<svg>wide</svg>", b"\x89PNG", "<svg>narrow</svg>")
+    dataset.save(both)
+    assert dataset.load() == both
+    assert (tmp_path / "front_narrow.svg").read_text(encoding="utf-8") == "<svg>narrow</svg>"
+    dataset.save(Picture("<svg>wide</svg>", b"\x89PNG"))
+    assert dataset.load().narrow == ""
+
+
 def test_kedro_viz_shows_a_page_without_its_style_and_a_card_as_it_is_written(
     tmp_path: Path,
 ) -> None:

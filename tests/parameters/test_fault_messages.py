@@ -54,7 +54,7 @@ THRESHOLD = "task.objectives.1.threshold"
         ),
         (
             {"train": {"lora": {"target_modules": 3}}},
-            "train.lora.target_modules is 3: input should be a valid tuple, or should be 'all-linear'",
+            "train.lora.target_modules is 3: input should be a list, or should be 'all-linear'",
         ),
         (
             {"preferences": {"labels": {"tie_margin": "x"}}},
@@ -69,7 +69,29 @@ THRESHOLD = "task.objectives.1.threshold"
             "train.lag.every has no effect with train.lag.mode none: remove it, or set the mode to "
             "offline or fresh",
         ),
-        ({"train": 3}, "train is 3: input should be a valid dictionary or instance of TrainParams"),
+        ({"train": 3}, "train is 3: input should be a table"),
+        ({"task": {"objectives": 3}}, "task.objectives is 3: input should be a list"),
+        (
+            with_threshold() | {"plan": {"thresholds": {"bb": 0.5}}},
+            "unknown parameter 'plan.thresholds.bb', did you mean 'plan.thresholds.b'?",
+        ),
+        (
+            with_threshold() | {"plan": {"margins": {"zzz": 0.01}}},
+            "unknown parameter 'plan.margins.zzz', known: plan.margins.b",
+        ),
+        (
+            with_threshold() | {"plan": {"thresholds": {"a": 0.5}}},
+            "plan.thresholds has no threshold to set for 'a', the primary, which is maximised",
+        ),
+        (
+            with_threshold() | {"front": {"thresholds": [{"b": 0.5}, {"bb": 0.5}]}},
+            "unknown parameter 'front.thresholds.1.bb', did you mean 'front.thresholds.1.b'?",
+        ),
+        (
+            with_threshold() | {"preferences": {"labels": {"tie_margin": {"a": 0.1, "bb": 0.1}}}},
+            "unknown parameter 'preferences.labels.tie_margin.bb', did you mean "
+            "'preferences.labels.tie_margin.b'?",
+        ),
     ],
 )
 def test_a_value_that_fits_no_kind_and_a_key_that_is_mistyped_are_told_once(

@@ -76,6 +76,19 @@ def test_the_certificate_stands_above_the_table_with_what_would_help() -> None:
         assert said in text
 
 
+def test_why_nothing_can_be_decided_is_said_once_in_the_box_of_the_certificate() -> None:
+    text = page(values(), {"preference_model": judge()}, prompts=9)
+    assert "undecidable: 9 test prompts, 20 needed" in text
+    assert text.count("9 test prompts, 20 needed") == 1
+
+
+def test_what_would_help_is_a_column_where_something_would() -> None:
+    assert "what would help" in page(values(), {"preference_model": judge()})
+    held = estimate("preference_model", [0.6, 0.52, 0.48], half=0.005)
+    text = page(held, {"preference_model": judge()})
+    assert "certified (judged)" in text and "what would help" not in text
+
+
 def test_the_judge_s_own_record_stands_beside_its_verdicts() -> None:
     text = page(values(), {"preference_model": judge()})
     assert (

@@ -14,7 +14,7 @@ from evaluated import facts
 from mopo_pipeline.reporting import figures as drawing
 from mopo_pipeline.reporting import fronts, training
 from mopo_pipeline.reporting.picture import Picture, drawn, themed
-from mopo_pipeline.reporting.style import INK, WIDEST
+from mopo_pipeline.reporting.style import INK, NARROW, WIDEST
 from report_artifacts import FRONT, LOG, figures_of, log_of, plan_of, values_of, whole_page
 
 MANY = ["helpfulness", "harmlessness", "a rather long objective", "conciseness", "honesty"]
@@ -25,13 +25,14 @@ EDGE = 0.01
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3, 5])
-def made(request: pytest.FixtureRequest) -> Iterator[dict[str, tuple[Figure, str]]]:
-    """Figures of a run with so many objectives, and what they say."""
-    kept: dict[str, tuple[Figure, str]] = {}
+def made(request: pytest.FixtureRequest) -> Iterator[dict[str, tuple[Figure, str, Figure]]]:
+    """Figures of a run with so many objectives, what they say, and the same for a telephone."""
+    kept: dict[str, tuple[Figure, str, Figure]] = {}
 
-    def keep(figure: Figure, name: str, alt: str) -> Picture:
-        kept[name] = figure, alt
-        figure.draw_without_rendering()
+    def keep(figure: Figure, name: str, alt: str, narrow: Figure) -> Picture:
+        kept[name] = figure, alt, narrow
+        for one in (figure, narrow):
+            one.draw_without_rendering()
         return Picture("", b"")
 
     patch = pytest.MonkeyPatch()
@@ -48,22 +49,37 @@ def shown() -> dict[str, Picture]:
 
 
 def test_nothing_drawn_is_cut_off_and_no_word_is_too_small(
-    made: dict[str, tuple[Figure, str]],
+    made: dict[str, tuple[Figure, str, Figure]],
 ) -> None:
-    for name, (figure, _) in made.items():
+    shapes = [
+        (figure, room, name)
+        for name, (wide, _, narrow) in made.items()
+        for figure, room in ((wide, WIDEST), (narrow, NARROW.width))
+    ]
+    for figure, room, name in shapes:
         width, height = figure.get_size_inches()
         reached = figure.get_tightbbox()
-        assert width <= WIDEST + 1e-9, name
+        assert width <= room + 1e-9, name
         assert min(reached.x0, reached.y0) > -EDGE, name
         assert reached.x1 < width + EDGE and reached.y1 < height + EDGE, name
         words = [text for text in figure.findobj(Text) if text.get_text().strip()]
         assert min(text.get_fontsize() for text in words) >= SMALLEST, name
 
 
-def test_every_picture_says_its_result_in_words(made: dict[str, tuple[Figure, str]]) -> None:
+def test_a_picture_for_a_telephone_has_the_panels_of_the_wide_one(
+    made: dict[str, tuple[Figure, str, Figure]],
+) -> None:
+    for name, (wide, _, narrow) in made.items():
+        assert len(narrow.axes) == len(wide.axes), name
+        assert [len(a.lines) for a in narrow.axes] == [len(a.lines) for a in wide.axes], name
+
+
+def test_every_picture_says_its_result_in_words(
+    made: dict[str, tuple[Figure, str, Figure]],
+) -> None:
     names = made["value"][1].split(": ", 1)[1]
     assert names.startswith("helpfulness 0.520 [0.510, 0.530]")
-    for name, (_, alt) in made.items():
+    for name, (_, alt, _) in made.items():
         assert len(alt) > 20, name
         assert "nan" not in alt, name
 
@@ -133,7 +149,10 @@ def test_a_picture_is_the_same_bytes_each_time_and_shares_no_id_with_another() -
 def test_a_page_in_the_dark_has_a_colour_for_everything_that_pictures_draw_in() -> None:
     page = whole_page(figures=shown())
     shapes = re.sub(
-        r"<figure[^>]*><svg role=\"img\" aria-label=\"Agreement.*?</figure>", "", page, flags=re.S
+        r"<figure[^>]*><div[^>]*><svg role=\"img\" aria-label=\"Agreement.*?</figure>",
+        "",
+        page,
+        flags=re.S,
     )
     used = set(re.findall(r"var\(--c-([0-9a-f]{6}), ", shapes))
     known = set(re.findall(r"--c-([0-9a-f]{6}):", page))

@@ -15,7 +15,7 @@ FINDING = {
     "name": "a finding", "value": 0.1, "limit": 0.05, "severity": "warning", "remedy": "plan.margins.harm=0.009 " * 6,
 }  # fmt: skip
 
-CUT = """(() => [...document.querySelectorAll('figure svg')].flatMap((svg) => {
+CUT = """(() => [...document.querySelectorAll('figure svg')].filter((svg) => svg.getClientRects().length).flatMap((svg) => {
     const frame = svg.getBoundingClientRect();
     return [...svg.querySelectorAll('text')].filter((text) => {
         const box = text.getBoundingClientRect();
@@ -25,6 +25,7 @@ CUT = """(() => [...document.querySelectorAll('figure svg')].flatMap((svg) => {
 """Words of pictures that reach beyond their edge."""
 
 SMALL = """(() => [...document.querySelectorAll('figure svg text')].filter((text) => {
+    if (!text.getClientRects().length) return false;
     const shown = text.getScreenCTM();
     return parseFloat(getComputedStyle(text).fontSize) * Math.hypot(shown.a, shown.b) * 0.75 < 9;
 }).map((text) => text.textContent))()"""
@@ -80,11 +81,25 @@ def test_nothing_scrolls_sideways_and_axe_finds_nothing(
     assert browser.errors == []
 
 
-def test_words_of_pictures_lie_within_them_and_can_be_read(browser: Page, file: Path) -> None:
-    browser.open(file, width=1280)
+@pytest.mark.parametrize("width", [400, 1280])
+def test_words_of_pictures_lie_within_them_and_can_be_read(
+    browser: Page, file: Path, width: int
+) -> None:
+    browser.open(file, width=width)
     assert browser.run("document.querySelectorAll('figure svg text').length") > 100
     assert browser.run(CUT) == []
     assert browser.run(SMALL) == []
+
+
+def test_every_picture_fits_a_telephone_as_it_is(browser: Page, file: Path) -> None:
+    browser.open(file, width=400)
+    widths = browser.run(
+        "[...document.querySelectorAll('figure')].map((f) => [f.scrollWidth, f.clientWidth, f.querySelectorAll('svg').length])"
+    )
+    assert len(widths) == 7
+    assert all(shown <= room and drawn == 2 for shown, room, drawn in widths)
+    shown = "[...document.querySelectorAll('figure svg')].filter((s) => s.getClientRects().length).length"
+    assert browser.run(shown) == 7
 
 
 def test_pictures_are_drawn_in_the_colours_of_the_theme(browser: Page, file: Path) -> None:

@@ -5,12 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from evaluated import NAMES, PLAN, certificate, checked, estimate, facts
+from front_artifacts import report as front_report
+from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.reporting.capability import capability_table
+from mopo_pipeline.reporting.front_table import front_table, variants_table
 from mopo_pipeline.reporting.plan_table import plan_table, print_plan_table
+from mopo_pipeline.reporting.steered import steered_table
 from mopo_pipeline.reporting.summary import closing_table, run_summary
-from mopo_pipeline.reporting.verdict import joined, next_step
+from mopo_pipeline.reporting.verdict import joined, meaning, next_step, still_open
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMAND = "kedro run --env=mine --params=data_root=x"
@@ -110,8 +116,107 @@ def test_what_lies_at_the_end_of_the_data_is_asked_for_less_not_aimed_at_higher(
     assert lower < harm["ci_low"] < 0.5
 
 
+def test_what_was_feared_of_a_threshold_that_came_out_as_held_is_told_no_more() -> None:
+    feared = [
+        {"name": name}
+        for name in ("width of the certificate: harm", "width of the certificate: short", "other")
+    ]
+    issued = certificate(checked(estimate("preference_model", [0.6, 0.52, 0.455])))
+    assert [one.verdict for one in issued.thresholds] == ["held", "held, within noise"]
+    assert [one["name"] for one in still_open(feared, issued)] == [
+        "width of the certificate: short",
+        "other",
+    ]
+
+
+def test_a_worthless_run_is_advised_to_mend_its_errors_and_nothing_else() -> None:
+    said = " ".join(meaning(ENDS["worthless"]))
+    assert "training lost .034" in said
+    assert "aim higher" not in said
+    assert "aim higher" in " ".join(meaning(ENDS["missed"]))
+
+
+def test_that_nothing_can_be_decided_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    few = {"name": "certificate undecidable: few test prompts", "value": 9.0, "limit": 20.0,
+           "severity": "error", "remedy": "add prompts"}  # fmt: skip
+    told = summary([0.6, 0.486, 0.46], findings=[few, CUT])
+    told["certificate"] = "undecidable: 9 test prompts, 20 needed: add prompts"
+    closing_table(told, None)
+    said = capsys.readouterr().out
+    assert said.count("add prompts") == 1
+    assert "error: answers cut" in said
+
+
 def test_a_next_command_replaces_what_the_last_one_said_of_the_same_parameter() -> None:
     command = "kedro run '--params=plan.margins.harm=0.01,data_root=my runs'"
     assert joined(command, ("--params=plan.margins.harm=0.02",)) == (
         "kedro run '--params=plan.margins.harm=0.02,data_root=my runs'"
     )
+
+
+TASK = TaskParams.model_validate({"objectives": [{"name": n} for n in NAMES]})
+
+
+def test_fronts_end_with_their_methods_by_hypervolume_and_what_is_to_be_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = front_report()
+    methods = {
+        name: {"share_of_exact": None, "violation_rate": None, "failed": 0} | told
+        for name, told in report["methods"].items()
+    }
+    methods["scalarised_dpo"]["failed"] = 2
+    finding = {"name": "2 runs failed", "severity": "warning",
+               "remedy": "kedro sweep says why; kedro run --pipelines=front --only-missing-outputs makes them again"}  # fmt: skip
+    report |= {
+        "methods": methods,
+        "hypervolume_reference": [0.0] * 3,
+        "standing": {"scalarised_dpo": "win"},
+        "matched_kl": {"budget": 0.42, "hypervolumes": {"mopo": {"hypervolume": 0.235}}},
+        "seeds": [0],
+        "sensitivity": {"first_stays": True},
+        "findings": [finding],
+    }
+    front_table(report)
+    shown("front", capsys.readouterr().out)
+
+
+def test_an_ablation_ends_with_every_variant_and_why_one_left_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    values = {f"value_{name}": value for name, value in zip(NAMES, (0.6, 0.52, 0.47), strict=True)}
+    rows = [
+        {"method": "tau", "point": "plan.tau=0.1", "status": "done", "reason": "", "kl": 0.42},
+        {"method": "tau", "point": "plan.tau=0.01,plan.confidence=0.9", "status": "failed",
+         "reason": "loss was NaN at step 40", "kl": np.nan},
+    ]  # fmt: skip
+    variants_table(pd.DataFrame([row | values for row in rows]), TASK)
+    shown("ablation", capsys.readouterr().out)
+
+
+def test_a_steered_policy_is_told_with_its_words(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"words": "<harm:3> 100%, <short:0>", "seconds": 0.002, "threshold_harm": 0.5, "threshold_short": 0.45,
+           "value_help": 0.61, "value_harm": 0.52, "value_short": 0.47}  # fmt: skip
+    steered_table(pd.DataFrame([row]), TASK)
+    shown("steered", capsys.readouterr().out)
+
+
+def test_capability_is_told_with_what_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    def measure(name: str, unit: str, change: float, half: float | None) -> dict[str, Any]:
+        ends = (None, None) if half is None else (change - half, change + half)
+        return {
+            "measure": name,
+            "unit": unit,
+            "reference": {"value": 7.25},
+            "policy": {"value": 7.25 + change},
+            "change": {"value": change, "low": ends[0], "high": ends[1]},
+        }
+
+    capability_table(
+        [
+            measure("length", "tokens per answer", 0.125, 0.025),
+            measure("repetition", "share of 3-grams said before in the answer", -0.001, 0.01),
+            measure("mine", "share right", 0.0, None),
+        ]
+    )
+    shown("capability", capsys.readouterr().out)

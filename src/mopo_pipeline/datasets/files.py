@@ -136,23 +136,31 @@ class PageDataset(AtomicTextDataset):
 
 
 class PictureDataset(AbstractDataset["Picture", "Picture"]):
-    """A drawn picture as it is, never half-written: ``filepath`` holds its vectors, a PNG beside it its points."""
+    """A drawn picture as it is, never half-written: ``filepath`` holds its vectors, beside it lie a PNG and ``_narrow``."""
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         """Bind the files; ``metadata`` is for Kedro-Viz."""
         self._filepath = Path(filepath)
         self._points = self._filepath.with_suffix(".png")
+        self._narrow = self._filepath.with_stem(f"{self._filepath.stem}_narrow")
         self.metadata = metadata
 
     def load(self) -> "Picture":
         """The picture, which a notebook shows."""
         from mopo_pipeline.reporting.picture import Picture
 
-        return Picture(self._filepath.read_text(encoding="utf-8"), self._points.read_bytes())
+        narrow = self._narrow.read_text(encoding="utf-8") if self._narrow.is_file() else ""
+        wide = self._filepath.read_text(encoding="utf-8")
+        return Picture(wide, self._points.read_bytes(), narrow)
 
     def save(self, data: "Picture") -> None:
         """Write ``data``, the points first: where the vectors are, so are they."""
         write_atomically(self._points, lambda target: target.write_bytes(data.png))
+        self._narrow.unlink(missing_ok=True)
+        if data.narrow:
+            write_atomically(
+                self._narrow, lambda target: target.write_text(data.narrow, encoding="utf-8")
+            )
         write_atomically(
             self._filepath, lambda target: target.write_text(data.svg, encoding="utf-8")
         )

@@ -1,5 +1,6 @@
 """What libraries say to each other, kept from the user at the very calls that make them say it."""
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,3 +14,18 @@ def while_adapting() -> Iterator[None]:
             "ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning
         )
         yield
+
+
+@contextmanager
+def while_rotating() -> Iterator[None]:
+    """Around what writes a checkpoint: two of them within a second are ordered by their step, which nobody need be told."""
+    log = logging.getLogger("transformers.trainer_utils")
+
+    def other(record: logging.LogRecord) -> bool:
+        return "mtime may not be reliable" not in record.getMessage()
+
+    log.addFilter(other)
+    try:
+        yield
+    finally:
+        log.removeFilter(other)

@@ -1,6 +1,7 @@
 """All parameter groups by name, validated together with one message per mistake."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -45,6 +46,9 @@ GROUPS: dict[str, type[StrictModel]] = {
 LAG = ("train", "lag")
 """The group whose keys depend on its ``mode``."""
 
+PLAIN = {r"a valid tuple": "a list", r"a valid dictionary( or instance of \w+)?": "a table"}
+"""What pydantic calls a shape, and what someone who writes YAML calls it."""
+
 MOVED = dict.fromkeys(
     ("reference.fit.max_length", "train.fit.max_length", "evaluate.max_length"),
     "reference.context, one context for reference, training and evaluation (null takes what the data needs)",
@@ -87,6 +91,7 @@ def _contradictions(resolved: Mapping[str, Any]) -> list[str]:
     lag, method = resolved["train"]["lag"], resolved["preferences"]["win_rates"]["method"]
     names = [objective["name"] for objective in resolved["task"]["objectives"]]
     found = implausible_rates(resolved) + _idle(resolved["train"]["loop"], lag["mode"])
+    found += _of_no_objective(resolved, names)
     found += _without_judge("evaluate.judges", resolved["evaluate"]["judges"], names)
     found += _without_judge("train.lag", lag, names)
     found += _without_judge("ingest.sampled", resolved["ingest"]["sampled"] or {}, names)
@@ -97,6 +102,29 @@ def _contradictions(resolved: Mapping[str, Any]) -> list[str]:
             "set the method to posterior or preference_model, or choose another judge"
         )
     return found
+
+
+def _of_no_objective(resolved: Mapping[str, Any], names: list[str]) -> list[str]:
+    """Names under parameters that go by objective which none of ``names`` has, the primary first, of which no threshold is asked."""
+    margin = resolved["preferences"]["labels"]["tie_margin"]
+    by_name = [
+        ("plan.thresholds", resolved["plan"]["thresholds"], names[1:]),
+        ("plan.margins", resolved["plan"]["margins"], names[1:]),
+        ("steerable.thresholds", resolved["steerable"]["thresholds"], names[1:]),
+        ("preferences.labels.tie_margin", margin if isinstance(margin, Mapping) else {}, names),
+        *(
+            (f"front.thresholds.{place}", given, names[1:])
+            for place, given in enumerate(resolved["front"]["thresholds"])
+        ),
+    ]
+    return [
+        f"{where} has no threshold to set for {name!r}, the primary, which is maximised"
+        if name in names
+        else _unknown(name, known, f"{where}.")
+        for where, given, known in by_name
+        for name in given
+        if name not in known
+    ]
 
 
 def _idle(loop: Mapping[str, Any], mode: str) -> list[str]:
@@ -153,12 +181,17 @@ def _describe_at(group: str, model: type[StrictModel], path: list[str], fault: A
     if fault["type"] == "extra_forbidden":
         return _unknown(where, siblings(group, model, path[:-1]))
     reason = fault["msg"].removeprefix("Value error, ")
+    for jargon, plain in PLAIN.items():
+        reason = re.sub(jargon, plain, reason)
     if isinstance(fault["input"], Mapping) or fault["type"] == "missing":
         return f"{where}: {reason}"
     return f"{where} is {fault['input']!r}: {reason[0].lower()}{reason[1:]}"
 
 
-def _unknown(name: str, known: Any) -> str:
-    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
-    hint = f", did you mean {close[0]!r}?" if close else f", known: {', '.join(known)}"
-    return f"unknown parameter {name!r}{hint if known else ''}"
+def _unknown(name: str, known: Iterable[str], where: str = "") -> str:
+    """No such name, and the nearest or all there are; ``where`` stands before each."""
+    given = list(known)
+    close = get_close_matches(name, given, n=1, cutoff=0.5)
+    there = ", ".join(where + one for one in given)
+    hint = f", did you mean {where + close[0]!r}?" if close else f", known: {there}"
+    return f"unknown parameter {where + name!r}{hint if given else ''}"

@@ -21,6 +21,9 @@ from mopo_pipeline.plan.training_plan import TrainingPlan
 
 log = logging.getLogger(__name__)
 
+WIDTH = "width of the certificate"
+"""Of a finding that foresees a certificate which cannot decide; the objective follows."""
+
 
 @dataclass(frozen=True)
 class Outlook:
@@ -138,7 +141,7 @@ def _told(entry: Outlook, asked: str, drawn: str) -> Finding:
         math.nan if entry.half_width is None else entry.half_width,
         entry.planned - entry.threshold,
     )
-    name = f"width of the certificate: {entry.objective}"
+    name = f"{WIDTH}: {entry.objective}"
     said = f"with {asked} the certificate decides to ±{width:.3f}"
     if entry.decided:
         return Finding(

@@ -122,7 +122,7 @@ def trajectory_figure(logs: Mapping[str, pd.DataFrame], objectives: tuple[str, .
         objectives: K names, the primary first.
     """
     sweeps = list(dict.fromkeys(name.partition("/")[0] for name in logs))
-    columns = {f"multiplier_{name}": f"$\\lambda$ of {name}" for name in objectives[1:]}
+    columns = {f"multiplier_{name}": f"λ of {name}" for name in objectives[1:]}
     columns["kl_to_reference"] = "log-ratio on weighted rows (nats)"
     if not sweeps:
         return nothing("No variant left a training log.")

@@ -1,5 +1,6 @@
 """Every figure of a run, by name."""
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -7,6 +8,7 @@ import pandas as pd
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.reporting import fronts, preferences, training, values
 from mopo_pipeline.reporting.picture import Picture, drawn
+from mopo_pipeline.reporting.style import NARROW
 
 
 def draw_figures(
@@ -20,7 +22,7 @@ def draw_figures(
     evaluation: dict[str, Any],
     plan_table: dict[str, Any],
 ) -> dict[str, Picture]:
-    """Pictures by name, each drawn once: the page shows what is kept.
+    """Pictures by name, each drawn once for a screen and once for a telephone: the page shows what is kept.
 
     ``evaluation`` says which estimator is believed, ``plan_table`` what the data would give at other thresholds.
     """
@@ -28,32 +30,34 @@ def draw_figures(
     planned = {row["name"]: row["front"] for row in plan_table["objectives"]}
     made = {
         "value": (
-            values.value_figure(objective_values, plan, exact),
+            partial(values.value_figure, objective_values, plan, exact),
             values.value_alt(objective_values, plan, believed),
         ),
         "front": (
-            fronts.front_figure(objective_values, plan, exact, believed, planned),
+            partial(fronts.front_figure, objective_values, plan, exact, believed, planned),
             fronts.front_alt(objective_values, plan, believed, planned),
         ),
         "training": (
-            training.training_figure(training_log, reference_log),
+            partial(training.training_figure, training_log, reference_log),
             training.training_alt(training_log),
         ),
         "validation": (
-            training.validation_figure(training_log, plan),
+            partial(training.validation_figure, training_log, plan),
             training.validation_alt(training_log, plan),
         ),
         "multiplier": (
-            training.multiplier_figure(training_log, plan),
+            partial(training.multiplier_figure, training_log, plan),
             training.multiplier_alt(training_log, plan),
         ),
         "calibration": (
-            preferences.calibration_figure(preference_model_metrics, objectives),
+            partial(preferences.calibration_figure, preference_model_metrics, objectives),
             preferences.calibration_alt(preference_model_metrics, objectives),
         ),
         "agreement": (
-            preferences.agreement_figure(agreement_matrix, objectives),
+            partial(preferences.agreement_figure, agreement_matrix, objectives),
             preferences.agreement_alt(agreement_matrix, objectives),
         ),
     }
-    return {name: drawn(figure, name, alt) for name, (figure, alt) in made.items()}
+    return {
+        name: drawn(draw(), name, alt, draw(sheet=NARROW)) for name, (draw, alt) in made.items()
+    }

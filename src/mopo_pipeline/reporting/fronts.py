@@ -17,7 +17,9 @@ from mopo_pipeline.reporting.style import (
     REFERENCE,
     SMALL,
     THRESHOLD,
+    WIDE,
     WIDEST,
+    Sheet,
     label,
     legend_below,
     new_figure,
@@ -35,6 +37,7 @@ def front_figure(
     exact: dict[str, Any],
     estimator: str | None,
     planned: Planned,
+    sheet: Sheet = WIDE,
 ) -> Figure:
     """One panel per pair of objectives: fronts, thresholds, reference and attained point.
 
@@ -44,15 +47,16 @@ def front_figure(
         exact: exact fronts and optimum where they are known.
         estimator: whose values are shown; None where nothing could judge.
         planned: by constrained objective (n, 2) thresholds and the primary that the data would give.
+        sheet: what it is drawn on.
     """
     names = plan.objectives
     pairs = list(combinations(range(len(names)), 2))
     if not pairs or estimator is None:
-        return nothing("A front needs two objectives with an estimate of each.")
-    columns = min(3, len(pairs))
+        return nothing("A front needs two objectives with an estimate of each.", sheet)
+    columns = min(sheet.columns, len(pairs))
     rows = -(-len(pairs) // columns)
-    width = max(WIDEST / 3 * columns, 5.4)
-    figure, axes = new_figure(rows, columns, width, 3.6 * rows + 0.9)
+    width = min(max(WIDEST / 3 * columns, 5.4), sheet.width)
+    figure, axes = new_figure(rows, columns, width, 3.6 * rows + (0.9 if columns > 1 else 2.2))
     for axis in axes[len(pairs) :]:
         axis.remove()
     fronts = {(f["x"], f["y"]): f for f in exact.get("fronts", [])}
@@ -66,7 +70,7 @@ def front_figure(
         _limits(axis, np.concatenate(seen), plan.thresholds.get(x), plan.thresholds.get(y))
         label(axis, f"{x} (win rate)", f"{y} (win rate)")
         axis.set_title(_conditions(fronts.get((x, y)), names), fontsize=SMALL, loc="left")
-    legend_below(figure, axes[: len(pairs)], 2 if columns > 1 else 1)
+    legend_below(figure, axes[: len(pairs)], 2 if columns > 1 else 1, sheet)
     return figure
 
 

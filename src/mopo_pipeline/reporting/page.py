@@ -74,7 +74,7 @@ def render_page(
             certain=certain,
             samples=samples,
             findings=sorted(findings, key=lambda finding: SEVERITY[finding["severity"]]),
-            figures={name: themed(picture.svg) for name, picture in figures.items()},
+            figures={name: shapes(picture) for name, picture in figures.items()},
             said=said,
             qualified=qualified,
             level=level(summary),
@@ -82,6 +82,12 @@ def render_page(
             versions=versions(),
         )
     )
+
+
+def shapes(picture: Picture) -> dict[str, str]:
+    """A picture for a screen and, where it was drawn, for a telephone, in the colours of the page."""
+    drawn = {"wide": picture.svg, "narrow": picture.narrow}
+    return {shape: themed(svg) for shape, svg in drawn.items() if svg}
 
 
 def page_title(params: ReportParams, summary: Mapping[str, Any], ingest: Mapping[str, Any]) -> str:

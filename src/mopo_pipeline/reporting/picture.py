@@ -24,30 +24,41 @@ class Picture:
     Attributes:
         svg: an ``<svg>`` element that stands in a page or alone; what it shows in words is its label.
         png: the same on white.
+        narrow: the same for a telephone; empty where there is none.
     """
 
     svg: str
     png: bytes
+    narrow: str = ""
 
     def _repr_svg_(self) -> str:
         return self.svg
 
 
-def drawn(figure: Figure, name: str, alt: str) -> Picture:
+def drawn(figure: Figure, name: str, alt: str, narrow: Figure | None = None) -> Picture:
     """A figure as a picture; its bytes depend on nothing but what is drawn.
 
     Args:
         figure: to be drawn.
         name: among the pictures of a page, so that no two use one id.
         alt: what it shows, in words.
+        narrow: the same drawn for a telephone.
     """
-    text, points = StringIO(), BytesIO()
+    points = BytesIO()
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once for both
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
-        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    vectors = _vectors(figure, name, alt)
     figure.savefig(points, format="png", dpi=DPI, facecolor="white", metadata={"Description": alt})
-    return Picture(_labelled(text.getvalue(), alt), points.getvalue())
+    small = "" if narrow is None else _vectors(narrow, f"{name}, narrow", alt)
+    return Picture(vectors, points.getvalue(), small)
+
+
+def _vectors(figure: Figure, salt: str, alt: str) -> str:
+    """A figure as an SVG whose ids are its own by ``salt``."""
+    text = StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    return _labelled(text.getvalue(), alt)
 
 
 def themed(svg: str) -> str:

@@ -12,7 +12,9 @@ from mopo_pipeline.reporting.style import (
     NORMAL,
     REFERENCE,
     SMALL,
+    WIDE,
     WIDEST,
+    Sheet,
     colour,
     label,
     new_figure,
@@ -23,13 +25,15 @@ ON_DARK, ON_LIGHT = "#fefefe", "#010101"
 """Numbers on the cells of a heat map, which are as they are in any theme."""
 
 
-def calibration_figure(metrics: dict[str, Any], objectives: tuple[str, ...]) -> Figure:
+def calibration_figure(
+    metrics: dict[str, Any], objectives: tuple[str, ...], sheet: Sheet = WIDE
+) -> Figure:
     """Reliability diagram per objective: predicted against observed share of wins."""
     known = metrics.get("objectives") or {}
     if not known:
         method = metrics.get("method", "this method")
-        return nothing(f"No calibration: {method} win rates come straight from the labels.")
-    columns = min(3, len(objectives))
+        return nothing(f"No calibration: {method} win rates come straight from the labels.", sheet)
+    columns = min(sheet.columns, len(objectives))
     rows = -(-len(objectives) // columns)
     figure, axes = new_figure(rows, columns, WIDEST / 3 * columns, 3.95 * rows)
     for axis in axes[len(objectives) :]:
@@ -75,13 +79,17 @@ def calibration_alt(metrics: dict[str, Any], objectives: tuple[str, ...]) -> str
     )
 
 
-def agreement_figure(agreement: pd.DataFrame, objectives: tuple[str, ...]) -> Figure:
+def agreement_figure(
+    agreement: pd.DataFrame, objectives: tuple[str, ...], sheet: Sheet = WIDE
+) -> Figure:
     """Heat map of how often two objectives prefer the same response, -1 to 1."""
     matrix = _matrix(agreement, objectives)
     size = len(objectives)
     if size == 1:
-        return nothing("One objective: nothing to agree with.")
-    figure, (axis,) = new_figure(1, 1, min(2.2 + 1.2 * size, WIDEST), 0.7 + 0.6 * size)
+        return nothing("One objective: nothing to agree with.", sheet)
+    narrow = 2.2 + 1.2 * size > sheet.width
+    width = min(2.2 + 1.2 * size, sheet.width)
+    figure, (axis,) = new_figure(1, 1, width, 0.7 + 0.6 * size + (1.0 if narrow else 0.0))
     axis.pcolormesh(matrix, cmap="PuOr_r", vmin=-1.0, vmax=1.0, edgecolors="none")
     axis.grid(False)
     axis.spines[:].set_visible(False)
@@ -89,7 +97,11 @@ def agreement_figure(agreement: pd.DataFrame, objectives: tuple[str, ...]) -> Fi
     axis.invert_yaxis()
     middles = np.arange(size) + 0.5
     axis.set_xticks(middles, [fill(name, 14) for name in objectives], fontsize=SMALL)
-    axis.set_yticks(middles, [fill(name, 24) for name in objectives], fontsize=SMALL)
+    if narrow:
+        axis.tick_params(axis="x", rotation=90)
+    axis.set_yticks(
+        middles, [fill(name, 14 if narrow else 24) for name in objectives], fontsize=SMALL
+    )
     for i, j in np.argwhere(np.isfinite(matrix)):
         dark = abs(matrix[i, j]) > 0.6
         axis.text(

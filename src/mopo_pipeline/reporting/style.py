@@ -1,5 +1,7 @@
 """One look for every figure; colours that stay apart for colour-blind readers (Okabe and Ito)."""
 
+from dataclasses import dataclass
+from textwrap import fill
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -14,6 +16,30 @@ INTERVAL = 1.96
 SMALL, NORMAL, LARGE = 9.5, 10.0, 11.0
 WIDEST = 10.8
 """Inches: what a page shows at its own size on a screen of 1280 pixels, so that 9.5 points stay 9.5."""
+LETTERS = 12
+"""Letters of a legend or a sentence that an inch has room for."""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What a figure is drawn on.
+
+    Attributes:
+        width: inches.
+        columns: panels side by side, at most.
+    """
+
+    width: float
+    columns: int
+
+    def broken(self, text: str, indent: float = 0.0) -> str:
+        """``text`` in lines that fit, ``indent`` inches taken by something else."""
+        return fill(text, int((self.width - indent) * LETTERS))
+
+
+WIDE = Sheet(WIDEST, 3)
+NARROW = Sheet(3.85, 1)
+"""A telephone of 400 pixels."""
 
 
 def colour(index: int) -> str:
@@ -47,7 +73,7 @@ def label(axis: Axes, x: str, y: str, title: str = "") -> None:
         axis.set_title(title, fontsize=LARGE, loc="left")
 
 
-def legend_below(figure: Figure, axes: list[Axes], columns: int) -> None:
+def legend_below(figure: Figure, axes: list[Axes], columns: int, sheet: Sheet) -> None:
     """One legend under all panels, what they share named once."""
     handles: dict[str, Any] = {}
     for axis in axes:
@@ -55,7 +81,7 @@ def legend_below(figure: Figure, axes: list[Axes], columns: int) -> None:
             handles.setdefault(str(text), handle)
     figure.legend(
         list(handles.values()),
-        list(handles),
+        [sheet.broken(text, indent=0.6) for text in handles],
         loc="outside lower center",
         ncols=columns,
         fontsize=SMALL,
@@ -63,9 +89,11 @@ def legend_below(figure: Figure, axes: list[Axes], columns: int) -> None:
     )
 
 
-def nothing(text: str) -> Figure:
+def nothing(text: str, sheet: Sheet = WIDE) -> Figure:
     """A figure that says why it is empty."""
-    figure, (axis,) = new_figure(1, 1, 7.0, 0.7)
+    width = min(7.0, sheet.width)
+    text = Sheet(width, 1).broken(text)
+    figure, (axis,) = new_figure(1, 1, width, 0.5 + 0.2 * len(text.splitlines()))
     axis.axis("off")
     axis.text(0.5, 0.5, text, ha="center", va="center", fontsize=LARGE, color=REFERENCE)
     return figure

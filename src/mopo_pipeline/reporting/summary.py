@@ -6,11 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from mopo_pipeline.evaluation.certificate import Certificate, headline
+from mopo_pipeline.evaluation.certificate import UNDECIDABLE, Certificate, headline
 from mopo_pipeline.pareto.verdicts import HELD, MISSED, UNDECIDED, qualified
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.reporting.verdict import joined, meaning, next_step
 from mopo_pipeline.tables import drawn_as
+
+SAID = "certificate undecidable"
+"""How a finding begins that the line of the certificate has told at the end of a run."""
 
 COLOURS = {HELD: "green", MISSED: "red"}
 
@@ -181,6 +184,8 @@ def closing_table(summary: dict[str, Any], report: str | None, command: str | No
     colour = "green" if summary["certified"] else "yellow"
     console.print(f"[{colour}]{escape(summary['certificate'])}[/{colour}]", highlight=False)
     for error in summary["errors"]:
+        if summary["certificate"].startswith(UNDECIDABLE) and error.startswith(SAID):
+            continue
         console.print(f"[red]error[/red]: {escape(error)}", highlight=False)
     for line in meaning(summary):
         console.print(escape(line), highlight=False)
@@ -191,8 +196,12 @@ def closing_table(summary: dict[str, Any], report: str | None, command: str | No
 
 
 def digits(value: float | None) -> str:
-    """Three digits, empty where unknown."""
-    return "" if value is None else f"{value:.3f}"
+    """Three digits, empty where unknown; a zero has no sign.
+
+    >>> digits(0.5), digits(-0.0002), digits(None)
+    ('0.500', '0.000', '')
+    """
+    return "" if value is None else f"{value:z.3f}"
 
 
 def span(low: float | None, high: float | None, places: int = 3) -> str:

@@ -11,7 +11,9 @@ from mopo_pipeline.reporting.style import (
     REFERENCE,
     SMALL,
     THRESHOLD,
+    WIDE,
     WIDEST,
+    Sheet,
     colour,
     label,
     legend_below,
@@ -33,14 +35,18 @@ ALONE = "One objective: no thresholds, no multipliers."
 STYLES = ("-", "--", "-.", ":")
 
 
-def training_figure(training_log: pd.DataFrame, reference_log: pd.DataFrame) -> Figure:
+def training_figure(
+    training_log: pd.DataFrame, reference_log: pd.DataFrame, sheet: Sheet = WIDE
+) -> Figure:
     """Weighted negative log-likelihood, KL to the reference and effective sample size by step; what never moves is left out."""
     if "step" not in training_log or training_log.empty:
-        return nothing("Nothing was logged in training.")
+        return nothing("Nothing was logged in training.", sheet)
     panels = [
         panel for panel in PANELS if panel[0] == "weighted_nll" or _moves(training_log, panel[0])
     ]
-    figure, axes = new_figure(1, len(panels), WIDEST / 3 * len(panels), 3.2)
+    columns = min(sheet.columns, len(panels))
+    lines = len(panels) // columns
+    figure, axes = new_figure(lines, columns, min(WIDEST / 3 * columns, sheet.width), 3.2 * lines)
     for axis, (column, unit, title) in zip(axes, panels, strict=True):
         for log, name, hue in (
             (reference_log, "reference", REFERENCE),
@@ -101,15 +107,18 @@ def _moves(log: pd.DataFrame, column: str) -> bool:
     return bool(len(known)) and bool((known - known.iloc[0]).abs().max() > 1e-9)
 
 
-def validation_figure(training_log: pd.DataFrame, plan: TrainingPlan) -> Figure:
+def validation_figure(
+    training_log: pd.DataFrame, plan: TrainingPlan, sheet: Sheet = WIDE
+) -> Figure:
     """What validation prompts said of the policy, per objective with 95 % intervals, beside what was asked and aimed at."""
     names = plan.objectives
     looked = [name for name in names if f"validation_{name}" in training_log]
     if not looked:
-        return nothing("Validation prompts were not looked at in training.")
-    columns = min(3, len(names))
+        return nothing("Validation prompts were not looked at in training.", sheet)
+    columns = min(sheet.columns, len(names))
     lines = -(-len(names) // columns)
-    figure, axes = new_figure(lines, columns, max(WIDEST / 3 * columns, 5.0), 3.0 * lines + 0.6)
+    width = min(max(WIDEST / 3 * columns, 5.0), sheet.width)
+    figure, axes = new_figure(lines, columns, width, 3.0 * lines + (0.6 if columns > 1 else 1.2))
     for axis in axes[len(names) :]:
         axis.remove()
     for index, (axis, name) in enumerate(zip(axes, names, strict=False)):
@@ -148,7 +157,7 @@ def validation_figure(training_log: pd.DataFrame, plan: TrainingPlan) -> Figure:
                     label="aimed at by labels",
                 )
         label(axis, "step", "win rate" if index % columns == 0 else "", name)
-    legend_below(figure, axes[: len(names)], columns if columns > 1 else 1)
+    legend_below(figure, axes[: len(names)], columns if columns > 1 else 1, sheet)
     return figure
 
 
@@ -167,7 +176,9 @@ def validation_alt(training_log: pd.DataFrame, plan: TrainingPlan) -> str:
     )
 
 
-def multiplier_figure(training_log: pd.DataFrame, plan: TrainingPlan) -> Figure:
+def multiplier_figure(
+    training_log: pd.DataFrame, plan: TrainingPlan, sheet: Sheet = WIDE
+) -> Figure:
     """Multipliers (the price of each threshold) and the thresholds in force by step, where they move."""
     names = plan.constrained
     moved = [
@@ -179,8 +190,11 @@ def multiplier_figure(training_log: pd.DataFrame, plan: TrainingPlan) -> Figure:
         if any(_moves(training_log, f"{key}_{name}") for name in names)
     ]
     if not moved:
-        return nothing(STILL if names else ALONE)
-    figure, axes = new_figure(1, len(moved), max(WIDEST / 2 * len(moved), 5.4), 3.3)
+        return nothing(STILL if names else ALONE, sheet)
+    columns = min(sheet.columns, len(moved))
+    rows = len(moved) // columns
+    width = min(max(WIDEST / 2 * columns, 5.4), sheet.width)
+    figure, axes = new_figure(rows, columns, width, 3.3 * rows)
     for axis, (key, title) in zip(axes, moved, strict=True):
         for index, name in enumerate(names, start=1):
             column = training_log[f"{key}_{name}"].dropna()
@@ -197,7 +211,7 @@ def multiplier_figure(training_log: pd.DataFrame, plan: TrainingPlan) -> Figure:
         room = 0.15 * max(top - bottom, 0.1)
         axis.set_ylim(0.0 if key == "multiplier" else max(bottom - room, 0.0), top + room)
         label(axis, "step", "", title)
-    legend_below(figure, axes, min(3, len(names)))
+    legend_below(figure, axes, min(sheet.columns, len(names)), sheet)
     return figure
 
 

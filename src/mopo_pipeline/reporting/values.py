@@ -1,5 +1,6 @@
 """What every objective attained, against its threshold and the range the plan gave it."""
 
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from mopo_pipeline.reporting.style import (
     POLICY,
     REFERENCE,
     THRESHOLD,
+    WIDE,
+    Sheet,
     label,
     legend_below,
     new_figure,
@@ -40,15 +43,18 @@ _MARKERS = {
 
 
 def value_figure(
-    objective_values: pd.DataFrame, plan: TrainingPlan, exact: dict[str, Any]
+    objective_values: pd.DataFrame, plan: TrainingPlan, exact: dict[str, Any], sheet: Sheet = WIDE
 ) -> Figure:
     """One row per objective: attainable range, threshold, reference, policy by every estimator."""
     names = plan.objectives
     shown = [e for e in ESTIMATORS if e in set(objective_values["estimator"])]
     if not shown:
-        return nothing("No judge and no test labels: nothing estimates the objectives.")
-    per_objective, legend = 0.4 + 0.14 * (len(shown) + 2), 0.24 * (len(shown) + 4)
-    figure, (axis,) = new_figure(1, 1, 9.0, 0.9 + per_objective * len(names) + legend)
+        return nothing("No judge and no test labels: nothing estimates the objectives.", sheet)
+    lines = len(shown) + 4 if sheet is WIDE else 2 * len(shown) + 5
+    per_objective, legend = 0.4 + 0.14 * (len(shown) + 2), 0.24 * lines
+    figure, (axis,) = new_figure(
+        1, 1, min(9.0, sheet.width), 0.9 + per_objective * len(names) + legend
+    )
     lanes = np.linspace(-0.28, 0.28, len(shown) + 2)
     for row, name in enumerate(names):
         _range_and_threshold(axis, row, plan, name)
@@ -63,12 +69,15 @@ def value_figure(
     for estimator in shown:
         _legend_entry(axis, "policy", estimator, POLICY)
     axis.axvline(0.5, color=REFERENCE, linewidth=0.9, linestyle=":", zorder=2)
-    axis.set_yticks(range(len(names)), [f"{n}\n({_role(plan, n)})" for n in names], fontsize=NORMAL)
+    width = 24 if sheet is WIDE else 15
+    titles = [f"{fill(name, width)}\n({_role(plan, name)})" for name in names]
+    axis.set_yticks(range(len(names)), titles, fontsize=NORMAL)
     axis.invert_yaxis()
     axis.margins(x=0.03)
     axis.grid(False, axis="y")
-    label(axis, "win rate against the behaviour policy of the data (0.5: as good as the data)", "")
-    legend_below(figure, [axis], 1)
+    against = "win rate against the behaviour policy of the data (0.5: as good as the data)"
+    label(axis, sheet.broken(against, indent=1.4), "")
+    legend_below(figure, [axis], 1, sheet)
     return figure
 
 

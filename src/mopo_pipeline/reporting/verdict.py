@@ -3,10 +3,12 @@
 import math
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mopo_pipeline.evaluation.certificate import Certificate
 from mopo_pipeline.pareto.verdicts import HELD, HELD_WITHIN_NOISE, MISSED, MISSED_WITHIN_NOISE
+from mopo_pipeline.plan.power import WIDTH
 
 ROOM = 0.005
 """Win rate aimed at beyond what was short: training is not exact either."""
@@ -16,10 +18,14 @@ FROM_PLAN = "--from-nodes=plan.plan_training"
 
 
 def meaning(summary: Mapping[str, Any]) -> list[str]:
-    """One sentence per threshold that does not hold for sure, the worst first, then what a certificate would take."""
+    """One sentence per threshold that does not hold for sure, the worst first, then what a certificate would take.
+
+    Where errors make the result worthless they are what to mend, and nothing else is advised.
+    """
     rows = sorted(_constrained(summary), key=_room)
-    lines = [text for row in rows if (text := _of_threshold(row, summary["drawn"]))]
-    if not lines and not summary["certified"]:
+    told = (_of_threshold(row, summary["drawn"], remedy=not summary["errors"]) for row in rows)
+    lines = [text for text in told if text]
+    if not lines and not summary["certified"] and not summary["errors"]:
         lines = list(summary.get("helps", []))[:1]
     return lines
 
@@ -35,6 +41,14 @@ def next_step(summary: Mapping[str, Any]) -> tuple[str, ...]:
     if not short:
         return ()
     return (FROM_PLAN, "--params=" + ",".join(_remedy(row) for row in short))
+
+
+def still_open(
+    foreseen: Iterable[dict[str, Any]], certificate: Certificate
+) -> list[dict[str, Any]]:
+    """Findings made before training, less those that feared no decision on a threshold which came out as held."""
+    settled = {f"{WIDTH}: {one.objective}" for one in certificate.thresholds if one.verdict == HELD}
+    return [finding for finding in foreseen if finding["name"] not in settled]
 
 
 def joined(command: str, options: tuple[str, ...]) -> str:
@@ -64,8 +78,8 @@ def _room(row: Mapping[str, Any]) -> float:
     return row["achieved"] - row["threshold"] if known else math.inf
 
 
-def _of_threshold(row: Mapping[str, Any], drawn: str) -> str:
-    """What happened to one threshold; empty where it holds."""
+def _of_threshold(row: Mapping[str, Any], drawn: str, *, remedy: bool) -> str:
+    """What happened to one threshold, and a remedy where one is wanted; empty where it holds."""
     name, verdict, achieved, asked = (row[k] for k in ("name", "verdict", "achieved", "threshold"))
     if achieved is None or verdict not in (HELD_WITHIN_NOISE, MISSED, MISSED_WITHIN_NOISE):
         return ""
@@ -78,7 +92,7 @@ def _of_threshold(row: Mapping[str, Any], drawn: str) -> str:
         said += f": training lost {_short(lost)} of the planned {_short(planned)}{noise}"
     else:
         said += f": as planned ({_short(planned)}), but below the threshold{noise}"
-    return f"{said}; {_what_to_do(row)}."
+    return f"{said}; {_what_to_do(row)}." if remedy else f"{said}."
 
 
 def _what_to_do(row: Mapping[str, Any]) -> str:

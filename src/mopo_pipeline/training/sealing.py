@@ -6,6 +6,7 @@ from typing import Any
 
 from transformers import Trainer
 
+from mopo_pipeline.language.quiet import while_rotating
 from mopo_pipeline.language.sealed import seal
 from mopo_pipeline.training.checkpoints import written_whole
 
@@ -22,7 +23,7 @@ class SealingTrainer(Trainer):
         if self.args.should_save:
             shutil.rmtree(target, ignore_errors=True)  # of a killed run, found damaged
         self.accelerator.wait_for_everyone()
-        with written_whole(target):
+        with written_whole(target), while_rotating():
             super()._save_checkpoint(model, trial)
             self.accelerator.wait_for_everyone()
             if self.args.should_save:

@@ -86,7 +86,6 @@ def write_report(
 ) -> str:
     """The page a person reads."""
     from mopo_pipeline.reporting.page import render_page
-    from mopo_pipeline.reporting.samples import sample_groups
 
     return render_page(
         params=params,
@@ -101,14 +100,10 @@ def write_report(
         preferences=preference_report,
         capability=capability,
         model=preference_model_metrics,
-        findings=_told(training_plan, certificate_power, training_findings, evaluation_summary),
-        samples=sample_groups(
-            completions,
-            scores,
-            training_plan.objectives,
-            params.sample_prompts,
-            grammar=evaluation_summary["well_formed"]["policy"] is not None,
+        findings=_told(
+            training_plan, certificate_power, training_findings, evaluation_summary, certificate
         ),
+        samples=_samples(completions, scores, training_plan, evaluation_summary, params),
         figures={
             "value": value_figure,
             "front": front_figure,
@@ -129,12 +124,36 @@ def print_summary(run_summary: dict[str, Any], report: str, params: ReportParams
     closing_table(run_summary, path, params.command)
 
 
+def _samples(
+    completions: pd.DataFrame,
+    scores: pd.DataFrame,
+    plan: "TrainingPlan",
+    evaluation: dict[str, Any],
+    params: ReportParams,
+) -> list[dict[str, Any]]:
+    """Answers in groups, malformed ones among them where the task has a grammar."""
+    from mopo_pipeline.reporting.samples import sample_groups
+
+    grammar = evaluation["well_formed"]["policy"] is not None
+    return sample_groups(
+        completions, scores, plan.objectives, params.sample_prompts, grammar=grammar
+    )
+
+
 def _told(
     plan: "TrainingPlan",
     power: dict[str, Any],
     training: list[dict[str, Any]],
     evaluation: dict[str, Any],
+    certificate: "Certificate",
 ) -> list[dict[str, Any]]:
-    """All findings in the order of the run."""
+    """All findings in the order of the run, without what was feared of a certificate that came out as held."""
+    from mopo_pipeline.reporting.verdict import still_open
+
     own = [finding.as_dict() for finding in plan.findings]
-    return [*own, *power["findings"], *training, *evaluation["findings"]]
+    return [
+        *own,
+        *still_open(power["findings"], certificate),
+        *training,
+        *evaluation["findings"],
+    ]
