@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CHUNK = 1 << 14
 """Cells of a column that are Python objects at one time."""
 
-HELD = 1 << 25
+HELD = 1 << 23
 """Bytes of a table that stay in memory; what comes after them makes it lie in a file."""
 
 
@@ -105,7 +105,7 @@ def first_of_each(codes: NDArray[np.intp]) -> NDArray[np.bool_]:
 
 
 def positions(values: pd.Series, known: pd.Series) -> NDArray[np.intp]:
-    """Where each of the values (n,) stands among those ``known``, -1 where it does not.
+    """Where each of the values (n,) first stands among those ``known``, -1 where it does not.
 
     >>> positions(pd.Series(["b", "c"]), pd.Series(["a", "b"]))
     array([ 1, -1])
@@ -114,8 +114,8 @@ def positions(values: pd.Series, known: pd.Series) -> NDArray[np.intp]:
 
     if isinstance(values.dtype, pd.StringDtype) and isinstance(known.dtype, pd.StringDtype):
         found = pc.index_in(arrow_texts(values), value_set=arrow_texts(known))
-        return pc.fill_null(found, -1).to_numpy().astype(np.intp)
-    return pd.Index(known).get_indexer(pd.Index(values))
+        return np.asarray(pc.fill_null(found, -1), dtype=np.intp)
+    return np.asarray(pd.Index(known).get_indexer(pd.Index(values)), dtype=np.intp)
 
 
 def repeats(values: pd.Series) -> bool:
@@ -127,9 +127,9 @@ def repeats(values: pd.Series) -> bool:
     return bool(values.duplicated().any())
 
 
-def _texts(cells: "pa.Array | pa.ChunkedArray") -> ExtensionArray:
+def _texts(cells: Any) -> ExtensionArray:
     """Cells (n,) as pandas' ``str``, not copied."""
-    return cast(ExtensionArray, pd.Series(cells.to_pandas(), dtype="str").array)
+    return pd.Series(cells.to_pandas(), dtype="str").array
 
 
 def _mapped(

@@ -92,7 +92,7 @@ def prompt_keys(prompts: pd.Series) -> pd.Series:
         except InputError as error:
             raise InputError(f"prompt {number}: {error}") from None
     same, different = pd.factorize(np.array(keys, dtype=object))
-    return pd.Series(pd.Categorical.from_codes(same[codes], different), prompts.index)
+    return pd.Series(pd.Categorical.from_codes(same[codes], pd.Index(different)), prompts.index)
 
 
 def weight_columns(objectives: tuple[str, ...] | list[str]) -> list[str]:

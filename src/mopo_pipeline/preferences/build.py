@@ -159,15 +159,18 @@ def _pairs(
         Codes (n,) of the pairs by first appearance, the first row (m,) of each, and its two ids.
     """
     prompt_of, prompts = pd.factorize(judgements["prompt_id"])
-    sides = [judgements["response_a"], judgements["response_b"]]
-    codes, ids = pd.factorize(pd.concat(sides, ignore_index=True))
-    ends = codes.reshape(2, -1)
-    low, high = np.where(flipped, ends[::-1], ends)
-    couple_of, _ = pd.factorize(low * len(ids) + high)
+    a, b = judgements["response_a"], judgements["response_b"]
+    ends = pd.concat([a, b], ignore_index=True)
+    places = positions(ends, ends).reshape(2, -1)
+    low, high = np.where(flipped, places[::-1], places)
+    couple_of, _ = pd.factorize(low * len(ends) + high)
     pair_of, _ = pd.factorize(couple_of * len(prompts) + prompt_of)
     first = np.flatnonzero(first_of_each(pair_of))
-    names = pd.Series(ids, dtype="str")
-    return pair_of, first, [taken(names, end[first]) for end in (low, high)]
+    one, other = (pd.Series(taken(side, first)) for side in (a, b))
+    turned = flipped[first]
+    if turned.any():
+        one, other = one.mask(turned, other), other.mask(turned, one)
+    return pair_of, first, [one.array, other.array]
 
 
 def tie_margin(params: LabelParams, objective: str) -> float:

@@ -25,6 +25,9 @@ from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RawTables, Rows
 from mopo_pipeline.tables import refuse_contradictions
 
 SIDES = ("response_a", "response_b")
+SPREAD = np.uint64(0x9E3779B97F4A7C15)
+"""An odd number that puts the hashes of equal texts to different prompts far apart."""
+
 PAIR_FACTS = (*PROMPT_COLUMNS, "weight", "annotator")
 """What a file may say of a pair beside its labels."""
 
@@ -140,9 +143,8 @@ def _answers(
 ) -> NDArray[np.intp]:
     """Codes (2 m,) of the answers a0, b0, a1, b1, ... of the rows ``used`` (m,), whose prompts have the codes (m,)."""
     hashes = np.stack([text_hashes(sides[side])[used] for side in sides], axis=1).ravel()
-    text_of, texts = pd.factorize(hashes)
-    del hashes
-    return pd.factorize(np.repeat(prompt_of, 2) * len(texts) + text_of)[0]
+    apart = np.repeat(prompt_of.astype(np.uint64) * SPREAD, 2)
+    return pd.factorize(hashes.view(np.uint64) + apart)[0]
 
 
 def _between(a: pd.Series, b: pd.Series, chosen: NDArray[np.intp]) -> ExtensionArray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from pandas.api.extensions import ExtensionArray
 
 from mopo_pipeline.columns import convert_column, place, text
 from mopo_pipeline.errors import InputError
@@ -90,18 +90,16 @@ def with_splits(
     return responses
 
 
-def draw_splits(
-    units: pd.Series, params: SplitParams, rng: np.random.Generator
-) -> NDArray[np.object_]:
+def draw_splits(units: pd.Series, params: SplitParams, rng: np.random.Generator) -> ExtensionArray:
     """A split for every row, (n,); all rows of a unit (a prompt, a group) share one."""
     codes, unique = pd.factorize(units)
     order = rng.permutation(len(unique))
     n_train = max(1, round(len(unique) * params.train))
     n_validation = round(len(unique) * params.validation)
-    names = np.array(["test"] * len(unique), dtype=object)
-    names[order[:n_train]] = "train"
-    names[order[n_train : n_train + n_validation]] = "validation"
-    return names[codes]
+    split_of = np.full(len(unique), SPLITS.index("test"))
+    split_of[order[:n_train]] = SPLITS.index("train")
+    split_of[order[n_train : n_train + n_validation]] = SPLITS.index("validation")
+    return taken(pd.Series(SPLITS, dtype="str"), split_of[codes])
 
 
 def _check_splits(responses: pd.DataFrame, where: str) -> None:
