@@ -112,6 +112,5 @@ def test_a_part_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_texts_are_taken_from_any_rows_and_missing_ones_stay_missing() -> None:
     texts = pd.Series(["a", None, "c", "d"], dtype="str")
-    assert pd.Series(paged.taken(texts, np.array([3, 1, 1]))).fillna("none").tolist() == [
-        "d", "none", "none",
-    ]  # fmt: skip
+    chosen = pd.Series(paged.taken(texts, np.array([3, 1, 1])))
+    assert chosen.fillna("none").tolist() == ["d", "none", "none"]

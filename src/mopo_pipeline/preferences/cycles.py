@@ -41,8 +41,8 @@ class Cycles(NamedTuple):
     Attributes:
         turns: (n, K, D) coordinates of the responses, D even; 0 of objectives whose labels show no circles.
         predictions: (M, K) p(a beats b) per comparison, of labels of the fitted split out of fold.
-        told: by objective the log loss on folds left out with and without, the gain with its standard error, and
-            whether circles were taken.
+        told: by objective, under ``cycles``, the log loss on folds left out with and without, the gain with its standard
+            error, and whether circles were taken; empty where none were looked for.
     """
 
     turns: Array
@@ -61,6 +61,11 @@ def circling(one: Array, other: Array) -> Array:
     array([2., 0.])
     """
     return np.asarray((one * _turned(other)).sum(axis=-1))
+
+
+def no_cycles(fit: CrossFit) -> Cycles:
+    """Rewards alone."""
+    return Cycles(np.zeros((*fit.rewards.shape, 0)), fit.predictions, {})
 
 
 def fit_cycles(
@@ -111,9 +116,10 @@ def fit_cycles(
         taken = bool(gain > SURE * error)
         if taken:
             turns[:, k], predictions[:, k] = found, with_circles
-        told[name] = {"log_loss": float(loss.mean()), "of_rewards": float(plain.mean())}
-        told[name] |= {"gain": gain, "gain_se": error, "taken": taken}
-        log.info("%s: %s", name, _sentence(told[name]))
+        facts = {"log_loss": float(loss.mean()), "of_rewards": float(plain.mean())}
+        facts |= {"gain": gain, "gain_se": error, "taken": taken}
+        told[name] = {"cycles": facts}
+        log.info("%s: %s", name, _sentence(facts))
     return Cycles(turns, predictions, told)
 
 
@@ -135,7 +141,7 @@ def _placed(shown: _Shown, folds: Index, rng: np.random.Generator) -> Array:
     best, least = np.zeros((count, size, 2 * PLANES)), np.inf
     for penalty in PENALTIES:
         now = np.stack([_fitted(shown, fold, penalty, start) for fold in range(count)])
-        loss = sum(_held_out(shown, fold, now[fold]) for fold in range(count))
+        loss = sum(_loss_outside(shown, fold, now[fold]) for fold in range(count))
         if loss > least * LEVEL_GROUND:
             break
         if loss < least:
@@ -148,7 +154,7 @@ def _placed(shown: _Shown, folds: Index, rng: np.random.Generator) -> Array:
 
 
 def _fitted(shown: _Shown, fold: int, penalty: float, start: Array) -> Array:
-    """Map (features, 2 planes) from features to coordinates of least penalised loss on all folds but one."""
+    """Map (F, D) from features to coordinates, of least penalised loss on all folds but one, from ``start`` (F, D)."""
     use = shown.folds != fold
     rows, place = np.unique(shown.pairs[use], return_inverse=True)
     table = shown.table[rows]
@@ -174,8 +180,8 @@ def _fitted(shown: _Shown, fold: int, penalty: float, start: Array) -> Array:
     return np.asarray(found.x).reshape(start.shape)
 
 
-def _held_out(shown: _Shown, fold: int, way: Array) -> float:
-    """Loss on the comparisons of a fold of the map (features, 2 planes) that was fitted without it."""
+def _loss_outside(shown: _Shown, fold: int, way: Array) -> float:
+    """Loss on the comparisons of a fold of the map ``way`` (F, D) that was fitted without it."""
     held = shown.folds == fold
     first, second = shown.pairs[held].T
     own = np.asarray(shown.table @ way)

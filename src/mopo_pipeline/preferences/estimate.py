@@ -13,7 +13,7 @@ from mopo_pipeline.parameters.base import OF_MODEL, WITHOUT_FOLD
 from mopo_pipeline.parameters.preferences import WinRateParams
 from mopo_pipeline.preferences.baselines import STRONGER, TOO_WEAK, against_baselines
 from mopo_pipeline.preferences.calibration import calibration
-from mopo_pipeline.preferences.cycles import circling, fit_cycles
+from mopo_pipeline.preferences.cycles import circling, fit_cycles, no_cycles
 from mopo_pipeline.preferences.features import WordFeatures
 from mopo_pipeline.preferences.fit import CrossFit, cross_fit
 from mopo_pipeline.preferences.learning_curve import learning_curve, told
@@ -63,14 +63,12 @@ def estimate_win_rates(
             {"method": params.method, "objectives": {}},
         )
     fit = cross_fit(responses, comparisons, objectives, params.model, seed, curve=True)
-    cycles = None
+    cycles = no_cycles(fit)
     if params.cycles == "auto":
         cycles = fit_cycles(responses, comparisons, fit, objectives, seed)
         fit = fit._replace(predictions=cycles.predictions)
-    turns = None if cycles is None else cycles.turns
-    values, errors = model_win_rates(
-        fit.rewards, responses["prompt_id"], params.min_opponents, turns
-    )
+    prompts, fewest = responses["prompt_id"], params.min_opponents
+    values, errors = model_win_rates(fit.rewards, prompts, fewest, cycles.turns)
     said = _Said(values, errors, fit.predictions, np.full(len(comparisons), -1), {}, {})
     if params.method == "posterior":
         said = _with_own_labels(said, responses, comparisons, fit.rewards, params, objectives, seed)
@@ -85,9 +83,7 @@ def estimate_win_rates(
         measured[name] = calibration(said.predictions[train, k], y) | {"baselines": held}
         curve = learning_curve({s: p[:, k] for s, p in fit.by_share.items()}, y, units[train])
         measured[name] |= {"temperature": float(fit.model.temperature[k])} | said.told.get(name, {})
-        measured[name]["learning_curve"] = curve
-        if cycles is not None:
-            measured[name]["cycles"] = cycles.told[name]
+        measured[name] |= {"learning_curve": curve} | cycles.told.get(name, {})
         _tell(name, held, curve)
     of_model = tuple(f"{name}{OF_MODEL}" for name in objectives)
     table = _table(responses, fit.folds, said.values, said.errors, objectives)
