@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 CHUNK = 1 << 14
 """Cells of a column that are Python objects at one time."""
 
+BUFFER = 1 << 20
+"""Bytes of a column of a file that are read at one time."""
+
 HELD = 1 << 23
 """Bytes of a table that stay in memory; what comes after them makes it lie in a file."""
 

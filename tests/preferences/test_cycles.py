@@ -78,8 +78,12 @@ def test_answers_that_go_round_are_told_apart_where_rewards_say_a_coin() -> None
         for _, group in responses.groupby("prompt_id", sort=False)["response_id"]
         for own in group
     ]
-    assert np.abs(found.win_rates["good"] - expected).mean() < 0.08
-    assert np.abs(plain.win_rates["good"] - expected).mean() > 0.1
+    found_off, plain_off = (
+        np.abs(each.win_rates["good"].to_numpy() - np.array(expected)).mean()
+        for each in (found, plain)
+    )
+    assert found_off < 0.08
+    assert plain_off > 0.1
 
 
 def test_labels_without_circles_keep_the_plain_model() -> None:

@@ -175,8 +175,7 @@ def _fitted(shown: _Shown, fold: int, penalty: float, start: Array) -> Array:
         np.add.at(slope, second, -surprise * _turned(one))
         return float(value), np.ravel(turned @ slope) + penalty * flat
 
-    options = {"maxiter": STEPS}
-    found = minimize(loss, start.ravel(), method="L-BFGS-B", jac=True, options=options)
+    found = minimize(loss, start.ravel(), method="L-BFGS-B", jac=True, options={"maxiter": STEPS})
     return np.asarray(found.x).reshape(start.shape)
 
 

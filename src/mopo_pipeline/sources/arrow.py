@@ -7,14 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.paged import CHUNK, paged
+from mopo_pipeline.paged import BUFFER, CHUNK, paged
 from mopo_pipeline.sources.opening import opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-BUFFER = 1 << 20
-"""Bytes of a column that are read at one time."""
 
 
 def read_parquet(path: str) -> pd.DataFrame:
