@@ -295,7 +295,15 @@ def _weights(judgements: pd.DataFrame, where: str) -> NDArray[np.float64]:
             f"{where}: {place(judgements, row)}, column weight: {values[row]:g} is negative; a weight is "
             "0 or more, and 1 where it is left empty"
         )
-    return np.where(np.isnan(values), 1.0, values)
+    weights = np.where(np.isnan(values), 1.0, values)
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not 0.0 < total < np.inf:
+        raise InputError(
+            f"{where}: column weight: the weights sum to {total:g}, which no mean can be taken with; "
+            "give weights around 1"
+        )
+    return weights
 
 
 def _require(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> None:

@@ -131,3 +131,12 @@ def test_a_word_for_a_label_and_bytes_for_a_text_are_answered_by_what_to_do(tmp_
     path = write(tmp_path / "a.parquet", [row | {"response_a": b"yes"} for row in pairs()])
     with pytest.raises(InputError, match="is a bytes, not text; store the column as text"):
         load(path)
+
+
+@pytest.mark.parametrize(("weight", "total"), [(0, "0"), (1e308, "inf")])
+def test_weights_that_no_mean_can_be_taken_with_are_refused(
+    tmp_path: Path, weight: float, total: str
+) -> None:
+    path = write(tmp_path / "a.jsonl", pairs(weight=weight))
+    with pytest.raises(InputError, match=f"column weight: the weights sum to {total}, .*around 1"):
+        load(path)
