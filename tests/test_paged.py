@@ -50,14 +50,20 @@ def read(path: Path) -> tuple[SourceData, pd.DataFrame]:
     return data, build_comparisons(data.responses, data.judgements, LabelParams(), NAMES, rng)
 
 
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv", "json"])
 def test_what_lies_in_a_file_is_read_as_what_stays_in_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    path = tmp_path / "pairs.parquet"
-    write_pairs(path, 3000)
+    path = tmp_path / f"pairs.{kind}"
+    write_pairs(tmp_path / "pairs.parquet", 2000)
+    table = pd.read_parquet(tmp_path / "pairs.parquet")
+    if kind == "csv":
+        table.to_csv(path, index=False)
+    elif kind != "parquet":
+        table.to_json(path, orient="records", lines=kind == "jsonl")
     held, compared = read(path)
     monkeypatch.setattr(paged, "HELD", 0)
-    for module in ("paged", "columns", "sources.pairs", "sources.arrow"):
+    for module in ("paged", "columns", "sources.pairs", "sources.arrow", "sources.reading"):
         monkeypatch.setattr(f"mopo_pipeline.{module}.CHUNK", 100)
     filed, also = read(path)
     pd.testing.assert_frame_equal(filed.responses, held.responses)
@@ -67,16 +73,20 @@ def test_what_lies_in_a_file_is_read_as_what_stays_in_memory(
     assert "said in a message" in set(held.responses["response"])
 
 
+@pytest.mark.parametrize("kind", ["parquet", "jsonl"])
 def test_texts_beyond_what_is_held_take_no_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    path = tmp_path / "pairs.parquet"
-    write_pairs(path, 1000, letters=40_000)
+    path = tmp_path / f"pairs.{kind}"
+    write_pairs(tmp_path / "pairs.parquet", 500, letters=40_000)
+    if kind == "jsonl":
+        table = pd.read_parquet(tmp_path / "pairs.parquet")
+        table.to_json(path, orient="records", lines=True)
     monkeypatch.setattr(paged, "HELD", 1 << 20)
     before = pa.total_allocated_bytes()
     data, _ = read(path)
     texts = int(data.responses["response"].str.len().sum())
-    assert texts > 1e7
+    assert texts > 5e6
     assert pa.total_allocated_bytes() - before < texts / 4
 
 

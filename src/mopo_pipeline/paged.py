@@ -1,8 +1,10 @@
 """Texts too many for memory: they lie in a temporary file, are paged in where they are read, and never made Python's."""
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +60,56 @@ def paged_texts(parts: Iterable[pd.Series]) -> ExtensionArray:
                 yield pa.record_batch([chunk], schema=schema)
 
     return _texts(paged(batches(), schema).column(0))
+
+
+def paged_frames(frames: Iterable[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Tables one after another, whose columns of pandas' ``str`` lie in a file once they are many."""
+    import pyarrow as pa
+
+    held: list[pd.DataFrame] = []
+    size, rest = 0, iter(frames)
+    for frame in rest:
+        held.append(frame)
+        size += int(frame.memory_usage(index=False).sum())
+        if size > HELD:
+            break
+    else:
+        return held
+    with _lent_file() as path, pa.OSFile(str(path), "wb") as file:
+        bare = [_written(frame, file) for frame in chain(_emptied(held), rest)]
+        file.flush()
+        mapped = pa.memory_map(str(path))
+        return [_rejoined(*each, mapped) for each in bare]
+
+
+def _emptied(frames: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """The tables, gone from their list as they come."""
+    while frames:
+        yield frames.pop(0)
+
+
+def _written(frame: pd.DataFrame, file: Any) -> tuple[pd.DataFrame, list[Any], int]:
+    """A table without its texts, the names of all its columns, and where in the file its texts are."""
+    import pyarrow as pa
+
+    texts = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.StringDtype)]
+    place = file.tell()
+    table = pa.table([arrow_texts(frame[name]) for name in texts], names=list(map(str, texts)))
+    with pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    return frame.drop(columns=texts), list(frame.columns), place
+
+
+def _rejoined(bare: pd.DataFrame, names: list[Any], place: int, mapped: Any) -> pd.DataFrame:
+    """The table that ``_written`` took apart, its texts in the mapped file."""
+    import pyarrow as pa
+
+    mapped.seek(place)
+    table = pa.ipc.open_stream(mapped).read_all()
+    columns = {
+        name: bare[name] if name in bare else _texts(table.column(str(name))) for name in names
+    }
+    return pd.DataFrame(columns, index=bare.index)
 
 
 def arrow_texts(texts: pd.Series) -> "pa.ChunkedArray":
@@ -141,17 +193,22 @@ def _mapped(
     """All batches written to a file, emptied from memory as they are, and the file's table."""
     import pyarrow as pa
 
-    file: Any
-    with tempfile.NamedTemporaryFile(prefix="mopo-texts-", suffix=".arrow", delete=False) as file:
-        path = Path(file.name)
-        try:
-            with pa.ipc.new_file(file, schema) as writer:
-                while first:
-                    writer.write_batch(first.pop(0))
-                for batch in rest:
-                    writer.write_batch(batch)
-            file.flush()
-            return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        finally:
-            with suppress(PermissionError):
-                path.unlink()
+    with _lent_file() as path:
+        with pa.ipc.new_file(str(path), schema) as writer:
+            while first:
+                writer.write_batch(first.pop(0))
+            for batch in rest:
+                writer.write_batch(batch)
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
+@contextmanager
+def _lent_file() -> Iterator[Path]:
+    """A file of the temporary folder that has no name afterwards, and lasts as long as it is mapped."""
+    handle, name = tempfile.mkstemp(prefix="mopo-texts-", suffix=".arrow")
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        with suppress(PermissionError):
+            Path(name).unlink()

@@ -6,13 +6,14 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.paged import CHUNK
+from mopo_pipeline.paged import CHUNK, paged_frames
 from mopo_pipeline.sources.arrow import read_folder, read_parquet
 from mopo_pipeline.sources.contents import no_such_file, refuse_other_content
 from mopo_pipeline.sources.opening import REMOTE, lines, suffix
@@ -87,16 +88,17 @@ def frame(rows: list[Row], places: list[int], kind: str) -> pd.DataFrame:
 
 def _gathered(rows: Iterable[tuple[int, Row]], kind: str) -> pd.DataFrame:
     """``frame`` of rows with their places, texts held as Arrow does: never all of a file is Python's."""
-    parts: list[pd.DataFrame] = []
-    held: list[tuple[int, Row]] = []
-    for placed in rows:
-        held.append(placed)
-        if len(held) == CHUNK:
-            parts.append(_compact(held, kind))
-            held = []
-    if held or not parts:
-        parts.append(_compact(held, kind))
+    parts = paged_frames(_compact(part, kind) for part in _by_chunks(rows))
     return pd.concat(parts) if len(parts) > 1 else parts[0]
+
+
+def _by_chunks(rows: Iterable[tuple[int, Row]]) -> Iterator[list[tuple[int, Row]]]:
+    """CHUNK rows at a time; no rows once where there are none."""
+    waiting = iter(rows)
+    part = list(islice(waiting, CHUNK))
+    yield part
+    while part := list(islice(waiting, CHUNK)):
+        yield part
 
 
 def _compact(rows: list[tuple[int, Row]], kind: str) -> pd.DataFrame:
