@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from mopo_pipeline import paged
+from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import IngestParams
 from mopo_pipeline.parameters.preferences import LabelParams
@@ -118,6 +119,24 @@ def test_a_part_that_fails_leaves_no_file(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(ValueError, match="the second"):
         paged.paged_texts(parts())  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["pairs.parquet", "pairs.jsonl"])
+def test_a_full_temporary_folder_is_named_and_not_the_file_that_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    write_pairs(tmp_path / "pairs.parquet", 30)
+    table = pd.read_parquet(tmp_path / "pairs.parquet")
+    table.to_json(tmp_path / "pairs.jsonl", orient="records", lines=True)
+    monkeypatch.setattr(paged, "HELD", 0)
+    monkeypatch.setattr("pyarrow.ipc.new_file", full)
+    monkeypatch.setattr("pyarrow.ipc.new_stream", full)
+    with pytest.raises(InputError, match=r"no space left for texts, .* set TMPDIR") as caught:
+        read(tmp_path / name)
+    assert name not in str(caught.value)
 
 
 def test_texts_are_taken_from_any_rows_and_missing_ones_stay_missing() -> None:

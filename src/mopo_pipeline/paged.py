@@ -1,5 +1,6 @@
 """Texts too many for memory: they lie in a temporary file, are paged in where they are read, and never made Python's."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.extensions import ExtensionArray
+
+from mopo_pipeline.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -204,11 +207,22 @@ def _mapped(
 
 @contextmanager
 def _lent_file() -> Iterator[Path]:
-    """A file of the temporary folder that has no name afterwards, and lasts as long as it is mapped."""
+    """A file of the temporary folder that has no name afterwards, and lasts as long as it is mapped.
+
+    Raises:
+        InputError: the folder is full.
+    """
     handle, name = tempfile.mkstemp(prefix="mopo-texts-", suffix=".arrow")
     os.close(handle)
     try:
         yield Path(name)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise InputError(
+            f"{Path(name).parent}: no space left for texts, which lie there while they are used; set TMPDIR to a folder "
+            "with more"
+        ) from error
     finally:
         with suppress(PermissionError):
             Path(name).unlink()

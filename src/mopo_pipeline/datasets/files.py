@@ -82,7 +82,8 @@ class AtomicParquetDataset(ParquetDataset):
 
         with pyarrow.parquet.ParquetFile(self._get_load_path(), buffer_size=BUFFER) as file:
             batches = file.iter_batches(CHUNK, use_threads=False)
-            return paged(batches, file.schema_arrow).to_pandas()
+            table: pd.DataFrame = paged(batches, file.schema_arrow).to_pandas()
+        return table
 
     def save(self, data: pd.DataFrame) -> None:
         """Write ``data`` without its index."""
