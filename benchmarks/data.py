@@ -2,7 +2,8 @@
 
     make bench-data ARGS="--pairs 1000000"
 
-Each size is read in a process of its own, whose peak memory is printed beside its seconds.
+Each size is read in a process of its own, whose peak memory is printed beside its seconds: all that was resident,
+pages of files among it, and what the system could not have dropped (Linux tells).
 """
 
 import argparse
@@ -97,6 +98,29 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
+def anonymous(process: int) -> float:
+    """Memory that belongs to a process and to no file, in GB; 0 where the system does not tell."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0.0
+    return sum(float(line.split()[1]) * 1024 / 1e9 for line in lines if line.startswith("RssAnon"))
+
+
+def watched(path: Path) -> dict[str, float]:
+    """What ``measure`` finds in a process of its own, and the most memory that was no file's."""
+    command = [sys.executable, __file__, "--read", str(path)]
+    most = 0.0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            most = max(most, anonymous(process.pid))
+            time.sleep(0.02)
+        told = process.stdout.read() if process.stdout else ""
+    if process.returncode:
+        raise SystemExit(process.returncode)
+    return {**json.loads(told.splitlines()[-1]), "anonymous_gb": most}
+
+
 def main() -> None:
     """Write, read and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -112,9 +136,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, f"pairs.{given.format}")
             write_pairs(path, pairs)
-            command = [sys.executable, __file__, "--read", str(path)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-            found = json.loads(done.stdout.splitlines()[-1])
+            found = watched(path)
             size = path.stat().st_size / 1e9
         print(f"{pairs} pairs, {size:.2f} GB on disk")
         for step in STEPS:
@@ -122,6 +144,7 @@ def main() -> None:
                 f"  {step}: {found[f'{step}_seconds']:.1f} s, of the processor "
                 f"{found[f'{step}_cpu']:.1f} s, peak {found[f'{step}_gb']:.2f} GB"
             )
+        print(f"  of its own, no file's: {found['anonymous_gb']:.2f} GB")
     million = found["pairs"] / 1e6
     seconds, busy = (sum(found[f"{step}_{of}"] for step in STEPS) for of in ("seconds", "cpu"))
     print(
@@ -129,7 +152,8 @@ def main() -> None:
         f"ingest_cpu={found['ingest_cpu'] / SECONDS / million:.2f} "
         f"ingest_memory={found['ingest_gb'] / GIGABYTES / million:.2f} "
         f"all_seconds={seconds / SECONDS / million:.2f} all_cpu={busy / SECONDS / million:.2f} "
-        f"all_memory={found['write_gb'] / GIGABYTES / million:.2f}"
+        f"all_memory={found['write_gb'] / GIGABYTES / million:.2f} "
+        f"anonymous={found['anonymous_gb'] / GIGABYTES / million:.2f}"
     )
 
 

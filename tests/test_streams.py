@@ -61,6 +61,7 @@ def test_a_name_keeps_its_number() -> None:
         3,
         5,
         7,
+        8,
         11,
         12,
         13,

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.paged import CHUNK, paged_texts
 
 Cell = TypeVar("Cell")
 
@@ -20,9 +21,6 @@ PLACES = ("line", "row")
 
 PLACE = "place"
 """Index name of tables whose index says it in words: ``line 3 of votes.csv``."""
-
-CHUNK = 1 << 14
-"""Cells of a column that are Python objects at one time."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NESTED = r"^[\x00-\x20\x7f-\x{10ffff}]*[\[{]"
@@ -85,22 +83,33 @@ def text_column(
     cells = table[column]
     if not isinstance(cells.dtype, pd.StringDtype):
         return pd.Series(convert_column(table, column, where, convert), cells.index, dtype="str")
-    if keeps_text:
-        unusual = np.flatnonzero(_missing_or_nested(cells))
-        if not len(unusual):
-            return cells
-        given = cells.iloc[unusual].astype(object)
-        found = convert_column(given.to_frame(), column, where, convert)
-        changed = cells.copy()
-        changed.iloc[unusual] = found
-        return changed
-    remembered = lru_cache(maxsize=CHUNK)(convert)
-    parts = []
-    for start in range(0, len(cells), CHUNK):
-        part = cells.iloc[start : start + CHUNK].astype(object)
-        found = convert_column(part.to_frame(), column, where, remembered)
-        parts.append(pd.Series(found, part.index, dtype="str"))
-    return pd.concat(parts)
+    if not keeps_text:
+        remembered = lru_cache(maxsize=CHUNK)(convert)
+        return _by_parts(cells, lambda part: _converted(part, where, remembered))
+    if not _missing_or_nested(cells).any():
+        return cells
+
+    def kept(part: pd.Series) -> pd.Series:
+        unusual = np.flatnonzero(_missing_or_nested(part))
+        if len(unusual):
+            part = part.copy()
+            part.iloc[unusual] = _converted(part.iloc[unusual], where, convert)
+        return part
+
+    return _by_parts(cells, kept)
+
+
+def _by_parts(cells: pd.Series, change: Callable[[pd.Series], pd.Series]) -> pd.Series:
+    """A column of text of which CHUNK cells at a time were changed."""
+    parts = (change(cells.iloc[i : i + CHUNK]) for i in range(0, len(cells), CHUNK))
+    return pd.Series(paged_texts(parts), cells.index, name=cells.name)
+
+
+def _converted(cells: pd.Series, where: str, convert: Callable[[Any], str]) -> pd.Series:
+    given = cells.astype(object).to_frame()
+    return pd.Series(
+        convert_column(given, str(cells.name), where, convert), cells.index, dtype="str"
+    )
 
 
 def _missing_or_nested(texts: pd.Series) -> NDArray[np.bool_]:
@@ -176,9 +185,8 @@ def text(value: Any) -> str:
         return value
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return str(value)
-    raise InputError(
-        f"{str(value)[:60]!r} is a {type(value).__name__}, not text; put it in quotation marks"
-    )
+    remedy = "store the column as text" if isinstance(value, bytes) else "put it in quotation marks"
+    raise InputError(f"{str(value)[:60]!r} is a {type(value).__name__}, not text; {remedy}")
 
 
 def label(value: Any) -> str:
@@ -212,7 +220,8 @@ def _parse(stripped: str, value: str) -> float:
         return float("nan")
     if _NUMBER.fullmatch(stripped):
         return _finite(float(stripped), value)
-    hint = "write the decimal point as '.'" if _COMMA.fullmatch(stripped) else "leave it empty"
+    comma = _COMMA.fullmatch(stripped)
+    hint = "write the decimal point as '.'" if comma else "leave it empty where it is unknown"
     raise InputError(f"{value[:60]!r} is not a number; {hint}")
 
 

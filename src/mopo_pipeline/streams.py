@@ -18,6 +18,7 @@ class Stream(IntEnum):
     PAIRS = 3  # of responses that are compared
     LABEL_FOLDS = 5  # of comparisons whose labels are held against win rates that never saw them
     ROWS = 7  # a block of training rows and their order
+    CYCLES = 8  # first coordinates of answers that beat each other in a circle
     FRESH_PROMPTS = 11  # asked at a refresh
     ANSWERS = 12  # tokens of one answer to one prompt
     PERIODS = 13  # order in which prompts take turns between refreshes

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mopo_pipeline.columns import nearest, number_column, place
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.paged import first_of_each, positions, repeats
 
 SPLITS = ("train", "validation", "test")
 RESPONSE_COLUMNS = ("prompt_id", "response_id", "prompt", "response", "split", "source")
@@ -78,7 +79,7 @@ def normalised_prompt(prompt: str) -> str:
 
 
 def prompt_keys(prompts: pd.Series) -> pd.Series:
-    """The normalised form of each stored prompt, computed once for equal ones.
+    """The normalised form of each stored prompt, as categories: computed and held once for equal ones.
 
     Raises:
         InputError: a prompt that is no list of chat messages, by its number among the different ones.
@@ -90,7 +91,8 @@ def prompt_keys(prompts: pd.Series) -> pd.Series:
             keys.append(normalised_prompt(prompt))
         except InputError as error:
             raise InputError(f"prompt {number}: {error}") from None
-    return pd.Series(keys, dtype="str").take(codes).set_axis(prompts.index)
+    same, different = pd.factorize(np.array(keys, dtype=object))
+    return pd.Series(pd.Categorical.from_codes(same[codes], pd.Index(different)), prompts.index)
 
 
 def weight_columns(objectives: tuple[str, ...] | list[str]) -> list[str]:
@@ -120,9 +122,9 @@ def validate_responses(responses: pd.DataFrame, where: str) -> pd.DataFrame:
             f"{where}: no responses at all; give at least one prompt with two responses"
         )
     _refuse_missing(responses, ("prompt_id", "response_id", "prompt", "response"), where)
-    repeated = responses["response_id"].duplicated()
-    if repeated.any():
-        row = _row(repeated)
+    if repeats(responses["response_id"]):
+        codes, _ = pd.factorize(responses["response_id"])
+        row = int(np.flatnonzero(~first_of_each(codes))[0])
         value = responses["response_id"].iloc[row]
         first = place(responses, _row(responses["response_id"] == value))
         raise InputError(
@@ -243,22 +245,24 @@ def score_columns(responses: pd.DataFrame) -> list[str]:
 
 
 def _check_pairs(judgements: pd.DataFrame, responses: pd.DataFrame, where: str) -> None:
-    prompt_of = responses.set_index("response_id")["prompt_id"]
+    asked, of_both = pd.factorize(pd.concat([responses["prompt_id"], judgements["prompt_id"]]))
+    del of_both
+    given, meant = asked[: len(responses)], asked[len(responses) :]
     for side in ("response_a", "response_b"):
-        found = prompt_of.reindex(judgements[side]).to_numpy()
-        unknown = pd.isna(found)
+        at = positions(judgements[side], responses["response_id"])
+        unknown = at < 0
         if unknown.any():
             row = int(unknown.argmax())
             raise InputError(
                 f"{where}: {place(judgements, row)}, column {side}: {judgements[side].iloc[row]!r} is no "
                 "response_id of the responses"
             )
-        other = found != judgements["prompt_id"].to_numpy()
+        other = given[at] != meant
         if other.any():
             row = int(other.argmax())
             raise InputError(
                 f"{where}: {place(judgements, row)}: {judgements[side].iloc[row]!r} answers prompt "
-                f"{found[row]!r}, not {judgements['prompt_id'].iloc[row]!r}; compare responses to one prompt"
+                f"{responses['prompt_id'].iloc[at[row]]!r}, not {judgements['prompt_id'].iloc[row]!r}; compare responses to one prompt"
             )
     itself = judgements["response_a"] == judgements["response_b"]
     if itself.any():
@@ -291,7 +295,15 @@ def _weights(judgements: pd.DataFrame, where: str) -> NDArray[np.float64]:
             f"{where}: {place(judgements, row)}, column weight: {values[row]:g} is negative; a weight is "
             "0 or more, and 1 where it is left empty"
         )
-    return np.where(np.isnan(values), 1.0, values)
+    weights = np.where(np.isnan(values), 1.0, values)
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not 0.0 < total < np.inf:
+        raise InputError(
+            f"{where}: column weight: the weights sum to {total:g}, which no mean can be taken with; "
+            "give weights around 1"
+        )
+    return weights
 
 
 def _require(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from evaluated import PLAN
+from mopo_pipeline import paged
 from mopo_pipeline.datasets import (
     AtomicJSONDataset,
     AtomicParquetDataset,
@@ -42,6 +43,29 @@ def test_a_table_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
     assert dataset.exists()
     pd.testing.assert_frame_equal(dataset.load(), TABLE)
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["table.parquet"]
+
+
+@pytest.mark.parametrize("held", [0, paged.HELD])
+@pytest.mark.parametrize("rows", [0, 1, 40_000])
+def test_a_table_is_loaded_as_pandas_reads_it_whether_it_fits_memory_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int, rows: int
+) -> None:
+    monkeypatch.setattr(paged, "HELD", held)
+    number = np.arange(rows)
+    table = pd.DataFrame(
+        {
+            "text": [None if i % 3 else f"é{i}" for i in number],
+            "whole": number,
+            "part": np.where(number % 2, np.nan, number / 3),
+            "yes": number % 2 == 0,
+            "list": [[f"{i}", "x"] for i in number],
+            "mixed": [None if i % 2 else float(i) for i in number],
+            "kind": pd.Categorical(["a", "b"] * (rows // 2) + ["a"] * (rows % 2)),
+        }
+    )
+    dataset = AtomicParquetDataset(filepath=str(tmp_path / "table.parquet"))
+    dataset.save(table)
+    pd.testing.assert_frame_equal(dataset.load(), pd.read_parquet(tmp_path / "table.parquet"))
 
 
 def test_a_failed_save_leaves_the_old_table_and_nothing_beside_it(tmp_path: Path) -> None:

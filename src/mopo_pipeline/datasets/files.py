@@ -18,6 +18,7 @@ from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.text import TextDataset
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.paged import BUFFER, CHUNK, paged
 
 _STYLE = re.compile(r"<(style|script|title)\b.*?</\1>", flags=re.DOTALL)
 
@@ -73,7 +74,16 @@ class RecordDataset(AtomicJSONDataset):
 
 
 class AtomicParquetDataset(ParquetDataset):
-    """A table that is never half-written."""
+    """A table that is never half-written; texts too many for memory stay in a file while they are used."""
+
+    def load(self) -> pd.DataFrame:
+        """The table, as ``pandas.read_parquet`` reads it."""
+        import pyarrow.parquet
+
+        with pyarrow.parquet.ParquetFile(self._get_load_path(), buffer_size=BUFFER) as file:
+            batches = file.iter_batches(CHUNK, use_threads=False)
+            table: pd.DataFrame = paged(batches, file.schema_arrow).to_pandas()
+        return table
 
     def save(self, data: pd.DataFrame) -> None:
         """Write ``data`` without its index."""

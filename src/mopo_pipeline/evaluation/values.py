@@ -10,6 +10,7 @@ from scipy.stats import norm
 
 from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.evaluation.annotators import with_annotators
 from mopo_pipeline.evaluation.reweighting import (
     comparison_terms,
     effective_comparisons,
@@ -22,6 +23,7 @@ from mopo_pipeline.mopo import effective_share
 from mopo_pipeline.mopo.labelled import label_shares
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import Interval, prompt_bootstrap, sum_by
+from mopo_pipeline.plan.problem import annotators_of
 from mopo_pipeline.preferences.estimate import model_win_rates
 from mopo_pipeline.preferences.model import PreferenceModel
 from mopo_pipeline.streams import Stream, generator
@@ -43,6 +45,7 @@ class LabelledSplit:
         log_ratio: (n,) log pi - log pi_ref, nats.
         prompts: (n,) prompt of each response, from 0.
         units: (n,) what its prompt was drawn with, from 0; the prompt itself where it was drawn alone.
+        annotators: (M,) who labelled each comparison, -1 unknown.
     """
 
     responses: pd.DataFrame
@@ -53,10 +56,24 @@ class LabelledSplit:
     log_ratio: Array
     prompts: Index
     units: Index
+    annotators: Index
 
     def by_unit(self, terms: Array) -> Array:
         """Sums of per-comparison terms (M, K) over units, (U, K)."""
         return sum_by(terms, self.units[self.first], int(self.units.max()) + 1)
+
+    def ratio(
+        self, top: Array, mass: Array, params: EvaluateParams, rng: np.random.Generator
+    ) -> Interval:
+        """Ratios of the sums of ``top`` and ``mass`` (M, K), with what units and annotators leave uncertain."""
+        interval = prompt_bootstrap(
+            self.by_unit(top),
+            self.by_unit(mass),
+            confidence=params.confidence,
+            draws=params.bootstrap,
+            rng=rng,
+        )
+        return with_annotators(interval, top, mass, self.units[self.first], self.annotators)
 
 
 MEAN_RATIO = ("mean_ratio", "mean_ratio_low", "mean_ratio_high")
@@ -87,6 +104,7 @@ def labelled_split(
         )
     place = pd.Series(np.arange(len(test)), index=test["response_id"])
     labels = pairs[list(objectives)].to_numpy(dtype=np.float64)
+    annotators = annotators_of(pairs)
     return LabelledSplit(
         responses=test,
         first=place.loc[pairs["response_a"]].to_numpy(),
@@ -96,6 +114,7 @@ def labelled_split(
         log_ratio=gap,
         prompts=pd.factorize(test["prompt_id"])[0].astype(np.int64),
         units=pd.factorize(test["prompt_id"].map(sampling_units(responses)))[0].astype(np.int64),
+        annotators=np.full(len(pairs), -1) if annotators is None else annotators,
     )
 
 
@@ -219,13 +238,9 @@ def doubly_robust_values(
     win_rates, predicted = _model_says(held, model, objectives)
     terms = comparison_terms(held.first, held.second, held.labels, ratio, win_rates, predicted)
     left, right = (0.5 * ratio[rows][:, None] * held.weights for rows in (held.first, held.second))
-    interval = prompt_bootstrap(
-        held.by_unit(np.where(held.weights > 0, terms * held.weights, 0.0)),
-        held.by_unit(left + right),
-        confidence=params.confidence,
-        draws=params.bootstrap,
-        rng=generator(seed, Stream.DOUBLY_ROBUST_VALUES),
-    )
+    top = np.where(held.weights > 0, terms * held.weights, 0.0)
+    rng = generator(seed, Stream.DOUBLY_ROBUST_VALUES)
+    interval = held.ratio(top, left + right, params, rng)
     named = zip(objectives, map(float, interval.estimate), strict=True)
     facts["outside"] = {name: value for name, value in named if value < 0.0 or value > 1.0}
     effective = effective_comparisons(held.first, held.second, left, right, len(ratio))
@@ -263,13 +278,7 @@ def label_values(
         return no_values()
     left, right = label_shares(held.first, held.second, held.weights, held.log_ratio, held.prompts)
     won = np.where(held.weights > 0, left * held.labels + right * (1.0 - held.labels), 0.0)
-    interval = prompt_bootstrap(
-        held.by_unit(won),
-        held.by_unit(left + right),
-        confidence=params.confidence,
-        draws=params.bootstrap,
-        rng=generator(seed, Stream.LABEL_VALUES),
-    )
+    interval = held.ratio(won, left + right, params, generator(seed, Stream.LABEL_VALUES))
     effective = effective_comparisons(held.first, held.second, left, right, len(held.responses))
     return value_rows("policy", LABELS, objectives, bounded(interval), effective)
 

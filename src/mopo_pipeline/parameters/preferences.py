@@ -1,8 +1,8 @@
 """Parameters of the preferences stage: how labels become comparisons, and comparisons win rates."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from mopo_pipeline.parameters.base import StrictModel
 
@@ -39,7 +39,16 @@ class WinRateParams(StrictModel):
     label_folds: int = Field(default=4, ge=2)
     shrinkage: NonNegativeFloat = 2.0
     min_opponents: PositiveInt = 4
+    cycles: Literal["none", "auto"] = "none"
     model: PreferenceModelParams = PreferenceModelParams()
+
+    @model_validator(mode="after")
+    def _cycles_need_the_model(self) -> Self:
+        if self.cycles != "none" and self.method != "preference_model":
+            raise ValueError(
+                f"cycles: {self.cycles} needs method: preference_model; {self.method} rests on one reward per answer"
+            )
+        return self
 
 
 class PreferencesParams(StrictModel):

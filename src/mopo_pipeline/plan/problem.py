@@ -46,12 +46,12 @@ def row_comparisons(
         weights=comparison_weights(pairs, names),
         folds=None if without is None else predictions.loc[chosen, "fold"].to_numpy(),
         fold_win_rates=without,
-        annotators=_annotators(pairs),
+        annotators=annotators_of(pairs),
         clusters=pd.factorize(rows["unit"])[0] if "unit" in rows else None,
     )
 
 
-def _annotators(pairs: pd.DataFrame) -> Index | None:
+def annotators_of(pairs: pd.DataFrame) -> Index | None:
     """Numbers (M,) of the annotators by name, -1 where none is given; None where none is given at all."""
     if "annotator" not in pairs or not pairs["annotator"].any():
         return None

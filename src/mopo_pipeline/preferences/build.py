@@ -4,11 +4,14 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from pandas.api.extensions import ExtensionArray
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.paged import first_of_each, positions, taken
 from mopo_pipeline.parameters.preferences import LabelParams
-from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX, weight_columns
+from mopo_pipeline.tables import SCORE_PREFIX, weight_columns
 
 ROUNDING = 1e-9
 """Two ratings this close, relative to their size, differ by how decimals are stored in binary."""
@@ -35,8 +38,9 @@ def build_comparisons(
         table = merge_votes(judgements, objectives, params.votes)
     else:
         table = compare_ratings(responses, objectives, params, rng)
-    splits = responses.drop_duplicates("prompt_id").set_index("prompt_id")["split"]
-    table.insert(3, "split", table["prompt_id"].map(splits))
+    known = positions(table["prompt_id"], responses["prompt_id"])
+    splits = responses["split"].iloc[known].reset_index(drop=True).where(known >= 0)
+    table.insert(3, "split", splits.array)
     if "annotator" not in table:
         table["annotator"] = ""
     _refuse_undecided(table, objectives)
@@ -118,26 +122,19 @@ def merge_votes(judgements: pd.DataFrame, objectives: tuple[str, ...], votes: st
     """
     names, masses = list(objectives), weight_columns(objectives)
     flipped = (judgements["response_a"] > judgements["response_b"]).to_numpy()
-    a, b = judgements["response_a"].to_numpy(), judgements["response_b"].to_numpy()
+    pair_of, first, ends = _pairs(judgements, flipped)
     labels = judgements[names].to_numpy(dtype=np.float64)
     labels = np.where(flipped[:, None], 1.0 - labels, labels)
     weight = judgements["weight"].to_numpy(dtype=np.float64)[:, None]
     present = ~np.isnan(labels)
-    table = pd.DataFrame(
-        {
-            "prompt_id": judgements["prompt_id"].to_numpy(),
-            "response_a": np.where(flipped, b, a),
-            "response_b": np.where(flipped, a, b),
-        }
-    )
-    table[names] = np.where(present, labels * weight, 0.0)
-    table[masses] = present * weight
-    pairs = table.groupby(list(PAIR_COLUMNS), sort=False, as_index=False)
-    merged = pairs.sum()
+    votes_of = pd.DataFrame(np.where(present, labels * weight, 0.0), columns=names)
+    votes_of[masses] = present * weight
+    prompts = taken(judgements["prompt_id"], first)
+    merged = pd.DataFrame({"prompt_id": prompts, "response_a": ends[0], "response_b": ends[1]})
+    merged[[*names, *masses]] = votes_of.groupby(pair_of).sum().to_numpy()
     merged["annotator"] = ""
     if "annotator" in judgements and judgements["annotator"].any():
-        table["annotator"] = judgements["annotator"].to_numpy()
-        who = table.groupby(list(PAIR_COLUMNS), sort=False)["annotator"]
+        who = judgements["annotator"].groupby(pair_of)
         merged["annotator"] = who.first().where(who.nunique() == 1, "").to_numpy()
     total = merged[masses].to_numpy()
     mean = np.divide(
@@ -147,6 +144,33 @@ def merge_votes(judgements: pd.DataFrame, objectives: tuple[str, ...], votes: st
         mean = compare(mean, np.full_like(mean, 0.5), 0.0)
     merged[names] = mean
     return merged
+
+
+def _pairs(
+    judgements: pd.DataFrame, flipped: NDArray[np.bool_]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], list[ExtensionArray]]:
+    """Which unordered pair each judgement (n,) is of.
+
+    Args:
+        judgements: prompt_id, response_a and response_b.
+        flipped: which rows (n,) name their pair the other way round.
+
+    Returns:
+        Codes (n,) of the pairs by first appearance, the first row (m,) of each, and its two ids.
+    """
+    prompt_of, prompts = pd.factorize(judgements["prompt_id"])
+    a, b = judgements["response_a"], judgements["response_b"]
+    ends = pd.concat([a, b], ignore_index=True)
+    places = positions(ends, ends).reshape(2, -1)
+    low, high = np.where(flipped, places[::-1], places)
+    couple_of, _ = pd.factorize(low * len(ends) + high)
+    pair_of, _ = pd.factorize(couple_of * len(prompts) + prompt_of)
+    first = np.flatnonzero(first_of_each(pair_of))
+    one, other = (pd.Series(taken(side, first)) for side in (a, b))
+    turned = flipped[first]
+    if turned.any():
+        one, other = one.mask(turned, other), other.mask(turned, one)
+    return pair_of, first, [one.array, other.array]
 
 
 def tie_margin(params: LabelParams, objective: str) -> float:

@@ -13,6 +13,7 @@ from mopo_pipeline.parameters.base import OF_MODEL, WITHOUT_FOLD
 from mopo_pipeline.parameters.preferences import WinRateParams
 from mopo_pipeline.preferences.baselines import STRONGER, TOO_WEAK, against_baselines
 from mopo_pipeline.preferences.calibration import calibration
+from mopo_pipeline.preferences.cycles import circling, fit_cycles, no_cycles
 from mopo_pipeline.preferences.features import WordFeatures
 from mopo_pipeline.preferences.fit import CrossFit, cross_fit
 from mopo_pipeline.preferences.learning_curve import learning_curve, told
@@ -62,7 +63,12 @@ def estimate_win_rates(
             {"method": params.method, "objectives": {}},
         )
     fit = cross_fit(responses, comparisons, objectives, params.model, seed, curve=True)
-    values, errors = model_win_rates(fit.rewards, responses["prompt_id"], params.min_opponents)
+    cycles = no_cycles(fit)
+    if params.cycles == "auto":
+        cycles = fit_cycles(responses, comparisons, fit, objectives, seed)
+        fit = fit._replace(predictions=cycles.predictions)
+    prompts, fewest = responses["prompt_id"], params.min_opponents
+    values, errors = model_win_rates(fit.rewards, prompts, fewest, cycles.turns)
     said = _Said(values, errors, fit.predictions, np.full(len(comparisons), -1), {}, {})
     if params.method == "posterior":
         said = _with_own_labels(said, responses, comparisons, fit.rewards, params, objectives, seed)
@@ -77,7 +83,7 @@ def estimate_win_rates(
         measured[name] = calibration(said.predictions[train, k], y) | {"baselines": held}
         curve = learning_curve({s: p[:, k] for s, p in fit.by_share.items()}, y, units[train])
         measured[name] |= {"temperature": float(fit.model.temperature[k])} | said.told.get(name, {})
-        measured[name]["learning_curve"] = curve
+        measured[name] |= {"learning_curve": curve} | cycles.told.get(name, {})
         _tell(name, held, curve)
     of_model = tuple(f"{name}{OF_MODEL}" for name in objectives)
     table = _table(responses, fit.folds, said.values, said.errors, objectives)
@@ -191,7 +197,7 @@ def _with_own_labels(
 
 
 def model_win_rates(
-    rewards: Array, prompt_ids: pd.Series, min_opponents: int
+    rewards: Array, prompt_ids: pd.Series, min_opponents: int, turns: Array | None = None
 ) -> tuple[Array, Array]:
     """Mean of sigmoid(r - r') over the other responses to the prompt, with its standard error.
 
@@ -203,11 +209,14 @@ def model_win_rates(
         rewards: (n, K) calibrated rewards.
         prompt_ids: n prompt ids.
         min_opponents: fewest opponents taken from the prompt itself.
+        turns: (n, K, D) coordinates of what goes round (``Cycles``); against opponents of other prompts the mean over the
+            prompt's own; None: nothing does.
 
     Returns:
         Win rates and standard errors, both (n, K).
     """
     values, errors = np.empty_like(rewards), np.empty_like(rewards)
+    turns = np.zeros((*rewards.shape, 0)) if turns is None else turns
     indices = prompt_ids.reset_index(drop=True).groupby(prompt_ids.to_numpy(), sort=False).indices
     centred = rewards.copy()
     for rows in indices.values():
@@ -215,10 +224,12 @@ def model_win_rates(
     spread = centred[np.linspace(0, len(centred) - 1, min(len(centred), 256)).astype(int)]
     for rows in indices.values():
         own = rewards[rows]
-        beats = expit(own[:, None, :] - own[None, :, :])
+        round_of = circling(turns[rows][:, None], turns[rows][None])
+        beats = expit(own[:, None, :] - own[None, :, :] + round_of)
         others = ~np.eye(len(rows), dtype=bool)
         if len(rows) - 1 < min_opponents:
-            beats = expit(own[:, None, :] - (own.mean(axis=0) + spread)[None, :, :])
+            shift = round_of.sum(axis=1, keepdims=True) / max(len(rows) - 1, 1)
+            beats = expit(own[:, None, :] - (own.mean(axis=0) + spread)[None, :, :] + shift)
             others = np.ones(beats.shape[:2], dtype=bool)
         count = others.sum(axis=1)[:, None]
         mean = (beats * others[..., None]).sum(axis=1) / count

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.paged import BUFFER, CHUNK, paged
 from mopo_pipeline.sources.opening import opened
 
 if TYPE_CHECKING:
@@ -14,11 +15,13 @@ if TYPE_CHECKING:
 
 
 def read_parquet(path: str) -> pd.DataFrame:
-    """Read a parquet file, columns as their type declares them."""
+    """Read a parquet file, columns as their type declares them, never all of its texts in memory."""
     import pyarrow.parquet
 
     with opened(path) as file:
-        return arrow_frame(pyarrow.parquet.ParquetFile(file).read(), path)
+        whole = pyarrow.parquet.ParquetFile(file, buffer_size=BUFFER)
+        batches = whole.iter_batches(CHUNK, use_threads=False)
+        return arrow_frame(paged(batches, whole.schema_arrow), path)
 
 
 def read_folder(path: str, split: str | None) -> pd.DataFrame:

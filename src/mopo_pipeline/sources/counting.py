@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.columns import chunks
+from mopo_pipeline.paged import positions
 from mopo_pipeline.sources.raw import Counts, Unit
 from mopo_pipeline.tables import SPLITS
 
@@ -81,9 +82,9 @@ def repeated_pairs(judgements: pd.DataFrame, names: tuple[str, ...]) -> dict[str
     """Pairs judged more than once, and those of them whose labels differ on some objective."""
     if judgements.empty:
         return {"pairs": 0, "contradicting": 0}
-    ends, _ = pd.factorize(pd.concat([judgements["response_a"], judgements["response_b"]]))
-    a, b = ends.reshape(2, -1)
-    pair = pd.Series(np.minimum(a, b) * (int(ends.max()) + 1) + np.maximum(a, b))
+    ends = pd.concat([judgements["response_a"], judgements["response_b"]], ignore_index=True)
+    a, b = positions(ends, ends).reshape(2, -1)
+    pair = pd.Series(np.minimum(a, b) * len(ends) + np.maximum(a, b))
     again = pair.duplicated(keep=False).to_numpy()
     labels = judgements.loc[again, list(names)].to_numpy(dtype=np.float64)
     turned = np.where((a > b)[again, None], 1.0 - labels, labels)

@@ -53,6 +53,7 @@ def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole:
         given = {here: there for here, there in params.columns.items() if there in table}
         table = renamed(table, given, where)
     columns = set(map(str, table.columns))
+    _refuse_several_layouts(columns, where)
     chosen = columns >= set(CHOSEN)
     if params.judgements_path is not None and (chosen or columns >= set(SIDES)):
         raise InputError(
@@ -73,6 +74,17 @@ def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole:
     if "response" not in columns and columns & set(SIDES):
         return pair_rows(table, names, where, params.strongest)
     return response_rows(table, names, where)
+
+
+def _refuse_several_layouts(columns: set[str], where: str) -> None:
+    """Refuse columns of which one layout would have to be passed over."""
+    layouts = (CHOSEN, SIDES, ("completions",), ("response",))
+    found = [" and ".join(layout) for layout in layouts if columns >= set(layout)]
+    if len(found) > 1:
+        raise InputError(
+            f"{where}: the columns {found[0]} and the columns {found[1]} each say what the answers are; "
+            "keep one of the two"
+        )
 
 
 def _require(table: pd.DataFrame, name: str, where: str, known: list[str]) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from mopo_pipeline.columns import label_column
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.paged import taken
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import HUB_SCHEMAS, IngestParams
 from mopo_pipeline.sources.counting import account, repeated_pairs, table_facts, text_facts, told
@@ -56,7 +57,9 @@ def load_source(params: IngestParams, task: TaskParams) -> SourceData:
             beyond = {f"{unit} beyond ingest.limit": int((~table["prompt_id"].isin(kept)).sum())}
             dropped[unit] = dropped[unit] | beyond
         responses, judgements = (t.loc[t["prompt_id"].isin(kept)] for t in (responses, judgements))
-    responses = with_splits(responses, params.split, rng, raw.where).assign(source=params.source)
+    named = pd.Series([params.source], dtype="str")
+    source = taken(named, np.zeros(len(responses), dtype=np.intp))
+    responses = with_splits(responses, params.split, rng, raw.where).assign(source=source)
     texts = text_facts(responses, raw.where)
     responses, judgements = _shared_columns(responses, judgements, task.names)
     kept_rows = {unit: len(table) for unit, table in _units(responses, judgements).items()}

@@ -1,6 +1,7 @@
 """Labelled pairs of texts: read from a table, and taken apart into responses and judgements."""
 
-from typing import cast
+from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,6 @@ from numpy.typing import NDArray
 from pandas.api.extensions import ExtensionArray
 
 from mopo_pipeline.columns import (
-    CHUNK,
     label_column,
     nearest,
     number_column,
@@ -18,12 +18,16 @@ from mopo_pipeline.columns import (
     text_hashes,
 )
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.paged import CHUNK, numbered, paged_texts, taken
 from mopo_pipeline.sources.messages import response_text, stored_prompt
 from mopo_pipeline.sources.prompts import same_prompts
 from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RawTables, Rows
 from mopo_pipeline.tables import refuse_contradictions
 
 SIDES = ("response_a", "response_b")
+SPREAD = np.uint64(0x9E3779B97F4A7C15)
+"""An odd number that puts the hashes of equal texts to different prompts far apart."""
+
 PAIR_FACTS = (*PROMPT_COLUMNS, "weight", "annotator")
 """What a file may say of a pair beside its labels."""
 
@@ -102,29 +106,26 @@ def split_pairs(rows: Rows, names: tuple[str, ...]) -> RawTables:
     dropped = {"pairs of equal responses": int(equal.sum())} | rows.dropped
     if equal.all():
         raise InputError(f"{where}: no pair of different responses ({len(pairs)} equal ones)")
-    if equal.any():
-        pairs, prompts = pairs.loc[~equal], prompts.loc[~equal]
-    prompt_of, _ = pd.factorize(prompts)
-    hashes = np.stack([text_hashes(pairs[side]) for side in SIDES], axis=1).ravel()
-    text_of, _ = pd.factorize(hashes)
-    answer_of, _ = pd.factorize(np.repeat(prompt_of, 2) * len(text_of) + text_of)
-    first = ~pd.Series(answer_of).duplicated().to_numpy()
-    row_of = np.flatnonzero(first) // 2
+    used = np.flatnonzero(~equal)
+    prompt_of, _ = pd.factorize(pd.factorize(prompts)[0][used])
+    answer_of = _answers(pairs.loc[:, list(SIDES)], prompt_of, used)
+    first = np.flatnonzero(~pd.Series(answer_of).duplicated().to_numpy())
+    row_of = used[first // 2]
     responses = pd.DataFrame(
         {
-            "prompt_id": _ids(prompt_of[row_of], "p"),
-            "response_id": _ids(np.arange(len(row_of)), "r"),
-            "prompt": prompts.array.take(row_of),
-            "response": _between(pairs[SIDES[0]], pairs[SIDES[1]], first),
+            "prompt_id": numbered("p", prompt_of[first // 2]),
+            "response_id": numbered("r", np.arange(len(first))),
+            "prompt": taken(prompts, row_of),
+            "response": _between(pairs[SIDES[0]], pairs[SIDES[1]], 2 * row_of + first % 2),
             **{column: pairs[column].array.take(row_of) for column in told},
         },
         index=pairs.index[row_of],
     )
     given = [c for c in (*names, "weight", "annotator") if c in pairs]
-    judgements = pairs[given].assign(
-        prompt_id=_ids(prompt_of, "p"),
-        response_a=_ids(answer_of[::2], "r"),
-        response_b=_ids(answer_of[1::2], "r"),
+    judgements = (pairs[given] if len(used) == len(pairs) else pairs[given].iloc[used]).assign(
+        prompt_id=numbered("p", prompt_of),
+        response_a=numbered("r", answer_of[::2]),
+        response_b=numbered("r", answer_of[1::2]),
     )
     return RawTables(
         responses,
@@ -137,18 +138,26 @@ def split_pairs(rows: Rows, names: tuple[str, ...]) -> RawTables:
     )
 
 
-def _between(a: pd.Series, b: pd.Series, kept: NDArray[np.bool_]) -> ExtensionArray:
-    """Of the texts a0, b0, a1, b1, ... those that are ``kept``, a mask (2 * n,), a part of the rows at a time."""
-    parts = []
-    for start in range(0, len(a), CHUNK):
-        one, other = (side.iloc[start : start + CHUNK] for side in (a, b))
-        order = np.arange(2 * len(one)).reshape(2, -1).T.ravel()
-        use = order[kept[2 * start : 2 * (start + len(one))]]
-        parts.append(pd.concat([one, other], ignore_index=True).take(use))
-    return cast(ExtensionArray, pd.concat(parts, ignore_index=True).array)
+def _answers(
+    sides: pd.DataFrame, prompt_of: NDArray[np.intp], used: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Codes (2 m,) of the answers a0, b0, a1, b1, ... of the rows ``used`` (m,), whose prompts have the codes (m,)."""
+    hashes = np.stack([text_hashes(sides[side])[used] for side in sides], axis=1).ravel()
+    apart = np.repeat(prompt_of.astype(np.uint64) * SPREAD, 2)
+    return pd.factorize(hashes.view(np.uint64) + apart)[0]
 
 
-def _ids(codes: NDArray[np.intp], prefix: str) -> ExtensionArray:
-    """Ids (n,) of codes (n,), counted from 0."""
-    ids = prefix + pd.Series(codes).astype("str")
-    return ids.array
+def _between(a: pd.Series, b: pd.Series, chosen: NDArray[np.intp]) -> ExtensionArray:
+    """Of the texts a0, b0, a1, b1, ... those ``chosen``, positions (m,) that ascend, a part of the rows at a time."""
+
+    def parts() -> Iterator[pd.Series]:
+        starts = np.arange(0, len(a) + CHUNK, CHUNK)
+        for start, (low, high) in zip(
+            starts, pairwise(np.searchsorted(chosen, 2 * starts)), strict=False
+        ):
+            one, other = (side.iloc[start : start + CHUNK] for side in (a, b))
+            use = chosen[low:high] - 2 * start
+            both = pd.concat([one, other], ignore_index=True)
+            yield both.take(use // 2 + use % 2 * len(one))
+
+    return paged_texts(parts())

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from pandas.api.extensions import ExtensionArray
 
 from mopo_pipeline.columns import convert_column, place, text
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.paged import first_of_each, taken
 from mopo_pipeline.parameters.ingest import SplitParams
 from mopo_pipeline.tables import SPLITS, normalised_prompt, refuse_contradictions
 
@@ -26,10 +27,8 @@ def same_prompts(prompts: pd.Series) -> tuple[pd.Series, int]:
     others = len(unique) - (int(same.max(initial=-1)) + 1)
     if others == 0:
         return prompts.rename("prompt"), 0
-    spelled = (
-        pd.Series(unique, dtype="str").take(first[codes]).set_axis(prompts.index).rename("prompt")
-    )
-    return spelled, others
+    spelled = taken(pd.Series(unique, dtype="str"), first[codes])
+    return pd.Series(spelled, prompts.index, name="prompt"), others
 
 
 def merge_prompts(
@@ -45,15 +44,18 @@ def merge_prompts(
     """
     spelling, _ = same_prompts(responses["prompt"])
     prompt_of, texts = pd.factorize(spelling)
-    first = np.empty(len(texts), dtype=np.intp)
-    first[prompt_of[::-1]] = np.arange(len(responses))[::-1]
+    id_of, _ = pd.factorize(responses["prompt_id"])
+    written_of, written = pd.factorize(responses["prompt"])
+    merged = len(pd.unique(id_of * len(written) + written_of)) - len(texts)
+    if not merged:
+        return responses, judgements, 0
+    first = np.flatnonzero(first_of_each(prompt_of))
     ids = pd.Series(
-        responses["prompt_id"].array.take(first[prompt_of]), responses.index, name="prompt_id"
+        taken(responses["prompt_id"], first[prompt_of]), responses.index, name="prompt_id"
     )
-    seen = ~responses["prompt_id"].duplicated().to_numpy()
+    seen = first_of_each(id_of)
     new_id = dict(zip(responses["prompt_id"][seen], ids[seen], strict=True))
-    merged = len(responses[["prompt_id", "prompt"]].drop_duplicates()) - len(texts)
-    if merged and "prompt_id" in judgements:
+    if "prompt_id" in judgements:
         judged = judgements["prompt_id"].map(lambda old: new_id.get(old, old))
         judgements = judgements.assign(prompt_id=judged)
     return responses.assign(prompt_id=ids, prompt=spelling), judgements, merged
@@ -88,18 +90,16 @@ def with_splits(
     return responses
 
 
-def draw_splits(
-    units: pd.Series, params: SplitParams, rng: np.random.Generator
-) -> NDArray[np.object_]:
+def draw_splits(units: pd.Series, params: SplitParams, rng: np.random.Generator) -> ExtensionArray:
     """A split for every row, (n,); all rows of a unit (a prompt, a group) share one."""
-    unique = units.drop_duplicates().to_numpy()
+    codes, unique = pd.factorize(units)
     order = rng.permutation(len(unique))
     n_train = max(1, round(len(unique) * params.train))
     n_validation = round(len(unique) * params.validation)
-    names = np.array(["test"] * len(unique), dtype=object)
-    names[order[:n_train]] = "train"
-    names[order[n_train : n_train + n_validation]] = "validation"
-    return pd.Series(names, index=unique).reindex(units).to_numpy()
+    split_of = np.full(len(unique), SPLITS.index("test"))
+    split_of[order[:n_train]] = SPLITS.index("train")
+    split_of[order[n_train : n_train + n_validation]] = SPLITS.index("validation")
+    return taken(pd.Series(SPLITS, dtype="str"), split_of[codes])
 
 
 def _check_splits(responses: pd.DataFrame, where: str) -> None:

@@ -6,20 +6,25 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from mopo_pipeline.columns import CHUNK
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.paged import CHUNK, paged_frames
 from mopo_pipeline.sources.arrow import read_folder, read_parquet
+from mopo_pipeline.sources.contents import no_such_file, refuse_other_content
 from mopo_pipeline.sources.opening import REMOTE, lines, suffix
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 
 UNREADABLE = (ValueError, NotImplementedError, OSError, EOFError, csv.Error, zlib.error)
 """What reading a file raises that is not what its name says; a store's library raises what it likes."""
+
+SPREAD = "; an object of .jsonl stands on one line: write it so, or a list of objects as .json"
+"""What to do about objects over several lines."""
 
 Row = dict[str, Any]
 
@@ -50,7 +55,7 @@ def _read(path: str, split: str | None) -> pd.DataFrame:
     if Path(path).is_dir():
         return read_folder(path, split)
     if REMOTE not in path and not Path(path).is_file():
-        raise InputError(f"{path}: no such file; check ingest.path and ingest.judgements_path")
+        raise no_such_file(path)
     if REMOTE not in path and Path(path).stat().st_size == 0:
         raise InputError(f"{path}: the file is empty")
     readers: dict[str, Callable[[str], pd.DataFrame]] = {
@@ -64,6 +69,8 @@ def _read(path: str, split: str | None) -> pd.DataFrame:
         )
     unreadable = (Exception,) if REMOTE in path else UNREADABLE
     try:
+        if REMOTE not in path:
+            refuse_other_content(path)
         return readers[kind](path)
     except InputError:
         raise
@@ -81,16 +88,17 @@ def frame(rows: list[Row], places: list[int], kind: str) -> pd.DataFrame:
 
 def _gathered(rows: Iterable[tuple[int, Row]], kind: str) -> pd.DataFrame:
     """``frame`` of rows with their places, texts held as Arrow does: never all of a file is Python's."""
-    parts: list[pd.DataFrame] = []
-    held: list[tuple[int, Row]] = []
-    for placed in rows:
-        held.append(placed)
-        if len(held) == CHUNK:
-            parts.append(_compact(held, kind))
-            held = []
-    if held or not parts:
-        parts.append(_compact(held, kind))
+    parts = paged_frames(_compact(part, kind) for part in _by_chunks(rows))
     return pd.concat(parts) if len(parts) > 1 else parts[0]
+
+
+def _by_chunks(rows: Iterable[tuple[int, Row]]) -> Iterator[list[tuple[int, Row]]]:
+    """CHUNK rows at a time; no rows once where there are none."""
+    waiting = iter(rows)
+    part = list(islice(waiting, CHUNK))
+    yield part
+    while part := list(islice(waiting, CHUNK)):
+        yield part
 
 
 def _compact(rows: list[tuple[int, Row]], kind: str) -> pd.DataFrame:
@@ -129,7 +137,10 @@ def _csv_rows(path: str) -> Iterator[tuple[int, Row]]:
                 )
             yield line, {k: v or None for k, v in zip(header, cells, strict=True)}
     except csv.Error as error:
-        raise InputError(f"{path}: line {end + 1}: not valid CSV ({error})") from error
+        reason = str(error)
+        if "new-line character" in reason:
+            reason = "lines end in CR alone, as on an old Macintosh; save it with LF"
+        raise InputError(f"{path}: line {end + 1}: not valid CSV ({reason})") from error
 
 
 def _header(names: list[str], where: str) -> list[str]:
@@ -156,9 +167,15 @@ def _json_rows(path: str) -> Iterator[tuple[int, Row]]:
         except InputError as error:
             raise InputError(f"{path}: line {number}: {error}") from None
         except ValueError as error:
-            raise InputError(f"{path}: line {number}: not valid JSON ({_reason(error)})") from error
+            hint = SPREAD if line.strip() in ("{", "[") else ""
+            raise InputError(
+                f"{path}: line {number}: not valid JSON ({_reason(error)}){hint}"
+            ) from error
         if not isinstance(row, dict):
-            raise InputError(f"{path}: line {number}: expected a JSON object, got {line[:40]!r}")
+            hint = "; a list of objects is a file .json" if isinstance(row, list) else ""
+            raise InputError(
+                f"{path}: line {number}: expected a JSON object, got {line[:40]!r}{hint}"
+            )
         yield number, row
 
 
@@ -175,7 +192,9 @@ def _json(path: str) -> pd.DataFrame:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise InputError(f"{path}: expected a JSON list of objects, one per row")
+        raise InputError(
+            f"{path}: expected a JSON list of objects, one per row; pandas writes it with orient='records'"
+        )
     return _gathered(enumerate(rows, start=1), "row")
 
 

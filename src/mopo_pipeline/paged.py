@@ -1,0 +1,228 @@
+"""Texts too many for memory: they lie in a temporary file, are paged in where they are read, and never made Python's."""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandas.api.extensions import ExtensionArray
+
+from mopo_pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CHUNK = 1 << 14
+"""Cells of a column that are Python objects at one time."""
+
+BUFFER = 1 << 20
+"""Bytes of a column of a file that are read at one time."""
+
+HELD = 1 << 23
+"""Bytes of a table that stay in memory; what comes after them makes it lie in a file."""
+
+
+def paged(batches: Iterable["pa.RecordBatch"], schema: "pa.Schema") -> "pa.Table":
+    """A table of batches: in memory while it is small, else in a file that ends with the table.
+
+    Batches are written as they come and mapped into memory afterwards, so that the system may drop
+    any part of them and read it again. The file lies in the folder that ``TMPDIR`` names.
+
+    Args:
+        batches: of the schema, one in memory at a time.
+        schema: of the table.
+    """
+    import pyarrow as pa
+
+    held: list[pa.RecordBatch] = []
+    size, rest = 0, iter(batches)
+    for batch in rest:
+        held.append(batch)
+        size += batch.nbytes
+        if size > HELD:
+            return _mapped(held, rest, schema)
+    return pa.Table.from_batches(held, schema).combine_chunks()
+
+
+def paged_texts(parts: Iterable[pd.Series]) -> ExtensionArray:
+    """Parts of a column of text, (n,) of pandas' ``str`` in all, as one column; ``paged`` holds it."""
+    import pyarrow as pa
+
+    schema = pa.schema([("text", pa.large_string())])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for part in parts:
+            for chunk in arrow_texts(part).chunks:
+                yield pa.record_batch([chunk], schema=schema)
+
+    return _texts(paged(batches(), schema).column(0))
+
+
+def paged_frames(frames: Iterable[pd.DataFrame]) -> list[pd.DataFrame]:
+    """Tables one after another, whose columns of pandas' ``str`` lie in a file once they are many."""
+    import pyarrow as pa
+
+    held: list[pd.DataFrame] = []
+    size, rest = 0, iter(frames)
+    for frame in rest:
+        held.append(frame)
+        size += int(frame.memory_usage(index=False).sum())
+        if size > HELD:
+            break
+    else:
+        return held
+    with _lent_file() as path, pa.OSFile(str(path), "wb") as file:
+        bare = [_written(frame, file) for frame in chain(_emptied(held), rest)]
+        file.flush()
+        mapped = pa.memory_map(str(path))
+        return [_rejoined(*each, mapped) for each in bare]
+
+
+def _emptied(frames: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """The tables, gone from their list as they come."""
+    while frames:
+        yield frames.pop(0)
+
+
+def _written(frame: pd.DataFrame, file: Any) -> tuple[pd.DataFrame, list[Any], int]:
+    """A table without its texts, the names of all its columns, and where in the file its texts are."""
+    import pyarrow as pa
+
+    texts = [name for name, kind in frame.dtypes.items() if isinstance(kind, pd.StringDtype)]
+    place = file.tell()
+    table = pa.table([arrow_texts(frame[name]) for name in texts], names=list(map(str, texts)))
+    with pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    return frame.drop(columns=texts), list(frame.columns), place
+
+
+def _rejoined(bare: pd.DataFrame, names: list[Any], place: int, mapped: Any) -> pd.DataFrame:
+    """The table that ``_written`` took apart, its texts in the mapped file."""
+    import pyarrow as pa
+
+    mapped.seek(place)
+    table = pa.ipc.open_stream(mapped).read_all()
+    columns = {
+        name: bare[name] if name in bare else _texts(table.column(str(name))) for name in names
+    }
+    return pd.DataFrame(columns, index=bare.index)
+
+
+def arrow_texts(texts: pd.Series) -> "pa.ChunkedArray":
+    """A column of text as Arrow holds it, (n,) large strings, null where missing."""
+    import pyarrow as pa
+
+    cells = pa.array(texts.array, type=pa.large_string())
+    return cells if isinstance(cells, pa.ChunkedArray) else pa.chunked_array([cells])
+
+
+def taken(texts: pd.Series | ExtensionArray, rows: NDArray[np.intp]) -> ExtensionArray:
+    """The texts of these ``rows``, (m,) positions that should ascend, for each part of a column is visited once."""
+
+    def parts() -> Iterator[pd.Series]:
+        for start in range(0, len(rows), CHUNK):
+            use = rows[start : start + CHUNK]
+            low, high = int(use.min()), int(use.max()) + 1
+            yield pd.Series(pd.Series(texts[low:high]).array.take(use - low))
+
+    return paged_texts(parts())
+
+
+def numbered(prefix: str, codes: NDArray[np.intp]) -> ExtensionArray:
+    """Ids (n,) of codes (n,): the prefix and the number.
+
+    >>> list(numbered("p", np.array([0, 12])))
+    ['p0', 'p12']
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def parts() -> Iterator[pd.Series]:
+        for start in range(0, len(codes), CHUNK):
+            numbers = pc.cast(pa.array(codes[start : start + CHUNK]), pa.string())
+            ids = pc.binary_join_element_wise(prefix, numbers, "")
+            yield pd.Series(_texts(ids))
+
+    return paged_texts(parts())
+
+
+def first_of_each(codes: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which of codes (n,) stand there for the first time.
+
+    >>> first_of_each(np.array([0, 1, 0, 2]))
+    array([ True,  True, False,  True])
+    """
+    return ~pd.Series(codes).duplicated().to_numpy()
+
+
+def positions(values: pd.Series, known: pd.Series) -> NDArray[np.intp]:
+    """Where each of the values (n,) first stands among those ``known``, -1 where it does not.
+
+    >>> positions(pd.Series(["b", "c"]), pd.Series(["a", "b"]))
+    array([ 1, -1])
+    """
+    import pyarrow.compute as pc
+
+    if isinstance(values.dtype, pd.StringDtype) and isinstance(known.dtype, pd.StringDtype):
+        found = pc.index_in(arrow_texts(values), value_set=arrow_texts(known))
+        return np.asarray(pc.fill_null(found, -1), dtype=np.intp)
+    return np.asarray(pd.Index(known).get_indexer(pd.Index(values)), dtype=np.intp)
+
+
+def repeats(values: pd.Series) -> bool:
+    """Whether a column says something twice; of text counted without making it Python's."""
+    import pyarrow.compute as pc
+
+    if isinstance(values.dtype, pd.StringDtype):
+        return bool(pc.count_distinct(arrow_texts(values)).as_py() < len(values))
+    return bool(values.duplicated().any())
+
+
+def _texts(cells: Any) -> ExtensionArray:
+    """Cells (n,) as pandas' ``str``, not copied."""
+    return pd.Series(cells.to_pandas(), dtype="str").array
+
+
+def _mapped(
+    first: "list[pa.RecordBatch]", rest: "Iterator[pa.RecordBatch]", schema: "pa.Schema"
+) -> "pa.Table":
+    """All batches written to a file, emptied from memory as they are, and the file's table."""
+    import pyarrow as pa
+
+    with _lent_file() as path:
+        with pa.ipc.new_file(str(path), schema) as writer:
+            while first:
+                writer.write_batch(first.pop(0))
+            for batch in rest:
+                writer.write_batch(batch)
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
+@contextmanager
+def _lent_file() -> Iterator[Path]:
+    """A file of the temporary folder that has no name afterwards, and lasts as long as it is mapped.
+
+    Raises:
+        InputError: the folder is full.
+    """
+    handle, name = tempfile.mkstemp(prefix="mopo-texts-", suffix=".arrow")
+    os.close(handle)
+    try:
+        yield Path(name)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise InputError(
+            f"{Path(name).parent}: no space left for texts, which lie there while they are used; set TMPDIR to a folder "
+            "with more"
+        ) from error
+    finally:
+        with suppress(PermissionError):
+            Path(name).unlink()
