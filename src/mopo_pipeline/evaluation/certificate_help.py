@@ -56,7 +56,7 @@ def assumptions(
     )
     normal = f"a mean over {units} {drawn} is nearly normal (Student's t)"
     theirs = (FROM_ELSEWHERE,) if elsewhere else ()
-    against = ()
+    against: tuple[str, ...] = ()
     if estimator in LABEL_BASED and mean_ratio is not None:
         against = (
             f"that the reference drew them is not so: the policy finds them {mean_ratio:.2f} times as likely at least, on "
