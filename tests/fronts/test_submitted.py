@@ -118,9 +118,13 @@ def test_a_job_s_exit_code_is_a_future_s_result_and_its_words_are_the_run_s(
     good, bad = place(tmp_path, "good"), place(tmp_path, "bad")
     with executor(tmp_path) as jobs:
         futures = [
-            jobs.submit(["-c", "import os; print(os.environ['OMP_NUM_THREADS'], os.getcwd())"], good / "run.log", tmp_path),
+            jobs.submit(
+                ["-c", "import os; print(os.environ['OMP_NUM_THREADS'], os.getcwd())"],
+                good / "run.log",
+                tmp_path,
+            ),
             jobs.submit(["-c", "raise SystemExit(3)"], bad / "run.log", tmp_path),
-        ]  # fmt: skip
+        ]
         assert [future.result() for future in futures] == [0, 3]
     assert (good / "run.log").read_text().split() == ["1", str(tmp_path)]
     known = read_record(good)
@@ -260,13 +264,25 @@ def test_a_job_that_is_told_to_exit_ends_its_command_first(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"cluster": "slurm", "submitit": {"timeout_min": 5}}, "no sbatch, srun, sacct, scancel: start the sweep on a login node"),
+        (
+            {"cluster": "slurm", "submitit": {"timeout_min": 5}},
+            "no sbatch, srun, sacct, scancel: start the sweep on a login node",
+        ),
         ({"cluster": "local"}, "no timeout_min"),
-        ({"cluster": "local", "submitit": {"timeout_min": 5, "partition": "gpu"}}, "partition"),
-        ({"cluster": "local", "submitit": {"timeout_min": "long"}}, 'Parameter "timeout_min" expected type'),
-        ({"cluster": "local", "submitit": {"timeout_min": 5, "slrum_max_num_timeout": 5}}, "slrum_max_num_timeout"),
+        (
+            {"cluster": "local", "submitit": {"timeout_min": 5, "slrum_partition": "gpu"}},
+            "slrum_partition",
+        ),
+        (
+            {"cluster": "local", "submitit": {"timeout_min": "long"}},
+            'Parameter "timeout_min" expected type',
+        ),
+        (
+            {"cluster": "local", "submitit": {"timeout_min": 5, "slrum_max_num_timeout": 5}},
+            "slrum_max_num_timeout",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_could_not_serve_is_one_line(
     submitit: ModuleType, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], said: str
 ) -> None:

@@ -1,5 +1,6 @@
 """Runs side by side: one that dies takes nothing with it, one that is stopped leaves nothing behind."""
 
+import errno
 import json
 import os
 import signal
@@ -106,6 +107,50 @@ def test_a_point_that_stays_stale_is_told_and_not_tried_for_ever(
         sweep.run_jobs(jobs(tmp_path, ("a", None)), RUN, tmp_path, Processes(1))["a"].status
         == "failed"
     )
+
+
+@pytest.mark.parametrize("where", ["parameters", "log"])
+def test_a_full_disk_costs_the_point_it_meets_and_no_other(
+    scripts: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "b/run"))
+    written, opened = sweep.write_config, Path.open
+
+    def write(job: Job, run: SweepRun, params: Mapping[str, Any]) -> list[str]:
+        if job.name == "b" and where == "parameters":
+            raise full
+        return written(job, run, params)
+
+    def open_file(path: Path, *given: Any, **options: Any) -> Any:
+        if where == "log" and path == tmp_path / "b/run.log":
+            raise full
+        return opened(path, *given, **options)
+
+    monkeypatch.setattr(sweep, "write_config", write)
+    monkeypatch.setattr(Path, "open", open_file)
+    done = sweep.run_jobs(
+        jobs(tmp_path, ("a", None), ("b", None), ("c", "b")), RUN, tmp_path, Processes(2)
+    )
+    assert [done[name].status for name in "abc"] == ["done", "failed", "done"]
+    assert "No space left on device" in done["b"].reason
+    assert str(tmp_path / "b") in done["b"].reason
+
+
+@pytest.mark.parametrize("left", ['{"node": "plan.plan_training"}', '{"node": "plan.pl', ""])
+def test_what_a_killed_run_left_without_its_fingerprint_is_made_again(
+    scripts: dict[str, str], tmp_path: Path, left: str
+) -> None:
+    folder = tmp_path / "a"
+    artifact(folder / "05_model_input", "training_plan", "plan.plan_training")
+    (folder / "05_model_input/.training_plan.fingerprint.json").write_text(left)
+    plan = folder / "05_model_input/training_plan.json"
+    scripts["a"] = (
+        f"import os\nif os.path.exists({str(plan)!r}):\n"
+        "    print('Error: training_plan carries no fingerprint: run `kedro run --from-nodes=plan.plan_training`')\n"
+        "    raise SystemExit(1)"
+    )
+    done = sweep.run_jobs(jobs(tmp_path, ("a", None)), RUN, tmp_path / "root", Processes(1))
+    assert done["a"].status == "done"
 
 
 def test_processes_run_one_thread_each_and_at_most_as_many_as_asked(tmp_path: Path) -> None:
@@ -221,4 +266,5 @@ def test_a_training_that_is_taken_again_cost_what_it_cost(tmp_path: Path) -> Non
         "c": {},
     }.items():
         (runs / f"{name}.json").write_text(json.dumps({"node_seconds": seconds}))
+    (runs / "d.json").write_text('{"node_sec')
     assert sweep.training_seconds(tmp_path) == 90.0
