@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,9 +103,15 @@ def processes() -> Iterator[tuple[int, int]]:
             yield int(stat.parent.name), int(fields[1])
 
 
-def children(parent: int) -> list[int]:
-    """Processes that a process started."""
-    return [process for process, starter in processes() if starter == parent]
+def runs_of(parent: int) -> list[int]:
+    """Runs that a sweep started, by their process."""
+    found = []
+    for process, starter in processes():
+        if starter == parent:
+            with suppress(OSError):
+                if b"--config=" in Path(f"/proc/{process}/cmdline").read_bytes():
+                    found.append(process)
+    return found
 
 
 @dataclass
@@ -144,11 +151,11 @@ def disturbed(
     rng, done = random.Random(0), Counter[str]()
     while done.total() < kills:
         process, runs = sweep(root, settings), []
-        while process.poll() is None and not children(process.pid):
+        while process.poll() is None and not runs_of(process.pid):
             time.sleep(0.1)
         while process.poll() is None and done.total() < kills:
             time.sleep(rng.uniform(0.0, seconds))
-            runs = children(process.pid)
+            runs = runs_of(process.pid)
             if process.poll() is None and runs:
                 victim = rng.choice(["sweep", "run"])
                 os.kill(process.pid if victim == "sweep" else rng.choice(runs), signal.SIGKILL)

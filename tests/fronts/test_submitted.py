@@ -112,11 +112,12 @@ def until(true: Callable[[], Any]) -> None:
     raise AssertionError("it never became true")
 
 
+@pytest.mark.parametrize("cluster", ["local", "debug"])
 def test_a_job_s_exit_code_is_a_future_s_result_and_its_words_are_the_run_s(
-    submitit: ModuleType, tmp_path: Path
+    submitit: ModuleType, tmp_path: Path, cluster: str
 ) -> None:
     good, bad = place(tmp_path, "good"), place(tmp_path, "bad")
-    with executor(tmp_path) as jobs:
+    with executor(tmp_path, cluster) as jobs:
         futures = [
             jobs.submit(
                 ["-c", "import os; print(os.environ['OMP_NUM_THREADS'], os.getcwd())"],
