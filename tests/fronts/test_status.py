@@ -92,8 +92,8 @@ def test_a_clock_that_was_set_back_shortens_no_run(tmp_path: Path) -> None:
 
 def test_the_job_of_a_cluster_is_named_with_its_log(tmp_path: Path) -> None:
     a, b = (job(tmp_path / "front" / name) for name in "ab")
-    JobRecord("slurm", "41", "/jobs/41.err", "0").write(a)
-    JobRecord("slurm", "42", "/jobs/42.err", "0", "ended without a result (timeout)").write(b)
+    JobRecord("slurm", "41", "/jobs/41.err", {}).write(a)
+    JobRecord("slurm", "42", "/jobs/42.err", {}, "ended without a result (timeout)").write(b)
     done = CliRunner().invoke(sweep, [str(tmp_path)])
     assert [" ".join(line.split()) for line in done.output.splitlines()] == [
         "front/a waiting (slurm job 41, log /jobs/41.err)",

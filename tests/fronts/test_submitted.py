@@ -19,7 +19,7 @@ from conftest import PROJECT
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.fronts.executors import choose, job
 from mopo_pipeline.fronts.executors.base import LostRunError
-from mopo_pipeline.fronts.executors.record import JOB, read_record
+from mopo_pipeline.fronts.executors.record import JOB, JobRecord, given_to, read_record
 from mopo_pipeline.fronts.executors.submitted import Submitted
 from mopo_pipeline.fronts.status import sweep_status
 from mopo_pipeline.hooks import ExecutorHook
@@ -215,6 +215,38 @@ def test_a_job_in_the_queue_that_has_other_parameters_is_cancelled(
     assert (folder / "run.log").read_text() == "1\n"
     killed._ended.set()
     killed._threads.shutdown()
+
+
+def test_a_job_that_the_cluster_does_not_take_costs_its_own_point(
+    submitit: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> None:
+        raise RuntimeError("sbatch: error: invalid partition specified: gpux\n")
+
+    with executor(tmp_path) as jobs:
+        monkeypatch.setattr(jobs._executor, "submit", refused)
+        future = jobs.submit(["-c", "pass"], place(tmp_path) / "run.log", tmp_path)
+        with pytest.raises(LostRunError, match="did not take the job: sbatch: error: invalid part"):
+            future.result()
+
+
+def test_a_job_does_the_same_until_its_parameters_or_what_it_was_given_change(
+    tmp_path: Path,
+) -> None:
+    folder = place(tmp_path)
+    shared = folder / "03_primary/.responses.fingerprint.json"
+    shared.parent.mkdir()
+    shared.write_text("{}")
+    record = JobRecord("slurm", "1", "log", given_to(folder))
+    record.write(folder)
+    (folder / "03_primary/.made.fingerprint.json").write_text("by the job itself")
+    assert read_record(folder) == record
+    assert record.still_given(folder)
+    shared.write_text('{"fingerprint": "other"}')
+    assert not record.still_given(folder)
+    shared.write_text("{}")
+    (folder / "run.yml").write_text("run: {params: {}}")
+    assert not record.still_given(folder)
 
 
 def test_a_job_that_is_preempted_begins_anew_as_the_same_job(slurm: Path, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from mopo_pipeline.fronts.jobs import CONFIG, SIDECAR
+
 JOB = "job.json"
 
 
@@ -17,14 +19,14 @@ class JobRecord:
         cluster: "slurm", "local" or "debug".
         job_id: the cluster's name for it.
         log: the job's own words, beside those of the run.
-        settings: digest of the run's parameters at submission.
+        given: digests of what lay in the run's folder at submission.
         lost: why it ended without a word of the run; empty where it did not.
     """
 
     cluster: str
     job_id: str
     log: str
-    settings: str
+    given: dict[str, str]
     lost: str = ""
 
     def write(self, folder: Path) -> None:
@@ -32,6 +34,10 @@ class JobRecord:
         staging = folder / f".{JOB}.tmp"
         staging.write_text(json.dumps(asdict(self)), encoding="utf-8")
         os.replace(staging, folder / JOB)
+
+    def still_given(self, folder: Path) -> bool:
+        """Whether the job does what would be submitted now: what it was given lies there unchanged."""
+        return self.given.items() <= given_to(folder).items()
 
     def __str__(self) -> str:
         """Where it runs, and where its log lies."""
@@ -46,6 +52,11 @@ def read_record(folder: Path) -> JobRecord | None:
         return None
 
 
-def settings_digest(config: Path) -> str:
-    """Digest of a run's file of parameters; that of nothing where there is none."""
-    return sha256(config.read_bytes() if config.is_file() else b"").hexdigest()[:16]
+def given_to(folder: Path) -> dict[str, str]:
+    """Digests of what a run's folder holds when it is submitted: its parameters, and the fingerprints of its artifacts."""
+    files = [folder / CONFIG, *sorted(folder.glob(f"*/.*{SIDECAR}"))]
+    return {
+        str(file.relative_to(folder)): sha256(file.read_bytes()).hexdigest()[:16]
+        for file in files
+        if file.is_file()
+    }

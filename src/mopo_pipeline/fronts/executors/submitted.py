@@ -16,8 +16,7 @@ from typing import Any, Self
 
 from mopo_pipeline.fronts.executors.base import LostRunError
 from mopo_pipeline.fronts.executors.job import RunCommand
-from mopo_pipeline.fronts.executors.record import JobRecord, read_record, settings_digest
-from mopo_pipeline.fronts.jobs import CONFIG
+from mopo_pipeline.fronts.executors.record import JobRecord, given_to, read_record
 from mopo_pipeline.parameters.executor import ExecutorParams
 
 log = logging.getLogger(__name__)
@@ -73,15 +72,14 @@ class Submitted:
 
     def _run(self, command: list[str], log: Path, folder: Path) -> int:
         place = log.parent
-        settings = settings_digest(place / CONFIG)
         with self._lock:
             if self._ended.is_set():
                 return -1
-            job = self._going_on(place, settings)
+            given, job = given_to(place), self._going_on(place)
             if job is None:
                 job = self._new(command, log, folder)
             self._jobs.add(job)
-        record = JobRecord(self._params.cluster, job.job_id, str(job.paths.stderr), settings)
+        record = JobRecord(self._params.cluster, job.job_id, str(job.paths.stderr), given)
         try:
             record.write(place)
         except OSError:
@@ -93,8 +91,8 @@ class Submitted:
             self._jobs.discard(job)
         return -1 if self._ended.is_set() else _result(job, record, place)
 
-    def _going_on(self, place: Path, settings: str) -> Any:
-        """The job that an earlier sweep left in the queue or running, unless it does something else; None where there is none."""
+    def _going_on(self, place: Path) -> Any:
+        """The job that an earlier sweep left in the queue or running; None where there is none, or one that does something else."""
         old = read_record(place)
         if old is None or old.lost or old.cluster != "slurm" or self._params.cluster != "slurm":
             return None
@@ -103,7 +101,7 @@ class Submitted:
         job = submitit.SlurmJob(folder=Path(old.log).parent, job_id=old.job_id)
         if job.done(force_check=True):
             return None
-        if old.settings == settings:
+        if old.still_given(place):
             log.info("%s goes on as %s", place.name, old)
             return job
         job.cancel(check=False)
@@ -112,7 +110,11 @@ class Submitted:
     def _new(self, command: list[str], log: Path, folder: Path) -> Any:
         threads = int(self._params.submitit.get("cpus_per_task") or 1)
         self._executor.update_parameters(name=log.parent.name)
-        return self._executor.submit(RunCommand(), command, str(log), str(folder), threads)
+        try:
+            return self._executor.submit(RunCommand(), command, str(log), str(folder), threads)
+        except RuntimeError as error:  # submitit's own, with what sbatch said
+            said = " ".join(str(error).split())
+            raise LostRunError(f"{self._params.cluster} did not take the job: {said}") from error
 
     def __enter__(self) -> Self:
         return self
