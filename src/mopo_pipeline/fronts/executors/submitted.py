@@ -59,7 +59,7 @@ class Submitted:
     """
 
     def __init__(self, params: ExecutorParams, workers: int | None, files: Path) -> None:
-        self._params, self._files = params, files
+        self._params = params
         self._executor = submitit_executor(params, files)
         at_once = 1 if params.cluster == "debug" else workers or AT_ONCE
         self._threads = ThreadPoolExecutor(at_once)
