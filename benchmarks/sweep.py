@@ -30,8 +30,8 @@ import yaml
 PROJECT = Path(__file__).parents[1]
 MODEL = "model.safetensors"
 BEGAN = re.compile(r"policy: (\d+) steps of")
-WITH_TIMES = ("training_log.parquet", "job.json", "run.log", "run.yml", ".lock", ".lock.json")
-"""Files that say when or where they were made."""
+OF_TIME = ("training_log.parquet", ".training_log.fingerprint.json")
+"""What says how long something took, and the hash of that."""
 
 
 def kedro(root: Path, settings: dict[str, Any], *options: str) -> "subprocess.Popen[bytes]":
@@ -77,7 +77,7 @@ def newest(point: Path) -> int:
 def artifacts(folder: Path) -> dict[str, bytes]:
     """What a point's run makes and shares, by place; without what holds a time."""
     places = [p for p in folder.glob("0[3-7]_*/**/*") if p.is_file()]
-    kept = [p for p in places if "checkpoints" not in p.parts and p.name not in WITH_TIMES]
+    kept = [p for p in places if "checkpoints" not in p.parts and p.name not in OF_TIME]
     return {str(p.relative_to(folder)): p.read_bytes() for p in kept}
 
 

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.slow
 
 POINTS = [{"harmlessness": 0.2, "conciseness": 0.2}, {"harmlessness": 0.3, "conciseness": 0.2}]
 SUBMITTED = "front.executor.kind=submitit,front.executor.cluster=local,front.executor.submitit.timeout_min=10"
-OF_TIME = {"training_log.parquet", "checkpoints"}
-"""What says how long something took, and what training leaves beside its result."""
+OF_TIME = {"training_log.parquet", ".training_log.fingerprint.json", "checkpoints"}
+"""What says how long something took, with the hash of that, and what training leaves beside its result."""
 
 
 def stand_in(folder: Path) -> None:
