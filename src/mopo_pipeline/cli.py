@@ -87,7 +87,8 @@ def sweep(data_root: Path) -> None:
     width = max(len(one.name) for one in found)
     for one in found:
         took = "" if one.seconds is None else f"{one.seconds:.0f} s"
-        click.echo(f"{one.name:{width}}  {one.state:7}  {took:>8}  {one.told}".rstrip())
+        job = f"  ({one.job})" if one.job else ""
+        click.echo(f"{one.name:{width}}  {one.state:7}  {took:>8}  {one.told}{job}".rstrip())
     counts = Counter(one.state for one in found)
     click.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
 

@@ -3,15 +3,23 @@
 from mopo_pipeline.hooks import (
     EngineHook,
     EnvironmentConfigLoader,
+    ExecutorHook,
     FingerprintHook,
     ParameterGuardHook,
     RunLockHook,
     RunLogHook,
 )
 
-# Kedro calls hooks last-registered first: parameters and engines are checked and the data root is held before
+# Kedro calls hooks last-registered first: parameters, engines and executors are checked and the data root is held before
 # anything is compared.
-HOOKS = (RunLogHook(), FingerprintHook(), RunLockHook(), EngineHook(), ParameterGuardHook())
+HOOKS = (
+    RunLogHook(),
+    FingerprintHook(),
+    RunLockHook(),
+    EngineHook(),
+    ExecutorHook(),
+    ParameterGuardHook(),
+)
 
 # Both act without being asked: one phones home, the other fails runs that want no tracking.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-telemetry", "kedro_mlflow")

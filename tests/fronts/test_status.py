@@ -9,6 +9,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from mopo_pipeline.cli import sweep
+from mopo_pipeline.fronts.executors.record import JobRecord
 from mopo_pipeline.fronts.jobs import CONFIG, LOG
 from mopo_pipeline.fronts.status import sweep_status
 from mopo_pipeline.locks import HOLDER
@@ -80,6 +81,25 @@ def test_a_record_that_is_half_written_does_not_hide_the_others(tmp_path: Path) 
     folder = job(tmp_path / "front" / "a", status="succeeded", finished=STARTED)
     (folder / "08_reporting" / "runs" / "two.json").write_text('{"status": "runn')
     assert sweep_status(tmp_path)[0].state == "done"
+
+
+def test_a_clock_that_was_set_back_shortens_no_run(tmp_path: Path) -> None:
+    before, later = "2026-01-02T02:00:00+00:00", "9999-01-02T03:04:05+00:00"
+    job(tmp_path / "front" / "a", status="succeeded", finished=before, seconds=12.5)
+    job(tmp_path / "front" / "b", "x", os.getpid(), status="running", started=later)
+    assert [one.seconds for one in sweep_status(tmp_path)] == [12.5, 0.0]
+
+
+def test_the_job_of_a_cluster_is_named_with_its_log(tmp_path: Path) -> None:
+    a, b = (job(tmp_path / "front" / name) for name in "ab")
+    JobRecord("slurm", "41", "/jobs/41.err", {}).write(a)
+    JobRecord("slurm", "42", "/jobs/42.err", {}, "ended without a result (timeout)").write(b)
+    done = CliRunner().invoke(sweep, [str(tmp_path)])
+    assert [" ".join(line.split()) for line in done.output.splitlines()] == [
+        "front/a waiting (slurm job 41, log /jobs/41.err)",
+        "front/b failed ended without a result (timeout) (slurm job 42, log /jobs/42.err)",
+        "1 waiting, 1 failed",
+    ]
 
 
 def test_the_command_prints_a_line_per_run_and_counts_them(tmp_path: Path) -> None:

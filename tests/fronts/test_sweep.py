@@ -1,5 +1,6 @@
 """Runs side by side: one that dies takes nothing with it, one that is stopped leaves nothing behind."""
 
+import errno
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import yaml
 
 from conftest import PROJECT
 from mopo_pipeline.fronts import sweep
-from mopo_pipeline.fronts.executor import Processes
+from mopo_pipeline.fronts.executors.processes import Processes
 from mopo_pipeline.fronts.jobs import Job, failure, folder_name, forget, share, write_config
 from mopo_pipeline.parameters.front import SweepRun
 
@@ -43,7 +44,10 @@ def test_a_job_that_dies_costs_only_its_own_point(scripts: dict[str, str], tmp_p
     scripts["b"] = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     scripts["c"] = "print('Error: the loss became nan at step 3'); raise SystemExit(1)"
     done = sweep.run_jobs(
-        jobs(tmp_path, ("a", None), ("b", None), ("c", None), ("d", None)), RUN, tmp_path, 2
+        jobs(tmp_path, ("a", None), ("b", None), ("c", None), ("d", None)),
+        RUN,
+        tmp_path,
+        Processes(2),
     )
     assert {n: o.status for n, o in done.items()} == {
         "a": "done",
@@ -62,7 +66,7 @@ def test_who_would_start_from_a_failed_point_starts_from_its_nearest_trained_for
     for name in "acd":
         scripts[name] = f"open({str(tmp_path / name)!r} + '.start', 'w').write(START)"
     done = sweep.run_jobs(
-        jobs(tmp_path, ("a", None), ("b", "a"), ("c", "b"), ("d", "c")), RUN, tmp_path, 2
+        jobs(tmp_path, ("a", None), ("b", "a"), ("c", "b"), ("d", "c")), RUN, tmp_path, Processes(2)
     )
     assert [done[n].start for n in "abcd"] == [None, "a", "a", "c"]
     assert (tmp_path / "c.start").read_text() == str(tmp_path / "a/06_models/policy")
@@ -73,7 +77,7 @@ def test_without_a_trained_forebear_a_point_starts_from_the_reference_with_all_s
 ) -> None:
     scripts["a"] = "raise SystemExit(1)"
     scripts["b"] = "assert START == '', START"
-    done = sweep.run_jobs(jobs(tmp_path, ("a", None), ("b", "a")), RUN, tmp_path, 2)
+    done = sweep.run_jobs(jobs(tmp_path, ("a", None), ("b", "a")), RUN, tmp_path, Processes(2))
     assert done["b"].status == "done"
     assert done["b"].start is None
 
@@ -90,7 +94,7 @@ def test_what_other_parameters_made_is_made_again_once(
         "    print('Error: training_plan was made with x: run `kedro run --from-nodes=plan.plan_training`')\n"
         "    raise SystemExit(1)"
     )
-    done = sweep.run_jobs(jobs(tmp_path, ("a", None)), RUN, tmp_path / "root", 1)
+    done = sweep.run_jobs(jobs(tmp_path, ("a", None)), RUN, tmp_path / "root", Processes(1))
     assert done["a"].status == "done"
     assert (folder / "03_primary/responses.json").is_file()
 
@@ -99,7 +103,54 @@ def test_a_point_that_stays_stale_is_told_and_not_tried_for_ever(
     scripts: dict[str, str], tmp_path: Path
 ) -> None:
     scripts["a"] = "print('Error: run `kedro run --from-nodes=ingest.x`'); raise SystemExit(1)"
-    assert sweep.run_jobs(jobs(tmp_path, ("a", None)), RUN, tmp_path, 1)["a"].status == "failed"
+    assert (
+        sweep.run_jobs(jobs(tmp_path, ("a", None)), RUN, tmp_path, Processes(1))["a"].status
+        == "failed"
+    )
+
+
+@pytest.mark.parametrize("where", ["parameters", "log"])
+def test_a_full_disk_costs_the_point_it_meets_and_no_other(
+    scripts: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "b/run"))
+    written, opened = sweep.write_config, Path.open
+
+    def write(job: Job, run: SweepRun, params: Mapping[str, Any]) -> list[str]:
+        if job.name == "b" and where == "parameters":
+            raise full
+        return written(job, run, params)
+
+    def open_file(path: Path, *given: Any, **options: Any) -> Any:
+        if where == "log" and path == tmp_path / "b/run.log":
+            raise full
+        return opened(path, *given, **options)
+
+    monkeypatch.setattr(sweep, "write_config", write)
+    monkeypatch.setattr(Path, "open", open_file)
+    done = sweep.run_jobs(
+        jobs(tmp_path, ("a", None), ("b", None), ("c", "b")), RUN, tmp_path, Processes(2)
+    )
+    assert [done[name].status for name in "abc"] == ["done", "failed", "done"]
+    assert "No space left on device" in done["b"].reason
+    assert str(tmp_path / "b") in done["b"].reason
+
+
+@pytest.mark.parametrize("left", ['{"node": "plan.plan_training"}', '{"node": "plan.pl', ""])
+def test_what_a_killed_run_left_without_its_fingerprint_is_made_again(
+    scripts: dict[str, str], tmp_path: Path, left: str
+) -> None:
+    folder = tmp_path / "a"
+    artifact(folder / "05_model_input", "training_plan", "plan.plan_training")
+    (folder / "05_model_input/.training_plan.fingerprint.json").write_text(left)
+    plan = folder / "05_model_input/training_plan.json"
+    scripts["a"] = (
+        f"import os\nif os.path.exists({str(plan)!r}):\n"
+        "    print('Error: training_plan carries no fingerprint: run `kedro run --from-nodes=plan.plan_training`')\n"
+        "    raise SystemExit(1)"
+    )
+    done = sweep.run_jobs(jobs(tmp_path, ("a", None)), RUN, tmp_path / "root", Processes(1))
+    assert done["a"].status == "done"
 
 
 def test_processes_run_one_thread_each_and_at_most_as_many_as_asked(tmp_path: Path) -> None:
@@ -126,7 +177,7 @@ def test_a_sweep_that_is_stopped_or_killed_ends_its_processes(
     tmp_path: Path, how: signal.Signals
 ) -> None:
     code = (
-        "import signal, sys; from pathlib import Path; from mopo_pipeline.fronts.executor import Processes\n"
+        "import signal, sys; from pathlib import Path; from mopo_pipeline.fronts.executors.processes import Processes\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "root = Path(sys.argv[1])\n"
         "child = \"import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60)\"\n"
@@ -215,4 +266,5 @@ def test_a_training_that_is_taken_again_cost_what_it_cost(tmp_path: Path) -> Non
         "c": {},
     }.items():
         (runs / f"{name}.json").write_text(json.dumps({"node_seconds": seconds}))
+    (runs / "d.json").write_text('{"node_sec')
     assert sweep.training_seconds(tmp_path) == 90.0

@@ -1,5 +1,6 @@
 """What an artifact's fingerprint takes for a change, and what it doesn't."""
 
+import json
 import os
 import shutil
 import sys
@@ -7,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -342,6 +343,35 @@ def test_a_small_file_is_noticed_whatever_its_time_says(tmp_path: Path) -> None:
     file.write_bytes(b"1")
     os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
     assert contents.digest(file) != before
+
+
+def test_where_whole_runs_are_carried_out_is_no_part_of_a_fingerprint(tmp_path: Path) -> None:
+    def of_front(given: dict[str, Any]) -> dict[str, str]:
+        nodes = register_pipelines()["front"].nodes
+        made = trace(nodes, validate_parameters(given), Contents(tmp_path / "memo"))
+        return {name: provenance.fingerprint for name, provenance in made.items()}
+
+    there = with_value("front.executor", {"kind": "submitit", "submitit": {"timeout_min": 5}})
+    assert of_front(there) == of_front(with_value("front.workers", 3)) == of_front(GIVEN)
+    other = of_front(with_value("front.points", 3))
+    assert other["front_runs"] != of_front(GIVEN)["front_runs"]
+
+
+def test_who_makes_an_artifact_is_known_while_it_is_made(tmp_path: Path) -> None:
+    """A run that is killed between an artifact and its fingerprint leaves what its sweep may remove."""
+    hook = FingerprintHook()
+    made = trace(
+        register_pipelines()["__default__"].nodes,
+        validate_parameters(GIVEN),
+        Contents(tmp_path / "memo"),
+    )["training_plan"]
+    hook._expected = {"training_plan": made}
+    hook._catalog = {"training_plan": SimpleNamespace(_filepath=tmp_path / "new/plan.json")}
+    hook.before_dataset_saved("training_plan")
+    sidecar = tmp_path / "new/.training_plan.fingerprint.json"
+    assert json.loads(sidecar.read_text()) == {"node": made.node}
+    assert difference(json.loads(sidecar.read_text()), made) is not None
+    assert [path.name for path in sidecar.parent.iterdir()] == [sidecar.name]
 
 
 def test_a_card_beside_weights_is_no_content(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shlex
 import shutil
 import signal
@@ -14,7 +15,9 @@ import pandas as pd
 import pytest
 
 from conftest import PROJECT, kedro
-from mopo_pipeline.hooks.runs import close_abandoned
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.hooks.lock import RunLockHook
+from mopo_pipeline.hooks.runs import RunLogHook, close_abandoned
 from mopo_pipeline.locks import HeldError, held
 
 
@@ -75,6 +78,26 @@ def test_a_folder_has_one_holder_who_is_named(tmp_path: Path) -> None:
     assert f"process {os.getpid()} on " in str(caught.value)
     with held(tmp_path):
         pass
+
+
+def test_a_second_run_or_sweep_is_told_who_holds_its_folder(tmp_path: Path) -> None:
+    hook = RunLockHook()
+    hook._root = tmp_path
+    with held(tmp_path, run_id="the-first"), pytest.raises(InputError) as told:
+        hook.before_pipeline_run({"run_id": "the-second"})
+    said = f"run the-first (process {os.getpid()} on {platform.node()}, started "
+    assert str(told.value).startswith(said)
+    hook.before_pipeline_run({"run_id": "the-second"})
+    hook.after_pipeline_run()
+
+
+def test_a_run_s_seconds_are_its_own_however_the_clock_is_set(tmp_path: Path) -> None:
+    hook = RunLogHook()
+    hook._folder, hook._began = tmp_path, time.monotonic() - 5.0
+    hook._record = {"run_id": "one", "started": "9999-01-01T00:00:00+00:00"}
+    hook.after_pipeline_run()
+    [record] = [json.loads(path.read_text()) for path in tmp_path.iterdir()]
+    assert 5.0 <= record["seconds"] < 600.0
 
 
 def test_a_holder_that_was_killed_holds_nothing(tmp_path: Path) -> None:

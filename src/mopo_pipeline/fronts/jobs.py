@@ -135,7 +135,7 @@ def share(root: Path, folder: Path, shared: Callable[[str], bool]) -> None:
     for sidecar in sorted(root.glob(f"*/.*{SIDECAR}")):
         text = sidecar.read_text(encoding="utf-8")
         target = folder / sidecar.parent.name
-        if not shared(str(json.loads(text)["node"])):
+        if not shared(_maker(text)):
             continue
         place = target / sidecar.name
         if place.is_file() and place.read_text(encoding="utf-8") == text:
@@ -150,11 +150,19 @@ def share(root: Path, folder: Path, shared: Callable[[str], bool]) -> None:
 def forget(folder: Path, shared: Callable[[str], bool]) -> None:
     """Remove what a job made itself; its training's checkpoints stay, and are taken again where they still fit."""
     for sidecar in sorted(folder.glob(f"*/.*{SIDECAR}")):
-        if shared(str(json.loads(sidecar.read_text(encoding="utf-8"))["node"])):
+        if shared(_maker(sidecar.read_text(encoding="utf-8"))):
             continue
         for artifact in _artifacts(sidecar):
             shutil.rmtree(artifact) if artifact.is_dir() else artifact.unlink()
         sidecar.unlink()
+
+
+def _maker(sidecar: str) -> str:
+    """The node that made an artifact, by its fingerprint's text; empty where that was cut short."""
+    try:
+        return str(json.loads(sidecar)["node"])
+    except (ValueError, KeyError):
+        return ""
 
 
 def failure(code: int, log: Path) -> str:

@@ -3,12 +3,13 @@
 import json
 import os
 import platform
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mopo_pipeline.fronts.executors.record import read_record
 from mopo_pipeline.fronts.jobs import CONFIG, LOG, failure
 from mopo_pipeline.locks import HOLDER
 
@@ -30,12 +31,14 @@ class RunStatus:
         state: "waiting", "running", "done", "failed" or "stopped".
         told: its last words, or why it failed.
         seconds: it took, or has taken so far; None where it never began or did not write down its end.
+        job: of a cluster that carries it out, with its log; empty for a process of this machine.
     """
 
     name: str
     state: str
     told: str
     seconds: float | None
+    job: str = ""
 
 
 def sweep_status(root: Path) -> list[RunStatus]:
@@ -56,6 +59,16 @@ def _configs(folder: Path) -> Iterator[Path]:
 
 
 def _status(folder: Path, name: str) -> RunStatus:
+    job = read_record(folder)
+    if job is None:
+        return _by_run(folder, name)
+    if job.lost:
+        return RunStatus(name, FAILED, job.lost, None, str(job))
+    return replace(_by_run(folder, name), job=str(job))
+
+
+def _by_run(folder: Path, name: str) -> RunStatus:
+    """How a run stands by what itself has left."""
     record, here = _last_record(folder), _held(folder)
     words = _last_words(folder / LOG)
     if record is None:
@@ -64,12 +77,19 @@ def _status(folder: Path, name: str) -> RunStatus:
         return RunStatus(name, FAILED if died else WAITING, told, None)
     started = datetime.fromisoformat(record["started"])
     if record["status"] == "running" and here:
-        return RunStatus(name, RUNNING, words, (datetime.now(UTC) - started).total_seconds())
+        so_far = (datetime.now(UTC) - started).total_seconds()
+        return RunStatus(name, RUNNING, words, max(so_far, 0.0))  # a clock may have been set back
     state = STATES.get(record["status"], STOPPED)
     told = {FAILED: " ".join(str(record.get("error", "")).split()), STOPPED: words}.get(state, "")
+    return RunStatus(name, state, told, _took(record, started))
+
+
+def _took(record: Mapping[str, Any], started: datetime) -> float | None:
+    """Seconds of a run by its own clock, which no one sets; by the machine's where the record is of an earlier version."""
+    if "seconds" in record:
+        return float(record["seconds"])
     ended = record.get("finished")
-    took = None if ended is None else (datetime.fromisoformat(ended) - started).total_seconds()
-    return RunStatus(name, state, told, took)
+    return None if ended is None else (datetime.fromisoformat(ended) - started).total_seconds()
 
 
 def _last_words(log: Path) -> str:

@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any
 
-from mopo_pipeline.fronts.executor import Processes
+from mopo_pipeline.fronts.executors.base import Executor, LostRunError
 from mopo_pipeline.fronts.jobs import (
     DONE,
     FAILED,
@@ -40,7 +40,7 @@ def share_looks(root: Path, folder: Path) -> None:
 
 
 def run_jobs(
-    jobs: Sequence[Job], run: SweepRun, root: Path, workers: int | None
+    jobs: Sequence[Job], run: SweepRun, root: Path, executor: Executor
 ) -> dict[str, Outcome]:
     """Run every job; one that fails costs those that would start from it their start, nothing else.
 
@@ -48,12 +48,12 @@ def run_jobs(
         jobs: with unique names; a start names another one of them.
         run: that sweeps.
         root: data root of the shared artifacts.
-        workers: jobs at once; None takes as many as there are cores.
+        executor: that carries them out; ended with the last of them.
     """
     outcomes: dict[str, Outcome] = {}
     waiting = {job.name: job for job in jobs}
     running: dict[Future[int], tuple[Job, Job | None, bool]] = {}
-    with Processes(workers) as executor:
+    with executor:
         while waiting or running:
             for job in [j for j in waiting.values() if j.start is None or j.start in outcomes]:
                 del waiting[job.name]
@@ -62,10 +62,10 @@ def run_jobs(
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 job, start, again = running.pop(future)
-                outcome = _outcome(job, start, future.result())
+                outcome = _outcome(job, start, future)
                 if outcome.status == FAILED and STALE in outcome.reason and not again:
-                    forget(job.folder, job.shares)
-                    running[_submitted(executor, job, run, root, start)] = (job, start, True)
+                    anew = _submitted(executor, job, run, root, start, forgetful=True)
+                    running[anew] = (job, start, True)
                     continue
                 outcomes[job.name] = outcome
                 _tell(outcome, len(outcomes), len(jobs))
@@ -82,8 +82,29 @@ def trained_start(job: Job, jobs: Sequence[Job], outcomes: Mapping[str, Outcome]
 
 
 def _submitted(
-    executor: Processes, job: Job, run: SweepRun, root: Path, start: Job | None
+    executor: Executor,
+    job: Job,
+    run: SweepRun,
+    root: Path,
+    start: Job | None,
+    *,
+    forgetful: bool = False,
 ) -> "Future[int]":
+    """A job under way; what cannot be written for it is its own failure and nobody else's."""
+    try:
+        if forgetful:
+            forget(job.folder, job.shares)
+        return executor.submit(
+            _prepared(job, run, root, start), job.folder / LOG, Path(run.project)
+        )
+    except OSError as error:
+        failed: Future[int] = Future()
+        failed.set_exception(error)
+        return failed
+
+
+def _prepared(job: Job, run: SweepRun, root: Path, start: Job | None) -> list[str]:
+    """The command of a job whose folder holds what it shares and its parameters."""
     if job.upstream:
         share(root, job.folder, job.shares)
         share_looks(root, job.folder)
@@ -93,12 +114,16 @@ def _submitted(
         params = {"train": {"start": str(policy)}}
         if job.steps is not None:
             params["train"]["fit"] = {"steps": job.steps}
-    command = write_config(job, run, params)
-    return executor.submit(command, job.folder / LOG, Path(run.project))
+    return write_config(job, run, params)
 
 
-def _outcome(job: Job, start: Job | None, code: int) -> Outcome:
+def _outcome(job: Job, start: Job | None, ended: "Future[int]") -> Outcome:
     folder, begun = str(job.folder.resolve()), None if start is None else start.name
+    try:
+        code = ended.result()
+    except (OSError, LostRunError) as error:
+        reason = str(error) if isinstance(error, LostRunError) else f"could not begin: {error}"
+        return Outcome(job.name, FAILED, reason, folder, begun)
     if code:
         return Outcome(job.name, FAILED, failure(code, job.folder / LOG), folder, begun)
     return Outcome(job.name, DONE, "", folder, begun, training_seconds(job.folder))
@@ -108,7 +133,10 @@ def training_seconds(folder: Path) -> float | None:
     """Seconds of the training that left a run's policy, its longest attempt: a later one takes what is there; None where no record says."""
     spent = []
     for path in sorted((folder / "08_reporting" / "runs").glob("*.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:  # of a run that was killed while it wrote
+            continue
         spent.append(record.get("node_seconds", {}).get("train.train_policy"))
     known = [seconds for seconds in spent if seconds is not None]
     return max(known, default=None)

@@ -7,6 +7,7 @@ artifact itself. A run that loads an artifact it doesn't make compares both.
 """
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -40,6 +41,9 @@ WITHOUT_EFFECT_BY_NAME = frozenset(
         "export.path",
     }
 )
+
+EXECUTOR = "front.executor."
+"""Begin of the names of parameters that say where whole runs are carried out."""
 
 MEMO = ".contents.json"
 SHOWN_CHANGES = 3
@@ -105,9 +109,10 @@ class FingerprintHook:
 
     @hook_impl
     def before_dataset_saved(self, dataset_name: str) -> None:
-        """Withdraw the fingerprint while the artifact is being replaced."""
+        """Withdraw the fingerprint while the artifact is being replaced; who makes it stays known, should the run be killed."""
         if path := self._sidecar(dataset_name):
-            path.unlink(missing_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _replace(path, {"node": self._expected[dataset_name].node})
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str) -> None:
@@ -115,8 +120,7 @@ class FingerprintHook:
         if path := self._sidecar(dataset_name):
             made = asdict(self._expected[dataset_name])
             made["content"] = self._content(dataset_name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+            _replace(path, made)
 
     def _refuse_missing(self, taken: set[str], whole: Any) -> None:
         """Say which command makes what a run takes and nobody has made yet."""
@@ -180,6 +184,13 @@ class FingerprintHook:
             back = "go back to the old value"
         remake = again(self._run, f"--from-nodes={first}", pipelines=False)
         return f"{name} {reason}: run `{remake}` to remake it and what follows, or {back}"
+
+
+def _replace(path: Path, facts: dict[str, Any]) -> None:
+    """Write a file of facts, whole or not at all."""
+    staging = path.with_name(f"{path.name}.tmp")
+    staging.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    os.replace(staging, path)
 
 
 def difference(before: dict[str, Any], now: Provenance) -> str | None:
@@ -264,7 +275,8 @@ def _as_read(
     read: dict[str, Any] = {}
     for key, value in _flatten(group, values).items():
         parts = tuple(key.split("."))
-        if parts[-1] in WITHOUT_EFFECT or key in WITHOUT_EFFECT_BY_NAME:
+        placed = key.startswith(EXECUTOR)
+        if placed or parts[-1] in WITHOUT_EFFECT or key in WITHOUT_EFFECT_BY_NAME:
             continue
         found = content(parts, value, contents)
         read |= {key: value} if found is None else {f"{key} content": found}

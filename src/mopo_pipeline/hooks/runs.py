@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import os
 import platform
 import time
 from datetime import UTC, datetime
@@ -135,14 +136,14 @@ class RunLogHook:
     def after_pipeline_run(self) -> None:
         """Close the record of a run that succeeded."""
         self._interruption.forget()
-        self._record |= {"status": "succeeded", "finished": _now()}
+        self._end("succeeded")
         self._write()
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
         """Close the record of a run that failed; what a user can act on is printed as one line."""
         self._interruption.forget()
-        self._record |= {"status": "failed", "finished": _now(), "error": str(error)}
+        self._end("failed", error=str(error))
         with contextlib.suppress(OSError):  # a full disk: the error that stopped the run is shown
             self._write()
         if isinstance(error, MopoError | DatasetError | OSError):
@@ -152,7 +153,7 @@ class RunLogHook:
 
     def _interrupted(self, signal: str) -> None:
         """Close the record of a run that is being stopped, and say how to go on."""
-        self._record |= {"status": "interrupted", "finished": _now(), "signal": signal}
+        self._end("interrupted", signal=signal)
         with contextlib.suppress(OSError):
             self._write()
         if command := self._go_on():
@@ -172,13 +173,19 @@ class RunLogHook:
         begin = sorted(n.name for n in self._pipeline.only_nodes(*left).grouped_nodes[0])
         return again(self._run, f"--from-nodes={','.join(begin)}", pipelines=True)
 
+    def _end(self, status: str, **told: str) -> None:
+        """What the record says of an end; its seconds hold where the clock of the machine was set meanwhile."""
+        self._record |= {"status": status, "finished": _now(), "seconds": self._seconds(), **told}
+
     def _seconds(self) -> float:
         return round(time.monotonic() - self._began, 1)
 
     def _write(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{self._record['run_id'].replace(':', '.')}.json"
-        path.write_text(json.dumps(self._record, indent=2) + "\n", encoding="utf-8")
+        staging = path.with_suffix(".tmp")
+        staging.write_text(json.dumps(self._record, indent=2) + "\n", encoding="utf-8")
+        os.replace(staging, path)
 
 
 def tell(text: str) -> None:

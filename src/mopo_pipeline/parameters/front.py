@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_va
 
 from mopo_pipeline.parameters.ablation import Key
 from mopo_pipeline.parameters.base import StrictModel, Threshold
+from mopo_pipeline.parameters.executor import ExecutorParams
 
 OURS = ("mopo", "mopo_interpolated")
 
@@ -39,6 +40,7 @@ class FrontParams(StrictModel):
     exact_points: NonNegativeInt = 21
     samples: NonNegativeInt = 3
     workers: PositiveInt | None = None
+    executor: ExecutorParams = ExecutorParams()
     data_root: Path
     run: SweepRun | None = None
 

@@ -32,6 +32,7 @@ def train_variants(
 
     All inputs but the last two are what the variants' own runs rest on and share through the data root.
     """
+    from mopo_pipeline.fronts.executors.choose import chosen_executor
     from mopo_pipeline.fronts.jobs import check_trains
     from mopo_pipeline.fronts.sweep import run_jobs
     from mopo_pipeline.fronts.variants import jobs_of_variants
@@ -39,7 +40,7 @@ def train_variants(
     assert front.run is not None
     check_trains(train)
     jobs = jobs_of_variants(params, front.data_root / "ablation")
-    outcomes = run_jobs(jobs, front.run, front.data_root, front.workers)
+    outcomes = run_jobs(jobs, front.run, front.data_root, chosen_executor(front))
     return {name: outcome.as_dict() for name, outcome in outcomes.items()}
 
 

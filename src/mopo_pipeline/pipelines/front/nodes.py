@@ -26,8 +26,10 @@ def train_points(
     """A policy per point, each trained and certified by a run of its own under ``front/``; other seeds' fronts after them.
 
     The artifacts among the inputs are shared with these runs through the data root; ``evaluate`` is what their
-    certificates rest on.
+    certificates rest on. The front of another seed is a process here, whose own points go where these do.
     """
+    from mopo_pipeline.fronts.executors.choose import chosen_executor
+    from mopo_pipeline.fronts.executors.processes import Processes
     from mopo_pipeline.fronts.jobs import check_trains
     from mopo_pipeline.fronts.jobs_of_points import jobs_of_points, jobs_of_seeds
     from mopo_pipeline.fronts.sweep import run_jobs
@@ -35,10 +37,10 @@ def train_points(
     assert params.run is not None
     check_trains(train)
     jobs = jobs_of_points(front_plan, train, params)
-    outcomes = run_jobs(jobs, params.run, params.data_root, params.workers)
+    outcomes = run_jobs(jobs, params.run, params.data_root, chosen_executor(params))
     steps, whole = {job.name: job.steps for job in jobs}, train.fit.over(front_plan["rows"]).steps
     seeds = jobs_of_seeds(task.seed, params) if jobs else []
-    fronts = run_jobs(seeds, params.run, params.data_root, 1)
+    fronts = run_jobs(seeds, params.run, params.data_root, Processes(1))
     return {
         "points": {
             name: outcome.as_dict() | {"steps": whole if outcome.start is None else steps[name]}

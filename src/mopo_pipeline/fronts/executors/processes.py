@@ -1,7 +1,6 @@
-"""Commands side by side, each in a process of its own; the shape is that of ``concurrent.futures``.
+"""Commands side by side, each in a process of its own on this machine.
 
-An executor is anything with ``submit(function, *arguments)`` that returns a future. Here threads wait for processes, so a
-process that dies takes nothing with it but its own result.
+Threads wait for the processes, so one that dies takes nothing with it but its own result.
 """
 
 import os
