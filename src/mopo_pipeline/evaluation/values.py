@@ -220,21 +220,7 @@ def doubly_robust_values(
     if held is None:
         return no_values(), facts
     ratio = importance_ratio(held.log_ratio, params.max_ratio)
-    facts |= {
-        "comparisons": len(held.first),
-        "ess": effective_share(ratio),
-        "largest_weight": float(ratio.max() / ratio.sum()),
-        "clipped": float((held.log_ratio > np.log(params.max_ratio)).mean()),
-    }
-    mean = mean_ratio(
-        held.log_ratio,
-        held.units,
-        params.max_ratio,
-        confidence=params.confidence,
-        draws=params.bootstrap,
-        rng=generator(seed, Stream.MEAN_RATIO),
-    )
-    facts |= dict(zip(MEAN_RATIO, mean, strict=True))
+    facts |= {"comparisons": len(held.first)} | _ratio_facts(held, ratio, params, seed)
     win_rates, predicted = _model_says(held, model, objectives)
     terms = comparison_terms(held.first, held.second, held.labels, ratio, win_rates, predicted)
     left, right = (0.5 * ratio[rows][:, None] * held.weights for rows in (held.first, held.second))
@@ -245,6 +231,26 @@ def doubly_robust_values(
     facts["outside"] = {name: value for name, value in named if value < 0.0 or value > 1.0}
     effective = effective_comparisons(held.first, held.second, left, right, len(ratio))
     return value_rows("policy", DOUBLY_ROBUST, objectives, bounded(interval), effective), facts
+
+
+def _ratio_facts(
+    held: LabelledSplit, ratio: Array, params: EvaluateParams, seed: int
+) -> dict[str, float | None]:
+    """What the scaled ratios (n,) leave effective, how many were clipped, and the mean they had."""
+    mean = mean_ratio(
+        held.log_ratio,
+        held.units,
+        params.max_ratio,
+        confidence=params.confidence,
+        draws=params.bootstrap,
+        rng=generator(seed, Stream.MEAN_RATIO),
+    )
+    return {
+        "ess": effective_share(ratio),
+        "largest_weight": float(ratio.max() / ratio.sum()),
+        "clipped": float((held.log_ratio > np.log(params.max_ratio)).mean()),
+        **dict(zip(MEAN_RATIO, mean, strict=True)),
+    }
 
 
 def label_values(
