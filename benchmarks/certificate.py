@@ -47,7 +47,7 @@ def run_stages(root: Path, parameters: dict[str, Any]) -> str:
     root.mkdir(parents=True, exist_ok=True)
     config = root / "run.yml"
     asked = {
-        "to_nodes": ["evaluate.certify", "evaluate.summarise_evaluation"],
+        "to_nodes": "evaluate.certify,evaluate.summarise_evaluation",
         "params": parameters | {"data_root": str(root.resolve())},
     }
     config.write_text(yaml.safe_dump({"run": asked}), encoding="utf-8")

@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("--environment", default="base")
     parser.add_argument("--points", type=int, default=9)
     parser.add_argument("--seeds", type=int, nargs="*", default=[], help="beside the task's own")
+    parser.add_argument("--workers", type=int, help="points trained at once")
     parser.add_argument("--methods", nargs="*", default=["reference", "primary_only"])
     parser.add_argument(
         "--params", type=json.loads, default={}, help='e.g. {"train": {"fit": {"steps": 200}}}'
@@ -112,7 +113,12 @@ def main() -> None:
     parser.add_argument("--work-dir", type=Path)
     asked = parser.parse_args()
     root = asked.work_dir or Path(tempfile.mkdtemp(prefix="front-"))
-    front = {"points": asked.points, "seeds": asked.seeds, "methods": asked.methods}
+    front = {
+        "points": asked.points,
+        "seeds": asked.seeds,
+        "methods": asked.methods,
+        "workers": asked.workers,
+    }
     run_front(root, asked.environment, front, asked.params)
     report = json.loads((root / "08_reporting" / "front_report.json").read_text(encoding="utf-8"))
     points = pd.read_parquet(root / "07_model_output" / "front_points.parquet")

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 from mopo_pipeline.baselines.setting import RivalPolicy, Training
-from mopo_pipeline.pipelines.front.rivals import _candidate
+from mopo_pipeline.parameters.lag import FreshLag
+from mopo_pipeline.parameters.train import TrainParams
+from mopo_pipeline.pipelines.front.rivals import _candidate, steering_judge
+from mopo_pipeline.pocket.task import OBJECTIVES
 from mopo_pipeline.policies.valued import Budget
 
 
@@ -29,3 +32,13 @@ def test_a_training_that_several_points_rest_on_is_paid_once() -> None:
     spent = [_candidate(point, trained).spent for point in points]
     assert [cost.sequences for cost in spent] == [10, 10, 0]
     assert [cost.judge_calls for cost in spent] == [1, 1, 1]
+
+
+def test_rivals_are_steered_by_the_judge_that_steers_ours_and_not_by_the_one_that_values_all(
+    tiny_run: Path, tmp_path: Path
+) -> None:
+    fitted = tiny_run / "06_models/preference_model"
+    for train in (TrainParams(work_dir=tmp_path), TrainParams(work_dir=tmp_path, lag=FreshLag())):
+        assert steering_judge(train, OBJECTIVES, fitted).name == "preference_model"
+    told = TrainParams(work_dir=tmp_path, lag=FreshLag(judge="pocket"))
+    assert steering_judge(told, OBJECTIVES, fitted).name == "rules"

@@ -9,10 +9,12 @@ import pandas as pd
 from mopo_pipeline.fronts.candidates import PRIMARY_ONLY, REFERENCE, STEERABLE, Candidate
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.front import FrontParams
+from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.parameters.train import TrainParams
 
 if TYPE_CHECKING:
     from mopo_pipeline.baselines.setting import RivalPolicy
+    from mopo_pipeline.judges.base import Judge
 
 OWN = (REFERENCE, PRIMARY_ONLY, STEERABLE)
 """Methods that need no rival's code."""
@@ -29,7 +31,7 @@ class Training:
         task: objectives and seed.
         context: tokens of prompt and response.
         train: length, batch and optimiser of ours, and of theirs.
-        judge: who scores answers; None where there is none.
+        judge: who scores answers for those that steer by scores, never the one all are valued by.
     """
 
     reference: Path
@@ -39,6 +41,19 @@ class Training:
     context: int
     train: TrainParams
     judge: Any
+
+
+def steering_judge(
+    train: TrainParams, objectives: tuple[str, ...], preference_model: str | Path
+) -> "Judge":
+    """Who tells rivals what answers are worth: the judge that our fresh responses would have.
+
+    The one that values policies stays out of their making, theirs as ours.
+    """
+    from mopo_pipeline.training.fresh_judge import fresh_judge
+
+    lag = train.lag if isinstance(train.lag, FreshLag) else FreshLag()
+    return fresh_judge(lag, objectives, preference_model)
 
 
 def rival_candidates(training: Training, params: FrontParams) -> list[Candidate]:
