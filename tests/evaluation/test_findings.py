@@ -197,9 +197,11 @@ def test_a_label_based_value_that_rests_on_little_is_told() -> None:
     ]
 
 
-def test_a_policy_that_went_on_learning_the_data_is_told() -> None:
+def test_data_that_the_reference_surely_did_not_draw_are_told() -> None:
     robust = facts()["doubly_robust"]
-    behind = {"mean_ratio": 2.0, "mean_ratio_low": 1.8}
-    assert names(model(), doubly_robust=robust | behind) == ["warning reference behind the data"]
+    other = {"mean_ratio": 2.0, "mean_ratio_low": 1.8}
+    assert names(model(), doubly_robust=robust | other) == [
+        "warning data not drawn by the reference"
+    ]
     chance = {"mean_ratio": 2.0, "mean_ratio_low": 0.9}
     assert names(model(), doubly_robust=robust | chance) == []

@@ -59,8 +59,8 @@ def assumptions(
     against: tuple[str, ...] = ()
     if estimator in LABEL_BASED and mean_ratio is not None:
         against = (
-            f"that the reference drew them is not so: the policy finds them {mean_ratio:.2f} times as likely at least, on "
-            "average, where 1 is expected, so what it says of its own may be worth more or less",
+            f"that the reference drew them is not so: the mean ratio over them is at least {mean_ratio:.2f}, where 1 is "
+            "expected, so what the policy says of its own may be worth more or less",
         )
     return (independent, *ALWAYS, *theirs, normal, OF_ESTIMATOR[estimator], *against)
 

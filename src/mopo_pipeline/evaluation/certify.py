@@ -243,9 +243,8 @@ def _biased(estimator: str, evidence: Evidence) -> str:
     """Why labels give the value of another policy than this one; empty where they do not."""
     if estimator == DOUBLY_ROBUST and evidence.behind:
         return (
-            f"the data's answers were not drawn by the reference: the policy finds them {evidence.mean_ratio:.2f} times as "
-            f"likely at least, on average, at most {MAX_MEAN_RATIO:g} wanted; train the reference longer "
-            "(reference.fit.epochs)"
+            f"the data's answers were not drawn by the reference: the mean ratio over them is at least "
+            f"{evidence.mean_ratio:.2f}, at most {MAX_MEAN_RATIO:g} wanted where 1 is expected"
         )
     if estimator == DOUBLY_ROBUST and (evidence.clipped or 0.0) > MAX_CLIPPED:
         return (

@@ -222,12 +222,12 @@ def _reweighted(facts: dict[str, Any]) -> list[Finding]:
     if facts["mean_ratio_low"] is not None and facts["mean_ratio_low"] > MAX_MEAN_RATIO:
         findings.append(
             Finding(
-                "reference behind the data",
+                "data not drawn by the reference",
                 facts["mean_ratio"],
                 MAX_MEAN_RATIO,
-                "the policy finds the data's answers likelier than the reference does, whatever their weights: it went on "
-                "learning the data itself, and label-based values count the data as drawn by the reference; train the "
-                "reference longer (reference.fit.epochs, reference.fit.steps)",
+                "the mean ratio of policy to reference over the data's answers is 1 if the reference drew them: label-based "
+                "values are those of the data's answers re-weighted, and what the policy says of its own may be worth more or "
+                "less; train the reference longer (reference.fit.epochs), or let it draw the answers (--env=sampled)",
             )
         )
     if facts["clipped"] is not None and facts["clipped"] > MAX_CLIPPED:

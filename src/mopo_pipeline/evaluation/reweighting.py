@@ -29,9 +29,8 @@ def mean_ratio(
 ) -> tuple[float | None, float | None, float | None]:
     """Mean over responses of pi / pi_ref, clipped, and its interval; None where it cannot be told.
 
-    Of responses that the reference drew it is 1 whatever the policy, or less by what was clipped. More says that the
-    policy came to find the data likelier than the reference does, so that ratios to the reference are none to those who
-    wrote the data.
+    Of responses that the reference drew it is 1 whatever the policy, or less by what was clipped. More says that others
+    wrote them, to whom ratios to the reference are none.
 
     Args:
         log_ratio: (n,) log pi - log pi_ref, nats.
