@@ -23,7 +23,7 @@ def stand_in(folder: Path) -> None:
     if find_spec("submitit") is not None:
         return
     package = folder / "submitit"
-    package.mkdir()
+    package.mkdir(parents=True)
     for name in ("__init__", "helpers"):
         (package / f"{name}.py").write_text("from submitit_stand_in import *\n")
 
@@ -38,8 +38,8 @@ def artifacts(point: Path) -> dict[str, bytes]:
 def test_jobs_of_a_cluster_leave_the_artifacts_of_processes(
     tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stand_in(tmp_path)
-    source = [str(tmp_path), str(PROJECT / "tests"), str(PROJECT / "src")]
+    stand_in(tmp_path / "packages")
+    source = [str(tmp_path / "packages"), str(PROJECT / "tests"), str(PROJECT / "src")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(source))
     conf = shutil.copytree(PROJECT / "conf", tmp_path / "conf")
     front = {"thresholds": POINTS, "methods": [], "share_of_steps": None}

@@ -73,11 +73,7 @@ def value_points(
     from mopo_pipeline.fronts.steered import steered_candidates
     from mopo_pipeline.fronts.tables import front_tables
     from mopo_pipeline.fronts.values import ground
-    from mopo_pipeline.pipelines.front.rivals import (
-        Training,
-        rival_candidates,
-        steering_judge,
-    )
+    from mopo_pipeline.pipelines.front.rivals import Training, rival_candidates
     from mopo_pipeline.steerable.train import Given
 
     on = ground(
@@ -107,8 +103,7 @@ def value_points(
     if len(task.names) > 1:
         context = int(reference_logprobs["context"].iloc[0])
         tables = (responses, comparisons)
-        judge = steering_judge(train, task.names, preference_model)
-        training = Training(Path(reference_policy), *tables, task, context, train, judge)
+        training = Training(Path(reference_policy), *tables, task, context, train, preference_model)
         candidates += rival_candidates(training, params)
     points, values, samples = map(
         _joined, front_tables(candidates, on), collect.tables_of_seeds(front_runs)

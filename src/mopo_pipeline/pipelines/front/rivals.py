@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -31,7 +31,7 @@ class Training:
         task: objectives and seed.
         context: tokens of prompt and response.
         train: length, batch and optimiser of ours, and of theirs.
-        judge: who scores answers for those that steer by scores, never the one all are valued by.
+        preference_model: fitted on the training labels.
     """
 
     reference: Path
@@ -40,7 +40,7 @@ class Training:
     task: TaskParams
     context: int
     train: TrainParams
-    judge: Any
+    preference_model: Path
 
 
 def steering_judge(
@@ -76,7 +76,7 @@ def rival_candidates(training: Training, params: FrontParams) -> list[Candidate]
         fit=training.train.fit.over(int((training.responses["split"] == "train").sum())),
         seed=training.task.seed,
         work_dir=params.folder / "rivals",
-        judge=training.judge,
+        judge=steering_judge(training.train, training.task.names, training.preference_model),
         context=training.context,
         lora=training.train.lora,
     )
