@@ -64,7 +64,7 @@ class Evidence:
     elsewhere: bool = False
 
     @property
-    def behind(self) -> bool:
+    def drawn_by_others(self) -> bool:
         """Whether the data's answers were surely not drawn by the reference."""
         return self.mean_ratio is not None and self.mean_ratio > MAX_MEAN_RATIO
 
@@ -147,7 +147,7 @@ def certify(
             evidence.units,
             evidence.drawn,
             elsewhere=evidence.elsewhere,
-            mean_ratio=evidence.mean_ratio if evidence.behind else None,
+            mean_ratio=evidence.mean_ratio if evidence.drawn_by_others else None,
         ),
         split=evidence.split,
         policy=evidence.policy,
@@ -241,7 +241,7 @@ def _joint(
 
 def _biased(estimator: str, evidence: Evidence) -> str:
     """Why labels give the value of another policy than this one; empty where they do not."""
-    if estimator == DOUBLY_ROBUST and evidence.behind:
+    if estimator == DOUBLY_ROBUST and evidence.drawn_by_others:
         return (
             f"the data's answers were not drawn by the reference: the mean ratio over them is at least "
             f"{evidence.mean_ratio:.2f}, at most {MAX_MEAN_RATIO:g} wanted where 1 is expected"
