@@ -217,6 +217,9 @@ def main() -> None:
     """Print one row per design and, last, the share of plans that missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", type=int, default=200)
+    parser.add_argument(
+        "--first-set", type=int, default=0, help="number, and so the draw, of the first"
+    )
     parser.add_argument("--confidence", type=float, default=0.95)
     parser.add_argument("--designs", nargs="+", default=list(DESIGNS), choices=list(DESIGNS))
     parser.add_argument("--processes", type=int, default=1)
@@ -229,7 +232,8 @@ def main() -> None:
     with ProcessPoolExecutor(options.processes) as pool:
         for name in options.designs:
             tasks = [
-                (name, options.confidence, seed, options.win_rates) for seed in range(options.sets)
+                (name, options.confidence, options.first_set + i, options.win_rates)
+                for i in range(options.sets)
             ]
             found = list(pool.map(replicate, tasks, chunksize=10))
             values = np.array([value for accepted, value in found if accepted])

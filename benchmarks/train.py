@@ -5,7 +5,8 @@ figure is the median over rounds. Both trainers get the same model, the same tok
 to each prompt), the same number of sequences per batch, AdamW, float32 and no gradient
 checkpointing. Our row weights are equal, so that no sequence is drawn twice and skipped.
 Speed is sequences per second from the end of the first quarter of the steps to the end; memory the
-peak resident size of the process.
+peak resident size of the process. ``limit`` is what our trainer reaches of the raw limit: the seconds of every
+step's batch forward and backward alone, measured right after the step, over the seconds of the step.
 
 Twenty-five minutes on two cores, most of them TRL's. Run: ``make bench-train``, or
 ``python benchmarks/train.py [--quick] [--sizes 1m 135m] [--rounds 3]``.
@@ -19,14 +20,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+from transformers import TrainerCallback
 
-DPO, OURS = ("live", "precomputed"), ("ours", "shared", "unshared")
+DPO = ("live", "precomputed")
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ def main() -> None:
             for other in DPO:
                 ratios[f"{other}_{size}"] = ratio(found, "speed", "ours", other)
             ratios[f"memory_{size}"] = ratio(found, "memory", "ours", "live")
+            ratios[f"limit_{size}"] = median(run["limit"] for run in found["ours"])
         directory = prepare_case(CASES["six"], Path(root) / "six")
         found = measure(("unshared", "shared"), "six", directory, rounds)
         ratios["sharing"] = ratio(found, "speed", "shared", "unshared")
@@ -160,10 +164,12 @@ def child(kind: str, case: Case, directory: Path) -> None:
     """One run; leaves its speed in ``result.json``."""
     rows = json.loads((directory / "rows.json").read_text(encoding="utf-8"))
     run = train_dpo if kind in DPO else train_ours
-    seconds, steps = run(kind, case, rows, directory)
-    (directory / "result.json").write_text(
-        json.dumps({"speed": steps * case.batch / seconds}), encoding="utf-8"
-    )
+    seconds, raw = run(kind, case, rows, directory)
+    found = {
+        "speed": len(seconds) * case.batch / sum(seconds),
+        "limit": sum(raw) / sum(seconds),
+    }
+    (directory / "result.json").write_text(json.dumps(found), encoding="utf-8")
 
 
 def model_path(case: Case, directory: Path) -> Path:
@@ -173,8 +179,30 @@ def model_path(case: Case, directory: Path) -> Path:
     return directory / "model" if case.model == "scratch" else Path(materialise(case.model))
 
 
-def train_ours(kind: str, case: Case, rows: list[Any], directory: Path) -> tuple[float, int]:
-    """Train as the pipeline does; seconds and steps after the first quarter."""
+class Clock(TrainerCallback):
+    """Seconds of every step after the first quarter, and of its batch ``alone`` (forward and backward), if given."""
+
+    def __init__(self, quarter: int, alone: Callable[[], None] | None = None) -> None:
+        self.quarter, self.alone = quarter, alone
+        self.seconds: list[float] = []
+        self.raw: list[float] = []
+        self._since = 0.0
+
+    def on_step_end(self, _args: Any, state: Any, *_: Any, **__: Any) -> None:
+        """Take the time since the last step, then that of its batch alone."""
+        now = time.perf_counter()
+        if state.global_step > self.quarter:
+            self.seconds.append(now - self._since)
+            if self.alone:
+                self.alone()
+                self.raw.append(time.perf_counter() - now)
+        self._since = time.perf_counter()
+
+
+def train_ours(
+    kind: str, case: Case, rows: list[Any], directory: Path
+) -> tuple[list[float], list[float]]:
+    """Train as the pipeline does; seconds of the steps after the first quarter, and of their batches alone."""
     import pandas as pd
 
     from mopo_pipeline.launching.run import TrainingRun, train
@@ -183,8 +211,9 @@ def train_ours(kind: str, case: Case, rows: list[Any], directory: Path) -> tuple
 
     if kind == "unshared":
         trainer.sharing_allowed = lambda *_: False
-    table = pd.DataFrame(rows, columns=["prompt", "response"])
     quarter = case.steps // 4
+    clock = beside_each_step(trainer, quarter)
+    table = pd.DataFrame(rows, columns=["prompt", "response"])
     fit = FitParams(
         steps=case.steps,
         batch_size=case.batch,
@@ -204,14 +233,41 @@ def train_ours(kind: str, case: Case, rows: list[Any], directory: Path) -> tuple
         context=case.max_length,
     )
     with tempfile.TemporaryDirectory(dir=directory) as work:
-        log = train(run, Path(work)).log
-    return float(log["seconds"].iloc[1:].sum()), case.steps - quarter
+        train(run, Path(work))
+    return clock.seconds, clock.raw
 
 
-def train_dpo(kind: str, case: Case, rows: list[Any], directory: Path) -> tuple[float, int]:
-    """Train with TRL on the same token ids; seconds and steps after the first quarter."""
+def beside_each_step(trainer: Any, quarter: int) -> Clock:
+    """A clock of every run of our trainer that also takes each step's batch forward and backward alone."""
+    from mopo_pipeline.language.forward import response_logprobs
+
+    collate, train = trainer.collate, trainer.WeightedTrainer.train
+    held: dict[str, Any] = {}
+
+    def collated(*args: Any) -> Any:
+        held["batch"] = collate(*args)
+        return held["batch"]
+
+    def alone() -> None:
+        batch = held["batch"]
+        (-(batch.weight * response_logprobs(held["model"], batch.packed)).mean()).backward()
+        held["model"].zero_grad()
+
+    def trained(self: Any, *args: Any, **given: Any) -> Any:
+        held["model"] = self.model
+        self.add_callback(clock)
+        return train(self, *args, **given)
+
+    clock = Clock(quarter, alone)
+    trainer.collate, trainer.WeightedTrainer.train = collated, trained
+    return clock
+
+
+def train_dpo(
+    kind: str, case: Case, rows: list[Any], directory: Path
+) -> tuple[list[float], list[float]]:
+    """Train with TRL on the same token ids; seconds of the steps after the first quarter, and nothing."""
     from peft import LoraConfig
-    from transformers import TrainerCallback
     from trl import DPOConfig, DPOTrainer
 
     from datasets import Dataset
@@ -233,13 +289,8 @@ def train_dpo(kind: str, case: Case, rows: list[Any], directory: Path) -> tuple[
         }
         for i in range(0, len(rows), 2)
     ]
-    times: list[float] = []
-
-    class Clock(TrainerCallback):
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            times.append(time.perf_counter())
-
     quarter = case.steps // 4
+    clock = Clock(quarter)
     trainer = DPOTrainer(
         model=model,
         ref_model=reference,
@@ -265,7 +316,7 @@ def train_dpo(kind: str, case: Case, rows: list[Any], directory: Path) -> tuple[
         peft_config=None
         if scratch
         else LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"),
-        callbacks=[Clock()],
+        callbacks=[clock],
     )
     coded = encode(tokenizer, [p for p, _ in rows], [r for _, r in rows], case.max_length)
     theirs = [
@@ -276,7 +327,7 @@ def train_dpo(kind: str, case: Case, rows: list[Any], directory: Path) -> tuple[
     if theirs != coded.ids:
         sys.exit("both trainers must see the same tokens")
     trainer.train()
-    return times[-1] - times[quarter - 1], case.steps - quarter
+    return clock.seconds, clock.raw
 
 
 def score_both_ways(directory: Path, case: Case) -> tuple[float, float]:
