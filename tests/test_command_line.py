@@ -78,6 +78,17 @@ def test_a_mistake_is_told_from_a_folder_below_the_project_too(
 
 
 @pytest.mark.parametrize(
+    ("option", "cut"), [("ingest.path=/my data,x=1.jsonl", True), ("plna.tau=0.1", False)]
+)
+def test_a_value_that_is_cut_at_its_comma_is_told_where_it_can_stand(
+    option: str, cut: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = refused("--env=test", f"--params={option}", monkeypatch=monkeypatch)
+    assert "unknown parameter" in said
+    assert ("--params is cut at every comma" in said) == cut
+
+
+@pytest.mark.parametrize(
     "record",
     [
         {"env": None, "runtime_params": None, "pipeline_names": None},

@@ -25,7 +25,16 @@ PLACE = "place"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NESTED = r"^[\x00-\x20\x7f-\x{10ffff}]*[\[{]"
 """How lists and objects of JSON begin: after white space, of which Unicode has more than ASCII."""
-_COMMA = re.compile(r"[+-]?\d+,\d+")
+_OTHER_NUMBERS = (
+    (re.compile(r"[+-]?\d+,\d+"), "write the decimal point as '.'"),
+    (re.compile(r"[+-]?[\d.,]+ ?[%‰]"), "write it without the sign, as a number: 80 % as 0.8"),
+    (
+        re.compile(r"[+-]?[\d.,]+ ?(/|out of|von) ?\d+"),
+        "write it as one number: 4/5 as 0.8 or as 4",
+    ),
+    (re.compile(r"true|false|yes|no|y|n|t|f", re.IGNORECASE), "write 1 for yes and 0 for no"),
+)
+"""How people write numbers that are none here, and what to do."""
 
 
 def place(table: pd.DataFrame | pd.Series, row: int) -> str:
@@ -220,8 +229,8 @@ def _parse(stripped: str, value: str) -> float:
         return float("nan")
     if _NUMBER.fullmatch(stripped):
         return _finite(float(stripped), value)
-    comma = _COMMA.fullmatch(stripped)
-    hint = "write the decimal point as '.'" if comma else "leave it empty where it is unknown"
+    meant = (hint for form, hint in _OTHER_NUMBERS if form.fullmatch(stripped))
+    hint = next(meant, "leave it empty where it is unknown")
     raise InputError(f"{value[:60]!r} is not a number; {hint}")
 
 

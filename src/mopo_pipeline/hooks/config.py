@@ -7,6 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from kedro.config import OmegaConfigLoader
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.hooks.config_faults import configuration_fault
+
+MISREAD = (YAMLError, OmegaConfBaseException, AttributeError, TypeError, ValueError)
+"""What the loader raises of a file that is no YAML, holds no table, or contradicts another one."""
 
 ROOT = "data_root"
 """Key of ``globals.yml``: the folder of all artifacts."""
@@ -33,6 +41,24 @@ class EnvironmentConfigLoader(OmegaConfigLoader):  # type: ignore[misc, unused-i
             return
         root = Path(self._globals[ROOT]) / str(env)
         self["globals"] = {**self._globals, ROOT: str(root)}
+
+    def __getitem__(self, key: str) -> Any:
+        """Configuration of one kind.
+
+        Raises:
+            InputError: a file of it that cannot be used, by its line.
+        """
+        try:
+            return super().__getitem__(key)
+        except MISREAD as error:
+            folders = [
+                Path(self.conf_source) / str(name) for name in (self.base_env, self.env) if name
+            ]
+            fault = configuration_fault(folders, self.runtime_params or {})
+            if fault is None and isinstance(error, AttributeError | TypeError):
+                raise
+            told = " ".join(str(error).split())
+            raise InputError(f"configuration: {fault or told}") from error
 
     def _register_globals_resolver(self) -> None:
         with without_deprecation():

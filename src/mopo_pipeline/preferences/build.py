@@ -1,7 +1,5 @@
 """One comparison per pair of responses, with one label per objective."""
 
-from itertools import combinations
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -77,12 +75,7 @@ def compare_ratings(
     ratings = responses[columns].to_numpy(dtype=np.float64)
     rated, parts = ~np.isnan(ratings), []
     for prompt_id, rows in responses.groupby("prompt_id", sort=False).indices.items():
-        pairs = np.array(list(combinations(rows, 2)), dtype=np.intp).reshape(-1, 2)
-        pairs = pairs[(rated[pairs[:, 0]] & rated[pairs[:, 1]]).any(axis=1)]
-        if len(pairs) > params.max_pairs_per_prompt:
-            pairs = pairs[
-                np.sort(rng.choice(len(pairs), params.max_pairs_per_prompt, replace=False))
-            ]
+        pairs = rows[_pairs_of(rated[rows], params.max_pairs_per_prompt, rng)]
         labels = compare(ratings[pairs[:, 0]], ratings[pairs[:, 1]], margins)
         labelled = dict(zip(objectives, labels.T, strict=True))
         weights = dict(zip(weight_columns(objectives), 1.0 - np.isnan(labels.T), strict=True))
@@ -97,6 +90,30 @@ def compare_ratings(
             "that equal prompts share a prompt_id"
         )
     return table
+
+
+def _pairs_of(rated: NDArray[np.bool_], most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Positions (P, 2), first below second, of pairs of n responses that some objective can compare; at most so many, drawn.
+
+    Of thousands of responses all pairs are more than memory holds; they are listed only where ratings are missing.
+
+    Args:
+        rated: (n, K) which ratings there are.
+        most: pairs kept.
+        rng: draws them.
+    """
+    size = len(rated)
+    count = size * (size - 1) // 2
+    if count <= most or not rated.all(axis=0).any():
+        pairs = np.column_stack(np.triu_indices(size, 1))
+        pairs = pairs[(rated[pairs[:, 0]] & rated[pairs[:, 1]]).any(axis=1)]
+        if len(pairs) <= most:
+            return pairs
+        return pairs[np.sort(rng.choice(len(pairs), most, replace=False))]
+    drawn = np.sort(rng.choice(count, most, replace=False))
+    starts = np.cumsum(np.append(0, np.arange(size - 1, 0, -1)))
+    first = np.searchsorted(starts, drawn, side="right") - 1
+    return np.column_stack([first, drawn - starts[first] + first + 1])
 
 
 def compare(first: Array, second: Array, margins: Array | float) -> Array:

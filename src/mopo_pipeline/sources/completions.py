@@ -14,7 +14,8 @@ from mopo_pipeline.tables import SCORE_PREFIX
 TEXTS = ("text", "response", "completion", "content")
 """Keys a completion's text may stand under."""
 
-ROW_FACTS = ("prompt", "prompt_id", "split", "group")
+ROW_FACTS = ("prompt", "prompt_id", "split", "group", "annotator", "weight")
+"""What a row may say of all its completions."""
 
 
 def completion_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> Rows:
@@ -26,7 +27,7 @@ def completion_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> 
     is a missing label.
 
     Args:
-        table: ``prompt``, ``completions``, perhaps prompt_id, split and group.
+        table: ``prompt``, ``completions``, perhaps prompt_id, split, group and annotator.
         names: the objectives.
         where: the file.
 

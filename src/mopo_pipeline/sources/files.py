@@ -115,7 +115,7 @@ def _judged(rows: Rows, params: IngestParams, path: str, names: tuple[str, ...])
         for name in names:
             if name in judgements:
                 judgements[name] = labels(judgements, name, path, params.strongest)
-    responses = rows.table.drop(columns="annotator", errors="ignore")
+    responses = rows.table.drop(columns=["annotator", "weight"], errors="ignore")
     return RawTables(
         responses,
         judgements,
