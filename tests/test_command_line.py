@@ -116,3 +116,15 @@ def test_the_command_to_go_on_with_says_what_the_run_was_given(record: dict[str,
     assert [w for w in words if w.startswith("--params")] == [
         flat[e] for e in flat if e == record["env"]
     ]
+
+
+def test_the_command_to_go_on_with_ends_where_the_run_was_to_end() -> None:
+    """Else a run that was to stop at its plan would be followed by hours of training."""
+    record = {
+        "to_nodes": ["plan.print_plan"],
+        "to_outputs": ["plan_table", "win_rates"],
+        "runtime_params": {},
+    }
+    words = shlex.split(again(record, "--from-nodes=a.b", pipelines=True))
+    assert words[3:] == ["--to-nodes=plan.print_plan", "--to-outputs=plan_table,win_rates"]
+    assert shlex.split(again(record, "--from-nodes=a.b", pipelines=False))[3:] == []

@@ -1,17 +1,21 @@
 """Columns and cells of people's own files that would be passed over or misread without a word."""
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from reading_helpers import Rows, load, pairs, rated, write
+from reading_helpers import Rows, load, pairs, rated, task, write
 
 from mopo_pipeline.columns import number
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.parameters.preferences import LabelParams
+from mopo_pipeline.parameters.preferences import LabelParams, PreferencesParams
+from mopo_pipeline.pipelines.preferences import nodes
 from mopo_pipeline.preferences.build import build_comparisons
+from mopo_pipeline.sources.load import SourceData
 
 
 def completions(**of_row: Any) -> Rows:
@@ -137,3 +141,105 @@ def test_thousands_of_rated_answers_to_one_prompt_are_compared_without_listing_a
     np.testing.assert_array_equal(
         drawn["good"], np.where(gap > 0, 1.0, np.where(gap < 0, 0.0, 0.5))
     )
+
+
+def test_two_ids_of_one_text_are_not_compared_with_each_other(tmp_path: Path) -> None:
+    rows = [
+        row | {"prompt_id": row["prompt"][-1], "response_id": f"{i:03d}"}
+        for i, row in enumerate(rated())
+    ]
+    again = {
+        "prompt_id": "0",
+        "response_id": "again",
+        "prompt": "question 0",
+        "response": "answer 0",
+        "good": 9,
+    }
+    data = load(write(tmp_path / "rated.jsonl", [*rows, again]))
+    made = build_comparisons(
+        data.responses, data.judgements, LabelParams(), ("good",), np.random.default_rng(0)
+    )
+    assert len(made) == 9 * 3 + 2
+    assert not ((made["response_a"] == "000") & (made["response_b"] == "again")).any()
+
+
+def voted(tmp_path: Path) -> SourceData:
+    """Answers in one file, two of them of one text, and votes in another, one without a label."""
+    answers = [
+        {
+            "prompt_id": str(p),
+            "response_id": f"{p}{a}",
+            "prompt": f"question {p}",
+            "response": f"answer {a if p else 0}",
+        }
+        for p in range(9)
+        for a in range(2)
+    ]
+    votes = [
+        {"prompt_id": str(p), "response_a": f"{p}0", "response_b": f"{p}1", "good": p % 2}
+        for p in range(9)
+    ]
+    votes[5]["good"] = None
+    path = write(tmp_path / "votes.jsonl", votes)
+    return load(write(tmp_path / "answers.jsonl", answers), judgements_path=str(path))
+
+
+def test_a_vote_on_two_ids_of_one_text_is_dropped_counted_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = voted(tmp_path)
+    assert data.report["rows"]["pairs"] == {"read": 9, "kept": 7, "dropped": 2}
+    assert data.report["dropped"] == {"pairs of equal responses": 1, "pairs without a label": 1}
+    assert "votes.jsonl: dropped 1: pairs of equal responses" in caplog.text
+
+
+def test_what_is_left_out_of_votes_is_told_of_their_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        voted(tmp_path)
+    assert "votes.jsonl: 9 pairs read, 7 kept, 2 dropped" in caplog.text
+    assert "votes.jsonl: dropped 1: pairs without a label" in caplog.text
+    assert "answers.jsonl: dropped" not in caplog.text
+
+
+def test_completions_in_a_cell_of_csv_are_read_as_the_list_they_are(tmp_path: Path) -> None:
+    rows = [row | {"completions": json.dumps(row["completions"])} for row in completions()]
+    one, other = (
+        load(write(tmp_path / "a.csv", rows)),
+        load(write(tmp_path / "b.jsonl", completions())),
+    )
+    pd.testing.assert_frame_equal(one.responses, other.responses)
+
+
+@pytest.mark.parametrize("cell", ["no list", "{", '"text"', "[]", "[1]"])
+def test_a_cell_that_is_no_list_of_completions_is_refused_by_its_place(
+    tmp_path: Path, cell: str
+) -> None:
+    rows = completions()
+    rows[3]["completions"] = cell
+    with pytest.raises(InputError, match=r"line 4.*(is no list of completions|is no object)"):
+        load(write(tmp_path / "lists.jsonl", rows))
+
+
+@pytest.mark.parametrize(("labels", "told"), [((0, 1), True), ((-1, 0, 1), False), ((1, 1), False)])
+def test_labels_from_0_read_as_signed_ones_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, labels: tuple[int, ...], told: bool
+) -> None:
+    rows = [row | {"good": labels[i % len(labels)]} for i, row in enumerate(pairs(12))]
+    load(write(tmp_path / "pairs.jsonl", rows), strongest=1)
+    assert ("has labels of 0 and none below" in caplog.text) == told
+
+
+@pytest.mark.parametrize(
+    ("wins", "said"), [(1, "response_a wins 100%"), (0, "response_b wins 100%"), (None, "")]
+)
+def test_labels_that_always_favour_one_side_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, wins: int | None, said: str
+) -> None:
+    rows = [row | {"good": i % 2 if wins is None else wins} for i, row in enumerate(pairs(40))]
+    data, asked = load(write(tmp_path / "pairs.jsonl", rows)), task("good")
+    made = nodes.build_comparisons(data.responses, data.judgements, asked, PreferencesParams())
+    nodes.report_preferences(data.judgements, made, asked)
+    assert said in caplog.text
+    assert ("of the decided labels" in caplog.text) == bool(said)

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +32,21 @@ def without_deprecation() -> Iterator[None]:
 class EnvironmentConfigLoader(OmegaConfigLoader):  # type: ignore[misc, unused-ignore]
     """Gives every environment but the base a data root of its own, ``<data_root>/<environment>``.
 
-    A ``data_root`` in the environment's own ``globals.yml`` counts as it is written, and so does one of ``--params``.
+    A ``data_root`` in the environment's own ``globals.yml`` counts as it is written, and so does one of ``--params``; a
+    ``~`` at its beginning is the user's folder.
     """
 
     def __init__(self, conf_source: str, env: str | None = None, **options: Any) -> None:
-        super().__init__(conf_source, env=env, **options)
-        shared = {None, self.base_env, self.default_run_env}
-        if env in shared or ROOT not in self._globals or self._names_its_own(conf_source, str(env)):
+        given = dict(options.pop("runtime_params", None) or {})
+        if isinstance(given.get(ROOT), str):
+            given[ROOT] = expanduser(given[ROOT])
+        super().__init__(conf_source, env=env, runtime_params=given, **options)
+        if ROOT not in self._globals:
             return
-        root = Path(self._globals[ROOT]) / str(env)
+        root = Path(expanduser(str(self._globals[ROOT])))
+        shared = {None, self.base_env, self.default_run_env}
+        if env not in shared and not self._names_its_own(conf_source, str(env)):
+            root /= str(env)
         self["globals"] = {**self._globals, ROOT: str(root)}
 
     def __getitem__(self, key: str) -> Any:

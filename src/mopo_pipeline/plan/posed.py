@@ -144,7 +144,7 @@ def refuse_few_labels(
 
     Args:
         compared: labels (M, K) of pairs of rows, weights (M, K).
-        groups: (N,) prompt of each row; where there is but one, its comparisons are what was drawn.
+        groups: (N,) prompt of each row; of a single one, or a single cluster, comparisons are what was drawn.
         names: K objectives, the primary first.
         confidence: joint, in [0.5, 1).
 
@@ -152,7 +152,7 @@ def refuse_few_labels(
         InputError: names the objective, how many prompts it is labelled on and how many it takes.
     """
     units = groups if compared.clusters is None else np.asarray(compared.clusters)
-    single = len(np.unique(groups)) == 1
+    single = len(np.unique(units)) == 1
     labels, weights = np.asarray(compared.labels), np.asarray(compared.weights)
     drawn = np.arange(len(labels)) if single else units[np.asarray(compared.first)]
     fewest = fewest_units(each_level(confidence, len(names) - 1))

@@ -4,7 +4,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mopo_pipeline.columns import convert_column, nearest, number_column, place, text, text_column
+from mopo_pipeline.columns import (
+    convert_column,
+    label_column,
+    nearest,
+    number_column,
+    place,
+    text,
+    text_column,
+)
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.preferences.agreement import krippendorff_alpha
 from mopo_pipeline.sources.messages import response_text, stored_prompt
@@ -46,7 +54,7 @@ def response_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> Ro
         if column in table:
             rows[column] = table[column]
     if "weight" in table:
-        rows["weight"] = number_column(table, "weight", where)
+        rows["weight"] = label_column(table["weight"])
     if "annotator" in table:
         rows["annotator"] = convert_column(table, "annotator", where, text)
     for name in names:
@@ -104,12 +112,12 @@ def _refuse_weights(table: pd.DataFrame, where: str) -> None:
     """Refuse a weight other than that of the first row: ratings are compared before anything is weighed."""
     if "weight" not in table:
         return
-    weights = table["weight"].fillna(1.0).to_numpy()
+    weights = table["weight"].replace({"": "1", "1.0": "1"}).to_numpy()
     differs = weights != weights[0]
     if differs.any():
         row = int(differs.argmax())
         raise InputError(
-            f"{where}: {place(table, row)}, column weight: {weights[row]:g}, but ratings have no weight of their own: leave "
+            f"{where}: {place(table, row)}, column weight: {weights[row]}, but ratings have no weight of their own: leave "
             "the column out, or give labelled pairs, which have one"
         )
 
