@@ -33,8 +33,15 @@ _OTHER_NUMBERS = (
         "write it as one number: 4/5 as 0.8 or as 4",
     ),
     (re.compile(r"true|false|yes|no|y|n|t|f", re.IGNORECASE), "write 1 for yes and 0 for no"),
+    (
+        re.compile(
+            r"((response|answer|model|assistant|option)[ _-]?)?[ab12]|left|right|tie|draw|both|neither",
+            re.IGNORECASE,
+        ),
+        "write 1 where response_a wins, 0 where response_b does, 0.5 for a tie",
+    ),
 )
-"""How people write numbers that are none here, and what to do."""
+"""How people write numbers and winners that are no numbers here, and what to do."""
 
 
 def place(table: pd.DataFrame | pd.Series, row: int) -> str:
@@ -170,6 +177,15 @@ def nearest(name: str, known: Iterable[Any]) -> str:
     """
     found = difflib.get_close_matches(name, [str(k) for k in known], n=1)
     return f" (did you mean {found[0]!r}?)" if found else ""
+
+
+def spelt(name: str) -> str:
+    """What two names have in common that differ in case, white space, ``-`` and ``_`` alone.
+
+    >>> spelt(" Prompt-ID"), spelt("prompt_id")
+    ('prompt_id', 'prompt_id')
+    """
+    return re.sub(r"[\s_-]+", "_", name.strip().casefold())
 
 
 def is_missing(value: Any) -> bool:

@@ -21,8 +21,10 @@ from mopo_pipeline.tables import weight_columns
 NAMES = ["good", "safe"]
 
 
-def lucky(labelled: int, units: int = 30, **params: Any) -> TrainingPlan:
-    """A plan for safe on the first so many of 30 prompts whose coin flips all came out for what a model prefers."""
+def lucky(
+    labelled: int, units: int = 30, threshold: float = 0.6, agree: float = 1.0, **params: Any
+) -> TrainingPlan:
+    """A plan for safe on the first so many of 30 prompts whose coin flips came out for what a model prefers, all or a share of them."""
     rng = np.random.default_rng(0)
     prompts, n = 30, 6
     scores = rng.normal(0, 1.5, (prompts, n, 2))
@@ -33,14 +35,15 @@ def lucky(labelled: int, units: int = 30, **params: Any) -> TrainingPlan:
     rows["response_id"], rows["split"] = [f"r{i}" for i in range(len(rows))], "train"
     first = np.arange(prompts) * n
     predicted = beats[:, 0, 1]
-    labels = np.where(predicted > 0.5, 1.0, 0.0)
+    says = rng.random(predicted.shape) < agree
+    labels = np.where((predicted > 0.5) == says, 1.0, 0.0)
     labels[labelled:, 1] = np.nan
     pairs = pd.DataFrame(
         {"response_a": [f"r{i}" for i in first], "response_b": [f"r{i + 1}" for i in first]}
     )
     pairs[NAMES], pairs[weight_columns(NAMES)] = labels, 1.0 - np.isnan(labels)
     task = TaskParams.model_validate(
-        {"objectives": [{"name": "good"}, {"name": "safe", "threshold": 0.6}]}
+        {"objectives": [{"name": "good"}, {"name": "safe", "threshold": threshold}]}
     )
     given = PlanParams.model_validate({"tau": 0.1} | params)
     return make_plan(rows, pairs, pd.DataFrame(predicted, columns=NAMES), task, given)[0]
@@ -95,3 +98,16 @@ def test_what_is_advised_can_be_copied_into_a_shell() -> None:
     advised = shlex.split(said.split("Try ")[1])
     assert advised[:2] == ["--params", "plan.thresholds.not rude=0.400"]
     assert "--params='plan.thresholds.not rude=...'" in proposal("not rude", 0.5)
+
+
+def test_a_threshold_that_a_gentler_policy_promises_is_answered_with_the_temperature_that_reaches_it() -> (
+    None
+):
+    """At a small temperature weights move far, and few labels promise little of a policy that does."""
+    with pytest.raises(UnreachableThresholdsError) as caught:
+        lucky(30, threshold=0.47, agree=0.5)
+    said = str(caught.value)
+    assert re.search(r", raise plan\.tau \(policies nearer to the data promise safe 0\.\d+\)", said)
+    bound = lucky(30, threshold=0.47, agree=0.5, tau=1.0).bounds["safe"]
+    assert bound is not None
+    assert bound >= 0.47 - 1e-6

@@ -18,6 +18,15 @@ from mopo_pipeline.preferences.build import build_comparisons
 from mopo_pipeline.sources.load import SourceData
 
 
+def agreement(data: SourceData) -> Any:
+    told: Any = data.report["annotator_agreement"]
+    return told["good"]
+
+
+def counted(data: SourceData) -> Any:
+    return data.report["rows"]
+
+
 def completions(**of_row: Any) -> Rows:
     listed = [{"text": f"answer {a}", "good": a} for a in range(3)]
     return [{"prompt": f"question {p}", "completions": listed} | of_row for p in range(9)]
@@ -53,7 +62,7 @@ def test_several_annotators_of_completions_are_averaged_and_their_agreement_is_t
 ) -> None:
     one, other = completions(annotator="ann"), completions(annotator="bob")
     data = load(write(tmp_path / "lists.jsonl", one + other))
-    assert data.report["annotator_agreement"]["good"] == {"alpha": 1.0, "units": 27, "values": 54}
+    assert agreement(data) == {"alpha": 1.0, "units": 27, "values": 54}
 
 
 def named_ratings() -> Rows:
@@ -74,7 +83,7 @@ def test_annotators_of_answers_with_ids_are_averaged_as_those_of_texts_are(tmp_p
     scores = data.responses.set_index("response_id")["score_good"]
     assert scores[["000", "001", "002"]].tolist() == [0.5, 1.5, 2.5]
     assert data.report["rows"] == {"responses": {"read": 54, "kept": 27, "dropped": 27}}
-    assert data.report["annotator_agreement"]["good"]["units"] == 27
+    assert agreement(data)["units"] == 27
 
 
 def test_one_id_of_two_texts_is_refused_with_both_lines_though_annotators_differ(
@@ -95,6 +104,9 @@ def test_one_id_of_two_texts_is_refused_with_both_lines_though_annotators_differ
         ("7 out of 10", "as one number"),
         ("TRUE", "write 1 for yes and 0 for no"),
         ("no", "write 1 for yes and 0 for no"),
+        ("A", "write 1 where response_a wins"),
+        ("model_b", "write 1 where response_a wins"),
+        ("Tie", "0.5 for a tie"),
         ("0,5", "write the decimal point as '.'"),
         ("N/A", "leave it empty where it is unknown"),
     ],
@@ -188,7 +200,7 @@ def test_a_vote_on_two_ids_of_one_text_is_dropped_counted_and_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = voted(tmp_path)
-    assert data.report["rows"]["pairs"] == {"read": 9, "kept": 7, "dropped": 2}
+    assert counted(data)["pairs"] == {"read": 9, "kept": 7, "dropped": 2}
     assert data.report["dropped"] == {"pairs of equal responses": 1, "pairs without a label": 1}
     assert "votes.jsonl: dropped 1: pairs of equal responses" in caplog.text
 
@@ -243,3 +255,34 @@ def test_labels_that_always_favour_one_side_are_told(
     nodes.report_preferences(data.judgements, made, asked)
     assert said in caplog.text
     assert ("of the decided labels" in caplog.text) == bool(said)
+
+
+@pytest.mark.parametrize("column", ["Split", " group", "WEIGHT", "annotator "])
+def test_a_column_that_would_be_read_under_another_spelling_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, column: str
+) -> None:
+    rows = [row | {column: "train"} for row in pairs()]
+    data = load(write(tmp_path / "pairs.csv", rows))
+    known = column.strip().lower()
+    assert f"column {column!r} is not read: if it is meant, write it {known!r}" in caplog.text
+    assert data.report["rows"] == {"pairs": {"read": 12, "kept": 12, "dropped": 0}}
+
+
+@pytest.mark.parametrize("other", ["Good", "good ", "GOOD"])
+def test_an_objective_under_two_spellings_is_refused_for_half_of_its_labels_would_be_missing(
+    tmp_path: Path, other: str
+) -> None:
+    rows = [
+        {(other if key == "good" and i % 2 else key): cell for key, cell in row.items()}
+        for i, row in enumerate(pairs())
+    ]
+    with pytest.raises(
+        InputError, match="differ in spelling alone, and only the first would be read"
+    ):
+        load(write(tmp_path / "pairs.jsonl", rows))
+
+
+def test_two_objectives_may_differ_in_spelling_alone(tmp_path: Path) -> None:
+    rows = [row | {"Good": 1 - row["good"]} for row in pairs()]
+    data = load(write(tmp_path / "pairs.jsonl", rows), "good", "Good")
+    assert (data.judgements["good"] == 1 - data.judgements["Good"]).all()

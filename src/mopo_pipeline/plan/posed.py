@@ -68,7 +68,8 @@ class PosedProblem:
                 self.values, targets, variant=self.params.variant, start=start, **self.given
             )
         except InfeasibleThresholdsError as error:
-            raise unreachable(error, names, targets, self.params, self.given) from error
+            promised = self.attainable[1:, 1]
+            raise unreachable(error, names, targets, self.params, self.given, promised) from error
         except NotConvergedError as error:
             raise unsolved(error, names, targets, self.params, self.given) from error
 

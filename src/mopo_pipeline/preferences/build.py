@@ -76,7 +76,8 @@ def compare_ratings(
     ratings = responses[columns].to_numpy(dtype=np.float64)
     rated, said, parts = ~np.isnan(ratings), text_hashes(responses["response"]), []
     for prompt_id, rows in responses.groupby("prompt_id", sort=False).indices.items():
-        pairs = rows[_pairs_of(rated[rows], said[rows], params.max_pairs_per_prompt, rng)]
+        own = np.asarray(rows, dtype=np.intp)
+        pairs = own[_pairs_of(rated[own], said[own], params.max_pairs_per_prompt, rng)]
         labels = compare(ratings[pairs[:, 0]], ratings[pairs[:, 1]], margins)
         labelled = dict(zip(objectives, labels.T, strict=True))
         weights = dict(zip(weight_columns(objectives), 1.0 - np.isnan(labels.T), strict=True))
