@@ -57,10 +57,7 @@ def fit_evaluation_model(
 
     chosen = comparisons["split"] == "validation"
     labels = comparisons.loc[chosen, list(objectives)]
-    compared = comparisons.loc[chosen, "prompt_id"]
-    prompts = drawn = int(compared.nunique())
-    if prompts >= MIN_PROMPTS:
-        drawn = int(compared.map(sampling_units(responses)).nunique())
+    prompts, drawn = _drawn(comparisons.loc[chosen, "prompt_id"], responses)
     unlabelled = [name for name in objectives if labels[name].isna().all()]
     if drawn < MIN_PROMPTS or unlabelled:
         return _fall_back(preference_model, directory, prompts, drawn, unlabelled)
@@ -86,6 +83,14 @@ def fit_evaluation_model(
         },
         "findings": [],
     }
+
+
+def _drawn(compared: pd.Series, responses: pd.DataFrame) -> tuple[int, int]:
+    """How many prompts are compared, and how many of them, or groups, were drawn one by one; ``compared`` (m,) are their ids."""
+    prompts = int(compared.nunique())
+    if prompts < MIN_PROMPTS:
+        return prompts, prompts
+    return prompts, int(compared.map(sampling_units(responses)).nunique())
 
 
 def _fall_back(
