@@ -78,6 +78,17 @@ def test_a_mistake_is_told_from_a_folder_below_the_project_too(
 
 
 @pytest.mark.parametrize(
+    ("option", "cut"), [("ingest.path=/my data,x=1.jsonl", True), ("plna.tau=0.1", False)]
+)
+def test_a_value_that_is_cut_at_its_comma_is_told_where_it_can_stand(
+    option: str, cut: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = refused("--env=test", f"--params={option}", monkeypatch=monkeypatch)
+    assert "unknown parameter" in said
+    assert ("--params is cut at every comma" in said) == cut
+
+
+@pytest.mark.parametrize(
     "record",
     [
         {"env": None, "runtime_params": None, "pipeline_names": None},
@@ -105,3 +116,15 @@ def test_the_command_to_go_on_with_says_what_the_run_was_given(record: dict[str,
     assert [w for w in words if w.startswith("--params")] == [
         flat[e] for e in flat if e == record["env"]
     ]
+
+
+def test_the_command_to_go_on_with_ends_where_the_run_was_to_end() -> None:
+    """Else a run that was to stop at its plan would be followed by hours of training."""
+    record = {
+        "to_nodes": ["plan.print_plan"],
+        "to_outputs": ["plan_table", "win_rates"],
+        "runtime_params": {},
+    }
+    words = shlex.split(again(record, "--from-nodes=a.b", pipelines=True))
+    assert words[3:] == ["--to-nodes=plan.print_plan", "--to-outputs=plan_table,win_rates"]
+    assert shlex.split(again(record, "--from-nodes=a.b", pipelines=False))[3:] == []

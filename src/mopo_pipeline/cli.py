@@ -11,6 +11,7 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 from kedro.utils import find_kedro_project
 
+from mopo_pipeline.errors import InputError
 from mopo_pipeline.pipelines.stage import ORDER_ONLY
 
 UNUSED = frozenset({"base"})
@@ -44,6 +45,8 @@ class PlainRun(click.Command):
         check_selection(context.params)
         try:
             return super().invoke(context)
+        except InputError as error:
+            raise click.UsageError(str(error)) from None
         except ValueError as error:
             if "contains no nodes after" in str(error):
                 raise click.UsageError(

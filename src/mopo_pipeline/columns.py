@@ -25,7 +25,23 @@ PLACE = "place"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NESTED = r"^[\x00-\x20\x7f-\x{10ffff}]*[\[{]"
 """How lists and objects of JSON begin: after white space, of which Unicode has more than ASCII."""
-_COMMA = re.compile(r"[+-]?\d+,\d+")
+_OTHER_NUMBERS = (
+    (re.compile(r"[+-]?\d+,\d+"), "write the decimal point as '.'"),
+    (re.compile(r"[+-]?[\d.,]+ ?[%‰]"), "write it without the sign, as a number: 80 % as 0.8"),
+    (
+        re.compile(r"[+-]?[\d.,]+ ?(/|out of|von) ?\d+"),
+        "write it as one number: 4/5 as 0.8 or as 4",
+    ),
+    (re.compile(r"true|false|yes|no|y|n|t|f", re.IGNORECASE), "write 1 for yes and 0 for no"),
+    (
+        re.compile(
+            r"((response|answer|model|assistant|option)[ _-]?)?[ab12]|left|right|tie|draw|both|neither",
+            re.IGNORECASE,
+        ),
+        "write 1 where response_a wins, 0 where response_b does, 0.5 for a tie",
+    ),
+)
+"""How people write numbers and winners that are no numbers here, and what to do."""
 
 
 def place(table: pd.DataFrame | pd.Series, row: int) -> str:
@@ -163,6 +179,15 @@ def nearest(name: str, known: Iterable[Any]) -> str:
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 
+def spelt(name: str) -> str:
+    """What two names have in common that differ in case, white space, ``-`` and ``_`` alone.
+
+    >>> spelt(" Prompt-ID"), spelt("prompt_id")
+    ('prompt_id', 'prompt_id')
+    """
+    return re.sub(r"[\s_-]+", "_", name.strip().casefold())
+
+
 def is_missing(value: Any) -> bool:
     """None, NaN and pandas' NA are missing; lists and texts never are."""
     return value is None or value is pd.NA or (isinstance(value, float) and value != value)
@@ -220,8 +245,8 @@ def _parse(stripped: str, value: str) -> float:
         return float("nan")
     if _NUMBER.fullmatch(stripped):
         return _finite(float(stripped), value)
-    comma = _COMMA.fullmatch(stripped)
-    hint = "write the decimal point as '.'" if comma else "leave it empty where it is unknown"
+    meant = (hint for form, hint in _OTHER_NUMBERS if form.fullmatch(stripped))
+    hint = next(meant, "leave it empty where it is unknown")
     raise InputError(f"{value[:60]!r} is not a number; {hint}")
 
 

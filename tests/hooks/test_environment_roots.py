@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mopo_pipeline.hooks import EnvironmentConfigLoader
+from mopo_pipeline.hooks.paths import within
 from mopo_pipeline.settings import CONFIG_LOADER_ARGS
 
 
@@ -38,3 +39,27 @@ def test_a_root_that_an_environment_names_is_taken_as_it_is(conf: Path) -> None:
 def test_a_root_shared_on_purpose_stays_shared(conf: Path) -> None:
     (conf / "mine/globals.yml").write_text("data_root: data\n")
     assert root(conf, "mine") == "data"
+
+
+def test_a_root_that_begins_with_a_tilde_is_in_the_users_folder(
+    conf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    (conf / "elsewhere/globals.yml").write_text("data_root: ~/runs\n")
+    assert root(conf, "elsewhere") == "/home/somebody/runs"
+    given = {"data_root": "~/others"}
+    loader = EnvironmentConfigLoader(
+        str(conf), env="mine", runtime_params=given, **CONFIG_LOADER_ARGS
+    )
+    assert loader.runtime_params["data_root"] == "/home/somebody/others"
+
+
+def test_a_path_that_begins_with_a_tilde_is_in_the_users_folder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    given = {"ingest": {"path": "~/votes.csv", "source": "~"}, "reference": {"model": "a/~b"}}
+    assert within(Path("/project"), given) == {
+        "ingest": {"path": "/home/somebody/votes.csv", "source": "~"},
+        "reference": {"model": "a/~b"},
+    }

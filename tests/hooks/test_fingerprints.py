@@ -438,3 +438,42 @@ def test_what_a_run_takes_and_nobody_has_made_names_the_command_that_makes_it(
             run_params={"only_missing_outputs": False}, pipeline=release, catalog=catalog
         )
     assert f"run `{command}` first" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "ends", "kept"),
+    [
+        (["plan"], None, " --pipelines=plan"),
+        (["report"], ["draw"], ""),
+        ([], ["solve"], " --to-nodes=solve"),
+    ],
+)
+def test_what_is_stale_is_remade_by_no_more_than_was_asked_for(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: list[str],
+    ends: list[str] | None,
+    kept: str,
+) -> None:
+    def make(*_: Any) -> None: ...
+
+    plan = Pipeline(
+        [Node(make, None, "rates", name="fit"), Node(make, "rates", "plan", name="solve")]
+    )
+    report = Pipeline([Node(make, "plan", "page", name="draw")])
+    entries = {
+        name: {"type": "pickle.PickleDataset", "filepath": str(tmp_path / name)}
+        for name in ("rates", "plan", "page")
+    }
+    for name in entries:
+        (tmp_path / name).touch()
+    whole = {"__default__": plan + report, "plan": plan, "report": report}
+    monkeypatch.setattr("kedro.framework.project.pipelines", whole)
+    given = {"only_missing_outputs": True, "pipeline_names": asked, "to_nodes": ends}
+    with pytest.raises(InputError, match="carries no fingerprint") as caught:
+        FingerprintHook().before_pipeline_run(
+            run_params=given,
+            pipeline=whole["".join(asked) or "__default__"],
+            catalog=DataCatalog.from_config(entries),
+        )
+    assert f"--from-nodes=fit{kept}`" in str(caught.value)

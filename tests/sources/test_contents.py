@@ -125,7 +125,7 @@ def test_two_layouts_in_one_file_are_refused_for_one_would_be_passed_over(
 def test_a_word_for_a_label_and_bytes_for_a_text_are_answered_by_what_to_do(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", pairs(good="tie"))
     with pytest.raises(
-        InputError, match="'tie' is not a number; leave it empty where it is unknown"
+        InputError, match=r"'tie' is not a number; write 1 where response_a wins, .* 0\.5 for a tie"
     ):
         load(path)
     path = write(tmp_path / "a.parquet", [row | {"response_a": b"yes"} for row in pairs()])

@@ -17,6 +17,7 @@ from mopo_pipeline.parameters.judges import ChatJudgeParams
 from mopo_pipeline.parameters.lag import FreshLag, LagParams
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences.model import PreferenceModel
+from mopo_pipeline.tables import sampling_units
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,8 @@ def fit_evaluation_model(
 ) -> dict[str, Any]:
     """Fit a preference model on the validation split, which no policy was trained on.
 
-    With too few validation comparisons the training-split model stands in, and a finding says so.
+    With comparisons of too few validation prompts, or groups of prompts, the training-split model stands in, and a
+    finding says so.
 
     Args:
         responses: every response with its split.
@@ -55,11 +57,11 @@ def fit_evaluation_model(
 
     chosen = comparisons["split"] == "validation"
     labels = comparisons.loc[chosen, list(objectives)]
-    prompts = int(comparisons.loc[chosen, "prompt_id"].nunique())
+    prompts, drawn = _drawn(comparisons.loc[chosen, "prompt_id"], responses)
     unlabelled = [name for name in objectives if labels[name].isna().all()]
-    if prompts < MIN_PROMPTS or unlabelled:
-        return _fall_back(preference_model, directory, prompts, unlabelled)
-    folds = min(params.folds, prompts)
+    if drawn < MIN_PROMPTS or unlabelled:
+        return _fall_back(preference_model, directory, prompts, drawn, unlabelled)
+    folds = min(params.folds, drawn)
     fit = cross_fit(
         responses,
         comparisons,
@@ -83,13 +85,22 @@ def fit_evaluation_model(
     }
 
 
+def _drawn(compared: pd.Series, responses: pd.DataFrame) -> tuple[int, int]:
+    """How many prompts are compared, and how many of them, or groups, were drawn one by one; ``compared`` (m,) are their ids."""
+    prompts = int(compared.nunique())
+    if prompts < MIN_PROMPTS:
+        return prompts, prompts
+    return prompts, int(compared.map(sampling_units(responses)).nunique())
+
+
 def _fall_back(
-    preference_model: Path, directory: Path, prompts: int, unlabelled: list[str]
+    preference_model: Path, directory: Path, prompts: int, drawn: int, unlabelled: list[str]
 ) -> dict[str, Any]:
+    groups = "" if drawn == prompts else f" in {drawn} groups"
     reason = (
         f"objective {unlabelled[0]!r} has no label in the validation split"
-        if unlabelled and prompts >= MIN_PROMPTS
-        else f"the validation split has comparisons for {prompts} prompts, fewer than {MIN_PROMPTS}"
+        if unlabelled and drawn >= MIN_PROMPTS
+        else f"the validation split has comparisons for {prompts} prompts{groups}, fewer than {MIN_PROMPTS}"
     )
     source = Path(preference_model)
     split = None
@@ -100,7 +111,7 @@ def _fall_back(
     log.warning("%s: %s", reason, consequence)
     finding = Finding(
         "judge not independent" if split else "no preference judge",
-        float(prompts),
+        float(drawn),
         float(MIN_PROMPTS),
         f"{reason}, so {consequence}: raise ingest.split.validation or add labels",
     )

@@ -7,6 +7,9 @@ from typing import Any
 ALIKE = ("env", "conf_source")
 """Options of a run that its successor repeats as they are."""
 
+ENDS = ("to_nodes", "to_outputs")
+"""Options that say where a run ends."""
+
 
 def again(run: Mapping[str, Any], *options: str, pipelines: bool) -> str:
     """``kedro run`` with these options and what the run was given.
@@ -14,7 +17,7 @@ def again(run: Mapping[str, Any], *options: str, pipelines: bool) -> str:
     Args:
         run: Kedro's record of the run.
         options: of the new one, first.
-        pipelines: repeat ``--pipelines`` too.
+        pipelines: repeat ``--pipelines`` and where the run ends, too: no more is done than was asked for.
 
     >>> again({"env": "mine", "runtime_params": {"plan": {"tau": 0.2}, "data_root": "my runs"}}, "--from-nodes=a.b", pipelines=True)
     "kedro run --from-nodes=a.b --env=mine '--params=plan.tau=0.2,data_root=my runs'"
@@ -24,6 +27,9 @@ def again(run: Mapping[str, Any], *options: str, pipelines: bool) -> str:
     names = run.get("pipeline_names") or []
     if pipelines and names:
         words.append(f"--pipelines={','.join(names)}")
+    if pipelines:
+        ends = {name: run.get(name) or [] for name in ENDS}
+        words += [f"--{name.replace('_', '-')}={','.join(e)}" for name, e in ends.items() if e]
     given = run.get("runtime_params") or {}
     if given:
         words.append("--params=" + ",".join(f"{k}={_said(v)}" for k, v in _flat(given)))

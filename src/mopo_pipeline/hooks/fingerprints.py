@@ -182,8 +182,15 @@ class FingerprintHook:
             reason, back = f"is not what {first} left in {place}", "put back what lay there"
         else:
             back = "go back to the old value"
-        remake = again(self._run, f"--from-nodes={first}", pipelines=False)
+        remake = again(self._run, f"--from-nodes={first}", pipelines=self._runs(first))
         return f"{name} {reason}: run `{remake}` to remake it and what follows, or {back}"
+
+    def _runs(self, node: str) -> bool:
+        """Whether the pipelines that were asked for hold a node, so that remaking takes no more than they do."""
+        from kedro.framework.project import pipelines
+
+        asked = [pipelines[name] for name in self._run.get("pipeline_names") or ["__default__"]]
+        return any(node in {made.name for made in pipeline.nodes} for pipeline in asked)
 
 
 def _replace(path: Path, facts: dict[str, Any]) -> None:

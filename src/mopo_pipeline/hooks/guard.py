@@ -2,6 +2,7 @@
 
 import io
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from yaml import YAMLError
 from mopo_pipeline.errors import InputError, MopoError
 from mopo_pipeline.hooks.paths import remote_places, within
 from mopo_pipeline.parameters.by_model import follow_model
-from mopo_pipeline.parameters.groups import validate_parameters
+from mopo_pipeline.parameters.groups import GROUPS, validate_parameters
 
 NOT_PARAMETERS = ("data_root",)
 """Runtime parameters that move the catalog and belong to no group."""
@@ -41,7 +42,7 @@ class ParameterGuardHook:
             validate_parameters({k: v for k, v in merged.items() if k not in NOT_PARAMETERS})
             refuse_remote(merged, str(context.config_loader["globals"]["data_root"]))
         except (InputError, YAMLError) as error:
-            raise one_line(error) from None
+            raise one_line(InputError(f"{error}{cut_at_comma(context)}")) from None
         context.config_loader["parameters"] = within(Path(context.project_path), merged)
 
 
@@ -68,6 +69,18 @@ def refuse_remote(parameters: dict[str, Any], data_root: str) -> None:
             "(rclone mount, s3fs, gcsfuse) and give the path, or copy the folder before and after the run; ingest.path may be "
             "remote (s3://, gs://, hf://)"
         )
+
+
+def cut_at_comma(context: Any) -> str:
+    """What to add where ``--params`` names no group: a value with a comma in it was cut there."""
+    known = [*GROUPS, *NOT_PARAMETERS]
+    given = set(context.config_loader.runtime_params or {}) - set(known)
+    if not any(not get_close_matches(name, known, cutoff=0.5) for name in given):
+        return ""
+    return (
+        "; --params is cut at every comma: a value that holds one, such as a path, is written into a file, "
+        "conf/<environment>/parameters.yml"
+    )
 
 
 def data_root(context: Any) -> Path:

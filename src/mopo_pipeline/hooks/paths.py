@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def names_model(parts: tuple[str, ...]) -> bool:
 
 
 def within(project: Path, value: Any, parts: tuple[str, ...] = ()) -> Any:
-    """Parameters with relative paths made absolute: they are the project's, as the catalog's are.
+    """Parameters with relative paths made absolute: they are the project's, as the catalog's are; ``~`` is the user's folder.
 
     A hub id is no path; the name of a model is taken for one where the project has such a directory.
     """
@@ -40,7 +41,7 @@ def within(project: Path, value: Any, parts: tuple[str, ...] = ()) -> Any:
         return value
     if REMOTE in value:
         return value
-    place = project / value
+    place = project / expanduser(value)
     is_model = names_model(parts) and value != NO_MODEL and place.is_dir()
     return str(place) if parts[-1] in FILES or is_model else value
 

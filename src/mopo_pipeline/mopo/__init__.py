@@ -3,7 +3,7 @@
 from mopo_pipeline.mopo.attainable import attainable_bounds, attainable_range
 from mopo_pipeline.mopo.bound import LowerBound, epsilon_for_confidence, lower_bound
 from mopo_pipeline.mopo.comparisons import Comparisons
-from mopo_pipeline.mopo.confidence import each_level
+from mopo_pipeline.mopo.confidence import each_level, fewest_units
 from mopo_pipeline.mopo.diagnosis.agreement import rank_agreement
 from mopo_pipeline.mopo.diagnosis.findings import Finding, Limits
 from mopo_pipeline.mopo.diagnosis.plan import diagnose_plan
@@ -40,6 +40,7 @@ __all__ = [
     "each_level",
     "effective_share",
     "epsilon_for_confidence",
+    "fewest_units",
     "judge_error",
     "knee",
     "learned_values",

@@ -1,5 +1,7 @@
 """Levels and quantiles: how sure each bound must be that all hold together."""
 
+import math
+
 import numpy as np
 from scipy.stats import norm, t
 
@@ -30,3 +32,15 @@ def each_level(confidence: float, constraints: int) -> float:
     (0.975, 0.5)
     """
     return 1.0 - (1.0 - confidence) / max(constraints, 1) if confidence > 0.5 else 0.5
+
+
+def fewest_units(level: float) -> int:
+    """Labelled units below which a bound at a one-sided ``level`` in [0.5, 1) says nothing: that many agree by luck alone.
+
+    Labels that are coin flips all favour the policy with probability ``2^-n`` however low the bound is put by their
+    spread, of which there is then none; ``n`` is the least for which that is no likelier than the bound may fail.
+
+    >>> fewest_units(0.95), fewest_units(0.975), fewest_units(0.5)
+    (5, 6, 1)
+    """
+    return math.ceil(-math.log2(1.0 - level) - 1e-9)

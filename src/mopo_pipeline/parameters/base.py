@@ -1,8 +1,16 @@
 """What every parameter group shares, and the task: its objectives and its seed."""
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 RESERVED_COLUMNS = frozenset(
     {
@@ -10,6 +18,9 @@ RESERVED_COLUMNS = frozenset(
         "split", "group", "unit", "source", "annotator", "weight", "fold", "ratio", "objective",
     }
 )  # fmt: skip
+UNWRITABLE = ".,=[]{}/\\\n\t"
+"""Characters no objective's name may hold: commands say ``plan.thresholds.<name>=0.5``, and files are called by it."""
+
 OF_MODEL = "_of_model"
 
 MADE_SUFFIXES = ("_se", "_weight", OF_MODEL)
@@ -21,9 +32,33 @@ WITHOUT_FOLD = "_without_"
 
 
 class StrictModel(BaseModel):
-    """An immutable parameter group in which an unknown key is an error."""
+    """An immutable parameter group in which an unknown key is an error, and true is no number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML reads yes, no, on, off, true and false as truth values, which would pass for 1 and 0."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        table = isinstance(value, Mapping) and _is_table(kind)
+        given = value.values() if table else [value]
+        if any(isinstance(one, bool) for one in given) and not _takes_truth(kind):
+            raise ValueError(
+                "a truth value (YAML reads yes, no, on, off, true and false as one) where none is meant; write a "
+                "number, or put a text in quotation marks"
+            )
+        return value
+
+
+def _takes_truth(annotation: Any) -> bool:
+    """Whether a truth value is one of the kinds an annotation names, inside unions and tables too."""
+    return annotation in (bool, Any) or any(_takes_truth(part) for part in get_args(annotation))
+
+
+def _is_table(annotation: Any) -> bool:
+    """Whether an annotation is a table of names a user chooses, or may be one."""
+    return get_origin(annotation) is dict or any(_is_table(part) for part in get_args(annotation))
 
 
 class Position(StrictModel):
@@ -62,6 +97,14 @@ class TaskParams(StrictModel):
         names = self.names
         if len(set(names)) != len(names):
             raise ValueError(f"objective names must differ, got {list(names)}")
+        for name in names:
+            wrong = [letter for letter in name if letter in UNWRITABLE]
+            if wrong or name != name.strip():
+                held = f"{wrong[0]!r}" if wrong else "white space at an end"
+                raise ValueError(
+                    f"objective {name!r} holds {held}, which commands could not name; give it another name here, and "
+                    "its column by ingest.columns: {name: column}"
+                )
         if clash := RESERVED_COLUMNS.intersection(names):
             raise ValueError(
                 f"{sorted(clash)} cannot name an objective: the tables use it as a column"

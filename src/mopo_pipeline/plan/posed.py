@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.arrays import Array
+from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo import (
     Comparisons,
@@ -16,6 +16,8 @@ from mopo_pipeline.mopo import (
     InfeasibleThresholdsError,
     NotConvergedError,
     attainable_bounds,
+    each_level,
+    fewest_units,
     solve_dual,
 )
 from mopo_pipeline.parameters.base import TaskParams
@@ -66,7 +68,8 @@ class PosedProblem:
                 self.values, targets, variant=self.params.variant, start=start, **self.given
             )
         except InfeasibleThresholdsError as error:
-            raise unreachable(error, names, targets, self.params, self.given) from error
+            promised = self.attainable[1:, 1]
+            raise unreachable(error, names, targets, self.params, self.given, promised) from error
         except NotConvergedError as error:
             raise unsolved(error, names, targets, self.params, self.given) from error
 
@@ -88,7 +91,7 @@ def pose(
         params: temperature, confidence, normaliser.
 
     Raises:
-        InputError: the training split is empty.
+        InputError: the training split is empty; labels of too few prompts to be sure of anything.
     """
     rows = win_rates.loc[win_rates["split"] == "train"].reset_index(drop=True)
     if rows.empty:
@@ -97,10 +100,13 @@ def pose(
         )
     values = rows[list(task.names)].to_numpy(dtype=np.float64)
     compared = row_comparisons(rows, comparisons, predictions, task.names)
+    groups = pd.factorize(rows["prompt_id"])[0]
     given, unsure = assurance(compared, params)
+    if compared is not None and given["confidence"] is not None:
+        refuse_few_labels(compared, groups, list(task.names), params.confidence)
     given |= {
         "tau": params.tau,
-        "groups": pd.factorize(rows["prompt_id"])[0],
+        "groups": groups,
         "pooling": pooling_of(params),
     }
     count = 0 if compared is None else len(np.asarray(compared.first))
@@ -130,6 +136,36 @@ def assurance(
     if params.epsilon is not None:
         return nothing | {"comparisons": compared, "epsilon": params.epsilon}, []
     return nothing | {"comparisons": compared, "confidence": params.confidence}, []
+
+
+def refuse_few_labels(
+    compared: Comparisons, groups: Index, names: list[str], confidence: float
+) -> None:
+    """Refuse a confidence that the labels of a constrained objective cannot give, however they came out.
+
+    Args:
+        compared: labels (M, K) of pairs of rows, weights (M, K).
+        groups: (N,) prompt of each row; of a single one, or a single cluster, comparisons are what was drawn.
+        names: K objectives, the primary first.
+        confidence: joint, in [0.5, 1).
+
+    Raises:
+        InputError: names the objective, how many prompts it is labelled on and how many it takes.
+    """
+    units = groups if compared.clusters is None else np.asarray(compared.clusters)
+    single = len(np.unique(units)) == 1
+    labels, weights = np.asarray(compared.labels), np.asarray(compared.weights)
+    drawn = np.arange(len(labels)) if single else units[np.asarray(compared.first)]
+    fewest = fewest_units(each_level(confidence, len(names) - 1))
+    for k, name in enumerate(names[1:], start=1):
+        count = len(np.unique(drawn[~np.isnan(labels[:, k]) & (weights[:, k] > 0)]))
+        if count < fewest:
+            what = "comparisons" if single else "training prompts, or groups of them,"
+            raise InputError(
+                f"objective {name!r} is labelled on {count} {what} and {confidence:.0%} joint confidence takes {fewest} at "
+                f"least: so few labels may all agree by luck. Label more, take estimates at their word with "
+                f"plan.confidence=0.5, or drop {name!r} from task.objectives"
+            )
 
 
 def pooling_of(params: PlanParams) -> float | None:

@@ -1,5 +1,6 @@
 """Thresholds as win rates, and what is told of those out of reach."""
 
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -81,7 +82,7 @@ def proposal(name: str, threshold: float) -> str:
     why = "as good as the data" if threshold == AS_THE_DATA else "the data's own .5 is out of reach"
     return (
         f"no threshold given for {name}: planned for {threshold:.3f} ({why}); say another with "
-        f"--params=plan.thresholds.{name}=..."
+        f"--params={shlex.quote(f'plan.thresholds.{name}=...')}"
     )
 
 
@@ -97,15 +98,22 @@ def unreachable(
     targets: Array,
     params: PlanParams,
     given: Mapping[str, Any],
+    promised: Array | None = None,
 ) -> UnreachableThresholdsError:
     """What to say of targets (K-1,), thresholds with margins, that no policy meets: what is attainable and the nearest.
 
-    ``given`` is what the plan was solved with: a confidence, a radius, or neither.
+    ``given`` is what the plan was solved with: a confidence, a radius, or neither. ``promised`` (K-1,) is what labels can
+    promise of each objective alone at any distance from the data: below it another temperature may do.
     """
+    nearer = ""
+    if promised is not None and given["comparisons"] is not None and (targets <= promised).all():
+        nearer = (
+            f", raise plan.tau (policies nearer to the data promise {_listed(names, promised)})"
+        )
     sure = "" if given["confidence"] is None else f" at {given['confidence']:.0%} joint confidence"
     return UnreachableThresholdsError(
         f"thresholds out of reach{sure}: asked for {_listed(names, targets)}; attainable, each alone: "
-        f"{_listed(names, error.attainable)}; {_remedy(names, error.relaxed, params, given)}",
+        f"{_listed(names, np.maximum(error.attainable, 0.0))}; {_remedy(names, error.relaxed, params, given, nearer)}",
         error.relaxed,
     )
 
@@ -139,20 +147,31 @@ def _check_names(what: str, given: Iterable[str], constrained: list[str]) -> Non
         )
 
 
-def _remedy(names: list[str], targets: Array, params: PlanParams, given: Mapping[str, Any]) -> str:
+def _remedy(
+    names: list[str],
+    targets: Array,
+    params: PlanParams,
+    given: Mapping[str, Any],
+    nearer: str = "",
+) -> str:
     """Nearest thresholds, below these targets (K-1,), that can be met, the command that asks for them, and what else gives way."""
     relaxed = targets - margins_above(names, params.margins)
+    other = nearer
+    if given["confidence"] is not None and given["confidence"] > 0.5:
+        other += " or lower plan.confidence"
+    elif given["epsilon"]:
+        other += " or lower plan.epsilon"
+    if unsure := [name for name, value in zip(names[1:], relaxed, strict=True) if value < 0]:
+        return (
+            f"these comparisons promise nothing of {', '.join(unsure)}, not even a threshold of 0: add comparisons with "
+            f"labels of it{other}"
+        )
     rounded = [_floor(value) for value in relaxed]
     nearest = ", ".join(f"{name} {value}" for name, value in zip(names[1:], rounded, strict=True))
     asked = ",".join(
         f"plan.thresholds.{name}={value}" for name, value in zip(names[1:], rounded, strict=True)
     )
-    other = ""
-    if given["confidence"] is not None and given["confidence"] > 0.5:
-        other = " or lower plan.confidence"
-    elif given["epsilon"]:
-        other = " or lower plan.epsilon"
-    return f"the nearest that can all be met: {nearest}. Try --params {asked}{other}"
+    return f"the nearest that can all be met: {nearest}. Try --params {shlex.quote(asked)}{other}"
 
 
 def _floor(value: float) -> str:

@@ -1,13 +1,12 @@
 """One comparison per pair of responses, with one label per objective."""
 
-from itertools import combinations
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.extensions import ExtensionArray
 
 from mopo_pipeline.arrays import Array
+from mopo_pipeline.columns import text_hashes
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.paged import first_of_each, positions, taken
 from mopo_pipeline.parameters.preferences import LabelParams
@@ -57,7 +56,7 @@ def compare_ratings(
 
     Two ratings no further apart than the objective's tie margin are a tie, decimals compared as
     they are written: 4.0 and 4.1 tie at a margin of .1, as 4.1 and 4.2 do. A missing rating leaves
-    the label of its objective missing; responses that no objective can compare make no pair.
+    the label of its objective missing; responses that no objective can compare make no pair, nor do two of one text.
     """
     columns = [SCORE_PREFIX + name for name in objectives]
     absent = [c for c in columns if c not in responses]
@@ -75,14 +74,10 @@ def compare_ratings(
     margins = np.array([tie_margin(params, name) for name in objectives])
     ids = responses["response_id"].to_numpy()
     ratings = responses[columns].to_numpy(dtype=np.float64)
-    rated, parts = ~np.isnan(ratings), []
+    rated, said, parts = ~np.isnan(ratings), text_hashes(responses["response"]), []
     for prompt_id, rows in responses.groupby("prompt_id", sort=False).indices.items():
-        pairs = np.array(list(combinations(rows, 2)), dtype=np.intp).reshape(-1, 2)
-        pairs = pairs[(rated[pairs[:, 0]] & rated[pairs[:, 1]]).any(axis=1)]
-        if len(pairs) > params.max_pairs_per_prompt:
-            pairs = pairs[
-                np.sort(rng.choice(len(pairs), params.max_pairs_per_prompt, replace=False))
-            ]
+        own = np.asarray(rows, dtype=np.intp)
+        pairs = own[_pairs_of(rated[own], said[own], params.max_pairs_per_prompt, rng)]
         labels = compare(ratings[pairs[:, 0]], ratings[pairs[:, 1]], margins)
         labelled = dict(zip(objectives, labels.T, strict=True))
         weights = dict(zip(weight_columns(objectives), 1.0 - np.isnan(labels.T), strict=True))
@@ -97,6 +92,35 @@ def compare_ratings(
             "that equal prompts share a prompt_id"
         )
     return table
+
+
+def _pairs_of(
+    rated: NDArray[np.bool_], said: NDArray[np.int64], most: int, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """Positions (P, 2), first below second, of pairs of n responses that some objective can compare; at most so many, drawn.
+
+    Of thousands of responses all pairs are more than memory holds; they are listed only where ratings are missing or
+    texts are said twice.
+
+    Args:
+        rated: (n, K) which ratings there are.
+        said: (n,) codes of the texts; one text is not compared with itself.
+        most: pairs kept.
+        rng: draws them.
+    """
+    size = len(rated)
+    count = size * (size - 1) // 2
+    if count <= most or not rated.all(axis=0).any() or len(np.unique(said)) < size:
+        first, second = np.triu_indices(size, 1)
+        compared = (rated[first] & rated[second]).any(axis=1) & (said[first] != said[second])
+        pairs = np.column_stack([first[compared], second[compared]])
+        if len(pairs) <= most:
+            return pairs
+        return pairs[np.sort(rng.choice(len(pairs), most, replace=False))]
+    drawn = np.sort(rng.choice(count, most, replace=False))
+    starts = np.cumsum(np.append(0, np.arange(size - 1, 0, -1)))
+    first = np.searchsorted(starts, drawn, side="right") - 1
+    return np.column_stack([first, drawn - starts[first] + first + 1])
 
 
 def compare(first: Array, second: Array, margins: Array | float) -> Array:

@@ -8,6 +8,9 @@ from scipy.stats import binomtest
 
 from mopo_pipeline.preferences.agreement import krippendorff_alpha
 
+ONE_SIDED, SURELY = 0.95, 0.8
+"""Share of decided labels that one side wins from which that is told, if its interval begins above the second."""
+
 SINGLE_RATINGS = "every answer has one rating, taken for what people say of it: how far raters differ is not in these data"
 
 
@@ -33,6 +36,32 @@ def quality_report(
             for name in objectives
         },
     }
+
+
+def one_sided(report: dict[str, Any]) -> list[str]:
+    """A sentence for each objective whose labels nearly always favour the same side of their pairs.
+
+    Args:
+        report: of ``quality_report``.
+    """
+    told = []
+    for name, found in report["objectives"].items():
+        bias = found["position_bias"]
+        for side, share, low in (
+            ()
+            if bias is None
+            else (
+                ("response_a", bias["first_wins"], bias["ci_low"]),
+                ("response_b", 1.0 - bias["first_wins"], 1.0 - bias["ci_high"]),
+            )
+        ):
+            if share > ONE_SIDED and low > SURELY:
+                told.append(
+                    f"{name}: {side} wins {share:.0%} of the decided labels. That is well where the better answer was "
+                    "always put on one side; else labels are not read as they are meant (1 says a wins, 0 b wins, .5 a "
+                    "tie; signed ones need ingest.strongest)"
+                )
+    return told
 
 
 def agreement_matrix(comparisons: pd.DataFrame, objectives: tuple[str, ...]) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """What a plan says before anything is trained, as rows for machines and as a table in the terminal."""
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -169,7 +170,7 @@ def meaning(told: Mapping[str, Any]) -> list[str]:
             bend = "" if row["knee"] is None else f"; its knee lies at {row['knee']:.3f}"
             lines.append(
                 f"* no threshold was given for {row['name']}: {row['asked']:.3f} is proposed{bend}. "
-                f"Say another with --params=plan.thresholds.{row['name']}=..."
+                f"Say another with --params={shlex.quote('plan.thresholds.' + row['name'] + '=...')}"
             )
     lines += [line for row in told["objectives"][1:] for line in _of_threshold(row, primary, told)]
     return lines

@@ -1,5 +1,6 @@
 """Several completions in one row: ``completions: [{text, and a score or rank per objective}]``."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from mopo_pipeline.tables import SCORE_PREFIX
 TEXTS = ("text", "response", "completion", "content")
 """Keys a completion's text may stand under."""
 
-ROW_FACTS = ("prompt", "prompt_id", "split", "group")
+ROW_FACTS = ("prompt", "prompt_id", "split", "group", "annotator", "weight")
+"""What a row may say of all its completions."""
 
 
 def completion_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> Rows:
@@ -26,7 +28,7 @@ def completion_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> 
     is a missing label.
 
     Args:
-        table: ``prompt``, ``completions``, perhaps prompt_id, split and group.
+        table: ``prompt``, ``completions``, perhaps prompt_id, split, group and annotator.
         names: the objectives.
         where: the file.
 
@@ -39,8 +41,8 @@ def completion_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> 
     kind = table.index.name
     kept = [column for column in ROW_FACTS if column in table]
     facts = table[kept].to_dict("records")
-    for row, completions in enumerate(table["completions"]):
-        at = place(table, row)
+    for row, cell in enumerate(table["completions"]):
+        at, completions = place(table, row), _listed(cell)
         if not isinstance(completions, list | tuple | np.ndarray) or len(completions) == 0:
             raise InputError(
                 f"{where}: {at}, column completions: {str(completions)[:40]!r} is no list of completions"
@@ -56,9 +58,19 @@ def completion_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> 
     if unrated := [name for name in names if exploded[name].isna().all()]:
         raise InputError(
             f"{where}: no completion has a rating of {unrated[0]!r}; found "
-            f"{_keys(table['completions'].iloc[0])} in {kind} {table.index[0]}"
+            f"{_keys(_listed(table['completions'].iloc[0]))} in {kind} {table.index[0]}"
         )
     return response_rows(exploded, names, where)
+
+
+def _listed(completions: Any) -> Any:
+    """A list that stands in a cell as JSON, as all lists of a CSV file do; any other cell as it is."""
+    if not isinstance(completions, str):
+        return completions
+    try:
+        return json.loads(completions)
+    except (ValueError, RecursionError):
+        return completions
 
 
 def _completion(completion: Any, names: tuple[str, ...]) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from mopo_pipeline.tables import SPLITS
 log = logging.getLogger(__name__)
 
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+NO_WORDS = r'"content": "(?:\s|\\[nrt])*"\}\]$'
+"""How a stored prompt ends whose last message says nothing."""
+
 LONG, TIMES_THE_MEDIAN = 10_000, 50
 """Characters from which an answer is called long, if it is also so many times the median's."""
 
@@ -53,7 +56,7 @@ def told(kind: str, counts: Counts, where: str) -> Counts:
 
 
 def text_facts(responses: pd.DataFrame, where: str) -> dict[str, object]:
-    """Length of the answers, the longest one's place, and how many hold control characters; warns.
+    """Length of the answers, the longest one's place, how many hold control characters, texts that say nothing; warns.
 
     Args:
         responses: checked responses, the index saying where they stand.
@@ -68,6 +71,12 @@ def text_facts(responses: pd.DataFrame, where: str) -> dict[str, object]:
     control = int(responses["response"].str.contains(CONTROL).sum())
     if control:
         log.warning("%s: %d answers hold control characters; they are kept", where, control)
+    silent = int((responses["response"].str.strip() == "").sum())
+    unasked = int(responses["prompt"].str.contains(NO_WORDS).sum())
+    if silent:
+        log.warning("%s: %d answers are empty; they are kept, as answers", where, silent)
+    if unasked:
+        log.warning("%s: %d answers are to a prompt that is empty; they are kept", where, unasked)
     return {
         "characters_per_response": {
             "median": median,
@@ -75,6 +84,7 @@ def text_facts(responses: pd.DataFrame, where: str) -> dict[str, object]:
             "longest_response": str(name),
         },
         "responses_with_control_characters": control,
+        "responses_to_empty_prompts": unasked,
     }
 
 

@@ -21,11 +21,13 @@ def last_answer(dialogue: Any, prompt: list[Message]) -> tuple[str, str]:
         prompt: what an answer alone answers.
 
     Raises:
-        InputError: the last turn is none of the assistant's, or nothing stands before it.
+        InputError: the last turn is none of the assistant's, nothing stands before it, or what does lacks the prompt.
     """
     messages = chat(dialogue)
     if messages is None:
         messages = _marked_turns(text(dialogue))
+        if messages and messages[0]["role"] != "assistant" and not _holds(messages, prompt):
+            messages = None
     if messages is None and prompt:
         messages = [{"role": "assistant", "content": text(dialogue)}]
     if not messages or messages[-1]["role"] != "assistant":
@@ -33,9 +35,20 @@ def last_answer(dialogue: Any, prompt: list[Message]) -> tuple[str, str]:
     before = messages[:-1]
     if messages[0]["role"] == "assistant":
         before = [*prompt, *before]
+    elif not _holds(before, prompt):
+        raise InputError("a dialogue that lacks the prompt beside it")
+    else:
+        told = [message for message in prompt if message["role"] == "system"]
+        before = [*(message for message in told if message not in before), *before]
     if not before:
         raise InputError("no dialogue that asks something before the answer")
     return json.dumps(before, ensure_ascii=False), messages[-1]["content"]
+
+
+def _holds(messages: list[Message], prompt: list[Message]) -> bool:
+    """Whether a dialogue asks what its prompt asks last; one without a question, such as a system's, is held by any."""
+    asked = [message["content"].split() for message in prompt if message["role"] != "system"]
+    return not asked or asked[-1] in [message["content"].split() for message in messages]
 
 
 def prompt_messages(prompt: Any) -> list[Message]:

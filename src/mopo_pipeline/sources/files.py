@@ -1,18 +1,22 @@
 """A user's own data: the layout of each file is seen from its columns."""
 
+import logging
+
 import pandas as pd
 
-from mopo_pipeline.columns import nearest, text, text_column
+from mopo_pipeline.columns import nearest, spelt, text, text_column
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.ingest import IngestParams, PartParams
 from mopo_pipeline.sources.chosen import CHOSEN, chosen_rows
 from mopo_pipeline.sources.completions import completion_rows
-from mopo_pipeline.sources.pairs import SIDES, labels, pair_rows, split_pairs
+from mopo_pipeline.sources.pairs import PAIR_FACTS, SIDES, labels, pair_rows, split_pairs
 from mopo_pipeline.sources.parts import joined, parts_of, renamed, weighted
 from mopo_pipeline.sources.rated import IDS, rated_responses, response_rows
 from mopo_pipeline.sources.raw import RawTables, Rows
 from mopo_pipeline.sources.reading import read_table
 from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX
+
+log = logging.getLogger(__name__)
 
 
 def read_files(params: IngestParams, names: tuple[str, ...]) -> RawTables:
@@ -54,6 +58,7 @@ def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole:
         table = renamed(table, given, where)
     columns = set(map(str, table.columns))
     _refuse_several_layouts(columns, where)
+    _tell_misspelt(columns, names, where)
     chosen = columns >= set(CHOSEN)
     if params.judgements_path is not None and (chosen or columns >= set(SIDES)):
         raise InputError(
@@ -87,6 +92,31 @@ def _refuse_several_layouts(columns: set[str], where: str) -> None:
         )
 
 
+def _tell_misspelt(columns: set[str], names: tuple[str, ...], where: str) -> None:
+    """Warn of a column that would be read under another spelling; refuse two spellings of one name.
+
+    Raises:
+        InputError: both spellings are there, and only one would be read.
+    """
+    for known in (*PAIR_FACTS, *names):
+        others = sorted(c for c in columns if c != known and spelt(c) == spelt(known))
+        others = [c for c in others if c not in (*PAIR_FACTS, *names)]
+        if others and known in columns:
+            raise InputError(
+                f"{where}: columns {known!r} and {others[0]!r} differ in spelling alone, and only the first would be "
+                "read: make one of them, or rename the other"
+            )
+        if others and known in PAIR_FACTS:
+            log.warning(
+                "%s: column %r is not read: if it is meant, write it %r, or set ingest.columns: {%s: %s}",
+                where,
+                others[0],
+                known,
+                known,
+                others[0],
+            )
+
+
 def _require(table: pd.DataFrame, name: str, where: str, known: list[str]) -> None:
     if name not in table and SCORE_PREFIX + name not in table:
         raise InputError(
@@ -108,6 +138,7 @@ def _judged(rows: Rows, params: IngestParams, path: str, names: tuple[str, ...])
             )
     given = {here: there for here, there in params.columns.items() if there in judgements}
     judgements = renamed(judgements, given, path)
+    _tell_misspelt(set(map(str, judgements.columns)), names, path)
     for column in PAIR_COLUMNS:
         if column in judgements:
             judgements[column] = text_column(judgements, column, path, text, keeps_text=True)
@@ -115,7 +146,7 @@ def _judged(rows: Rows, params: IngestParams, path: str, names: tuple[str, ...])
         for name in names:
             if name in judgements:
                 judgements[name] = labels(judgements, name, path, params.strongest)
-    responses = rows.table.drop(columns="annotator", errors="ignore")
+    responses = rows.table.drop(columns=["annotator", "weight"], errors="ignore")
     return RawTables(
         responses,
         judgements,

@@ -5,12 +5,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.columns import label_column
+from mopo_pipeline.columns import label_column, text_hashes
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.paged import taken
+from mopo_pipeline.paged import positions, taken
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import HUB_SCHEMAS, IngestParams
 from mopo_pipeline.sources.counting import account, repeated_pairs, table_facts, text_facts, told
+from mopo_pipeline.sources.pairs import SIDES
 from mopo_pipeline.sources.prompts import merge_prompts, with_splits
 from mopo_pipeline.sources.raw import Counts, RawTables, Unit, no_judgements
 from mopo_pipeline.streams import Stream, generator
@@ -48,9 +49,9 @@ def load_source(params: IngestParams, task: TaskParams) -> SourceData:
     merged = {"other ids or spellings of a prompt": same} | raw.merged
     if not judgements.empty:
         judgements = validate_judgements(judgements, responses, task.names, raw.labels_where)
-        unlabelled = judgements[list(task.names)].isna().all(axis=1)
-        dropped["pairs"] = dropped["pairs"] | {"pairs without a label": int(unlabelled.sum())}
-        judgements = judgements.loc[~unlabelled]
+        two_files = params.judgements_path is not None
+        judgements, useless = _useful(judgements, responses if two_files else None, task.names)
+        dropped["pairs"] = dropped["pairs"] | useless
     if params.limit is not None:
         kept = responses["prompt_id"].drop_duplicates().iloc[: params.limit]
         for unit, table in _units(responses, judgements).items():
@@ -65,15 +66,43 @@ def load_source(params: IngestParams, task: TaskParams) -> SourceData:
     kept_rows = {unit: len(table) for unit, table in _units(responses, judgements).items()}
     report = table_facts(responses, judgements, raw.where) | texts | raw.facts
     report["split_by"] = params.split.by
-    report["rows"] = account(raw.where, raw.read, kept_rows, dropped)
+    places: dict[Unit, str] = {"responses": raw.where, "pairs": raw.labels_where}
+    report["rows"] = {
+        unit: account(places[unit], {unit: read}, kept_rows, dropped)[unit]
+        for unit, read in raw.read.items()
+    }
     report["repeated_pairs"] = repeated_pairs(judgements, task.names)
-    report["dropped"] = told("dropped", dropped["responses"] | dropped["pairs"], raw.where)
+    report["dropped"] = {
+        reason: count
+        for unit, where in places.items()
+        for reason, count in told("dropped", dropped[unit], where).items()
+    }
     report["merged"] = told("merged", merged, raw.where)
     return SourceData(responses, judgements, report)
 
 
 def _units(responses: pd.DataFrame, judgements: pd.DataFrame) -> dict[Unit, pd.DataFrame]:
     return {"responses": responses, "pairs": judgements}
+
+
+def _useful(
+    judgements: pd.DataFrame, responses: pd.DataFrame | None, names: tuple[str, ...]
+) -> tuple[pd.DataFrame, Counts]:
+    """Judgements that say something, and how many were left out by their reasons.
+
+    Args:
+        judgements: checked.
+        responses: what their ids stand for, where two of them may have one text; None where none can.
+        names: the objectives.
+    """
+    unlabelled = judgements[list(names)].isna().all(axis=1).to_numpy()
+    counts = {"pairs without a label": int(unlabelled.sum())}
+    judgements = judgements.loc[~unlabelled]
+    if responses is None:
+        return judgements, counts
+    said = text_hashes(responses["response"])
+    a, b = (said[positions(judgements[side], responses["response_id"])] for side in SIDES)
+    return judgements.loc[a != b], counts | {"pairs of equal responses": int((a == b).sum())}
 
 
 def _read(params: IngestParams, task: TaskParams, rng: np.random.Generator) -> RawTables:

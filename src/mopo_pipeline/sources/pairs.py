@@ -1,5 +1,6 @@
 """Labelled pairs of texts: read from a table, and taken apart into responses and judgements."""
 
+import logging
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -23,6 +24,8 @@ from mopo_pipeline.sources.messages import response_text, stored_prompt
 from mopo_pipeline.sources.prompts import same_prompts
 from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RawTables, Rows
 from mopo_pipeline.tables import refuse_contradictions
+
+log = logging.getLogger(__name__)
 
 SIDES = ("response_a", "response_b")
 SPREAD = np.uint64(0x9E3779B97F4A7C15)
@@ -71,13 +74,20 @@ def pair_rows(
 def labels(
     table: pd.DataFrame, name: str, where: str, strongest: float | None
 ) -> NDArray[np.float64]:
-    """Labels (n,) in [0, 1], NaN missing, of a column of labels or of signed strengths.
+    """Labels (n,) in [0, 1], NaN missing, of a column of labels or of signed strengths; warns where signs seem to be none.
 
     Raises:
         InputError: a label beyond the ends of its scale, by place.
     """
     values = number_column(table, name, where)
     low, high = (0.0, 1.0) if strongest is None else (-strongest, strongest)
+    if strongest is not None and (values == 0).any() and not (values < 0).any():
+        log.warning(
+            "%s: column %s has labels of 0 and none below: with ingest.strongest 0 is a tie and a negative one says that "
+            "b wins; where 0 says so, leave ingest.strongest empty",
+            where,
+            name,
+        )
     beyond = (values < low) | (values > high)
     if beyond.any():
         row = int(beyond.argmax())

@@ -4,13 +4,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mopo_pipeline.columns import convert_column, nearest, number_column, text, text_column
+from mopo_pipeline.columns import (
+    convert_column,
+    label_column,
+    nearest,
+    number_column,
+    place,
+    text,
+    text_column,
+)
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.preferences.agreement import krippendorff_alpha
 from mopo_pipeline.sources.messages import response_text, stored_prompt
 from mopo_pipeline.sources.prompts import same_prompts
 from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RawTables, Rows, no_judgements
-from mopo_pipeline.tables import SCORE_PREFIX
+from mopo_pipeline.tables import SCORE_PREFIX, refuse_contradictions
 
 IDS = ("prompt_id", "response_id")
 
@@ -45,6 +53,8 @@ def response_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> Ro
     for column in PROMPT_COLUMNS:
         if column in table:
             rows[column] = table[column]
+    if "weight" in table:
+        rows["weight"] = label_column(table["weight"])
     if "annotator" in table:
         rows["annotator"] = convert_column(table, "annotator", where, text)
     for name in names:
@@ -57,31 +67,37 @@ def response_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> Ro
 
 
 def rated_responses(rows: Rows, names: tuple[str, ...]) -> RawTables:
-    """Responses of rows, each answer to a prompt once where no ids say otherwise.
+    """Responses of rows, each answer to a prompt once: by its id where there is one, else by its text.
 
     Ratings of one answer by several annotators (or said twice) are averaged; how far annotators agree
     is told per objective.
+
+    Raises:
+        InputError: ratings of different weight, of which no comparison could make use; ratings of one id by several
+            annotators that are of different texts.
     """
     table, where = rows.table, rows.where
+    _refuse_weights(table, where)
     prompts, spellings = same_prompts(table["prompt"])
     dropped, merged = dict(rows.dropped), dict(rows.merged)
     facts: dict[str, object] = {}
     table = table.assign(prompt=prompts)
-    if "response_id" not in table:
-        prompt_of, text_of = pd.factorize(prompts)[0], pd.factorize(table["response"])[0]
-        answer_of, _ = pd.factorize(prompt_of * (int(text_of.max()) + 1) + text_of)
+    named = "response_id" in table
+    if not named or "annotator" in table:
+        answer_of = _answers_of(table, prompts, where)
         scores = [c for c in (SCORE_PREFIX + name for name in names) if c in table]
         if "annotator" in table:
             facts["annotator_agreement"] = _agreement(table, answer_of, scores)
         table, repeats, rerated = _averaged(table, answer_of, scores)
         dropped["repeated answers to one prompt"] = repeats
         dropped["further ratings of an answer, averaged with its first"] = rerated
+    if not named:
         table["response_id"] = [f"r{i}" for i in range(len(table))]
         merged["other spellings of a prompt"] = spellings
     if "prompt_id" not in table:
         table["prompt_id"] = [f"p{code}" for code in pd.factorize(table["prompt"])[0]]
     return RawTables(
-        table.drop(columns="annotator", errors="ignore"),
+        table.drop(columns=["annotator", "weight"], errors="ignore"),
         no_judgements(names),
         where,
         where,
@@ -90,6 +106,30 @@ def rated_responses(rows: Rows, names: tuple[str, ...]) -> RawTables:
         merged=merged,
         facts=facts,
     )
+
+
+def _refuse_weights(table: pd.DataFrame, where: str) -> None:
+    """Refuse a weight other than that of the first row: ratings are compared before anything is weighed."""
+    if "weight" not in table:
+        return
+    weights = table["weight"].replace({"": "1", "1.0": "1"}).to_numpy()
+    differs = weights != weights[0]
+    if differs.any():
+        row = int(differs.argmax())
+        raise InputError(
+            f"{where}: {place(table, row)}, column weight: {weights[row]}, but ratings have no weight of their own: leave "
+            "the column out, or give labelled pairs, which have one"
+        )
+
+
+def _answers_of(table: pd.DataFrame, prompts: pd.Series, where: str) -> NDArray[np.intp]:
+    """Codes (n,) of what is rated: one id, or one text to one prompt; ``prompts`` (n,) are in one spelling."""
+    if "response_id" in table:
+        for column, values in (("prompt", prompts), ("response", table["response"])):
+            refuse_contradictions(table, table["response_id"], values, column, where)
+        return pd.factorize(table["response_id"])[0]
+    prompt_of, text_of = pd.factorize(prompts)[0], pd.factorize(table["response"])[0]
+    return pd.factorize(prompt_of * (int(text_of.max()) + 1) + text_of)[0]
 
 
 def _averaged(

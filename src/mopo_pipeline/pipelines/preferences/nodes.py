@@ -1,5 +1,6 @@
 """Nodes of the preferences stage."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pandas as pd
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.preferences import PreferencesParams
 from mopo_pipeline.streams import Stream, generator
+
+log = logging.getLogger(__name__)
 
 
 def build_comparisons(
@@ -23,13 +26,13 @@ def build_comparisons(
 def report_preferences(
     judgements: pd.DataFrame, comparisons: pd.DataFrame, task: TaskParams
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Quality of the labels per objective, and how far objectives agree."""
+    """Quality of the labels per objective, and how far objectives agree; warns where one side always wins."""
     from mopo_pipeline.preferences import report
 
-    return (
-        report.quality_report(judgements, comparisons, task.names),
-        report.agreement_matrix(comparisons, task.names),
-    )
+    quality = report.quality_report(judgements, comparisons, task.names)
+    for told in report.one_sided(quality):
+        log.warning("%s", told)
+    return quality, report.agreement_matrix(comparisons, task.names)
 
 
 def estimate_win_rates(

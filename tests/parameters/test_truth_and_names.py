@@ -1,0 +1,46 @@
+"""Values that YAML reads as something else, and names that no command could say."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from mopo_pipeline.parameters.base import TaskParams
+from mopo_pipeline.parameters.fit import FitParams
+from mopo_pipeline.parameters.plan import PlanParams
+from mopo_pipeline.parameters.preferences import LabelParams
+
+
+@pytest.mark.parametrize(
+    ("model", "given"),
+    [
+        (PlanParams, {"tau": True}),
+        (PlanParams, {"tau": 0.1, "thresholds": {"safe": True}}),
+        (PlanParams, {"tau": 0.1, "thresholds": {"safe": {"position": True}}}),
+        (PlanParams, {"tau": 0.1, "margins": {"safe": False}}),
+        (LabelParams, {"tie_margin": True}),
+        (TaskParams, {"objectives": [{"name": "good"}], "seed": False}),
+        (TaskParams, {"objectives": [{"name": "good"}, {"name": "safe", "threshold": True}]}),
+        (TaskParams, {"objectives": [{"name": True}]}),
+    ],
+)
+def test_a_truth_value_is_no_number_and_no_name(model: Any, given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=r"a truth value .YAML reads yes, no, on, off"):
+        model.model_validate(given)
+
+
+def test_a_truth_value_where_one_is_meant_is_taken() -> None:
+    assert FitParams.model_validate({"gradient_checkpointing": True}).gradient_checkpointing is True
+
+
+@pytest.mark.parametrize("name", ["help.ful", "a,b", "a=b", "help/harm", "a[0]", " safe", "safe\t"])
+def test_a_name_that_no_command_could_say_is_refused_with_the_way_round(name: str) -> None:
+    with pytest.raises(
+        ValidationError, match=r"commands could not name; .* its column by ingest\.columns"
+    ):
+        TaskParams.model_validate({"objectives": [{"name": "good"}, {"name": name}]})
+
+
+@pytest.mark.parametrize("name", ["humor-no-humor", "not rude", "höflich", "有用", "no_violence"])
+def test_other_names_are_taken_as_they_are(name: str) -> None:
+    assert TaskParams.model_validate({"objectives": [{"name": name}]}).names == (name,)

@@ -1,0 +1,64 @@
+"""What a prompt says beside dialogues that bring one of their own."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reading_helpers import load, write
+
+from mopo_pipeline.errors import InputError
+from mopo_pipeline.sources.load import SourceData
+from mopo_pipeline.tables import chat_messages
+
+
+def beside(tmp_path: Path, prompt: Any, chosen: Any, rejected: Any) -> SourceData:
+    """Nine rows of a prompt with a dialogue or an answer in chosen and rejected; {} is the row's number."""
+
+    def numbered(cell: Any, i: int) -> Any:
+        return json.loads(json.dumps(cell).replace("{}", str(i)))
+
+    rows = [
+        {
+            key: numbered(cell, i)
+            for key, cell in (("prompt", prompt), ("chosen", chosen), ("rejected", rejected))
+        }
+        for i in range(9)
+    ]
+    return load(write(tmp_path / "chosen.jsonl", rows))
+
+
+def told(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+SYSTEM, ASKED = told("system", "Be brief."), told("user", "q{}")
+
+
+@pytest.mark.parametrize("prompt", [[SYSTEM], [SYSTEM, ASKED]])
+def test_what_the_system_was_told_beside_a_dialogue_stays_before_it(
+    tmp_path: Path, prompt: Any
+) -> None:
+    data = beside(
+        tmp_path, prompt, [ASKED, told("assistant", "yes")], [ASKED, told("assistant", "no")]
+    )
+    assert chat_messages(data.responses["prompt"][0]) == [SYSTEM, told("user", "q0")]
+
+
+def test_a_dialogue_about_something_else_than_its_prompt_is_dropped_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    other = told("user", "another question")
+    with pytest.raises(
+        InputError, match="rows with a dialogue that lacks the prompt beside it': 9"
+    ):
+        beside(tmp_path, "q{}", [other, told("assistant", "yes")], [other, told("assistant", "no")])
+
+
+def test_an_answer_that_runs_on_into_turns_of_its_own_is_the_answer_to_its_prompt(
+    tmp_path: Path,
+) -> None:
+    run_on = "Sure.\n\nHuman: and then?\n\nAssistant: {}."
+    data = beside(tmp_path, "q{}", f"Yes. {run_on}", f"No. {run_on}")
+    assert chat_messages(data.responses["prompt"][0]) == [told("user", "q0")]
+    assert data.responses["response"][0] == "Yes. Sure.\n\nHuman: and then?\n\nAssistant: 0."
