@@ -95,8 +95,8 @@ class RunLogHook:
             "platform": platform.platform(),
             "packages": {name: _version(name) for name in RECORDED_PACKAGES},
         }
-        self._write()
         self._interruption.expect()
+        self._write()
 
     @hook_impl
     def before_node_run(self, node: Any, inputs: dict[str, Any]) -> dict[str, Any] | None:
