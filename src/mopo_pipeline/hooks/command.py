@@ -1,8 +1,11 @@
 """The command a user would type to go on, with the environment and the parameters of the run it follows."""
 
+import json
 import shlex
 from collections.abc import Mapping
 from typing import Any
+
+import yaml
 
 ALIKE = ("env", "conf_source")
 """Options of a run that its successor repeats as they are."""
@@ -41,4 +44,14 @@ def _flat(given: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
 def _said(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list) or (isinstance(value, str) and not _plain(value)):
+        return json.dumps(value, ensure_ascii=False)
     return str(value)
+
+
+def _plain(text: str) -> bool:
+    """Whether a text is read as itself where it stands as a value without quotes."""
+    try:
+        return "," not in text and yaml.safe_load(text) == text
+    except yaml.YAMLError:
+        return False
