@@ -133,11 +133,11 @@ def print_plan_table(told: Mapping[str, Any], command: str = "") -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     table.add_column("objective", no_wrap=True, min_width=14)
     cells = [_cells(row, primary=place == 0) for place, row in enumerate(told["objectives"])]
-    shown = [place for place in range(len(HEADINGS)) if any(line[place] for line in cells)]
+    shown = [place for place in range(len(HEADINGS)) if any(texts[place] for texts in cells)]
     for place in shown:
         table.add_column(HEADINGS[place], justify="right", no_wrap=True)
-    for row, line in zip(told["objectives"], cells, strict=True):
-        table.add_row(row["name"], *(line[place] for place in shown))
+    for row, texts in zip(told["objectives"], cells, strict=True):
+        table.add_row(row["name"], *(texts[place] for place in shown))
     console.print(table)
     for line in meaning(told):
         console.print(line, highlight=False)
