@@ -84,17 +84,25 @@ def read_params(context: click.Context, option: click.Parameter, value: Any) -> 
     """``--params`` as nested tables: as Kedro reads it, and lists and tables as values.
 
     Raises:
-        click.UsageError: a part without a name or without ``=``.
+        click.UsageError: a part without a name or without ``=``, or whose value is no YAML.
     """
     if isinstance(value, dict):
         return value
+    import yaml
     from omegaconf import OmegaConf
 
     parts = at_commas(value)
     for part in parts:
-        name, equals, _ = part.partition("=")
+        name, equals, given = part.partition("=")
         if not name.strip() or not equals:
             context.fail(f"--params: {part!r} is no name=value; several are separated by commas")
+        try:
+            yaml.safe_load(given)
+        except yaml.YAMLError:
+            context.fail(
+                f"--params: {given!r} is no value of {name.strip()}: brackets and quotes must be closed, and the shell takes "
+                "spaces and quotes for its own unless the whole option stands in quotes"
+            )
     return OmegaConf.to_container(OmegaConf.from_dotlist(parts))
 
 

@@ -34,3 +34,9 @@ def test_a_command_that_is_told_has_the_parameters_of_the_run(given: dict[str, A
 def test_a_parameter_without_a_name_or_a_value_is_told(part: str) -> None:
     with pytest.raises(click.UsageError, match=f"'{part}' is no name=value"):
         run.make_context("run", [f"--params=data_root=x,{part}"])
+
+
+@pytest.mark.parametrize("value", ["[reference", "{a: 1", '"x'])
+def test_a_value_that_is_cut_short_is_told_with_its_parameter(value: str) -> None:
+    with pytest.raises(click.UsageError, match=r"is no value of front\.methods: brackets"):
+        run.make_context("run", [f"--params=data_root=x,front.methods={value}"])
