@@ -164,11 +164,13 @@ def whole_page(
     prompts: int | None = None,
     plan: TrainingPlan = PLAN,
     free: float = 0.66,
+    grammar: bool = False,
     **changes: Any,
 ) -> str:
     """A page as HTML, on the objectives of ``evaluated`` or the first of them.
 
-    ``prompts`` where the test split has few, ``free`` is what the primary would be without thresholds.
+    ``prompts`` where the test split has few, ``free`` is what the primary would be without thresholds, ``grammar``
+    whether answers must have a form.
     """
     names = plan.objectives
     known = {"preference_model": judge()} if judges is None else judges
@@ -197,6 +199,6 @@ def whole_page(
         model=model or {"objectives": dict.fromkeys(names, BASELINES)},
         capability=CAPABILITY,
         findings=list(findings),
-        samples=sample_groups(*answers_of(), names, 2, grammar=False),
+        samples=sample_groups(*answers_of(), names, 2, grammar),
         figures=figures,
     )

@@ -239,7 +239,20 @@ def test_answers_are_shown_by_what_is_wrong_with_them() -> None:
         "Longest (2)": "Question 2 &amp; more?",
     }.items():
         assert text.split(group)[1].strip().startswith(first)
-    assert "Malformed" not in text
+    assert "malformed" not in text.lower()
     assert "Empty" not in text
     cut = text.split("Cut at the greatest length (1)")[1]
     assert cut.index("Answer 0 of the reference to 1.") < cut.index("Answer 1 of the policy to 1.")
+
+
+def test_an_answer_whose_win_rates_are_those_of_its_form_says_so_beside_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "mopo_pipeline.reporting.samples.well_formed",
+        lambda completions: completions["completion"].str.contains("reference").to_numpy(),
+    )
+    text = page(grammar=True)
+    assert "Malformed (2)" in text
+    assert "Answer 0 of the policy to 0. malformed · help 0.90 · harm 0.80" in text
+    assert "Answer 0 of the reference to 0. help 0.90 · harm 0.80" in text
