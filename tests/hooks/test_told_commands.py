@@ -7,7 +7,7 @@ import click
 import pytest
 
 from mopo_pipeline.cli import run
-from mopo_pipeline.hooks.command import again
+from mopo_pipeline.hooks.command import BEGINS, LIMITS, again
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,16 @@ from mopo_pipeline.hooks.command import again
 def test_a_command_that_is_told_has_the_parameters_of_the_run(given: dict[str, Any]) -> None:
     words = shlex.split(again({"env": "test", "runtime_params": given}, pipelines=True))
     assert run.make_context("run", words[2:]).params["params"] == given
+
+
+def test_a_command_that_is_told_chooses_the_parts_of_the_run() -> None:
+    chosen: dict[str, Any] = {
+        "tags": ["plan"], "node_names": ["plan.plan_training"], "to_nodes": ["train.train_policy"],
+        "to_outputs": ["report"], "namespaces": ["plan", "train"], "from_nodes": ["a.b"], "from_inputs": ["win_rates"],
+    }  # fmt: skip
+    words = shlex.split(again(chosen, pipelines=True, parts=BEGINS | LIMITS))
+    read = run.make_context("run", words[2:]).params
+    assert {name: list(read[name]) for name in chosen} == chosen
 
 
 @pytest.mark.parametrize("part", ["plan.tau", "=0.2"])

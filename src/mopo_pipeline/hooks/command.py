@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -10,14 +11,28 @@ import yaml
 ALIKE = ("env", "conf_source")
 """Options of a run that its successor repeats as they are."""
 
+LIMITS = {
+    "tags": "tags", "node_names": "nodes", "to_nodes": "to-nodes", "to_outputs": "to-outputs", "namespaces": "namespaces",
+}  # fmt: skip
+"""Options by which a run leaves out what it would do else, by their names in Kedro's record."""
 
-def again(run: Mapping[str, Any], *options: str, pipelines: bool) -> str:
+BEGINS = {"from_nodes": "from-nodes", "from_inputs": "from-inputs"}
+"""Options that say where a run begins."""
+
+
+def again(
+    run: Mapping[str, Any],
+    *options: str,
+    pipelines: bool,
+    parts: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """``kedro run`` with these options and what the run was given.
 
     Args:
         run: Kedro's record of the run.
         options: of the new one, first.
         pipelines: repeat ``--pipelines`` too.
+        parts: options to repeat that choose parts of a pipeline, of ``LIMITS`` and ``BEGINS``.
 
     >>> again({"env": "mine", "runtime_params": {"plan": {"tau": 0.2}, "data_root": "my runs"}}, "--from-nodes=a.b", pipelines=True)
     "kedro run --from-nodes=a.b --env=mine '--params=plan.tau=0.2,data_root=my runs'"
@@ -27,6 +42,7 @@ def again(run: Mapping[str, Any], *options: str, pipelines: bool) -> str:
     names = run.get("pipeline_names") or []
     if pipelines and names:
         words.append(f"--pipelines={','.join(names)}")
+    words += [f"--{name}={','.join(run[key])}" for key, name in parts.items() if run.get(key)]
     given = run.get("runtime_params") or {}
     if given:
         words.append("--params=" + ",".join(f"{k}={_said(v)}" for k, v in _flat(given)))
