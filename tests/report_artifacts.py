@@ -63,11 +63,11 @@ def plan_of(names: list[str]) -> TrainingPlan:
     )
 
 
-def costs_of(plan: TrainingPlan) -> list[dict[str, Any]]:
-    """Rows of a plan's table: 0.66 without thresholds."""
+def costs_of(plan: TrainingPlan, free: float = 0.66) -> list[dict[str, Any]]:
+    """Rows of a plan's table; ``free`` without thresholds."""
     first, *held = plan.objectives
     missing = dict.fromkeys(("asked", "together", "price"))
-    primary = {"name": first, "free": 0.66, "planned": 0.6, "proposed": False, "front": []}
+    primary = {"name": first, "free": free, "planned": 0.6, "proposed": False, "front": []}
     rows: list[dict[str, Any]] = [
         {"name": name, "free": 0.4, "planned": 0.52, "asked": 0.5, "together": 0.65, "price": 0.003,
          "proposed": False, "front": FRONT}
@@ -162,35 +162,43 @@ def whole_page(
     ingest: dict[str, Any] | None = None,
     findings: tuple[dict[str, Any], ...] = (),
     prompts: int | None = None,
+    plan: TrainingPlan = PLAN,
+    free: float = 0.66,
+    grammar: bool = False,
     **changes: Any,
 ) -> str:
-    """A page on the objectives of ``evaluated``, as HTML; ``prompts`` where the test split has few."""
+    """A page as HTML, on the objectives of ``evaluated`` or the first of them.
+
+    ``prompts`` where the test split has few, ``free`` is what the primary would be without thresholds, ``grammar``
+    whether answers must have a form.
+    """
+    names = plan.objectives
     known = {"preference_model": judge()} if judges is None else judges
     given = estimate("preference_model", [0.6, 0.52, 0.455]) if values is None else values
-    checks, evaluation = checked(given, judges=known), facts(judges=known, **changes)
+    checks, evaluation = checked(given, judges=known, plan=plan), facts(judges=known, **changes)
     exact: dict[str, Any] = {"optimum": None}
     issued = (
-        certificate(checks)
+        certificate(checks, plan)
         if prompts is None
-        else certificate(checks, prompts=prompts, units=prompts)
+        else certificate(checks, plan, prompts=prompts, units=prompts)
     )
     told = run_summary(
-        checks, PLAN, evaluation, exact, issued, environment="mine", seed=3, seconds=None
+        checks, plan, evaluation, exact, issued, environment="mine", seed=3, seconds=None
     )  # fmt: skip
     return render_page(
         params=ReportParams(title="A run", run=run),
         summary=told,
         certificate=issued,
-        plan=PLAN,
-        costs=costs_of(PLAN),
+        plan=plan,
+        costs=costs_of(plan, free),
         evaluation=evaluation,
         checks=checks,
-        pareto=pareto_report(given, PLAN, exact, evaluation["estimator"], 0.0),
+        pareto=pareto_report(given, plan, exact, evaluation["estimator"], 0.0),
         ingest={"source": "files", "prompts": {"train": 40}} if ingest is None else ingest,
-        preferences=preferences or {"objectives": dict.fromkeys(NAMES, QUALITY)},
-        model=model or {"objectives": dict.fromkeys(NAMES, BASELINES)},
+        preferences=preferences or {"objectives": dict.fromkeys(names, QUALITY)},
+        model=model or {"objectives": dict.fromkeys(names, BASELINES)},
         capability=CAPABILITY,
         findings=list(findings),
-        samples=sample_groups(*answers_of(), tuple(NAMES), 2, grammar=False),
+        samples=sample_groups(*answers_of(), names, 2, grammar),
         figures=figures,
     )

@@ -1,23 +1,12 @@
 """An OpenAI-compatible server on loopback that says what a test tells it to."""
 
-import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from typing import Any
 
+from loopback import Asked, Said, loopback
 from mopo_pipeline.parameters.endpoint import EndpointParams
-
-
-@dataclass(frozen=True)
-class Said:
-    """One answer of the server: its status, its body (JSON unless it is bytes), and its headers."""
-
-    body: Any
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,32 +51,14 @@ def stub_endpoint(answer: Callable[[dict[str, Any]], Said]) -> Iterator[Stub]:
     asked: list[dict[str, Any]] = []
     headers: list[dict[str, str]] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            asked.append(request | {"path": self.path})
-            headers.append({name.lower(): value for name, value in self.headers.items()})
-            said = answer(request)
-            body = said.body if isinstance(said.body, bytes) else json.dumps(said.body).encode()
-            self.send_response(said.status)
-            for name, value in said.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def reply(request: Asked) -> Said:
+        assert request.body is not None
+        asked.append(request.body | {"path": request.path})
+        headers.append(request.headers)
+        return answer(request.body)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield Stub(f"http://127.0.0.1:{server.server_port}/v1", asked, headers)
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with loopback(reply) as url:
+        yield Stub(url, asked, headers)
 
 
 def in_turn(*said: Said) -> Callable[[dict[str, Any]], Said]:

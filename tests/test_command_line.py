@@ -10,7 +10,7 @@ from kedro.framework.startup import bootstrap_project
 
 from conftest import PROJECT
 from mopo_pipeline.cli import run
-from mopo_pipeline.hooks.command import again
+from mopo_pipeline.hooks.command import ENDS, again
 
 
 def refused(*options: str, monkeypatch: pytest.MonkeyPatch, folder: Path = PROJECT) -> str:
@@ -85,7 +85,7 @@ def test_a_value_that_is_cut_at_its_comma_is_told_where_it_can_stand(
 ) -> None:
     said = refused("--env=test", f"--params={option}", monkeypatch=monkeypatch)
     assert "unknown parameter" in said
-    assert ("--params is cut at every comma" in said) == cut
+    assert ("--params is cut at commas" in said) == cut
 
 
 @pytest.mark.parametrize(
@@ -125,6 +125,6 @@ def test_the_command_to_go_on_with_ends_where_the_run_was_to_end() -> None:
         "to_outputs": ["plan_table", "win_rates"],
         "runtime_params": {},
     }
-    words = shlex.split(again(record, "--from-nodes=a.b", pipelines=True))
+    words = shlex.split(again(record, "--from-nodes=a.b", pipelines=True, parts=ENDS))
     assert words[3:] == ["--to-nodes=plan.print_plan", "--to-outputs=plan_table,win_rates"]
     assert shlex.split(again(record, "--from-nodes=a.b", pipelines=False))[3:] == []

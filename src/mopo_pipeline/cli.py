@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,67 @@ def cli() -> None:
     """The project's own commands."""
 
 
+def at_commas(text: str) -> list[str]:
+    """Parts between commas; commas within brackets and braces, and in quotes there or around a value, part nothing.
+
+    >>> at_commas("plan.tau=0.2,front.methods=[reference, best_of_n]"), at_commas("a=o'b,c=[1")
+    (['plan.tau=0.2', 'front.methods=[reference, best_of_n]'], ["a=o'b", 'c=[1'])
+    """
+    parts, depth, quote = [""], 0, ""
+    for letter in text:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"" and (depth or parts[-1].endswith("=")):
+            quote = letter
+        else:
+            depth += (letter in "[{") - (letter in "]}")
+        if letter == "," and not depth and not quote:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    whole = parts if depth == 0 and not quote else text.split(",")
+    return [part.strip() for part in whole if part.strip()]
+
+
+def read_params(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """``--params`` as nested tables: as Kedro reads it, and lists and tables as values.
+
+    Raises:
+        click.UsageError: a part without a name or without ``=``, or whose value is no YAML.
+    """
+    if isinstance(value, dict):
+        return value
+    import yaml
+    from omegaconf import OmegaConf
+
+    parts = at_commas(value)
+    for part in parts:
+        name, equals, given = part.partition("=")
+        if not name.strip() or not equals:
+            context.fail(f"--params: {part!r} is no name=value; several are separated by commas")
+        try:
+            yaml.safe_load(given)
+        except yaml.YAMLError:
+            context.fail(
+                f"--params: {given!r} is no value of {name.strip()}: brackets and quotes must be closed, and the shell takes "
+                "spaces and quotes for its own unless the whole option stands in quotes"
+            )
+    return OmegaConf.to_container(OmegaConf.from_dotlist(parts))
+
+
+def _options() -> list[click.Parameter]:
+    """Kedro's options of a run, ``--params`` read as above."""
+    options = [copy(option) for option in kedro_run.params]
+    for option in options:
+        if option.name == "params":
+            option.callback = read_params
+    return options
+
+
 run = PlainRun(
     name="run",
     callback=kedro_run.callback,
-    params=kedro_run.params,
+    params=_options(),
     help=kedro_run.help,
     context_settings=kedro_run.context_settings,
 )

@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 import pytest
-from kedro.framework.cli.project import run
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
@@ -17,6 +16,7 @@ from kedro.pipeline import Pipeline
 from pages import READ, commands
 
 from conftest import PROJECT
+from mopo_pipeline.cli import run
 from mopo_pipeline.errors import InputError
 
 OWN = "mine"

@@ -124,6 +124,20 @@ def test_an_interrupted_run_says_how_to_go_on_in_one_line_with_its_own_options(
     assert (record["status"], record["signal"]) == ("interrupted", "SIGTERM")
 
 
+def test_an_interrupted_run_goes_on_no_further_than_it_was_to_go(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hook = begun(tmp_path)
+    hook._run |= {"to_nodes": ["second"], "tags": (), "namespaces": None, "from_nodes": ["first"]}
+    hook._interrupted("SIGTERM")
+    hook._interruption.forget()
+    said = capsys.readouterr().err
+    assert "--from-nodes=first --env=mine --pipelines=evaluate --to-nodes=second --params=" in said
+    assert "--from-nodes=first --to-nodes=second" in hook._same().replace(
+        " --env=mine --pipelines=evaluate", ""
+    )
+
+
 def test_a_run_that_failed_halfway_says_how_to_go_on_and_one_that_did_nothing_does_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -83,6 +83,11 @@ def test_the_facts_of_a_run_rest_on_its_record_and_on_those_before(tmp_path: Pat
     assert json.loads(json.dumps(found.changed))
 
 
+def test_stages_stand_in_the_order_in_which_they_ended() -> None:
+    nodes = {"evaluate.fit": 1.0, "plan.solve": 2.0, "train.fit": 3.0, "evaluate.judge": 4.0}
+    assert list(stage_seconds([{"node_seconds": nodes}])) == ["plan", "train", "evaluate"]
+
+
 def test_the_commit_of_a_project_says_whether_files_differ_from_it(tmp_path: Path) -> None:
     def git(*words: str) -> str:
         who = ["-c", "user.name=n", "-c", "user.email=e@x"]

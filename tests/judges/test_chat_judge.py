@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from pydantic import TypeAdapter
 
+from loopback import Said
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation.judging import steered_by
 from mopo_pipeline.judges import Comparer, win_rates_against
@@ -24,7 +25,7 @@ from mopo_pipeline.parameters.judges import ChatJudgeParams
 from mopo_pipeline.parameters.lag import FreshLag, LagParams
 from mopo_pipeline.tables import chat_prompt
 from mopo_pipeline.training.fresh_judge import try_judge
-from stub_endpoint import Said, completion, in_turn, stub_endpoint
+from stub_endpoint import completion, in_turn, stub_endpoint
 from tiny_tokenizers import chatml_tokenizer, inst_tokenizer, save_tiny
 
 OBJECTIVES = ("brief", "polite")

@@ -80,6 +80,22 @@ def test_the_card_says_what_the_policy_was_made_of_and_who_decided(tmp_path: Pat
         assert said in card.text
 
 
+@pytest.mark.parametrize(
+    ("estimator", "said"),
+    [
+        ("exact", "on every possible answer by its probability (temperature 1)"),
+        ("labels", "by labels of the data's test answers, re-weighted to the policy"),
+        ("rules", "on answers sampled at temperature 0.7, top-p 0.9"),
+    ],
+)
+def test_a_card_says_what_its_values_were_measured_on(
+    tmp_path: Path, estimator: str, said: str
+) -> None:
+    checks = checked(estimate(estimator, [0.6, 0.52, 0.48], effective=200.0))
+    found = Measured(checks, estimator, certificate(checks), ORIGIN)
+    assert f"- measured on 2026-03-01, {said}" in model_card(exported(tmp_path), found)
+
+
 def test_a_card_names_a_file_of_the_data_and_not_where_it_lies_here() -> None:
     told = {"source": "/home/me/votes.csv", "prompts": {"test": 3}, "judgements": 4}
     made_of = origin("scratch", told, SamplingParams(temperature=0.7))

@@ -181,3 +181,28 @@ def test_a_front_of_few_objectives_or_no_policies_is_drawn_as_far_as_it_goes(
     if trained:
         page.click_on("document.querySelector('#table button')")
         page.wait("state.chosen === 0")
+
+
+@pytest.mark.parametrize(("seeds", "shown"), [((0, 0), False), ((0, 1), True)])
+def test_seeds_have_a_column_where_there_are_several(
+    page: Page, tmp_path: Path, seeds: tuple[int, int], shown: bool
+) -> None:
+    points = pd.DataFrame(
+        [policy("mopo", f"p{place}", [0.6, 0.5], seed=seed) for place, seed in enumerate(seeds)]
+    )
+    file = tmp_path / "front.html"
+    told = report() | {"objectives": NAMES[:2]}
+    file.write_text(write_front_page(points, samples(points), told), encoding="utf-8")
+    page.open(file)
+    heads = page.run("[...document.querySelectorAll('#table th')].map((head) => head.innerText)")
+    assert heads == ["policy", "method", *["seed"][: int(shown)], *NAMES[:2], "KL", "certificate"]
+
+
+def test_what_the_columns_of_methods_compared_mean_stands_below_them(
+    page: Page, file: Path
+) -> None:
+    page.open(file)
+    heads = page.run("[...document.querySelectorAll('#compared th')].map((head) => head.innerText)")
+    said = page.run("document.querySelector('#compared p').innerText")
+    assert "Hypervolume: what a method's policies dominate together" in said
+    assert ("IGD+" in heads) == ("IGD+:" in said)

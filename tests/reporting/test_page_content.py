@@ -1,6 +1,7 @@
 """The page says verdicts, level, prompts, and how good its judges are."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,7 @@ from evaluated import NAMES, PLAN, certificate, checked, estimate, facts, judge
 from mopo_pipeline.reporting.page import headline
 from mopo_pipeline.reporting.picture import Picture
 from mopo_pipeline.reporting.summary import run_summary
-from report_artifacts import BASELINES, QUALITY, RUN, whole_page
+from report_artifacts import BASELINES, QUALITY, RUN, plan_of, whole_page
 
 BLANK = dict.fromkeys(
     ("value", "front", "training", "validation", "multiplier", "calibration", "agreement"),
@@ -115,6 +116,8 @@ def test_slope_and_ceiling_of_a_judge_stand_beside_each_threshold() -> None:
 
 def test_measured_and_planned_kl_stand_side_by_side() -> None:
     assert "0.400 ± 0.010 (planned 0.300)" in page(values(), {"preference_model": judge()})
+    moved = page(values(), {"preference_model": judge()}, kl_farthest=1.2)
+    assert "(planned 0.300, with every move in training up to 1.200)" in moved
 
 
 def test_a_doubtful_judge_is_named_wherever_it_says_held() -> None:
@@ -129,7 +132,7 @@ def test_a_doubtful_judge_is_named_wherever_it_says_held() -> None:
 def test_the_share_of_cut_answers_is_shown_where_it_is_known() -> None:
     shares = {"reference": 0.125, "policy": 0.25}
     assert "greatest length 12.5% 25.0%" in page(values(), {}, cut_share=shares)
-    assert "greatest length – –" in page(values(), {})
+    assert "cut at the greatest length" not in page(values(), {})
 
 
 @pytest.mark.parametrize(
@@ -182,6 +185,37 @@ def test_a_preference_model_too_weak_to_train_on_and_people_s_agreement_stand_on
     assert "annotator agreement" not in html
 
 
+def test_thresholds_that_cost_nothing_that_can_be_told_are_given_no_price() -> None:
+    text = page(free=0.597)
+    assert "0.597 without thresholds and 0.600 with them: they cost less of it than" in text
+
+
+def test_the_share_of_well_formed_answers_that_the_terminal_says_stands_on_the_page_too() -> None:
+    shares = {"reference": 0.975, "policy": 0.9815}
+    sampled = {"reference": 0.969, "policy": 0.983}
+    text = page(exact_well_formed=shares, well_formed=sampled)
+    assert "well formed 96.9% 98.3%" in text
+    assert "well formed, all answers enumerated 97.5% 98.2%" in text
+    assert "well formed" not in page()
+
+
+def test_one_objective_has_a_page_without_thresholds() -> None:
+    alone = replace(plan_of(["help"]), thresholds={})
+    html = whole_page(estimate("preference_model", [0.6] * 3), figures=BLANK, plan=alone)
+    text = " ".join(re.sub(r"<style>.*?</style>|<[^>]*>", " ", html, flags=re.S).split())
+    assert "nothing to certify: no objective has a threshold" in text
+    assert "objective verdict achieved 95% interval attainable prompts help primary 0.600" in text
+    assert "The value by every estimator objective sampled answers" in text
+    assert "objective constraint planned value help primary" in text
+    for left_out in ("joint confidence 95%", "Held:", "green lines", "is wanted higher"):
+        assert left_out not in text
+
+
+def test_a_single_answer_is_no_answers() -> None:
+    assert "1 answer of each model to each of 40 test prompts" in page(samples_per_prompt=1)
+    assert "8 answers of each model to each of 40 test prompts" in page()
+
+
 def test_the_page_says_what_was_run() -> None:
     text = page()
     for said in (
@@ -205,7 +239,20 @@ def test_answers_are_shown_by_what_is_wrong_with_them() -> None:
         "Longest (2)": "Question 2 &amp; more?",
     }.items():
         assert text.split(group)[1].strip().startswith(first)
-    assert "Malformed" not in text
+    assert "malformed" not in text.lower()
     assert "Empty" not in text
     cut = text.split("Cut at the greatest length (1)")[1]
     assert cut.index("Answer 0 of the reference to 1.") < cut.index("Answer 1 of the policy to 1.")
+
+
+def test_an_answer_whose_win_rates_are_those_of_its_form_says_so_beside_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "mopo_pipeline.reporting.samples.well_formed",
+        lambda completions: completions["completion"].str.contains("reference").to_numpy(),
+    )
+    text = page(grammar=True)
+    assert "Malformed (2)" in text
+    assert "Answer 0 of the policy to 0. malformed · help 0.90 · harm 0.80" in text
+    assert "Answer 0 of the reference to 0. help 0.90 · harm 0.80" in text

@@ -66,6 +66,14 @@ def test_nothing_drawn_is_cut_off_and_no_word_is_too_small(
         assert min(text.get_fontsize() for text in words) >= SMALLEST, name
 
 
+def test_an_objective_s_agreement_with_itself_is_not_drawn(
+    made: dict[str, tuple[Figure, str, Figure]],
+) -> None:
+    for figure in (made["agreement"][0], made["agreement"][2]):
+        shown = [text.get_text() for text in figure.findobj(Text)]
+        assert {text for text in shown if text[:1] in "+-" and text} <= {"-0.20"}
+
+
 def test_a_picture_for_a_telephone_has_the_panels_of_the_wide_one(
     made: dict[str, tuple[Figure, str, Figure]],
 ) -> None:

@@ -123,6 +123,19 @@ def test_the_verdict_is_the_second_column_and_seen_without_scrolling_at_400_pixe
     assert max(right for _, right in rows) < 400
 
 
+def test_what_was_achieved_and_the_bound_of_the_certificate_are_seen_without_scrolling_at_400_pixels(
+    browser: Page, file: Path
+) -> None:
+    browser.open(file, width=400)
+    ends = browser.run(
+        "[...document.querySelectorAll('table.key')].map((table) => [...table.querySelectorAll('th')]"
+        ".filter((head) => /^(value|lower bound|achieved|95% interval)/.test(head.innerText))"
+        ".map((head) => head.getBoundingClientRect().right))"
+    )
+    assert [len(table) for table in ends] == [2, 2]
+    assert max(end for table in ends for end in table) < 400
+
+
 def test_on_paper_no_table_or_picture_is_cut_and_the_theme_is_light(
     browser: Page, file: Path
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from loopback import Said
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.judges.base import Comparer
 from mopo_pipeline.parameters.base import TaskParams
@@ -14,7 +15,7 @@ from mopo_pipeline.parameters.preferences import PreferencesParams
 from mopo_pipeline.pipelines.preferences import nodes
 from mopo_pipeline.sources.judged import judged_candidates
 from mopo_pipeline.sources.load import load_source
-from stub_endpoint import Said, completion, in_turn, stub_endpoint
+from stub_endpoint import completion, in_turn, stub_endpoint
 from tiny_tokenizers import chatml_tokenizer, save_tiny
 
 TASK = TaskParams.model_validate(

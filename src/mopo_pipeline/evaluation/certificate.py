@@ -145,8 +145,8 @@ def headline(certificate: Certificate) -> str:
 
     Where nothing can be decided, the first reason stands for the evidence.
     """
-    if not certificate.thresholds:
-        return f"{certificate.verdict}: no objective has a threshold"
+    if certificate.certified and not certificate.thresholds:
+        return "nothing to certify: no objective has a threshold"
     if certificate.verdict == UNDECIDABLE:
         return f"{certificate.verdict}: {certificate.reasons[0]}"
     grouped = certificate.units != certificate.prompts
@@ -165,6 +165,8 @@ def certificate_text(certificate: Certificate) -> str:
         for entry in certificate.thresholds
         if entry.lower is not None
     ]
+    if certificate.certified and not certificate.thresholds:
+        return f"{headline(certificate).capitalize()}."
     parts = [
         f"{headline(certificate).capitalize()}.",
         f"Lower bounds: {', '.join(bounds)}." if bounds else "",

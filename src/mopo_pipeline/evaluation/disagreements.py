@@ -29,11 +29,12 @@ def disagreements(checks: pd.DataFrame, believed: str | None = None) -> list[Fin
             if one is None:
                 continue
             trusted, left = _trust(row, one, other, believed)
+            value = float(row[f"{left}_value"])
             findings.append(
                 Finding(
                     f"estimators disagree: {row['objective']}, {one} and {other}",
-                    float(row[f"{left}_value"]),
-                    float(row[f"{trusted}_value"]),
+                    value,
+                    _nearest(row, trusted, value),
                     f"{_said(row, one)}, {_said(row, other)}: {_advice(row, trusted, left, believed)}",
                 )
             )
@@ -72,6 +73,12 @@ def _disagree(row: pd.Series, one: str, other: str) -> bool:
 def _covers(row: pd.Series, estimator: str, other: str) -> bool:
     low, high = row[f"{estimator}_ci_low"], row[f"{estimator}_ci_high"]
     return bool(low <= row[f"{other}_value"] <= high)
+
+
+def _nearest(row: pd.Series, trusted: str, value: float) -> float:
+    """The end of the trusted interval that a value lies beyond, in [0, 1] to six digits."""
+    end = "ci_high" if value > row[f"{trusted}_value"] else "ci_low"
+    return round(float(row[f"{trusted}_{end}"]), 6)
 
 
 def _said(row: pd.Series, estimator: str) -> str:

@@ -50,14 +50,14 @@ def commit_of(project: Path) -> str | None:
 
 
 def stage_seconds(records: list[Mapping[str, Any]]) -> dict[str, float]:
-    """Seconds by stage, each node as in the last of these records that has it."""
+    """Seconds by stage in the order they ended, each node as in the last of these records that has it."""
     nodes: dict[str, float] = {}
     for record in records:
         nodes |= record.get("node_seconds", {})
     stages: dict[str, float] = {}
     for name, seconds in nodes.items():
         stage = name.split(".", maxsplit=1)[0]
-        stages[stage] = round(stages.get(stage, 0.0) + seconds, 1)
+        stages[stage] = round(stages.pop(stage, 0.0) + seconds, 1)
     return stages
 
 

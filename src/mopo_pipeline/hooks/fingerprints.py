@@ -17,7 +17,7 @@ from typing import Any
 from kedro.framework.hooks import hook_impl
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.hooks.command import again
+from mopo_pipeline.hooks.command import ENDS, again
 from mopo_pipeline.hooks.contents import Contents
 from mopo_pipeline.hooks.guard import data_root, one_line
 from mopo_pipeline.hooks.paths import content
@@ -182,7 +182,9 @@ class FingerprintHook:
             reason, back = f"is not what {first} left in {place}", "put back what lay there"
         else:
             back = "go back to the old value"
-        remake = again(self._run, f"--from-nodes={first}", pipelines=self._runs(first))
+        runs = self._runs(first)
+        parts = ENDS if runs else {}
+        remake = again(self._run, f"--from-nodes={first}", pipelines=runs, parts=parts)
         return f"{name} {reason}: run `{remake}` to remake it and what follows, or {back}"
 
     def _runs(self, node: str) -> bool:

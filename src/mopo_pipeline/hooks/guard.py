@@ -78,8 +78,8 @@ def cut_at_comma(context: Any) -> str:
     if not any(not get_close_matches(name, known, cutoff=0.5) for name in given):
         return ""
     return (
-        "; --params is cut at every comma: a value that holds one, such as a path, is written into a file, "
-        "conf/<environment>/parameters.yml"
+        "; --params is cut at commas: a value that holds one stands in quotes of its own, "
+        """'--params=data_root="a, b"'"""
     )
 
 

@@ -16,7 +16,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DatasetError
 
 from mopo_pipeline.errors import MopoError
-from mopo_pipeline.hooks.command import again
+from mopo_pipeline.hooks.command import BEGINS, LIMITS, again
 from mopo_pipeline.hooks.facts import commit_of, run_facts
 from mopo_pipeline.hooks.guard import data_root, one_line
 from mopo_pipeline.hooks.said_once import say_once
@@ -95,8 +95,8 @@ class RunLogHook:
             "platform": platform.platform(),
             "packages": {name: _version(name) for name in RECORDED_PACKAGES},
         }
-        self._write()
         self._interruption.expect()
+        self._write()
 
     @hook_impl
     def before_node_run(self, node: Any, inputs: dict[str, Any]) -> dict[str, Any] | None:
@@ -109,7 +109,7 @@ class RunLogHook:
                 "seconds": self._seconds(),
                 "command": again(self._run, pipelines=False),
                 "pipelines": tuple(self._record["pipelines"] or ()),
-                "run": run_facts(self._record, again(self._run, pipelines=True), self._folder),
+                "run": run_facts(self._record, self._same(), self._folder),
             }
             told[REPORT] = report.model_copy(update=run)
         if (front := inputs.get(FRONT)) is not None:
@@ -171,7 +171,12 @@ class RunLogHook:
         if not left:
             return ""
         begin = sorted(n.name for n in self._pipeline.only_nodes(*left).grouped_nodes[0])
-        return again(self._run, f"--from-nodes={','.join(begin)}", pipelines=True)
+        first = f"--from-nodes={','.join(begin)}"
+        return again(self._run, first, pipelines=True, parts=LIMITS)
+
+    def _same(self) -> str:
+        """The command that does the same again."""
+        return again(self._run, pipelines=True, parts=BEGINS | LIMITS)
 
     def _end(self, status: str, **told: str) -> None:
         """What the record says of an end; its seconds hold where the clock of the machine was set meanwhile."""

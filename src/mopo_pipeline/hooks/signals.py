@@ -10,7 +10,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Calls ``told`` with the name of the signal that ends a run."""
+    """Calls ``told`` with the name of the signal that ends a run; a second one meanwhile does not cut it short."""
 
     def __init__(self, told: Callable[[str], None]) -> None:
         self._told = told
@@ -30,8 +30,10 @@ class Interruption:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         before = self._before.get(signal.Signals(number))
-        self.forget()
+        for waiting in SIGNALS:
+            signal.signal(waiting, signal.SIG_IGN)
         self._told(signal.Signals(number).name)
+        self.forget()
         if callable(before):
             before(number, frame)
         else:

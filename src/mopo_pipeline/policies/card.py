@@ -139,7 +139,7 @@ def _on_hub(model: str) -> bool:
 
 def _table(plan: TrainingPlan, checks: pd.DataFrame | None, estimator: str | None) -> str:
     attained = None if checks is None or estimator is None else checks.set_index("objective")
-    head = ["objective", "role", "threshold", "planned", "lower bound", "multiplier", "status"]
+    head = ["objective", "role", "threshold", "planned", "planned bound", "multiplier", "status"]
     if attained is not None:
         level = attained[f"{estimator}_level"].iloc[0]
         head += ["attained", f"{level:.0%} interval", "prompts", "verdict"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -17,9 +17,6 @@ from mopo_pipeline.reporting.summary import level, said, span
 from mopo_pipeline.reporting.templates import environment
 from mopo_pipeline.reporting.values import ESTIMATORS
 from mopo_pipeline.tables import source_name
-
-if TYPE_CHECKING:
-    pass
 
 PACKAGES = ("mopo_pipeline", "kedro", "torch", "transformers", "numpy", "scipy", "moocore")
 SEVERITY = {"error": 0, "warning": 1, "info": 2}
@@ -67,6 +64,7 @@ def render_page(
             trusted=[(name, quality) for name, quality in judges if name == believed],
             others=[pair for pair in judges if pair[0] in estimators and pair[0] != believed],
             pareto=pareto.to_dict(orient="records"),
+            corner=params.hypervolume_reference,
             ingest=ingest,
             preferences=preferences,
             labels=label_rows(preferences, model, ingest),
@@ -133,7 +131,8 @@ def headline(summary: dict[str, Any]) -> str:
     if primary["doubt"]:
         text += f" ({primary['doubt']})"
     if primary["exact_optimum"] is not None:
-        text += f" (the exact optimum under the thresholds is {primary['exact_optimum']:.3f})"
+        under = " under the thresholds" if constrained else ""
+        text += f" (the exact optimum{under} is {primary['exact_optimum']:.3f})"
     if not constrained:
         return text + "; there was no threshold to hold."
     if all(said(o) == HELD for o in constrained):

@@ -119,40 +119,46 @@ def _at_twice(value: float | None, bound: float | None) -> float:
 
 
 def print_plan_table(told: Mapping[str, Any], command: str = "") -> None:
-    """Print the table and what it means; fits 80 columns. ``command`` is what a user would run next."""
+    """Print the table, columns that say nothing left out, and what it means; fits 80 columns.
+
+    ``command`` is what a user would run next.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        title="Plan: win rates against the data's own answers (data: 0.5)",
-        title_justify="left",
-        pad_edge=False,
-        padding=0,
+    console.print(
+        "[i]Plan: win rates against the data's own answers (data: 0.5)[/i]", highlight=False
     )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=0)
     table.add_column("objective", no_wrap=True, min_width=14)
-    for heading in HEADINGS:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for place, row in enumerate(told["objectives"]):
-        asked = "primary" if place == 0 else digits(row["asked"]) + ("*" if row["proposed"] else "")
-        table.add_row(
-            row["name"],
-            asked,
-            span(row["attainable_low"], row["attainable_high"], 2),
-            digits(row["together"]),
-            digits(row["planned"]),
-            digits(row["bound"]),
-            "" if row["price"] is None else f"{row['price']:.3f}",
-            "" if row["effective"] is None else f"{row['effective']:.0f}",
-            digits(row["bound_at_twice"]),
-        )
+    cells = [_cells(row, primary=place == 0) for place, row in enumerate(told["objectives"])]
+    shown = [place for place in range(len(HEADINGS)) if any(texts[place] for texts in cells)]
+    for place in shown:
+        table.add_column(HEADINGS[place], justify="right", no_wrap=True)
+    for row, texts in zip(told["objectives"], cells, strict=True):
+        table.add_row(row["name"], *(texts[place] for place in shown))
     console.print(table)
     for line in meaning(told):
         console.print(line, highlight=False)
     if command:
         console.print(f"next: {command}", highlight=False, soft_wrap=True)
+
+
+def _cells(row: Mapping[str, Any], *, primary: bool) -> list[str]:
+    """An objective's cells, one per heading; empty where unknown."""
+    asked = "primary" if primary else digits(row["asked"]) + ("*" if row["proposed"] else "")
+    return [
+        asked,
+        span(row["attainable_low"], row["attainable_high"], 2),
+        digits(row["together"]),
+        digits(row["planned"]),
+        digits(row["bound"]),
+        "" if row["price"] is None else f"{row['price']:.3f}",
+        "" if row["effective"] is None else f"{row['effective']:.0f}",
+        digits(row["bound_at_twice"]),
+    ]
 
 
 def meaning(told: Mapping[str, Any]) -> list[str]:

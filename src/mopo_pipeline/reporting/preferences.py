@@ -90,7 +90,13 @@ def agreement_figure(
     narrow = 2.2 + 1.2 * size > sheet.width
     width = min(2.2 + 1.2 * size, sheet.width)
     figure, (axis,) = new_figure(1, 1, width, 0.7 + 0.6 * size + (1.0 if narrow else 0.0))
-    axis.pcolormesh(matrix, cmap="PuOr_r", vmin=-1.0, vmax=1.0, edgecolors="none")
+    axis.pcolormesh(
+        np.ma.masked_where(np.eye(size, dtype=bool), matrix),
+        cmap="PuOr_r",
+        vmin=-1.0,
+        vmax=1.0,
+        edgecolors="none",
+    )
     axis.grid(False)
     axis.spines[:].set_visible(False)
     axis.tick_params(length=0)
@@ -102,7 +108,7 @@ def agreement_figure(
     axis.set_yticks(
         middles, [fill(name, 14 if narrow else 24) for name in objectives], fontsize=SMALL
     )
-    for i, j in np.argwhere(np.isfinite(matrix)):
+    for i, j in np.argwhere(np.isfinite(matrix) & ~np.eye(size, dtype=bool)):
         dark = abs(matrix[i, j]) > 0.6
         axis.text(
             j + 0.5,

@@ -21,17 +21,20 @@ class _Shown:
         first: the first answer of each policy to each prompt, by both.
         rates: win rates by objective and completion.
         judge: whose win rates they are; None where nothing judged.
+        malformed: completions that have not the form the task asks for; empty where it asks for none.
     """
 
     first: Mapping[tuple[str, str], pd.Series]
     rates: Mapping[str, Mapping[Any, float]]
     judge: str | None
+    malformed: frozenset[Any]
 
     def answer(self, row: pd.Series) -> dict[str, Any]:
-        """An answer with its win rate per objective, where it has them."""
+        """An answer with its win rate per objective, where it has them, and whether it is malformed."""
         name = row["completion_id"]
         return {
             "text": row["completion"],
+            "malformed": name in self.malformed,
             "win_rates": {k: of[name] for k, of in self.rates.items() if name in of},
         }
 
@@ -67,7 +70,9 @@ def sample_groups(
     """
     if prompts < 1 or completions.empty:
         return []
-    shown = _shown(completions, scores, objectives)
+    wrong = completions.loc[~well_formed(completions)] if grammar else completions.iloc[:0]
+    malformed = frozenset(wrong["completion_id"])
+    shown = _shown(completions, scores, objectives, malformed)
     own = completions.loc[completions["policy"] == "policy"]
     groups = [(f"Evenly spaced test prompts, first answers ({DRAWN})", _spaced(own, prompts))]
     for name in objectives:
@@ -75,7 +80,7 @@ def sample_groups(
         worst = judged.dropna(subset=["rate"]).sort_values("rate", kind="stable")
         groups.append((f"Worst on {name}", _one_per_prompt(worst, prompts)))
     for title, rows in (
-        ("Malformed", own.loc[~well_formed(own)] if grammar else own.iloc[:0]),
+        ("Malformed", own.loc[own["completion_id"].isin(malformed)]),
         ("Empty", own.loc[own["completion"].str.strip() == ""]),
         ("Cut at the greatest length", own.loc[~own["ended"].astype(bool)]),
         ("Longest", own.sort_values("n_tokens", ascending=False, kind="stable")),
@@ -88,7 +93,12 @@ def sample_groups(
     ]
 
 
-def _shown(completions: pd.DataFrame, scores: pd.DataFrame, objectives: tuple[str, ...]) -> _Shown:
+def _shown(
+    completions: pd.DataFrame,
+    scores: pd.DataFrame,
+    objectives: tuple[str, ...],
+    malformed: frozenset[Any],
+) -> _Shown:
     judge = scores["judge"].iloc[0] if len(scores) else None
     judged = scores.loc[scores["judge"] == judge].set_index("completion_id")
     first = completions.drop_duplicates(["prompt_id", "policy"])
@@ -96,6 +106,7 @@ def _shown(completions: pd.DataFrame, scores: pd.DataFrame, objectives: tuple[st
         {(row["prompt_id"], row["policy"]): row for _, row in first.iterrows()},
         {name: judged[f"{name}_win_rate"].astype(float).to_dict() for name in objectives},
         judge,
+        malformed,
     )
 
 

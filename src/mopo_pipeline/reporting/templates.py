@@ -23,7 +23,13 @@ def environment(folder: str = ".") -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"digits": digits, "number": number, "percent": percent, "plain": plain}
+    made.filters |= {
+        "digits": digits,
+        "number": number,
+        "counted": counted,
+        "percent": percent,
+        "plain": plain,
+    }
     return made
 
 
@@ -38,6 +44,15 @@ def number(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "–" if value is None else str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def counted(count: int, noun: str) -> str:
+    """How many of something, in the singular where there is one.
+
+    >>> counted(1, "answer"), counted(8, "answer")
+    ('1 answer', '8 answers')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def plain(value: Any) -> str:

@@ -1,6 +1,5 @@
 """Answers of an OpenAI-compatible address: asked patiently, kept on disk, never asked for twice."""
 
-import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from language.engines.stub_completions import Stub, serving
+from loopback import Said
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.engines import endpoint as asking
 from mopo_pipeline.language.engines.endpoint import check_endpoint, from_endpoint
@@ -110,11 +110,11 @@ def test_an_answer_that_was_cut_counts_as_cut(stub: Stub, tmp_path: Path) -> Non
 
 
 BROKEN = {
-    "too many requests": (429, {"Retry-After": "7"}, b"{}"),
-    "out of order": (500, {}, b"<html>"),
-    "no JSON": (200, {}, b'{"choices": [{"mess'),
-    "no choices": (200, {}, b'{"choices": []}'),
-    "another shape": (200, {}, b'{"answers": ["x"]}'),
+    "too many requests": Said({}, 429, {"Retry-After": "7"}),
+    "out of order": Said(b"<html>", 500),
+    "no JSON": Said(b'{"choices": [{"mess'),
+    "no choices": Said({"choices": []}),
+    "another shape": Said({"answers": ["x"]}),
 }
 
 
@@ -147,14 +147,13 @@ def test_what_is_refused_is_not_tried_again(
     stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("SOME_KEY", "sk-secret")
-    said = json.dumps({"error": {"message": "no such key: sk-secret"}}).encode()
-    stub.first = [(401, {}, said)]
+    stub.first = [Said({"error": {"message": "no such key: sk-secret"}}, 401)]
     params = engine(stub, tmp_path, key_variable="SOME_KEY")
     with caplog.at_level(logging.DEBUG), pytest.raises(InputError) as caught:
         drawn(params, PROMPTS[:1])
     assert "answered 401" in str(caught.value) and "no such key: ***" in str(caught.value)
     assert len(stub.bodies) == 1
-    assert stub.headers[0]["Authorization"] == "Bearer sk-secret"
+    assert stub.headers[0]["authorization"] == "Bearer sk-secret"
     drawn(params, PROMPTS[:1])
     written = kept_file(tmp_path).read_text()
     assert "sk-secret" not in caplog.text + str(params) + written + kept_file(tmp_path).name
@@ -165,7 +164,7 @@ def test_a_key_is_not_carried_to_where_a_server_points(
 ) -> None:
     monkeypatch.setenv("SOME_KEY", "sk-secret")
     with serving(Stub()) as elsewhere:
-        stub.first = [(302, {"Location": f"{elsewhere.url}/chat/completions"}, b"")]
+        stub.first = [Said(b"", 302, {"Location": f"{elsewhere.url}/chat/completions"})]
         with pytest.raises(InputError, match="answered 302"):
             drawn(engine(stub, tmp_path, key_variable="SOME_KEY"), PROMPTS[:1])
         assert elsewhere.headers == []
@@ -205,7 +204,7 @@ def test_a_name_the_endpoint_does_not_serve_is_refused_at_the_start(
     check_endpoint(engine(stub, tmp_path, served_reference="base"), "x", served=True)
     with pytest.raises(InputError, match="serves base, tuned, but no 'bass'"):
         check_endpoint(engine(stub, tmp_path, served_reference="bass"), "x", served=True)
-    stub.models = (404, {}, b"")
+    stub.models = Said(b"", 404)
     check_endpoint(engine(stub, tmp_path, served_reference="bass"), "x", served=True)
 
 

@@ -134,19 +134,28 @@ function showDetail() {
 }
 
 function showTable() {
-  const head = [["policy", ""], ["method", ""], ["seed", "n"], ...data.objectives.map((name) => [name, "n"]), ["KL", "n"], ["certificate", ""]];
+  const seeds = new Set(data.points.map((point) => point.seed)).size > 1;
+  const head = [["policy", ""], ["method", ""], ...(seeds ? [["seed", "n"]] : []), ...data.objectives.map((name) => [name, "n"]), ["KL", "n"], ["certificate", ""]];
   const places = data.points.map((_, place) => place)
     .filter((place) => data.points[place].status === "done" && state.methods.has(data.points[place].method) && !on.isDim(place));
   const made = tableOf(head, places.map((place) => {
     const point = data.points[place];
     return [element("button", { type: "button", class: "plain", "data-place": place, onclick: () => on.choose(place) }, spaced(point.point)),
-      titleOf(data, point.method), String(point.seed),
+      titleOf(data, point.method), ...(seeds ? [String(point.seed)] : []),
       ...data.objectives.map((name) => element("span", { class: verdictClass(point, name) }, number(point.value[name]))),
       number(point.kl), point.certified];
   }));
   made.querySelectorAll("tr").forEach((row, at) => { if (places[at - 1] === state.chosen && at > 0) row.className = "chosen"; });
   replaceContent("table", made);
 }
+
+const MEANING = {
+  hypervolume: "Hypervolume: what a method's policies dominate together, with its interval over prompts.",
+  "ours above, probability": "Ours above: how often, over resampled prompts, the thresholds' front has the greater one.",
+  "of the exact front": "Of the exact front: its share of the best there can be.",
+  "IGD+": "IGD+: mean distance to the best front, 0 is on it.",
+  "thresholds missed": "Thresholds missed, certified: of policies that were asked for thresholds.",
+};
 
 function showCompared() {
   if (!data.compared.length) return;
@@ -160,7 +169,8 @@ function showCompared() {
     ["thresholds missed", "n", (row) => share(row.violation_rate), "violation_rate"], ["certified", "n", (row) => share(row.certified_share), "certified_share"],
   ].filter(([, , , known]) => known == null || data.compared.some((row) => row[known] != null));
   replaceContent("compared", element("h2", {}, "Methods compared"),
-    tableOf(columns.map(([title, kind]) => [title, kind]), data.compared.map((row) => columns.map(([, , cell]) => cell(row)))));
+    tableOf(columns.map(([title, kind]) => [title, kind]), data.compared.map((row) => columns.map(([, , cell]) => cell(row)))),
+  element("p", { class: "soft small" }, columns.map(([title]) => MEANING[title]).filter(Boolean).join(" ")));
 }
 
 function showUntrained() {
