@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from mopo_pipeline import paged
+from mopo_pipeline import alike, paged
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import IngestParams
@@ -64,8 +64,11 @@ def test_what_lies_in_a_file_is_read_as_what_stays_in_memory(
         table.to_json(path, orient="records", lines=kind == "jsonl")
     held, compared = read(path)
     monkeypatch.setattr(paged, "HELD", 0)
-    for module in ("paged", "columns", "sources.pairs", "sources.arrow", "sources.reading"):
+    for module in (
+        "alike", "columns", "paged", "sources.arrow", "sources.pairs", "sources.reading", "tables",
+    ):  # fmt: skip
         monkeypatch.setattr(f"mopo_pipeline.{module}.CHUNK", 100)
+    monkeypatch.setattr(alike, "TOGETHER", 200)
     filed, also = read(path)
     pd.testing.assert_frame_equal(filed.responses, held.responses)
     pd.testing.assert_frame_equal(filed.judgements, held.judgements)

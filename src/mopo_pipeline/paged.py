@@ -153,36 +153,15 @@ def numbered(prefix: str, codes: NDArray[np.intp]) -> ExtensionArray:
     return paged_texts(parts())
 
 
-def first_of_each(codes: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Which of codes (n,) stand there for the first time.
+def repeated(text: str, count: int) -> ExtensionArray:
+    """A column (n,) that says one text.
 
-    >>> first_of_each(np.array([0, 1, 0, 2]))
-    array([ True,  True, False,  True])
+    >>> list(repeated("a", 2))
+    ['a', 'a']
     """
-    return ~pd.Series(codes).duplicated().to_numpy()
-
-
-def positions(values: pd.Series, known: pd.Series) -> NDArray[np.intp]:
-    """Where each of the values (n,) first stands among those ``known``, -1 where it does not.
-
-    >>> positions(pd.Series(["b", "c"]), pd.Series(["a", "b"]))
-    array([ 1, -1])
-    """
-    import pyarrow.compute as pc
-
-    if isinstance(values.dtype, pd.StringDtype) and isinstance(known.dtype, pd.StringDtype):
-        found = pc.index_in(arrow_texts(values), value_set=arrow_texts(known))
-        return np.asarray(pc.fill_null(found, -1), dtype=np.intp)
-    return np.asarray(pd.Index(known).get_indexer(pd.Index(values)), dtype=np.intp)
-
-
-def repeats(values: pd.Series) -> bool:
-    """Whether a column says something twice; of text counted without making it Python's."""
-    import pyarrow.compute as pc
-
-    if isinstance(values.dtype, pd.StringDtype):
-        return bool(pc.count_distinct(arrow_texts(values)).as_py() < len(values))
-    return bool(values.duplicated().any())
+    part = pd.Series([text], dtype="str").repeat(min(count, CHUNK))
+    sizes = (min(CHUNK, count - start) for start in range(0, count, CHUNK))
+    return paged_texts(part.iloc[:size] for size in sizes)
 
 
 def _texts(cells: Any) -> ExtensionArray:

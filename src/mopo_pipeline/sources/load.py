@@ -7,7 +7,7 @@ import pandas as pd
 
 from mopo_pipeline.columns import label_column
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.paged import taken
+from mopo_pipeline.paged import repeated
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import HUB_SCHEMAS, IngestParams
 from mopo_pipeline.sources.counting import account, repeated_pairs, table_facts, text_facts, told
@@ -57,8 +57,7 @@ def load_source(params: IngestParams, task: TaskParams) -> SourceData:
             beyond = {f"{unit} beyond ingest.limit": int((~table["prompt_id"].isin(kept)).sum())}
             dropped[unit] = dropped[unit] | beyond
         responses, judgements = (t.loc[t["prompt_id"].isin(kept)] for t in (responses, judgements))
-    named = pd.Series([params.source], dtype="str")
-    source = taken(named, np.zeros(len(responses), dtype=np.intp))
+    source = repeated(params.source, len(responses))
     responses = with_splits(responses, params.split, rng, raw.where).assign(source=source)
     texts = text_facts(responses, raw.where)
     responses, judgements = _shared_columns(responses, judgements, task.names)
@@ -113,7 +112,7 @@ def _shared_columns(
     if judgements.empty:
         judgements = no_judgements(names).assign(weight=1.0)
     if "annotator" not in judgements:
-        judgements = judgements.assign(annotator="")
+        judgements = judgements.assign(annotator=repeated("", len(judgements)))
     annotators = label_column(judgements["annotator"])
     kept = ["group", "ended", *(SCORE_PREFIX + name for name in names)]
     shared = [*RESPONSE_COLUMNS, *(column for column in kept if column in responses)]
