@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from mopo_pipeline import alike
+from mopo_pipeline import alike, paged
 from mopo_pipeline.alike import (
     codes_of,
     first_equal,
@@ -69,3 +70,20 @@ def test_a_text_more_takes_a_few_numbers_and_no_text(found: Callable[[pd.Series]
             tracemalloc.stop()
 
     assert (held(90_000) - held(40_000)) / 50_000 < 80
+
+
+def test_prompts_that_lie_in_a_file_are_never_copied_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paged, "HELD", 0)
+    for module in (paged, alike):
+        monkeypatch.setattr(module, "CHUNK", 100)
+    stored = [chat_prompt(f"{i // 2} " * 200) for i in range(2000)]
+    parts = (pd.Series(stored[i : i + 100], dtype="str") for i in range(0, len(stored), 100))
+    prompts = pd.Series(paged.paged_texts(parts))
+    pool, usual = pa.proxy_memory_pool(pa.default_memory_pool()), pa.default_memory_pool()
+    pa.set_memory_pool(pool)
+    try:
+        codes = prompt_codes(prompts)
+    finally:
+        pa.set_memory_pool(usual)
+    assert codes.tolist() == [i // 2 for i in range(2000)]
+    assert pool.max_memory() < sum(map(len, stored)) / 4

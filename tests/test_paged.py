@@ -65,8 +65,13 @@ def test_what_lies_in_a_file_is_read_as_what_stays_in_memory(
     held, compared = read(path)
     monkeypatch.setattr(paged, "HELD", 0)
     for module in (
-        "alike", "columns", "paged", "sources.arrow", "sources.pairs", "sources.reading", "tables",
-    ):  # fmt: skip
+        "alike",
+        "columns",
+        "paged",
+        "sources.arrow",
+        "sources.pairs",
+        "sources.reading",
+    ):
         monkeypatch.setattr(f"mopo_pipeline.{module}.CHUNK", 100)
     monkeypatch.setattr(alike, "TOGETHER", 200)
     filed, also = read(path)

@@ -125,14 +125,29 @@ def arrow_texts(texts: pd.Series) -> "pa.ChunkedArray":
 
 def taken(texts: pd.Series | ExtensionArray, rows: NDArray[np.intp]) -> ExtensionArray:
     """The texts of these ``rows``, (m,) positions that should ascend, for each part of a column is visited once."""
+    return paged_texts(parts_of_rows(texts, rows))
 
-    def parts() -> Iterator[pd.Series]:
-        for start in range(0, len(rows), CHUNK):
-            use = rows[start : start + CHUNK]
-            low, high = int(use.min()), int(use.max()) + 1
-            yield pd.Series(pd.Series(texts[low:high]).array.take(use - low))
 
-    return paged_texts(parts())
+def parts_of_rows(texts: pd.Series | ExtensionArray, rows: NDArray[np.intp]) -> Iterator[pd.Series]:
+    """The texts of these ``rows``, (m,) positions that should ascend, CHUNK of them at a time.
+
+    Only the stretch where a part's rows lie is looked at: Arrow copies what it takes rows from.
+    """
+    for start in range(0, len(rows), CHUNK):
+        use = rows[start : start + CHUNK]
+        low, high = int(use.min()), int(use.max()) + 1
+        yield pd.Series(pd.Series(texts[low:high]).array.take(use - low))
+
+
+def taken_rows(table: pd.DataFrame, rows: NDArray[np.intp]) -> pd.DataFrame:
+    """These ``rows`` of a table, (m,) positions that should ascend, index kept; ``taken`` holds its texts."""
+    columns = {
+        name: taken(column, rows)
+        if isinstance(column.dtype, pd.StringDtype)
+        else column.array.take(rows)
+        for name, column in table.items()
+    }
+    return pd.DataFrame(columns, index=table.index[rows])
 
 
 def numbered(prefix: str, codes: NDArray[np.intp]) -> ExtensionArray:

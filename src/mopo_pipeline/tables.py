@@ -3,7 +3,6 @@
 import json
 import unicodedata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from mopo_pipeline.alike import (
 )
 from mopo_pipeline.columns import nearest, number_column, place
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.paged import CHUNK
+from mopo_pipeline.paged import parts_of_rows
 
 SPLITS = ("train", "validation", "test")
 RESPONSE_COLUMNS = ("prompt_id", "response_id", "prompt", "response", "split", "source")
@@ -98,13 +97,12 @@ def prompt_codes(prompts: pd.Series) -> NDArray[np.intp]:
     text_of = said_alike(prompts)
     first = np.flatnonzero(first_of_each(text_of))
     keys = np.empty(len(first), dtype=np.int64)
-    for start in range(0, len(first), CHUNK):
-        part: list[Any] = prompts.iloc[first[start : start + CHUNK]].tolist()
-        for number, prompt in enumerate(part, start=start):
-            try:
-                keys[number] = hash(normalised_prompt(prompt))
-            except InputError as error:
-                raise InputError(f"prompt {number + 1}: {error}") from None
+    different = (prompt for part in parts_of_rows(prompts, first) for prompt in part)
+    for number, prompt in enumerate(different):
+        try:
+            keys[number] = hash(normalised_prompt(prompt))
+        except InputError as error:
+            raise InputError(f"prompt {number + 1}: {error}") from None
     return codes_of(first_equal(keys))[text_of]
 
 

@@ -1,6 +1,7 @@
 """Comparisons are worked on block by block: the size of a block changes nothing, and little is held of each comparison."""
 
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,31 @@ def test_a_bound_over_blocks_is_the_bound_of_all(monkeypatch: pytest.MonkeyPatch
         assert parts.value == pytest.approx(whole.value, abs=1e-13)
         assert parts.chi == pytest.approx(whole.chi, rel=1e-11)
         assert float(parts.weights @ values) == pytest.approx(whole.value, abs=1e-11)
+
+
+def test_arrays_in_files_are_solved_as_those_in_memory_and_left_as_they_are(
+    tmp_path: Path,
+) -> None:
+    rates, _, groups, given = world(np.random.default_rng(1), "weights and annotators")
+    arrays = given | {"rates": rates, "groups": groups}
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    filed = {name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in arrays}
+    found = [
+        solve_dual(
+            kept.pop("rates"),
+            [0.5, 0.45],
+            tau=0.3,
+            groups=kept.pop("groups"),
+            pooling=None,
+            comparisons=Comparisons(**kept),
+            confidence=0.9,
+        )
+        for kept in (dict(arrays), dict(filed))
+    ]
+    np.testing.assert_array_equal(found[1].ratio, found[0].ratio)
+    np.testing.assert_array_equal(found[1].multipliers, found[0].multipliers)
+    assert found[0].multipliers.any()
 
 
 def held(pairs: int) -> int:

@@ -1,5 +1,6 @@
 """One entry point for every source: read, check, split by prompt, count what was left out."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 
 from mopo_pipeline.columns import label_column
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.paged import repeated
+from mopo_pipeline.paged import repeated, taken_rows
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import HUB_SCHEMAS, IngestParams
 from mopo_pipeline.sources.counting import account, repeated_pairs, table_facts, text_facts, told
@@ -45,18 +46,23 @@ def load_source(params: IngestParams, task: TaskParams) -> SourceData:
     dropped.update(raw.dropped)
     responses = validate_responses(raw.responses, raw.where)
     responses, judgements, same = merge_prompts(responses, raw.judgements)
+    raw = replace(raw, responses=pd.DataFrame(), judgements=pd.DataFrame())
     merged = {"other ids or spellings of a prompt": same} | raw.merged
     if not judgements.empty:
         judgements = validate_judgements(judgements, responses, task.names, raw.labels_where)
         unlabelled = judgements[list(task.names)].isna().all(axis=1)
         dropped["pairs"] = dropped["pairs"] | {"pairs without a label": int(unlabelled.sum())}
-        judgements = judgements.loc[~unlabelled]
+        if unlabelled.any():
+            judgements = taken_rows(judgements, np.flatnonzero(~unlabelled))
     if params.limit is not None:
         kept = responses["prompt_id"].drop_duplicates().iloc[: params.limit]
         for unit, table in _units(responses, judgements).items():
             beyond = {f"{unit} beyond ingest.limit": int((~table["prompt_id"].isin(kept)).sum())}
             dropped[unit] = dropped[unit] | beyond
-        responses, judgements = (t.loc[t["prompt_id"].isin(kept)] for t in (responses, judgements))
+        responses, judgements = (
+            taken_rows(table, np.flatnonzero(table["prompt_id"].isin(kept)))
+            for table in (responses, judgements)
+        )
     source = repeated(params.source, len(responses))
     responses = with_splits(responses, params.split, rng, raw.where).assign(source=source)
     texts = text_facts(responses, raw.where)

@@ -25,7 +25,7 @@ from mopo_pipeline.columns import (
     text_column,
 )
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.paged import CHUNK, numbered, paged_texts, taken
+from mopo_pipeline.paged import CHUNK, numbered, paged_texts, taken, taken_rows
 from mopo_pipeline.sources.messages import response_text, stored_prompt
 from mopo_pipeline.sources.prompts import same_prompts
 from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RawTables, Rows
@@ -121,12 +121,13 @@ def split_pairs(rows: Rows, names: tuple[str, ...]) -> RawTables:
             "response_id": numbered("r", np.arange(len(first))),
             "prompt": taken(prompts, row_of),
             "response": _between(pairs[SIDES[0]], pairs[SIDES[1]], 2 * row_of + first % 2),
-            **{column: pairs[column].array.take(row_of) for column in told},
+            **{column: taken(pairs[column], row_of) for column in told},
         },
         index=pairs.index[row_of],
     )
     given = [c for c in (*names, "weight", "annotator") if c in pairs]
-    judgements = (pairs[given] if len(used) == len(pairs) else pairs[given].iloc[used]).assign(
+    kept = pairs[given] if len(used) == len(pairs) else taken_rows(pairs[given], used)
+    judgements = kept.assign(
         prompt_id=numbered("p", prompt_of),
         response_a=numbered("r", answer_of[::2]),
         response_b=numbered("r", answer_of[1::2]),
