@@ -18,6 +18,7 @@ from mopo_pipeline.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 CHUNK = 1 << 14
 """Cells of a column that are Python objects at one time."""
@@ -49,6 +50,12 @@ def paged(batches: Iterable["pa.RecordBatch"], schema: "pa.Schema") -> "pa.Table
         if size > HELD:
             return _mapped(held, rest, schema)
     return pa.Table.from_batches(held, schema).combine_chunks()
+
+
+def parquet_batches(file: "pq.ParquetFile") -> Iterator["pa.RecordBatch"]:
+    """Batches of CHUNK rows, a row group at a time: what was read of one is let go before the next."""
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(CHUNK, row_groups=[group], use_threads=False)
 
 
 def paged_texts(parts: Iterable[pd.Series]) -> ExtensionArray:
