@@ -51,7 +51,8 @@ def credibility(rows: Rows, exponent: Array) -> float:
         return 0.0
     if (rows.counts < 2).all():
         return float("inf")
-    return _credibility(rows, np.exp(exponent - exponent.max()))
+    values = exponent - exponent.max()
+    return _credibility(rows, np.exp(values, out=values))
 
 
 def pooled_ratio(rows: Rows, exponent: Array, pooling: float) -> Array:
@@ -70,7 +71,8 @@ def pooled_ratio(rows: Rows, exponent: Array, pooling: float) -> Array:
     np.exp(ratio, out=ratio)
     pool = float(rows.mass @ ratio)
     if np.isinf(pooling):
-        return np.asarray(ratio / pool)
+        ratio /= pool
+        return np.asarray(ratio)
     for here, _, part in rows.parts():
         weighted = part.mass * ratio[here]
         others = np.maximum(part.spread(np.add.reduceat(weighted, part.starts)) - weighted, 0.0)
@@ -78,7 +80,8 @@ def pooled_ratio(rows: Rows, exponent: Array, pooling: float) -> Array:
         mean = np.divide(others, mass, out=np.zeros_like(others), where=mass > 0)
         count = part.spread(part.counts) - 1.0
         ratio[here] /= (count * mean + pooling * pool) / (count + pooling)
-    return np.asarray(ratio / float(rows.mass @ ratio))
+    ratio /= float(rows.mass @ ratio)
+    return np.asarray(ratio)
 
 
 def _credibility(rows: Rows, values: Array) -> float:

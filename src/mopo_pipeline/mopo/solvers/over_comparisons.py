@@ -56,13 +56,14 @@ def _describe(
     target, row_values = _target(estimator, direction)
     kappa = pooling
     if kappa is None:
-        kappa = credibility(rows, (direction @ rows.columns) / estimator.tau)
+        kappa = credibility(rows, (direction / estimator.tau) @ rows.columns)
     ratio = target
     if estimator.sampled and kappa > 0:
         ratio = np.zeros(len(target))
         for fold in estimator.folds:
-            exponent = (direction @ fold.columns) / estimator.tau
-            ratio += pooled_ratio(rows, exponent, kappa) / len(estimator.folds)
+            own = pooled_ratio(rows, (direction / estimator.tau) @ fold.columns, kappa)
+            own /= len(estimator.folds)
+            ratio += own
     return DualSolution(
         multipliers=point,
         ratio=rows.restore(ratio),
