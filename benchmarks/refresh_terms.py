@@ -10,10 +10,10 @@ sizes between.
 
 import json
 import math
-import resource
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -117,8 +117,9 @@ def measure_plan(count: int) -> dict[str, float]:
     chance = expit(scores[first] - scores[second])
     labels = (rng.random(chance.shape) < chance).astype(float)
     groups = np.repeat(np.arange(prompts), RESPONSES)
-    before, began = _peak(), time.process_time()
     compared = Comparisons(first, second, labels, chance)
+    tracemalloc.start()
+    began = time.process_time()
     solve_dual(
         rates,
         THRESHOLDS,
@@ -128,11 +129,7 @@ def measure_plan(count: int) -> dict[str, float]:
         comparisons=compared,
         confidence=0.95,
     )
-    return {"plan": time.process_time() - began, "bytes": _peak() - before}
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+    return {"plan": time.process_time() - began, "bytes": tracemalloc.get_traced_memory()[1]}
 
 
 def measure(kind: str, size: str) -> dict[str, float]:

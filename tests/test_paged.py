@@ -2,6 +2,7 @@
 
 import gc
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from mopo_pipeline import paged
+from mopo_pipeline import alike, paged
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import IngestParams
 from mopo_pipeline.parameters.preferences import LabelParams
 from mopo_pipeline.preferences.build import build_comparisons
+from mopo_pipeline.sources.arrow import read_parquet
 from mopo_pipeline.sources.load import SourceData, load_source
 
 NAMES = ("helpful", "harmless")
@@ -64,8 +66,15 @@ def test_what_lies_in_a_file_is_read_as_what_stays_in_memory(
         table.to_json(path, orient="records", lines=kind == "jsonl")
     held, compared = read(path)
     monkeypatch.setattr(paged, "HELD", 0)
-    for module in ("paged", "columns", "sources.pairs", "sources.arrow", "sources.reading"):
+    for module in (
+        "alike",
+        "columns",
+        "paged",
+        "sources.pairs",
+        "sources.reading",
+    ):
         monkeypatch.setattr(f"mopo_pipeline.{module}.CHUNK", 100)
+    monkeypatch.setattr(alike, "TOGETHER", 200)
     filed, also = read(path)
     pd.testing.assert_frame_equal(filed.responses, held.responses)
     pd.testing.assert_frame_equal(filed.judgements, held.judgements)
@@ -143,3 +152,21 @@ def test_texts_are_taken_from_any_rows_and_missing_ones_stay_missing() -> None:
     texts = pd.Series(["a", None, "c", "d"], dtype="str")
     chosen = pd.Series(paged.taken(texts, np.array([3, 1, 1])))
     assert chosen.fillna("none").tolist() == ["d", "none", "none"]
+
+
+def test_what_was_read_of_a_file_is_let_go_before_the_next_of_its_row_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paged, "HELD", 1 << 16)
+    rng = np.random.default_rng(0)
+    texts = [rng.bytes(1000).hex() for _ in range(6000)]
+    path = tmp_path / "texts.parquet"
+    pd.DataFrame({"text": texts}).to_parquet(path, row_group_size=100)
+    tracemalloc.start()
+    try:
+        found = read_parquet(str(path))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found["text"].tolist() == texts
+    assert most < path.stat().st_size / 4

@@ -154,12 +154,6 @@ def chunks(texts: pd.Series) -> Iterator[NDArray[np.object_]]:
         yield texts.iloc[start : start + CHUNK].to_numpy(dtype=object)
 
 
-def text_hashes(texts: pd.Series) -> NDArray[np.int64]:
-    """Hashes (n,) of a column of text, equal for equal texts; of two others with a chance of 2^-64."""
-    parts = [np.array([hash(value) for value in part], dtype=np.int64) for part in chunks(texts)]
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
-
-
 def number_column(table: pd.DataFrame, column: str, where: str) -> NDArray[np.float64]:
     """A column of numbers as (n,) float64, NaN where a cell is empty."""
     if table[column].dtype.kind in "iuf":

@@ -18,6 +18,7 @@ from mopo_pipeline.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 CHUNK = 1 << 14
 """Cells of a column that are Python objects at one time."""
@@ -49,6 +50,12 @@ def paged(batches: Iterable["pa.RecordBatch"], schema: "pa.Schema") -> "pa.Table
         if size > HELD:
             return _mapped(held, rest, schema)
     return pa.Table.from_batches(held, schema).combine_chunks()
+
+
+def parquet_batches(file: "pq.ParquetFile") -> Iterator["pa.RecordBatch"]:
+    """Batches of CHUNK rows, a row group at a time: what was read of one is let go before the next."""
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(CHUNK, row_groups=[group], use_threads=False)
 
 
 def paged_texts(parts: Iterable[pd.Series]) -> ExtensionArray:
@@ -125,14 +132,29 @@ def arrow_texts(texts: pd.Series) -> "pa.ChunkedArray":
 
 def taken(texts: pd.Series | ExtensionArray, rows: NDArray[np.intp]) -> ExtensionArray:
     """The texts of these ``rows``, (m,) positions that should ascend, for each part of a column is visited once."""
+    return paged_texts(parts_of_rows(texts, rows))
 
-    def parts() -> Iterator[pd.Series]:
-        for start in range(0, len(rows), CHUNK):
-            use = rows[start : start + CHUNK]
-            low, high = int(use.min()), int(use.max()) + 1
-            yield pd.Series(pd.Series(texts[low:high]).array.take(use - low))
 
-    return paged_texts(parts())
+def parts_of_rows(texts: pd.Series | ExtensionArray, rows: NDArray[np.intp]) -> Iterator[pd.Series]:
+    """The texts of these ``rows``, (m,) positions that should ascend, CHUNK of them at a time.
+
+    Only the stretch where a part's rows lie is looked at: Arrow copies what it takes rows from.
+    """
+    for start in range(0, len(rows), CHUNK):
+        use = rows[start : start + CHUNK]
+        low, high = int(use.min()), int(use.max()) + 1
+        yield pd.Series(pd.Series(texts[low:high]).array.take(use - low))
+
+
+def taken_rows(table: pd.DataFrame, rows: NDArray[np.intp]) -> pd.DataFrame:
+    """These ``rows`` of a table, (m,) positions that should ascend, index kept; ``taken`` holds its texts."""
+    columns = {
+        name: taken(column, rows)
+        if isinstance(column.dtype, pd.StringDtype)
+        else column.array.take(rows)
+        for name, column in table.items()
+    }
+    return pd.DataFrame(columns, index=table.index[rows])
 
 
 def numbered(prefix: str, codes: NDArray[np.intp]) -> ExtensionArray:
@@ -153,36 +175,15 @@ def numbered(prefix: str, codes: NDArray[np.intp]) -> ExtensionArray:
     return paged_texts(parts())
 
 
-def first_of_each(codes: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Which of codes (n,) stand there for the first time.
+def repeated(text: str, count: int) -> ExtensionArray:
+    """A column (n,) that says one text.
 
-    >>> first_of_each(np.array([0, 1, 0, 2]))
-    array([ True,  True, False,  True])
+    >>> list(repeated("a", 2))
+    ['a', 'a']
     """
-    return ~pd.Series(codes).duplicated().to_numpy()
-
-
-def positions(values: pd.Series, known: pd.Series) -> NDArray[np.intp]:
-    """Where each of the values (n,) first stands among those ``known``, -1 where it does not.
-
-    >>> positions(pd.Series(["b", "c"]), pd.Series(["a", "b"]))
-    array([ 1, -1])
-    """
-    import pyarrow.compute as pc
-
-    if isinstance(values.dtype, pd.StringDtype) and isinstance(known.dtype, pd.StringDtype):
-        found = pc.index_in(arrow_texts(values), value_set=arrow_texts(known))
-        return np.asarray(pc.fill_null(found, -1), dtype=np.intp)
-    return np.asarray(pd.Index(known).get_indexer(pd.Index(values)), dtype=np.intp)
-
-
-def repeats(values: pd.Series) -> bool:
-    """Whether a column says something twice; of text counted without making it Python's."""
-    import pyarrow.compute as pc
-
-    if isinstance(values.dtype, pd.StringDtype):
-        return bool(pc.count_distinct(arrow_texts(values)).as_py() < len(values))
-    return bool(values.duplicated().any())
+    part = pd.Series([text], dtype="str").repeat(min(count, CHUNK))
+    sizes = (min(CHUNK, count - start) for start in range(0, count, CHUNK))
+    return paged_texts(part.iloc[:size] for size in sizes)
 
 
 def _texts(cells: Any) -> ExtensionArray:

@@ -8,9 +8,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mopo_pipeline.alike import (
+    codes_of,
+    first_equal,
+    first_of_each,
+    positions,
+    repeats,
+    said_alike,
+)
 from mopo_pipeline.columns import nearest, number_column, place
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.paged import first_of_each, positions, repeats
+from mopo_pipeline.paged import parts_of_rows
 
 SPLITS = ("train", "validation", "test")
 RESPONSE_COLUMNS = ("prompt_id", "response_id", "prompt", "response", "split", "source")
@@ -78,21 +86,24 @@ def normalised_prompt(prompt: str) -> str:
     return _encoded(folded)
 
 
-def prompt_keys(prompts: pd.Series) -> pd.Series:
-    """The normalised form of each stored prompt, as categories: computed and held once for equal ones.
+def prompt_codes(prompts: pd.Series) -> NDArray[np.intp]:
+    """Numbers (n,) from 0 by first appearance of stored prompts (n,), equal for those of one normalised form.
+
+    Each different text is normalised once, and never all of them are held.
 
     Raises:
         InputError: a prompt that is no list of chat messages, by its number among the different ones.
     """
-    codes, unique = pd.factorize(prompts)
-    keys = []
-    for number, prompt in enumerate(np.asarray(unique, dtype=object), start=1):
+    text_of = said_alike(prompts)
+    first = np.flatnonzero(first_of_each(text_of))
+    keys = np.empty(len(first), dtype=np.int64)
+    different = (prompt for part in parts_of_rows(prompts, first) for prompt in part)
+    for number, prompt in enumerate(different):
         try:
-            keys.append(normalised_prompt(prompt))
+            keys[number] = hash(normalised_prompt(prompt))
         except InputError as error:
-            raise InputError(f"prompt {number}: {error}") from None
-    same, different = pd.factorize(np.array(keys, dtype=object))
-    return pd.Series(pd.Categorical.from_codes(same[codes], pd.Index(different)), prompts.index)
+            raise InputError(f"prompt {number + 1}: {error}") from None
+    return codes_of(first_equal(keys))[text_of]
 
 
 def weight_columns(objectives: tuple[str, ...] | list[str]) -> list[str]:
@@ -122,20 +133,21 @@ def validate_responses(responses: pd.DataFrame, where: str) -> pd.DataFrame:
             f"{where}: no responses at all; give at least one prompt with two responses"
         )
     _refuse_missing(responses, ("prompt_id", "response_id", "prompt", "response"), where)
-    if repeats(responses["response_id"]):
-        codes, _ = pd.factorize(responses["response_id"])
-        row = int(np.flatnonzero(~first_of_each(codes))[0])
+    for row in repeats(responses["response_id"]).tolist():
         value = responses["response_id"].iloc[row]
-        first = place(responses, _row(responses["response_id"] == value))
-        raise InputError(
-            f"{where}: {place(responses, row)}: response_id {value!r} appears twice (first at {first}); "
-            "ids must be unique"
-        )
+        first = _row(responses["response_id"] == value)
+        if first < row:
+            raise InputError(
+                f"{where}: {place(responses, row)}: response_id {value!r} appears twice (first at "
+                f"{place(responses, first)}); ids must be unique"
+            )
     try:
-        keys = prompt_keys(responses["prompt"])
+        same = prompt_codes(responses["prompt"])
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    refuse_contradictions(responses, responses["prompt_id"], keys, "prompt", where)
+    refuse_contradictions(
+        responses, responses["prompt_id"], responses["prompt"], "prompt", where, same
+    )
     return responses.assign(
         **{name: number_column(responses, name, where) for name in score_columns(responses)}
     )
@@ -172,7 +184,12 @@ def validate_judgements(
 
 
 def refuse_contradictions(
-    table: pd.DataFrame, keys: pd.Series, values: pd.Series, column: str, where: str
+    table: pd.DataFrame,
+    keys: pd.Series,
+    values: pd.Series,
+    column: str,
+    where: str,
+    same: NDArray[np.intp] | None = None,
 ) -> None:
     """Refuse a key that has two values.
 
@@ -182,18 +199,17 @@ def refuse_contradictions(
         values: what must be the same for equal keys.
         column: what the values are, in the message.
         where: the file or source.
+        same: (n,) numbers that are equal for values which count as the same; None compares the values.
 
     Raises:
         InputError: a row whose value differs from that of the first row of its key; names both.
     """
-    codes, unique = pd.factorize(keys)
-    found = pd.factorize(values, use_na_sentinel=False)[0]
-    first = np.full(len(unique), -1)
-    first[codes[::-1]] = np.arange(len(table))[::-1]
-    differs = found != found[first[codes]]
+    first = first_equal(said_alike(keys))
+    found = said_alike(values) if same is None else same
+    differs = found != found[first]
     if differs.any():
         row = int(np.flatnonzero(differs)[0])
-        other = int(first[codes[row]])
+        other = int(first[row])
         raise InputError(
             f"{where}: {place(table, row)}: {column} {str(values.iloc[row])[:60]!r}, but "
             f"{place(table, other)} gives {str(values.iloc[other])[:60]!r} for the same {keys.name}; make "
@@ -245,8 +261,7 @@ def score_columns(responses: pd.DataFrame) -> list[str]:
 
 
 def _check_pairs(judgements: pd.DataFrame, responses: pd.DataFrame, where: str) -> None:
-    asked, of_both = pd.factorize(pd.concat([responses["prompt_id"], judgements["prompt_id"]]))
-    del of_both
+    asked = said_alike(pd.concat([responses["prompt_id"], judgements["prompt_id"]]))
     given, meant = asked[: len(responses)], asked[len(responses) :]
     for side in ("response_a", "response_b"):
         at = positions(judgements[side], responses["response_id"])

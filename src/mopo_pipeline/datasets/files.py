@@ -18,7 +18,7 @@ from kedro_datasets.pandas import ParquetDataset
 from kedro_datasets.text import TextDataset
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.paged import BUFFER, CHUNK, paged
+from mopo_pipeline.paged import BUFFER, paged, parquet_batches
 
 _STYLE = re.compile(r"<(style|script|title)\b.*?</\1>", flags=re.DOTALL)
 
@@ -81,8 +81,7 @@ class AtomicParquetDataset(ParquetDataset):
         import pyarrow.parquet
 
         with pyarrow.parquet.ParquetFile(self._get_load_path(), buffer_size=BUFFER) as file:
-            batches = file.iter_batches(CHUNK, use_threads=False)
-            table: pd.DataFrame = paged(batches, file.schema_arrow).to_pandas()
+            table: pd.DataFrame = paged(parquet_batches(file), file.schema_arrow).to_pandas()
         return table
 
     def save(self, data: pd.DataFrame) -> None:

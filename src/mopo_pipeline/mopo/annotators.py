@@ -49,7 +49,7 @@ def added_by_annotators(
     if count < 2:
         return NOTHING
     own = np.flatnonzero(known) if prompts is None else prompts[known]
-    both = np.unique(np.column_stack([own, who]), axis=0, return_inverse=True)[1].reshape(-1)
+    both = np.unique(own.astype(np.int64) * count + who, return_inverse=True)[1]
     by_annotator, by_both, weight = (
         np.bincount(codes, values[known]).astype(np.float64)
         for codes, values in ((who, moved), (both, moved), (who, mass))

@@ -12,20 +12,37 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo.checks import check_mass, check_number, finite_array
 
+BLOCK = 1 << 15
+"""Values worked on at a time: what is computed of them stays in cache."""
+
+ROUNDING = 1e-12
+"""Standard deviations within which values are the same."""
+
 
 @dataclass(frozen=True)
-class LowerBound:
+class Bounded:
     """The least mean over distributions within a KL ball.
 
     Attributes:
         value: the bound, between the least value of positive weight and the mean.
         chi: its temperature, same unit as the values; inf where the bound is the mean
             (``epsilon`` 0 or equal values), 0 where it is the least value.
-        weights: (N,) worst-case weights, sum 1.
     """
 
     value: float
     chi: float
+
+
+@dataclass(frozen=True)
+class LowerBound(Bounded):
+    """The least mean, and where it is taken.
+
+    Attributes:
+        value: the bound.
+        chi: its temperature, as ``Bounded`` says.
+        weights: (N,) worst-case weights, sum 1.
+    """
+
     weights: Array
 
 
@@ -61,20 +78,31 @@ def lower_bound(values: ArrayLike, weights: ArrayLike | None, epsilon: float) ->
 
 def bound_mean(values: Array, mass: Array, epsilon: float) -> LowerBound:
     """``lower_bound`` of values (n,) without the checks; ``mass`` (n,) sums to 1."""
+    found = bounded(values, mass, epsilon)
+    if found.chi == np.inf:
+        return LowerBound(found.value, np.inf, mass.copy())
+    if found.chi == 0.0:
+        deviation = sqrt(float(mass @ (values - mass @ values) ** 2))
+        worst = np.where(values <= found.value + ROUNDING * deviation, mass, 0.0)
+    else:
+        above = np.maximum(values - values[mass > 0].min(), 0.0)
+        worst = mass * np.exp(-above / found.chi)
+    return LowerBound(found.value, found.chi, worst / worst.sum())
+
+
+def bounded(values: Array, mass: Array, epsilon: float) -> Bounded:
+    """``bound_mean`` of values (n,) and mass (n,) without the worst-case weights; nothing as long as they is held beside them."""
     mean = float(mass @ values)
-    support = mass > 0
-    least = float(values[support].min())
-    spread = values - mean
-    deviation = sqrt(float(mass @ spread**2))
+    parts = [slice(i, i + BLOCK) for i in range(0, len(values), BLOCK)]
+    least = min(float(values[p].min(initial=np.inf, where=mass[p] > 0)) for p in parts)
+    deviation = sqrt(sum(float(mass[p] @ (values[p] - mean) ** 2) for p in parts))
     if epsilon == 0 or deviation <= 1e-15 * max(1.0, abs(mean)):
-        return LowerBound(mean, np.inf, mass.copy())
-    lowest = support & (values <= least + 1e-12 * deviation)
-    if epsilon >= -np.log(mass[lowest].sum()):
-        worst = np.where(lowest, mass, 0.0)
-        return LowerBound(least, 0.0, worst / worst.sum())
-    inverse = _inverse_chi(spread, mass, epsilon, deviation)
-    worst = _tilted(spread, mass, inverse)[0]
-    return LowerBound(max(least, mean + float(worst @ spread)), 1.0 / inverse, worst)
+        return Bounded(mean, np.inf)
+    end = least + ROUNDING * deviation
+    if epsilon >= -np.log(sum(float(mass[p][values[p] <= end].sum()) for p in parts)):
+        return Bounded(least, 0.0)
+    inverse, above = _inverse_chi(values, mass, least, epsilon, deviation)
+    return Bounded(least + max(above, 0.0), 1.0 / inverse)
 
 
 def epsilon_for_confidence(n_comparisons: int, confidence: float) -> float:
@@ -111,33 +139,42 @@ def check_epsilon(epsilon: Any, n_constraints: int) -> Array:
     return np.array(np.broadcast_to(array, (n_constraints,)))
 
 
-def _tilted(spread: Array, mass: Array, inverse: float) -> tuple[Array, float]:
-    """Worst-case weights (n,) at 1/chi = ``inverse``, and their KL from ``mass`` (n,) without cancellation."""
-    exponent = -inverse * spread
-    peak = float(exponent[mass > 0].max())
-    weights = np.where(mass > 0, mass * np.exp(np.minimum(exponent - peak, 0.0)), 0.0)
-    total = weights.sum()
-    weights = weights / total
-    log_density = exponent - peak - np.log(total)
-    with np.errstate(over="ignore"):
-        parts = np.where(weights > 0, weights * log_density - mass * np.expm1(log_density), mass)
-    return weights, float(parts.sum())
+def _tilted(values: Array, mass: Array, least: float, inverse: float) -> tuple[float, float, float]:
+    """Worst case at 1/chi = ``inverse``: its KL from ``mass`` (n,) without cancellation, mean and variance of values (n,) above the least."""
+    parts = [slice(i, i + BLOCK) for i in range(0, len(values), BLOCK)]
+    total = 0.0
+    for p in parts:
+        above = np.maximum(values[p] - least, 0.0)
+        total += float(mass[p] @ np.exp(-inverse * above))
+    divergence = mean = square = 0.0
+    for p in parts:
+        above = np.maximum(values[p] - least, 0.0)
+        log_density = -inverse * above - np.log(total)
+        excess = np.expm1(log_density)
+        worst = mass[p] * (excess + 1.0)
+        divergence += float((worst * log_density - mass[p] * excess).sum())
+        mean += float(worst @ above)
+        square += float(worst @ above**2)
+    return divergence, mean, square - mean**2
 
 
-def _inverse_chi(spread: Array, mass: Array, epsilon: float, deviation: float) -> float:
-    """1/chi at which KL = epsilon, for ``spread`` and ``mass`` (n,): Newton on sqrt(2 KL), nearly linear, inside a bracket."""
+def _inverse_chi(
+    values: Array, mass: Array, least: float, epsilon: float, deviation: float
+) -> tuple[float, float]:
+    """1/chi at which KL = epsilon, and the mean above the least of values (n,) of mass (n,) there.
+
+    Newton on sqrt(2 KL), nearly linear in 1/chi, inside a bracket.
+    """
     target = sqrt(2 * epsilon)
     low, high = 0.0, np.inf
     inverse = target / deviation
     for _ in range(200):
-        weights, divergence = _tilted(spread, mass, inverse)
+        divergence, mean, variance = _tilted(values, mass, least, inverse)
         root = sqrt(max(2 * divergence, 0.0))
         error = root - target
         if abs(error) <= 1e-13 * target:
             break
         low, high = (inverse, high) if error < 0 else (low, inverse)
-        mean = float(weights @ spread)
-        variance = float(weights @ (spread - mean) ** 2)
         step = error * root / (inverse * variance) if variance > 0 else np.inf
         proposal = inverse - step
         if not low < proposal < high:
@@ -145,4 +182,4 @@ def _inverse_chi(spread: Array, mass: Array, epsilon: float, deviation: float) -
         if abs(proposal - inverse) <= 1e-15 * inverse:
             break
         inverse = proposal
-    return float(inverse)
+    return float(inverse), mean

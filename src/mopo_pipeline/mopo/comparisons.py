@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo.checks import check_win_rates, unit_interval
 from mopo_pipeline.mopo.rows import Rows
+from mopo_pipeline.mopo.terms import Pairs, Terms
 
 
 @dataclass(frozen=True)
@@ -41,39 +42,6 @@ class Comparisons:
     fold_win_rates: ArrayLike | None = None
     annotators: ArrayLike | None = None
     clusters: ArrayLike | None = None
-
-
-@dataclass(frozen=True)
-class Terms:
-    """One objective's labelled comparisons, linear in a policy's ratio over the behaviour policy.
-
-    ``f_c = left_c ratio[first_c] + right_c ratio[second_c]``, plus the prompt's own estimated value
-    where ``beside_value`` says so; ratio and value are those of the comparison's fold.
-
-    Attributes:
-        first, second: (M,) sorted rows.
-        left, right: (M,) coefficients; 0 for a row out of every policy's reach.
-        beside_value: (M,) whether the prompt's value is part of the term.
-        mass: (M,) weights, sum 1; every fold that has labels weighs alike.
-        prompt: (M,) prompt of each comparison; G where none of its rows is in reach.
-        fold: (M,) fold of each comparison, 0 where there are none.
-        annotator: (M,) who labelled it, -1 unknown.
-    """
-
-    first: Index
-    second: Index
-    left: Array
-    right: Array
-    beside_value: NDArray[np.bool_]
-    mass: Array
-    prompt: Index
-    fold: Index
-    annotator: Index
-
-    @property
-    def effective(self) -> float:
-        """Comparisons that count: ``(sum w)² / sum w²``."""
-        return float(1.0 / (self.mass @ self.mass))
 
 
 @dataclass(frozen=True)
@@ -113,84 +81,32 @@ class CompiledComparisons:
         count = len(labels)
         first = _index("comparisons.first", comparisons.first, count, rows.n_rows)
         second = _index("comparisons.second", comparisons.second, count, rows.n_rows)
-        if comparisons.predicted is None:
-            predicted = np.full(labels.shape, np.nan)
-        else:
+        predicted = np.broadcast_to(np.nan, labels.shape)
+        if comparisons.predicted is not None:
             predicted = _matrix(
                 "comparisons.predicted", comparisons.predicted, count, rows.n_objectives
             )
-        weights = check_weights(comparisons.weights, labels.shape)
-        place = np.full(rows.n_rows, -1)
-        place[np.arange(rows.n_rows) if rows.order is None else rows.order] = np.arange(
-            len(rows.mass)
-        )
-        pair = place[first], place[second]
         fold, folds = _folds(comparisons, rows, count)
-        annotators = _annotators(comparisons.annotators, count)
-        return cls(
-            tuple(
-                _terms(
-                    k,
-                    pair,
-                    labels[:, k],
-                    predicted[:, k],
-                    weights[:, k],
-                    (fold, annotators),
-                    folds,
-                    sampled,
-                )
-                for k in range(rows.n_objectives)
-            ),
-            folds,
-            _clusters(comparisons.clusters, rows),
+        pairs = Pairs(
+            first,
+            second,
+            labels,
+            predicted,
+            check_weights(comparisons.weights, labels.shape),
+            fold,
+            _annotators(comparisons.annotators, count),
+            rows.places,
+            rows.prompts,
         )
-
-
-def _terms(
-    k: int,
-    pair: tuple[Index, Index],
-    labels: Array,
-    predicted: Array,
-    weights: Array,
-    codes: tuple[Index, Index],
-    folds: tuple[Rows, ...],
-    sampled: bool,
-) -> Terms | None:
-    """Terms of objective k from its columns (M,), folds and annotators; None where the primary holds no label."""
-    rows = folds[0]
-    kept = ~np.isnan(labels) & (weights > 0)
-    if not kept.any():
-        if k == 0:
-            return None
-        raise InputError(f"comparisons.labels: column {k} holds no label of positive weight")
-    first, second = pair[0][kept], pair[1][kept]
-    labels, predicted, mass = labels[kept], predicted[kept], weights[kept]
-    fold, annotator = (code[kept] for code in codes)
-    modelled = ~np.isnan(predicted)
-    surprise = np.where(modelled, labels - predicted, 0.0)
-    own = np.zeros((2, len(first)))
-    if not sampled:
-        own = np.stack([part.columns[k] for part in folds])[fold, np.array([first, second])]
-    left = np.where(modelled, 0.5 * (own[0] + surprise), 0.5 * labels)
-    right = np.where(modelled, 0.5 * (own[1] - surprise), 0.5 * (1 - labels))
-    prompts = np.append(rows.spread(np.arange(len(rows.starts))), len(rows.starts))
-    return Terms(
-        np.maximum(first, 0),
-        np.maximum(second, 0),
-        np.where(first >= 0, left, 0.0),
-        np.where(second >= 0, right, 0.0),
-        modelled & sampled & ((first >= 0) | (second >= 0)),
-        _even(mass, fold),
-        prompts[np.where(first >= 0, first, second)],
-        fold,
-        annotator,
-    )
+        clusters = _clusters(comparisons.clusters, rows)
+        terms = (Terms.build(k, pairs, folds, clusters, sampled) for k in range(rows.n_objectives))
+        return cls(tuple(terms), folds, clusters)
 
 
 def _annotators(value: ArrayLike | None, count: int) -> Index:
     """Who labelled each comparison, (M,); -1 unknown."""
     if value is None:
-        return np.full(count, -1)
+        return np.broadcast_to(np.int64(-1), count)
     array = np.asarray(value)
     if array.shape != (count,) or array.dtype.kind not in "iu":
         raise InputError(
@@ -200,16 +116,10 @@ def _annotators(value: ArrayLike | None, count: int) -> Index:
     return array.astype(np.int64, copy=False)
 
 
-def _even(mass: Array, fold: Index) -> Array:
-    """Weights (M,) of sum 1 with which every fold that has any weighs alike."""
-    each = np.bincount(fold, mass)
-    return np.asarray(mass / each[fold] / (each > 0).sum())
-
-
 def _folds(comparisons: Comparisons, rows: Rows, count: int) -> tuple[Index, tuple[Rows, ...]]:
     """Fold (M,) of each comparison, and the rows with the win rates of each fold."""
     if comparisons.folds is None and comparisons.fold_win_rates is None:
-        return np.zeros(count, dtype=np.int64), (rows,)
+        return np.broadcast_to(np.int64(0), count), (rows,)
     if comparisons.folds is None or comparisons.fold_win_rates is None:
         raise InputError("comparisons.folds and comparisons.fold_win_rates are given together")
     tables = np.asarray(comparisons.fold_win_rates, dtype=np.float64)
@@ -243,9 +153,9 @@ def _clusters(given: ArrayLike | None, rows: Rows) -> Index:
 
 
 def check_weights(value: ArrayLike | None, shape: tuple[int, ...]) -> Array:
-    """Weights (M, K) >= 0 from (M,), (M, K) or None, which is uniform."""
+    """Weights (M, K) >= 0 from (M,), (M, K) or None, which is uniform; a view, to be read alone."""
     if value is None:
-        return np.ones(shape)
+        return np.broadcast_to(1.0, shape)
     array = np.asarray(value, dtype=np.float64)
     if array.shape not in (shape[:1], shape):
         raise InputError(
@@ -259,7 +169,7 @@ def check_weights(value: ArrayLike | None, shape: tuple[int, ...]) -> Array:
             f"comparisons.weights must be finite and >= 0, got {table[row, column]:g} at row {row}, "
             f"column {column}"
         )
-    return np.array(table)
+    return table
 
 
 def _matrix(name: str, value: ArrayLike, count: int | None, n_objectives: int) -> Array:

@@ -6,20 +6,23 @@ the number of independent comparisons that would be as informative as these.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.mopo.annotators import added_by_annotators, joint_freedom
-from mopo_pipeline.mopo.bound import LowerBound, bound_mean
+from mopo_pipeline.mopo.annotators import joint_freedom
+from mopo_pipeline.mopo.bound import Bounded, bounded
 from mopo_pipeline.mopo.checks import check_mass, check_number
-from mopo_pipeline.mopo.comparisons import Comparisons, CompiledComparisons, Terms
-from mopo_pipeline.mopo.confidence import degrees_of_freedom, each_level, quantile
+from mopo_pipeline.mopo.comparisons import Comparisons, CompiledComparisons
+from mopo_pipeline.mopo.confidence import each_level, quantile
+from mopo_pipeline.mopo.evaluated import added, evaluate
 from mopo_pipeline.mopo.learned import jackknifed_shares
 from mopo_pipeline.mopo.ratio import per_prompt
 from mopo_pipeline.mopo.rows import Rows
+from mopo_pipeline.mopo.terms import Terms
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Estimate:
     """
 
     values: Array
-    bounds: tuple[LowerBound, ...]
+    bounds: tuple[Bounded, ...]
     epsilon: Array
     effective: Array
     effective_if_alike: Array
@@ -70,22 +73,14 @@ class PolicyEstimator:
 
     def at(self, direction: Array) -> Estimate:
         """Estimate for one direction (K,); ``(1, lambda)`` is the policy of multipliers lambda."""
-        rows = self.rows
-        prompt_mass = self._prompt_mass()
-        shares = np.stack([self._shares(fold, direction) for fold in self.folds])
-        own = np.stack(
-            [
-                np.add.reduceat(fold.columns * share, rows.starts, axis=1)
-                for fold, share in zip(self.folds, shares, strict=True)
-            ]
-        )
-        values = own.mean(axis=0) @ prompt_mass
-        ratio = shares * rows.spread(prompt_mass) / self.behaviour
-        bounds: list[LowerBound] = []
-        radii, counts = np.zeros(rows.n_objectives - 1), np.full((2, rows.n_objectives - 1), np.nan)
-        for k in range(rows.n_objectives):
+        size = self.rows.n_objectives
+        ratio, own = self._policies(direction)
+        values = own.mean(axis=0) @ self.prompt_mass
+        bounds: list[Bounded] = []
+        radii, counts = np.zeros(size - 1), np.full((2, size - 1), np.nan)
+        for k in range(size):
             terms = None if self.compared is None else self.compared.terms[k]
-            bound = LowerBound(float(values[k]), np.inf, np.ones(1))
+            bound = Bounded(float(values[k]), np.inf)
             if terms is not None:
                 mean, bound, radius, count, alike = self._over_comparisons(
                     k, terms, ratio, own[:, k]
@@ -101,6 +96,28 @@ class PolicyEstimator:
         """The rows with the win rates of each fold of comparisons; what is estimated is the mean over them."""
         return (self.rows,) if self.compared is None else self.compared.folds
 
+    @cached_property
+    def prompt_mass(self) -> Array:
+        """What each prompt counts for, (G,): its mass under who drew the rows where these are a sample."""
+        if not self.sampled:
+            return self.rows.group_mass
+        mass = np.add.reduceat(self.behaviour, self.rows.starts)
+        return np.asarray(mass / mass.sum())
+
+    def _policies(self, direction: Array) -> tuple[Array, Array]:
+        """Ratio (J, n) over who drew the rows of each fold's policy of a direction (K,), and its values (J, K, G) by prompt."""
+        rows = self.rows
+        ratio = np.empty((len(self.folds), len(rows.mass)))
+        own = np.empty((len(self.folds), rows.n_objectives, len(rows.starts)))
+        for j, fold in enumerate(self.folds):
+            for here, groups, part in fold.parts():
+                shares = self._shares(part, direction)
+                own[j][:, groups] = np.add.reduceat(part.columns * shares, part.starts, axis=1)
+                ratio[j, here] = (
+                    shares * part.spread(self.prompt_mass[groups]) / self.behaviour[here]
+                )
+        return ratio, own
+
     def _shares(self, rows: Rows, direction: Array) -> Array:
         """What each row (n,) counts for in its prompt, by the win rates of these rows."""
         exponent = (direction @ rows.columns) / self.tau
@@ -108,76 +125,46 @@ class PolicyEstimator:
             return jackknifed_shares(rows, exponent)
         return np.asarray(per_prompt(rows, exponent) * rows.mass / rows.spread(rows.group_mass))
 
-    def _prompt_mass(self) -> Array:
-        """What each prompt counts for, (G,): its mass under who drew the rows where these are a sample."""
-        if not self.sampled:
-            return self.rows.group_mass
-        mass = np.add.reduceat(self.behaviour, self.rows.starts)
-        return np.asarray(mass / mass.sum())
-
     def _over_comparisons(
         self, k: int, terms: Terms, ratio: Array, own: Array
-    ) -> tuple[float, LowerBound, float, float, float]:
+    ) -> tuple[float, Bounded, float, float, float]:
         """Mean, bound, radius and effective numbers of an objective's comparisons, by its fold's ratio (J, n) and values (J, G).
 
         The second number takes annotators to be alike.
         """
-        prompts, fold = len(self.rows.starts), terms.fold
-        padded = np.pad(own, ((0, 0), (0, 1)))
-        correction = terms.left * ratio[fold, terms.first] + terms.right * ratio[fold, terms.second]
-        if self.sampled:
-            spread = padded[fold, terms.prompt]
-            correction = correction - np.where(terms.beside_value, 0.0, spread)
-            value = own @ self._prompt_mass()
-            terms_now = correction + spread + (value - _fold_means(terms, spread, len(own)))[fold]
-            pull = self._prompt_mass() * (own - value[:, None]).mean(axis=0)
-        else:
-            terms_now, pull = correction, np.zeros(prompts)
-        mean = float(terms.mass @ terms_now)
-        centred = correction - _fold_means(terms, correction, len(own))[fold]
-        moved = terms.mass * centred
-        pull = np.append(pull, 0.0) + np.bincount(terms.prompt, moved, minlength=prompts + 1)
         assert self.compared is not None
-        drawn = self.compared.clusters
-        pull = np.bincount(drawn, pull).astype(np.float64)
-        variance, single = variances(terms, terms_now - mean, pull)
-        unit = drawn[terms.prompt] if (pull != 0.0).sum() > 1 else None
-        added = added_by_annotators(moved, terms.mass, unit, terms.annotator)
-        alike = effective_number(terms, variance, single)
-        count = effective_number(terms, variance + added.variance, single)
+        said = evaluate(terms, ratio, own, own @ self.prompt_mass)
+        pull = said.pull.copy()
+        if self.sampled:
+            pull[:-1] += self.prompt_mass * (own - (own @ self.prompt_mass)[:, None]).mean(axis=0)
+        clusters = self.compared.clusters
+        pull = np.bincount(clusters, pull).astype(np.float64)
+        variance = variance_of_mean(terms, said.single, pull)
+        more = added(terms, said, clusters if (pull != 0.0).sum() > 1 else None)
+        alike = effective_number(terms, variance, said.single)
+        count = effective_number(terms, variance + more.variance, said.single)
         radius = float(self.epsilon[k - 1]) if k else 0.0
         if self.level is not None and k:
-            weight = np.bincount(drawn[terms.prompt], terms.mass).astype(np.float64)
-            freedom = joint_freedom(variance, degrees_of_freedom(weight[weight > 0]), added)
+            freedom = joint_freedom(variance, terms.freedom, more)
             radius = quantile(self.level, freedom) ** 2 / (2.0 * count)
-        return mean, bound_mean(terms_now, terms.mass, radius), radius, count, alike
+        return said.mean, bounded(said.values, said.mass, radius), radius, count, alike
 
 
-def _fold_means(terms: Terms, values: Array, folds: int) -> Array:
-    """Mean (J,) of values (M,) over each fold's comparisons; 0 where it has none."""
-    mass = np.bincount(terms.fold, terms.mass, folds)
-    return np.asarray(
-        np.bincount(terms.fold, terms.mass * values, folds) / np.maximum(mass, 1e-300)
-    )
+def variance_of_mean(terms: Terms, single: float, pull: Array) -> float:
+    """Variance of the mean of comparisons.
 
-
-def variances(terms: Terms, deviations: Array, pull: Array) -> tuple[float, float]:
-    """Variance of the mean, and of a single comparison.
-
-    The variance of the mean is that of sums over whole clusters of prompts, a prompt by itself where
-    none are given, because comparisons of one prompt share responses; with a single cluster
-    comparisons are taken as independent.
+    It is that of sums over whole clusters of prompts, a prompt by itself where none are given, because
+    comparisons of one prompt share responses; with a single cluster comparisons are taken as independent.
 
     Args:
         terms: of the comparisons.
-        deviations: (M,) of the terms from their mean.
+        single: variance of one of them.
         pull: (C,) what each cluster adds to the deviation of the mean.
     """
-    single = float(terms.mass @ deviations**2)
     moved = pull[pull != 0.0]
     if moved.size < 2:
-        return single / terms.effective, single
-    return float(moved @ moved) * moved.size / (moved.size - 1), single
+        return single / terms.effective
+    return float(moved @ moved * (moved.size / (moved.size - 1)))
 
 
 def effective_number(terms: Terms, variance: float, single: float) -> float:

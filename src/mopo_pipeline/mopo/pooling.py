@@ -51,7 +51,8 @@ def credibility(rows: Rows, exponent: Array) -> float:
         return 0.0
     if (rows.counts < 2).all():
         return float("inf")
-    return _credibility(rows, np.exp(exponent - exponent.max()))
+    values = exponent - exponent.max()
+    return _credibility(rows, np.exp(values, out=values))
 
 
 def pooled_ratio(rows: Rows, exponent: Array, pooling: float) -> Array:
@@ -66,24 +67,31 @@ def pooled_ratio(rows: Rows, exponent: Array, pooling: float) -> Array:
         exponent: (n,) u.
         pooling: kappa > 0; inf is one pool.
     """
-    parts = np.exp(exponent - exponent.max())
-    pool = float(rows.mass @ parts)
+    ratio = exponent - exponent.max()
+    np.exp(ratio, out=ratio)
+    pool = float(rows.mass @ ratio)
     if np.isinf(pooling):
-        return np.asarray(parts / pool)
-    weighted = rows.mass * parts
-    others = np.maximum(rows.spread(np.add.reduceat(weighted, rows.starts)) - weighted, 0.0)
-    mass = rows.spread(rows.group_mass) - rows.mass
-    mean = np.divide(others, mass, out=np.zeros_like(others), where=mass > 0)
-    count = rows.spread(rows.counts) - 1.0
-    ratio = parts / ((count * mean + pooling * pool) / (count + pooling))
-    return np.asarray(ratio / float(rows.mass @ ratio))
+        ratio /= pool
+        return np.asarray(ratio)
+    for here, _, part in rows.parts():
+        weighted = part.mass * ratio[here]
+        others = np.maximum(part.spread(np.add.reduceat(weighted, part.starts)) - weighted, 0.0)
+        mass = part.spread(part.group_mass) - part.mass
+        mean = np.divide(others, mass, out=np.zeros_like(others), where=mass > 0)
+        count = part.spread(part.counts) - 1.0
+        ratio[here] /= (count * mean + pooling * pool) / (count + pooling)
+    ratio /= float(rows.mass @ ratio)
+    return np.asarray(ratio)
 
 
 def _credibility(rows: Rows, values: Array) -> float:
     """Unbiased estimates of the variance of values (n,) within and between prompts, and their ratio."""
     sizes = rows.counts.astype(np.float64)
     means = np.add.reduceat(values, rows.starts) / sizes
-    squares = np.add.reduceat((values - rows.spread(means)) ** 2, rows.starts)
+    squares = np.empty(len(sizes))
+    for here, groups, part in rows.parts():
+        around = values[here] - part.spread(means[groups])
+        squares[groups] = np.add.reduceat(around**2, part.starts)
     total, prompts = sizes.sum(), len(sizes)
     within = squares.sum() / (total - prompts)
     effective = (total - (sizes**2).sum() / total) / (prompts - 1)

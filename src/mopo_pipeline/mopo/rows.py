@@ -19,7 +19,7 @@ class Rows:
     """Rows of positive reference mass, sorted by prompt.
 
     Attributes:
-        columns: (K, n) win rates, one contiguous row per objective.
+        columns: (K, n) win rates, one contiguous row per objective; the caller's own where they lie that way in order.
         mass: (n,) reference mass, sum 1. A prompt weighs what its rows weigh together.
         starts: (G,) first row of each prompt.
         counts: (G,) rows of each prompt.
@@ -41,6 +41,20 @@ class Rows:
         """K."""
         return int(self.columns.shape[0])
 
+    @property
+    def places(self) -> NDArray[np.int32] | None:
+        """(N,) sorted row of each of the caller's rows, -1 where the reference has no mass; None where they agree."""
+        if self.order is None:
+            return None
+        places = np.full(self.n_rows, -1, dtype=np.int32)
+        places[self.order] = np.arange(len(self.order), dtype=np.int32)
+        return places
+
+    @property
+    def prompts(self) -> NDArray[np.int32]:
+        """(n+1,) prompt of each sorted row, and G for one more that is none of them."""
+        return np.repeat(np.arange(len(self.starts) + 1, dtype=np.int32), np.append(self.counts, 1))
+
     def chunks(self) -> Iterator[tuple[slice, slice, Index]]:
         """Yield (row slice, prompt slice, starts (g,) of its g prompts within the slice), whole prompts only."""
         ends = self.starts + self.counts
@@ -50,6 +64,23 @@ class Rows:
             last = max(first + 1, int(np.searchsorted(ends, begin + CHUNK, side="right")))
             yield slice(begin, ends[last - 1]), slice(first, last), self.starts[first:last] - begin
             first = last
+
+    def parts(self) -> Iterator[tuple[slice, slice, "Rows"]]:
+        """Yield (row slice, prompt slice, those rows), views of whole prompts only; masses stay as they are."""
+        for here, groups, starts in self.chunks():
+            yield (
+                here,
+                groups,
+                Rows(
+                    self.columns[:, here],
+                    self.mass[here],
+                    starts,
+                    self.counts[groups],
+                    self.group_mass[groups],
+                    None,
+                    here.stop - here.start,
+                ),
+            )
 
     def spread(self, per_group: NDArray[Any]) -> NDArray[Any]:
         """Repeat one number per prompt for each of its rows: (G,) to (n,)."""
@@ -91,9 +122,8 @@ def build_rows(
         permutation = np.argsort(ids, kind="stable")
         order = permutation if order is None else order[permutation]
         ids, mass = ids[permutation], mass[permutation]
-    columns = np.empty((values.shape[1], len(ids)))
-    for k in range(values.shape[1]):
-        columns[k] = values[:, k] if order is None else values[order, k]
+    columns = values.T if order is None else np.take(values.T, order, axis=1)
+    columns = np.ascontiguousarray(columns)
     starts = np.concatenate([[0], np.flatnonzero(ids[1:] != ids[:-1]) + 1]).astype(np.int64)
     counts = np.diff(np.append(starts, len(ids)))
     return Rows(columns, mass, starts, counts, np.add.reduceat(mass, starts), order, n_rows)

@@ -70,8 +70,12 @@ def lowest_objective(rows: Rows, tau: float) -> float:
 
 def kl_from_reference(rows: Rows, ratio: Array) -> float:
     """``E[ratio log ratio]`` of a ratio (n,), in nats."""
-    logs = np.log(ratio, where=ratio > 0, out=np.zeros_like(ratio))
-    return max(float(rows.mass @ (ratio * logs)), 0.0)
+    total = 0.0
+    for here, _, part in rows.parts():
+        own = ratio[here]
+        logs = np.log(own, where=own > 0, out=np.zeros_like(own))
+        total += float(part.mass @ (own * logs))
+    return max(total, 0.0)
 
 
 def statuses(multipliers: Array, slack: Array) -> tuple[str, ...]:

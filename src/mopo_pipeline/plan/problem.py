@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 
+from mopo_pipeline.alike import positions
 from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.mopo import Comparisons
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.parameters.base import WITHOUT_FOLD
 from mopo_pipeline.plan.training_plan import TrainingPlan
-from mopo_pipeline.tables import comparison_weights
+from mopo_pipeline.tables import comparison_weights, weight_columns
 
 
 def row_comparisons(
@@ -31,22 +32,22 @@ def row_comparisons(
         (M, K) labels of row pairs; None where no pair is among the responses.
     """
     names = list(objectives)
-    index = pd.Series(np.arange(len(rows)), index=rows["response_id"])
-    chosen = comparisons["response_a"].isin(index.index).to_numpy()
+    first = positions(comparisons["response_a"], rows["response_id"])
+    chosen = first >= 0
     if not chosen.any():
         return None
-    pairs = comparisons.loc[chosen]
+    second = positions(comparisons["response_b"], rows["response_id"])
     predicted = predictions.loc[chosen, names].to_numpy(dtype=np.float64)
     without = _fold_win_rates(rows, names)
     return Comparisons(
-        first=index.loc[pairs["response_a"]].to_numpy(),
-        second=index.loc[pairs["response_b"]].to_numpy(),
-        labels=pairs[names].to_numpy(dtype=np.float64),
+        first=first[chosen],
+        second=second[chosen],
+        labels=comparisons.loc[chosen, names].to_numpy(dtype=np.float64),
         predicted=None if np.isnan(predicted).all() else predicted,
-        weights=comparison_weights(pairs, names),
+        weights=comparison_weights(comparisons.filter(weight_columns(names)).loc[chosen], names),
         folds=None if without is None else predictions.loc[chosen, "fold"].to_numpy(),
         fold_win_rates=without,
-        annotators=annotators_of(pairs),
+        annotators=annotators_of(comparisons.filter(["annotator"]).loc[chosen]),
         clusters=pd.factorize(rows["unit"])[0] if "unit" in rows else None,
     )
 

@@ -5,10 +5,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.extensions import ExtensionArray
 
+from mopo_pipeline.alike import (
+    codes_of,
+    first_equal,
+    first_of_each,
+    positions,
+    said_alike,
+    text_hashes,
+)
 from mopo_pipeline.arrays import Array
-from mopo_pipeline.columns import text_hashes
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.paged import first_of_each, positions, taken
+from mopo_pipeline.paged import repeated, taken
 from mopo_pipeline.parameters.preferences import LabelParams
 from mopo_pipeline.tables import SCORE_PREFIX, weight_columns
 
@@ -38,10 +45,11 @@ def build_comparisons(
     else:
         table = compare_ratings(responses, objectives, params, rng)
     known = positions(table["prompt_id"], responses["prompt_id"])
-    splits = responses["split"].iloc[known].reset_index(drop=True).where(known >= 0)
-    table.insert(3, "split", splits.array)
+    split_of, splits = pd.factorize(responses["split"])
+    said = pd.Series(taken(pd.Series(splits, dtype="str"), np.maximum(split_of[known], 0)))
+    table.insert(3, "split", (said if (known >= 0).all() else said.where(known >= 0)).array)
     if "annotator" not in table:
-        table["annotator"] = ""
+        table["annotator"] = repeated("", len(table))
     _refuse_undecided(table, objectives)
     return table
 
@@ -144,30 +152,34 @@ def merge_votes(judgements: pd.DataFrame, objectives: tuple[str, ...], votes: st
     objective has a weight of its own: the sum of its own votes' weights. ``annotator`` is who gave all the votes of a
     pair, empty where there were several or nobody has a name.
     """
-    names, masses = list(objectives), weight_columns(objectives)
     flipped = (judgements["response_a"] > judgements["response_b"]).to_numpy()
     pair_of, first, ends = _pairs(judgements, flipped)
-    labels = judgements[names].to_numpy(dtype=np.float64)
-    labels = np.where(flipped[:, None], 1.0 - labels, labels)
-    weight = judgements["weight"].to_numpy(dtype=np.float64)[:, None]
-    present = ~np.isnan(labels)
-    votes_of = pd.DataFrame(np.where(present, labels * weight, 0.0), columns=names)
-    votes_of[masses] = present * weight
-    prompts = taken(judgements["prompt_id"], first)
-    merged = pd.DataFrame({"prompt_id": prompts, "response_a": ends[0], "response_b": ends[1]})
-    merged[[*names, *masses]] = votes_of.groupby(pair_of).sum().to_numpy()
-    merged["annotator"] = ""
+    merged: dict[str, ExtensionArray | Array] = {
+        "prompt_id": taken(judgements["prompt_id"], first),
+        "response_a": ends[0],
+        "response_b": ends[1],
+    }
+    weight = judgements["weight"].to_numpy(dtype=np.float64)
+    masses = {}
+    for name, mass in zip(objectives, weight_columns(objectives), strict=True):
+        label = judgements[name].to_numpy(dtype=np.float64)
+        mean, masses[mass] = _said(np.where(flipped, 1.0 - label, label), weight, pair_of)
+        merged[name] = compare(mean, np.full_like(mean, 0.5), 0.0) if votes == "majority" else mean
+    who: ExtensionArray | Array = repeated("", len(first))
     if "annotator" in judgements and judgements["annotator"].any():
-        who = judgements["annotator"].groupby(pair_of)
-        merged["annotator"] = who.first().where(who.nunique() == 1, "").to_numpy()
-    total = merged[masses].to_numpy()
-    mean = np.divide(
-        merged[names].to_numpy(), total, out=np.full(total.shape, np.nan), where=total > 0
-    )
-    if votes == "majority":
-        mean = compare(mean, np.full_like(mean, 0.5), 0.0)
-    merged[names] = mean
-    return merged
+        of_pair = judgements["annotator"].groupby(pair_of)
+        who = of_pair.first().where(of_pair.nunique() == 1, "").array
+    return pd.DataFrame({**merged, **masses, "annotator": who})
+
+
+def _said(label: Array, weight: Array, pair_of: NDArray[np.intp]) -> tuple[Array, Array]:
+    """Mean label (m,), NaN without one, and weight (m,) of each pair, of labels, weights and pairs (n,)."""
+    present = ~np.isnan(label)
+    total, mass = np.where(present, label * weight, 0.0), present * weight
+    if (pair_of != np.arange(len(pair_of))).any():
+        votes = pd.DataFrame({"total": total, "mass": mass}).groupby(pair_of).sum()
+        total, mass = votes["total"].to_numpy(), votes["mass"].to_numpy()
+    return np.divide(total, mass, out=np.full(len(mass), np.nan), where=mass > 0), mass
 
 
 def _pairs(
@@ -182,13 +194,18 @@ def _pairs(
     Returns:
         Codes (n,) of the pairs by first appearance, the first row (m,) of each, and its two ids.
     """
-    prompt_of, prompts = pd.factorize(judgements["prompt_id"])
+    prompt_of = said_alike(judgements["prompt_id"])
     a, b = judgements["response_a"], judgements["response_b"]
     ends = pd.concat([a, b], ignore_index=True)
     places = positions(ends, ends).reshape(2, -1)
-    low, high = np.where(flipped, places[::-1], places)
-    couple_of, _ = pd.factorize(low * len(ends) + high)
-    pair_of, _ = pd.factorize(couple_of * len(prompts) + prompt_of)
+    couples = np.where(flipped, places[1], places[0])
+    couples *= len(ends)
+    couples += np.where(flipped, places[0], places[1])
+    del places
+    couples = first_equal(couples)
+    couples *= int(prompt_of.max()) + 1
+    couples += prompt_of
+    pair_of = codes_of(first_equal(couples))
     first = np.flatnonzero(first_of_each(pair_of))
     one, other = (pd.Series(taken(side, first)) for side in (a, b))
     turned = flipped[first]

@@ -14,10 +14,10 @@ import pandas as pd
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.mopo import attainable_bounds
-from mopo_pipeline.mopo.comparisons import Terms
-from mopo_pipeline.mopo.confidence import degrees_of_freedom, quantile
+from mopo_pipeline.mopo.confidence import quantile
 from mopo_pipeline.mopo.estimator import PolicyEstimator, build_estimator
 from mopo_pipeline.mopo.rows import build_rows
+from mopo_pipeline.mopo.terms import Terms
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.plan.posed import assurance, pooling_of
@@ -195,14 +195,16 @@ def packed(part: Problem, whole: Problem, names: list[str]) -> dict[str, Any]:
 
 def _packed_terms(term: Terms, rows: int) -> dict[str, Any]:
     index = np.uint16 if rows <= 1 << 16 else np.int32
+    part = term.part()
+    left, right, beside_value = term.coefficients(part)
     return {
-        "first": _text(term.first.astype(index)),
-        "second": _text(term.second.astype(index)),
-        "left": _text(term.left.astype(np.float32)),
-        "right": _text(term.right.astype(np.float32)),
-        "mass": _text(term.mass.astype(np.float32)),
-        "beside": _text(term.beside_value.astype(np.uint8)),
-        "fold": _text(term.fold.astype(np.uint8)),
+        "first": _text(np.maximum(part.first, 0).astype(index)),
+        "second": _text(np.maximum(part.second, 0).astype(index)),
+        "left": _text(left.astype(np.float32)),
+        "right": _text(right.astype(np.float32)),
+        "mass": _text(part.mass.astype(np.float32)),
+        "beside": _text(beside_value.astype(np.uint8)),
+        "fold": _text(part.fold.astype(np.uint8)),
     }
 
 
@@ -213,12 +215,8 @@ def _radius(whole: PolicyEstimator, k: int, term: Terms) -> dict[str, float]:
     assert whole.compared is not None
     full = whole.compared.terms[k]
     assert full is not None
-    drawn = whole.compared.clusters
-    weight = np.bincount(drawn[full.prompt], full.mass).astype(np.float64)
-    share = len(term.mass) / len(full.mass)
-    return {
-        "scale": quantile(whole.level, degrees_of_freedom(weight[weight > 0])) ** 2 / 2.0 * share
-    }
+    share = term.count / full.count
+    return {"scale": quantile(whole.level, full.freedom) ** 2 / 2.0 * share}
 
 
 def shown_answers(problem: Problem, responses: pd.DataFrame) -> list[dict[str, Any]]:

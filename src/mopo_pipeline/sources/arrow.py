@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.paged import BUFFER, CHUNK, paged
+from mopo_pipeline.paged import BUFFER, paged, parquet_batches
 from mopo_pipeline.sources.opening import opened
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ def read_parquet(path: str) -> pd.DataFrame:
 
     with opened(path) as file:
         whole = pyarrow.parquet.ParquetFile(file, buffer_size=BUFFER)
-        batches = whole.iter_batches(CHUNK, use_threads=False)
-        return arrow_frame(paged(batches, whole.schema_arrow), path)
+        return arrow_frame(paged(parquet_batches(whole), whole.schema_arrow), path)
 
 
 def read_folder(path: str, split: str | None) -> pd.DataFrame:

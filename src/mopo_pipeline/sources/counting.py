@@ -5,8 +5,8 @@ import logging
 import numpy as np
 import pandas as pd
 
+from mopo_pipeline.alike import first_equal, positions
 from mopo_pipeline.columns import chunks
-from mopo_pipeline.paged import positions
 from mopo_pipeline.sources.raw import Counts, Unit
 from mopo_pipeline.tables import SPLITS
 
@@ -94,11 +94,13 @@ def repeated_pairs(judgements: pd.DataFrame, names: tuple[str, ...]) -> dict[str
         return {"pairs": 0, "contradicting": 0}
     ends = pd.concat([judgements["response_a"], judgements["response_b"]], ignore_index=True)
     a, b = positions(ends, ends).reshape(2, -1)
-    pair = pd.Series(np.minimum(a, b) * len(ends) + np.maximum(a, b))
-    again = pair.duplicated(keep=False).to_numpy()
+    pair = first_equal(np.minimum(a, b) * len(ends) + np.maximum(a, b))
+    again = np.zeros(len(pair), dtype=np.bool_)
+    later = pair != np.arange(len(pair))
+    again[later] = again[pair[later]] = True
     labels = judgements.loc[again, list(names)].to_numpy(dtype=np.float64)
     turned = np.where((a > b)[again, None], 1.0 - labels, labels)
-    spread = pd.DataFrame(turned).groupby(pair[again].to_numpy()).agg(["min", "max"])
+    spread = pd.DataFrame(turned).groupby(pair[again]).agg(["min", "max"])
     low, high = (spread.xs(end, axis=1, level=1).to_numpy() for end in ("min", "max"))
     return {"pairs": len(spread), "contradicting": int((high > low).any(axis=1).sum())}
 

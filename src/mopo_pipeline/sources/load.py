@@ -1,13 +1,15 @@
 """One entry point for every source: read, check, split by prompt, count what was left out."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.columns import label_column, text_hashes
+from mopo_pipeline.alike import positions, text_hashes
+from mopo_pipeline.columns import label_column
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.paged import positions, taken
+from mopo_pipeline.paged import repeated, taken_rows
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import HUB_SCHEMAS, IngestParams
 from mopo_pipeline.sources.counting import account, repeated_pairs, table_facts, text_facts, told
@@ -46,6 +48,7 @@ def load_source(params: IngestParams, task: TaskParams) -> SourceData:
     dropped.update(raw.dropped)
     responses = validate_responses(raw.responses, raw.where)
     responses, judgements, same = merge_prompts(responses, raw.judgements)
+    raw = replace(raw, responses=pd.DataFrame(), judgements=pd.DataFrame())
     merged = {"other ids or spellings of a prompt": same} | raw.merged
     if not judgements.empty:
         judgements = validate_judgements(judgements, responses, task.names, raw.labels_where)
@@ -57,9 +60,11 @@ def load_source(params: IngestParams, task: TaskParams) -> SourceData:
         for unit, table in _units(responses, judgements).items():
             beyond = {f"{unit} beyond ingest.limit": int((~table["prompt_id"].isin(kept)).sum())}
             dropped[unit] = dropped[unit] | beyond
-        responses, judgements = (t.loc[t["prompt_id"].isin(kept)] for t in (responses, judgements))
-    named = pd.Series([params.source], dtype="str")
-    source = taken(named, np.zeros(len(responses), dtype=np.intp))
+        responses, judgements = (
+            taken_rows(table, np.flatnonzero(table["prompt_id"].isin(kept)))
+            for table in (responses, judgements)
+        )
+    source = repeated(params.source, len(responses))
     responses = with_splits(responses, params.split, rng, raw.where).assign(source=source)
     texts = text_facts(responses, raw.where)
     responses, judgements = _shared_columns(responses, judgements, task.names)
@@ -97,12 +102,16 @@ def _useful(
     """
     unlabelled = judgements[list(names)].isna().all(axis=1).to_numpy()
     counts = {"pairs without a label": int(unlabelled.sum())}
-    judgements = judgements.loc[~unlabelled]
-    if responses is None:
-        return judgements, counts
-    said = text_hashes(responses["response"])
-    a, b = (said[positions(judgements[side], responses["response_id"])] for side in SIDES)
-    return judgements.loc[a != b], counts | {"pairs of equal responses": int((a == b).sum())}
+    useless = unlabelled
+    if responses is not None:
+        said = text_hashes(responses["response"])
+        a, b = (said[positions(judgements[side], responses["response_id"])] for side in SIDES)
+        equal = (a == b) & ~unlabelled
+        counts["pairs of equal responses"] = int(equal.sum())
+        useless = unlabelled | equal
+    if useless.any():
+        judgements = taken_rows(judgements, np.flatnonzero(~useless))
+    return judgements, counts
 
 
 def _read(params: IngestParams, task: TaskParams, rng: np.random.Generator) -> RawTables:
@@ -142,7 +151,7 @@ def _shared_columns(
     if judgements.empty:
         judgements = no_judgements(names).assign(weight=1.0)
     if "annotator" not in judgements:
-        judgements = judgements.assign(annotator="")
+        judgements = judgements.assign(annotator=repeated("", len(judgements)))
     annotators = label_column(judgements["annotator"])
     kept = ["group", "ended", *(SCORE_PREFIX + name for name in names)]
     shared = [*RESPONSE_COLUMNS, *(column for column in kept if column in responses)]

@@ -9,6 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.extensions import ExtensionArray
 
+from mopo_pipeline.alike import (
+    SPREAD,
+    codes_of,
+    first_equal,
+    first_of_each,
+    said_alike,
+    text_hashes,
+)
 from mopo_pipeline.columns import (
     label_column,
     nearest,
@@ -16,10 +24,9 @@ from mopo_pipeline.columns import (
     place,
     text,
     text_column,
-    text_hashes,
 )
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.paged import CHUNK, numbered, paged_texts, taken
+from mopo_pipeline.paged import CHUNK, numbered, paged_texts, taken, taken_rows
 from mopo_pipeline.sources.messages import response_text, stored_prompt
 from mopo_pipeline.sources.prompts import same_prompts
 from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RawTables, Rows
@@ -28,9 +35,6 @@ from mopo_pipeline.tables import refuse_contradictions
 log = logging.getLogger(__name__)
 
 SIDES = ("response_a", "response_b")
-SPREAD = np.uint64(0x9E3779B97F4A7C15)
-"""An odd number that puts the hashes of equal texts to different prompts far apart."""
-
 PAIR_FACTS = (*PROMPT_COLUMNS, "weight", "annotator")
 """What a file may say of a pair beside its labels."""
 
@@ -117,9 +121,9 @@ def split_pairs(rows: Rows, names: tuple[str, ...]) -> RawTables:
     if equal.all():
         raise InputError(f"{where}: no pair of different responses ({len(pairs)} equal ones)")
     used = np.flatnonzero(~equal)
-    prompt_of, _ = pd.factorize(pd.factorize(prompts)[0][used])
+    prompt_of = codes_of(first_equal(said_alike(prompts)[used]))
     answer_of = _answers(pairs.loc[:, list(SIDES)], prompt_of, used)
-    first = np.flatnonzero(~pd.Series(answer_of).duplicated().to_numpy())
+    first = np.flatnonzero(first_of_each(answer_of))
     row_of = used[first // 2]
     responses = pd.DataFrame(
         {
@@ -127,12 +131,13 @@ def split_pairs(rows: Rows, names: tuple[str, ...]) -> RawTables:
             "response_id": numbered("r", np.arange(len(first))),
             "prompt": taken(prompts, row_of),
             "response": _between(pairs[SIDES[0]], pairs[SIDES[1]], 2 * row_of + first % 2),
-            **{column: pairs[column].array.take(row_of) for column in told},
+            **{column: taken(pairs[column], row_of) for column in told},
         },
         index=pairs.index[row_of],
     )
     given = [c for c in (*names, "weight", "annotator") if c in pairs]
-    judgements = (pairs[given] if len(used) == len(pairs) else pairs[given].iloc[used]).assign(
+    kept = pairs[given] if len(used) == len(pairs) else taken_rows(pairs[given], used)
+    judgements = kept.assign(
         prompt_id=numbered("p", prompt_of),
         response_a=numbered("r", answer_of[::2]),
         response_b=numbered("r", answer_of[1::2]),
@@ -152,9 +157,11 @@ def _answers(
     sides: pd.DataFrame, prompt_of: NDArray[np.intp], used: NDArray[np.intp]
 ) -> NDArray[np.intp]:
     """Codes (2 m,) of the answers a0, b0, a1, b1, ... of the rows ``used`` (m,), whose prompts have the codes (m,)."""
-    hashes = np.stack([text_hashes(sides[side])[used] for side in sides], axis=1).ravel()
-    apart = np.repeat(prompt_of.astype(np.uint64) * SPREAD, 2)
-    return pd.factorize(hashes.view(np.uint64) + apart)[0]
+    hashes = np.empty((len(used), 2), dtype=np.uint64)
+    for column, side in enumerate(SIDES):
+        hashes[:, column] = text_hashes(sides[side])[used].view(np.uint64)
+    hashes += (prompt_of.astype(np.uint64) * SPREAD)[:, None]
+    return codes_of(first_equal(hashes.ravel().view(np.int64)))
 
 
 def _between(a: pd.Series, b: pd.Series, chosen: NDArray[np.intp]) -> ExtensionArray:

@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 from pandas.api.extensions import ExtensionArray
 
+from mopo_pipeline.alike import first_equal, first_of_each, said_alike
 from mopo_pipeline.columns import convert_column, place, text
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.paged import first_of_each, taken
+from mopo_pipeline.paged import taken
 from mopo_pipeline.parameters.ingest import SplitParams
-from mopo_pipeline.tables import SPLITS, normalised_prompt, refuse_contradictions
+from mopo_pipeline.tables import SPLITS, prompt_codes, refuse_contradictions
 
 
 def same_prompts(prompts: pd.Series) -> tuple[pd.Series, int]:
@@ -17,18 +18,11 @@ def same_prompts(prompts: pd.Series) -> tuple[pd.Series, int]:
     Returns:
         The first spelling of every prompt, and how many other spellings it replaces.
     """
-    codes, unique = pd.factorize(prompts)
-    same, _ = pd.factorize(
-        np.array(
-            [normalised_prompt(prompt) for prompt in np.asarray(unique, dtype=object)], dtype=object
-        )
-    )
-    first = pd.Series(np.arange(len(unique))).groupby(same).transform("first").to_numpy()
-    others = len(unique) - (int(same.max(initial=-1)) + 1)
+    codes = prompt_codes(prompts)
+    others = int(said_alike(prompts).max(initial=-1)) - int(codes.max(initial=-1))
     if others == 0:
         return prompts.rename("prompt"), 0
-    spelled = taken(pd.Series(unique, dtype="str"), first[codes])
-    return pd.Series(spelled, prompts.index, name="prompt"), others
+    return pd.Series(taken(prompts, first_equal(codes)), prompts.index, name="prompt"), others
 
 
 def merge_prompts(
@@ -43,10 +37,11 @@ def merge_prompts(
         Both tables, and how many ids or spellings were merged into an earlier one.
     """
     spelling, _ = same_prompts(responses["prompt"])
-    prompt_of, texts = pd.factorize(spelling)
-    id_of, _ = pd.factorize(responses["prompt_id"])
-    written_of, written = pd.factorize(responses["prompt"])
-    merged = len(pd.unique(id_of * len(written) + written_of)) - len(texts)
+    prompt_of = said_alike(spelling)
+    id_of = said_alike(responses["prompt_id"])
+    written_of = said_alike(responses["prompt"])
+    told = first_of_each(id_of * (int(written_of.max()) + 1) + written_of)
+    merged = int(told.sum()) - (int(prompt_of.max()) + 1)
     if not merged:
         return responses, judgements, 0
     first = np.flatnonzero(first_of_each(prompt_of))
@@ -92,11 +87,12 @@ def with_splits(
 
 def draw_splits(units: pd.Series, params: SplitParams, rng: np.random.Generator) -> ExtensionArray:
     """A split for every row, (n,); all rows of a unit (a prompt, a group) share one."""
-    codes, unique = pd.factorize(units)
-    order = rng.permutation(len(unique))
-    n_train = max(1, round(len(unique) * params.train))
-    n_validation = round(len(unique) * params.validation)
-    split_of = np.full(len(unique), SPLITS.index("test"))
+    codes = said_alike(units)
+    count = int(codes.max()) + 1
+    order = rng.permutation(count)
+    n_train = max(1, round(count * params.train))
+    n_validation = round(count * params.validation)
+    split_of = np.full(count, SPLITS.index("test"))
     split_of[order[:n_train]] = SPLITS.index("train")
     split_of[order[n_train : n_train + n_validation]] = SPLITS.index("validation")
     return taken(pd.Series(SPLITS, dtype="str"), split_of[codes])

@@ -53,15 +53,17 @@ def _describe(
     """The solution at multipliers ``point`` (K-1,), whose bounds exceed thresholds (K-1,) by ``excess``."""
     rows, direction = estimator.rows, np.append(1.0, point)
     found = estimator.at(direction)
-    exponents = [(direction @ fold.columns) / estimator.tau for fold in estimator.folds]
-    targets = [per_prompt(rows, exponent) for exponent in exponents]
-    target = np.mean(targets, axis=0)
+    target, row_values = _target(estimator, direction)
     kappa = pooling
     if kappa is None:
-        kappa = credibility(rows, (direction @ rows.columns) / estimator.tau)
+        kappa = credibility(rows, (direction / estimator.tau) @ rows.columns)
     ratio = target
     if estimator.sampled and kappa > 0:
-        ratio = np.mean([pooled_ratio(rows, exponent, kappa) for exponent in exponents], axis=0)
+        ratio = np.zeros(len(target))
+        for fold in estimator.folds:
+            own = pooled_ratio(rows, (direction / estimator.tau) @ fold.columns, kappa)
+            own /= len(estimator.folds)
+            ratio += own
     return DualSolution(
         multipliers=point,
         ratio=rows.restore(ratio),
@@ -76,14 +78,20 @@ def _describe(
         effective_comparisons=found.effective,
         effective_if_alike=found.effective_if_alike,
         pooling=kappa,
-        row_values=np.mean(
-            [
-                fold.columns @ (rows.mass * own)
-                for fold, own in zip(estimator.folds, targets, strict=True)
-            ],
-            axis=0,
-        ),
+        row_values=row_values,
     )
+
+
+def _target(estimator: PolicyEstimator, direction: Array) -> tuple[Array, Array]:
+    """The policy of a direction (K,), the mean over folds, over the reference (n,), and its win rates (K,) over the rows."""
+    rows, share = estimator.rows, 1.0 / len(estimator.folds)
+    target, values = np.zeros(len(rows.mass)), np.zeros(rows.n_objectives)
+    for fold in estimator.folds:
+        for here, _, part in fold.parts():
+            own = per_prompt(part, (direction @ part.columns) / estimator.tau)
+            target[here] += share * own
+            values += share * (part.columns @ (part.mass * own))
+    return target, values
 
 
 def _unsolved(bounds: Bounds, thresholds: Array) -> Exception:

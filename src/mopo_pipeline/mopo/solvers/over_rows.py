@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from mopo_pipeline.arrays import Array
-from mopo_pipeline.mopo.bound import bound_mean
+from mopo_pipeline.mopo.bound import bound_mean, bounded
 from mopo_pipeline.mopo.errors import InfeasibleThresholdsError, NotConvergedError
 from mopo_pipeline.mopo.ratio import effective_share
 from mopo_pipeline.mopo.rows import Rows
@@ -120,7 +120,10 @@ def _describe(
     """The solution at multipliers and thresholds (K-1,), with its duality gap."""
     rows, tau = saddle.rows, saddle.tau
     ratio = np.exp(state.log_ratio)
-    bounds = saddle.bounds(state.log_ratio)
+    bounds = [
+        bound_mean(ratio * score, rows.mass, radius)
+        for score, radius in zip(saddle.scores, saddle.epsilon, strict=True)
+    ]
     levels = np.array([bound.value for bound in bounds])
     density = np.array([bound.weights / rows.mass for bound in bounds]).reshape(-1, len(ratio))
     exponent = (saddle.primary + multipliers @ (density * saddle.scores)) / tau
@@ -169,7 +172,7 @@ def worst_bound(rows: Rows, objective: int, epsilon: float) -> float:
     chosen = score == rows.spread(lowest)
     share = np.add.reduceat(rows.mass * chosen, rows.starts)
     ratio = np.where(chosen, rows.spread(rows.group_mass / share), 0.0)
-    return bound_mean(ratio * score, rows.mass, epsilon).value
+    return bounded(ratio * score, rows.mass, epsilon).value
 
 
 def _nearest(saddle: Saddle, thresholds: Array) -> tuple[Array, bool]:

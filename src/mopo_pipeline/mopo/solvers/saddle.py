@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mopo_pipeline.arrays import Array
-from mopo_pipeline.mopo.bound import LowerBound, bound_mean
+from mopo_pipeline.mopo.bound import Bounded, bounded
 from mopo_pipeline.mopo.rows import Rows
 
 LEAST_CHI = 1e-6
@@ -55,11 +55,11 @@ class Saddle:
         blank = State(np.zeros(n), np.zeros(len(self.rows.starts)), np.zeros(size), np.ones(size))
         return self.at_exact_bounds(blank)
 
-    def bounds(self, log_ratio: Array) -> list[LowerBound]:
+    def bounds(self, log_ratio: Array) -> list[Bounded]:
         """Exact lower bound of each constrained objective at a log ratio (n,)."""
         ratio = np.exp(log_ratio)
         return [
-            bound_mean(ratio * score, self.rows.mass, radius)
+            bounded(ratio * score, self.rows.mass, radius)
             for score, radius in zip(self.scores, self.epsilon, strict=True)
         ]
 
