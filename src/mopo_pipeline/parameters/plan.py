@@ -1,8 +1,8 @@
 """Parameters of the plan: temperature, confidence, normaliser, thresholds."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, model_validator
 
 from mopo_pipeline.parameters.base import StrictModel, Threshold
 
@@ -18,3 +18,14 @@ class PlanParams(StrictModel):
     variant: Literal["lagrangian", "log_barrier"] = "lagrangian"
     thresholds: dict[str, Threshold] = {}
     margins: dict[str, Annotated[float, Field(ge=0.0, lt=1.0)]] = {}
+
+    @model_validator(mode="after")
+    def _one_assurance(self) -> Self:
+        if (
+            self.epsilon is not None
+            and self.confidence != type(self).model_fields["confidence"].default
+        ):
+            raise ValueError(
+                f"epsilon {self.epsilon:g} stands in place of a confidence, and confidence is {self.confidence:g}: leave one out"
+            )
+        return self

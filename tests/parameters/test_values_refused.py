@@ -1,4 +1,4 @@
-"""Values that YAML reads as something else, and names that no command could say."""
+"""Values that YAML reads as something else, names that no command could say, and one value in another's way."""
 
 from typing import Any
 
@@ -44,3 +44,9 @@ def test_a_name_that_no_command_could_say_is_refused_with_the_way_round(name: st
 @pytest.mark.parametrize("name", ["humor-no-humor", "not rude", "höflich", "有用", "no_violence"])
 def test_other_names_are_taken_as_they_are(name: str) -> None:
     assert TaskParams.model_validate({"objectives": [{"name": name}]}).names == (name,)
+
+
+def test_a_radius_and_a_confidence_are_not_both_taken_where_one_would_be_passed_over() -> None:
+    with pytest.raises(ValidationError, match=r"epsilon 0\.15 stands in place of a confidence"):
+        PlanParams.model_validate({"tau": 0.1, "epsilon": 0.15, "confidence": 0.8})
+    assert PlanParams.model_validate({"tau": 0.1, "epsilon": 0.15}).epsilon == 0.15
