@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 import pytest
@@ -25,9 +25,15 @@ def test_outside_of_the_command_line_an_error_stays_itself() -> None:
     assert shown.message == "row 3: no label"
 
 
+class Loader(dict[str, Any]):
+    """A configuration loader that was given nothing on the command line."""
+
+    runtime_params: ClassVar[dict[str, Any]] = {}
+
+
 def test_a_mistyped_parameter_is_refused_once_the_context_stands() -> None:
     raw = {"data_root": "data", "evaluate": {"bootstrep": 50}}
-    context = SimpleNamespace(config_loader={"parameters": raw})
+    context = SimpleNamespace(config_loader=Loader(parameters=raw))
     with pytest.raises(InputError, match=r"did you mean 'evaluate\.bootstrap'"):
         ParameterGuardHook().after_context_created(context)
 
