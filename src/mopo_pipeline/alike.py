@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from mopo_pipeline.paged import CHUNK
 
-TOGETHER, PARTS = 1 << 18, 1 << 8
-"""Codes that are looked up in one table; the parts that more of them are taken apart into."""
+TOGETHER, MOST_PARTS = 1 << 18, 1 << 8
+"""Codes that are looked up in one table; the parts that more of them are taken apart into, at most."""
 
 SPREAD = np.uint64(0x9E3779B97F4A7C15)
 """An odd number that puts codes which follow each other far apart, 2^64 over the golden ratio."""
@@ -33,8 +33,10 @@ def first_equal(codes: NDArray[np.int64]) -> NDArray[np.intp]:
     """
     first = np.empty(len(codes), dtype=np.intp)
     for rows in _apart(codes):
-        same, _ = pd.factorize(codes[rows])
-        first[rows] = rows[~pd.Series(same).duplicated().to_numpy()][same]
+        same, known = pd.factorize(codes[rows])
+        earliest = np.empty(len(known), dtype=np.intp)
+        earliest[same[::-1]] = rows[::-1]
+        first[rows] = earliest[same]
     return first
 
 
@@ -43,13 +45,14 @@ def _apart(codes: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
     if len(codes) <= TOGETHER:
         yield np.arange(len(codes))
         return
+    bits = min((len(codes) - 1) // TOGETHER, MOST_PARTS - 1).bit_length()
     mixed = codes.astype(np.uint64)
     mixed *= SPREAD
-    mixed >>= np.uint64(64 - PARTS.bit_length() + 1)
+    mixed >>= np.uint64(64 - bits)
     part = mixed.astype(np.uint8)
     del mixed
     order = np.argsort(part, kind="stable")
-    ends = np.cumsum(np.bincount(part, minlength=PARTS))
+    ends = np.cumsum(np.bincount(part))
     for start, end in pairwise([0, *ends.tolist()]):
         yield order[start:end]
 
@@ -69,7 +72,7 @@ def text_hashes(texts: pd.Series) -> NDArray[np.int64]:
     found = np.empty(len(texts), dtype=np.int64)
     for start in range(0, len(texts), CHUNK):
         part = texts.iloc[start : start + CHUNK].to_numpy(dtype=object)
-        found[start : start + len(part)] = [hash(value) for value in part]
+        found[start : start + len(part)] = np.fromiter(map(hash, part), np.int64, len(part))
     return found
 
 

@@ -13,8 +13,8 @@ from mopo_pipeline.tables import SPLITS
 log = logging.getLogger(__name__)
 
 CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
-NO_WORDS = r'"content": "(?:\s|\\[nrt])*"\}\]$'
-"""How a stored prompt ends whose last message says nothing."""
+NO_WORDS = '"content": "(?:[ \u00a0\u2000-\u200a\u3000]|\\\\[nrt])*"\\}\\]\\Z'
+"""How a stored prompt ends whose last message says nothing; without ``\\s``, for which pandas takes texts into memory."""
 
 LONG, TIMES_THE_MEDIAN = 10_000, 50
 """Characters from which an answer is called long, if it is also so many times the median's."""
@@ -71,7 +71,7 @@ def text_facts(responses: pd.DataFrame, where: str) -> dict[str, object]:
     control = int(responses["response"].str.contains(CONTROL).sum())
     if control:
         log.warning("%s: %d answers hold control characters; they are kept", where, control)
-    silent = int((responses["response"].str.strip() == "").sum())
+    silent = int((lengths == 0).sum() + responses["response"].str.isspace().sum())
     unasked = int(responses["prompt"].str.contains(NO_WORDS).sum())
     if silent:
         log.warning("%s: %d answers are empty; they are kept, as answers", where, silent)
