@@ -127,6 +127,8 @@ def test_the_progress_line_says_what_was_last_seen_of_each_objective(tmp_path: P
     watched.look(seen(0.6, 0.52), ASKED)
     callback.on_step_end(arguments, state, control)
     assert bar.tasks[0].description == "policy: help 0.600±0.020, harm 0.520±0.020 (wants 0.500)"
+    watched.look(seen(0.6, 0.52), np.array([1.01]))
+    assert watched.told.endswith("harm 0.520±0.020 (too few prompts to see it hold)")
 
 
 def test_trackers_are_those_that_are_named_and_none_by_default(
