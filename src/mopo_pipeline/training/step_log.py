@@ -67,13 +67,9 @@ class StepLog:
             wanted = ""
             if k > 0:
                 self._seen[f"required_{name}"] = float(required[k - 1])
-                reachable = required[k - 1] <= 1.0
-                said = (
-                    f"wants {required[k - 1]:.3f}"
-                    if reachable
-                    else "too few prompts to see it hold"
-                )
-                wanted = f" ({said})"
+                wanted = f" (wants {required[k - 1]:.3f})"
+                if required[k - 1] > 1.0:
+                    wanted = " (too few prompts to see it hold)"
             parts.append(f"{name} {value:.3f}±{INTERVAL * error:.3f}{wanted}")
         self.told = ", ".join(parts)
 
