@@ -14,6 +14,7 @@ from mopo_pipeline.hooks import ParameterGuardHook
 from mopo_pipeline.hooks.contents import Contents
 from mopo_pipeline.hooks.fingerprints import trace
 from mopo_pipeline.hooks.guard import one_line
+from mopo_pipeline.memory import MemoryExhaustedError
 
 
 def test_outside_of_the_command_line_an_error_stays_itself() -> None:
@@ -158,6 +159,16 @@ def test_a_run_that_failed_halfway_says_how_to_go_on_and_one_that_did_nothing_do
     with pytest.raises(InputError):
         hook.on_pipeline_error(InputError("no room"))
     assert AGAIN.format("second") in capsys.readouterr().err
+
+
+def test_memory_that_did_not_suffice_is_one_line_with_the_stage_that_asked_for_it(
+    tmp_path: Path,
+) -> None:
+    hook, node = begun(tmp_path), chain().nodes[0]
+    named = Node(node.func, node.inputs, node.outputs, name="evaluate.sample_responses")
+    hook.before_node_run(named, {})
+    with pytest.raises(MemoryExhaustedError, match=r"^evaluate: .*evaluate\.batch_tokens"):
+        hook.on_pipeline_error(MemoryError("Unable to allocate 9.31 GiB"))
 
 
 def test_a_node_that_only_prints_is_the_last_to_be_read(

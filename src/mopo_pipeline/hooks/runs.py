@@ -21,6 +21,7 @@ from mopo_pipeline.hooks.facts import commit_of, run_facts
 from mopo_pipeline.hooks.guard import data_root, one_line
 from mopo_pipeline.hooks.said_once import say_once
 from mopo_pipeline.hooks.signals import Interruption
+from mopo_pipeline.memory import exhausted, memory_error
 from mopo_pipeline.parameters.front import SweepRun
 from mopo_pipeline.parameters.groups import GROUPS, validate_parameters
 
@@ -146,6 +147,8 @@ class RunLogHook:
         self._end("failed", error=str(error))
         with contextlib.suppress(OSError):  # a full disk: the error that stopped the run is shown
             self._write()
+        if exhausted(error):
+            error = memory_error(self._stage(), error)
         if isinstance(error, MopoError | DatasetError | OSError):
             if self._record["finished_nodes"] and (command := self._go_on()):
                 tell(f"what is done is kept: once mended, go on with `{command}`")
@@ -173,6 +176,10 @@ class RunLogHook:
         begin = sorted(n.name for n in self._pipeline.only_nodes(*left).grouped_nodes[0])
         first = f"--from-nodes={','.join(begin)}"
         return again(self._run, first, pipelines=True, parts=LIMITS)
+
+    def _stage(self) -> str:
+        """The stage of the node that began last."""
+        return next(reversed(self._started), "").partition(".")[0]
 
     def _same(self) -> str:
         """The command that does the same again."""

@@ -14,9 +14,10 @@ from safetensors import SafetensorError
 from mopo_pipeline.errors import MopoError
 from mopo_pipeline.language.processes import rank_and_world
 from mopo_pipeline.language.sealed import seal
-from mopo_pipeline.launching.estimate import tell_time
+from mopo_pipeline.launching.estimate import tell_cost
 from mopo_pipeline.launching.failures import record_failure
 from mopo_pipeline.launching.lock import sole_run
+from mopo_pipeline.memory import exhausted, memory_error
 from mopo_pipeline.progress import progress_bar
 from mopo_pipeline.training.assemble import check_precision, prepare_trainer
 from mopo_pipeline.training.callbacks import ProgressCallback
@@ -43,7 +44,7 @@ def main(directory: Path) -> None:
         if checkpoint is not None and stopped(RunState.read(checkpoint).lag, spec.loop.patience):
             take_no_step(trainer, done)
         else:
-            tell_time(trainer, spec.name, spec.where, spec.fit, done)
+            tell_cost(trainer, spec.name, spec.where, spec.fit, done)
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         finish(directory, trainer, tokenizer, truncated, spec)
 
@@ -100,7 +101,11 @@ if __name__ == "__main__":
         logging.disable(logging.WARNING)
     try:
         main(run_directory)
-    except BaseException as failure:
+    except BaseException as error:
+        failure = error
+        if exhausted(error):
+            stage = RunSpec.read(run_directory).where.partition(".")[0]
+            failure = memory_error(stage, error)
         record_failure(run_directory, own_rank, failure)
         if isinstance(failure, MopoError):
             sys.exit(f"rank {own_rank}: {failure}")
