@@ -31,7 +31,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     return small_setting(tmp_path_factory.mktemp("dpo"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def trainer(setting: Setting) -> PairTrainer:
     ground = prepare(setting)
     pairs = ground.pairs

@@ -1,14 +1,27 @@
 """Signals that end a run: what must be told is told to the end, and then the signal is obeyed."""
 
 import signal
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from mopo_pipeline.hooks.signals import SIGNALS, Interruption
 
 
-def in_force() -> list[object]:
+def in_force() -> list[Any]:
     return [signal.getsignal(number) for number in SIGNALS]
+
+
+@pytest.fixture(autouse=True)
+def heeded() -> Iterator[None]:
+    """As in a terminal, also where the tests run in the background."""
+    before = in_force()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    for number, handler in zip(SIGNALS, before, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("second", SIGNALS, ids=lambda number: number.name)
@@ -35,3 +48,18 @@ def test_a_second_signal_does_not_cut_short_what_the_first_one_is_telling(
         assert in_force() == before
     finally:
         interruption.forget()
+
+
+@pytest.mark.parametrize("ignored", SIGNALS, ids=lambda number: number.name)
+def test_a_signal_that_was_ignored_before_the_run_stays_ignored(ignored: signal.Signals) -> None:
+    signal.signal(ignored, signal.SIG_IGN)
+    said: list[str] = []
+    interruption = Interruption(said.append)
+    interruption.expect()
+    signal.raise_signal(ignored)
+    assert said == []
+    [other] = set(SIGNALS) - {ignored}
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        signal.raise_signal(other)
+    assert said == [other.name]
+    assert signal.getsignal(ignored) is signal.SIG_IGN
