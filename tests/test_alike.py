@@ -54,6 +54,7 @@ def test_texts_are_told_apart_as_pandas_does() -> None:
         np.testing.assert_array_equal(said_alike(column), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("found", [said_alike, repeats, prompt_codes])
 def test_a_text_more_takes_a_few_numbers_and_no_text(found: Callable[[pd.Series], object]) -> None:
     def held(count: int) -> int:

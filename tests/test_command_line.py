@@ -25,6 +25,7 @@ def refused(*options: str, monkeypatch: pytest.MonkeyPatch, folder: Path = PROJE
     return said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "said"),
     [
@@ -54,11 +55,13 @@ def test_a_name_that_is_not_there_is_told_with_the_nearest(
     assert said in refused(option, monkeypatch=monkeypatch)
 
 
+@pytest.mark.slow
 def test_parts_that_exclude_each_other_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     said = refused("--tags=train", "--namespaces=plan", "--env=test", monkeypatch=monkeypatch)
     assert "no node is left" in said
 
 
+@pytest.mark.slow
 def test_a_place_that_cannot_be_written_is_named_with_the_parameter(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -77,6 +80,7 @@ def test_a_mistake_is_told_from_a_folder_below_the_project_too(
     assert "did you mean 'test'?" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "cut"), [("ingest.path=/my data,x=1.jsonl", True), ("plna.tau=0.1", False)]
 )

@@ -13,6 +13,7 @@ ENVIRONMENTS = sorted(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_environment_loads(environment: str) -> None:
     bootstrap_project(PROJECT)

@@ -53,6 +53,7 @@ def read(path: Path) -> tuple[SourceData, pd.DataFrame]:
     return data, build_comparisons(data.responses, data.judgements, LabelParams(), NAMES, rng)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv", "json"])
 def test_what_lies_in_a_file_is_read_as_what_stays_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
@@ -83,6 +84,7 @@ def test_what_lies_in_a_file_is_read_as_what_stays_in_memory(
     assert "said in a message" in set(held.responses["response"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["parquet", "jsonl"])
 def test_texts_beyond_what_is_held_take_no_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str

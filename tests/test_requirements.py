@@ -68,6 +68,7 @@ def installed(names: set[str]) -> dict[str, object]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("python", check.PYTHONS)
 @pytest.mark.parametrize(
     ("lock", "root"), [("run.lock", "mopo-pipeline"), ("test.lock", "mopo-pipeline[dev]")]

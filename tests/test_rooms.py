@@ -8,6 +8,7 @@ import sys
 import tomllib
 
 import grimp
+import pytest
 
 from conftest import PROJECT
 from mopo_pipeline.mopo import run_tabular
@@ -30,6 +31,7 @@ def loaded_by(code: str) -> set[str]:
     return {name.split(".")[0] for name in done.stdout.split()}
 
 
+@pytest.mark.slow
 def test_the_method_solves_and_runs_without_torch_pandas_or_kedro() -> None:
     loaded = loaded_by(
         "from mopo_pipeline.mopo import run_tabular\n"
@@ -46,6 +48,7 @@ def test_a_run_s_history_is_a_table_of_its_records() -> None:
     assert run.history.iloc[-1].to_dict() == run.records[-1]
 
 
+@pytest.mark.slow
 def test_the_former_place_of_the_launcher_still_joins_a_run() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mopo_pipeline.language.launch", "--help"],
@@ -80,6 +83,7 @@ def test_the_architecture_page_shows_the_arrows_that_there_are() -> None:
     assert {room: set(shown.split()) for room, shown in rows} == arrows
 
 
+@pytest.mark.slow
 def test_no_function_is_too_long_to_be_read_at_once() -> None:
     root = PROJECT / "src/mopo_pipeline"
     lengths = {

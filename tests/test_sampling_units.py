@@ -65,6 +65,7 @@ def lower(groups: np.ndarray, given: Comparisons) -> float:
     return estimator.at(np.array([1.0, 0.0])).bounds[0].value
 
 
+@pytest.mark.slow
 def test_a_bound_over_groups_of_prompts_is_missed_as_rarely_as_it_says() -> None:
     """Counting prompts in place of groups misses a third of the time where a tenth was promised."""
     missed = np.zeros((300, 2))
@@ -131,6 +132,7 @@ def test_what_labels_say_of_a_policy_or_a_judge_is_as_sure_as_there_are_groups()
     assert of_groups.noise[1] > 2 * of_prompts.noise[1]
 
 
+@pytest.mark.slow
 def test_no_network_saw_a_label_of_the_group_it_is_asked_about() -> None:
     made = world(0)
     prompts = made.responses["prompt_id"].unique()

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 
 import numpy as np
+import pytest
 
 from conftest import PROJECT
 from mopo_pipeline import streams
@@ -23,6 +24,7 @@ def seeded() -> Iterator[tuple[str, ast.expr]]:
                 yield str(file.relative_to(root)), node.args[0] if node.args else node
 
 
+@pytest.mark.slow
 def test_no_module_derives_a_seed_of_its_own() -> None:
     found = [(file, given) for file, given in seeded() if file != "streams.py"]
     assert found

@@ -71,6 +71,7 @@ def test_a_step_weighs_the_rewards_by_the_new_multipliers(setting: Setting, tmp_
     assert moving.history == [[pytest.approx(0.1), 0.0]]
 
 
+@pytest.mark.slow
 def test_a_run_of_it_leaves_a_policy_and_its_cost_and_says_nothing_of_its_libraries(
     setting: Setting, recwarn: pytest.WarningsRecorder
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_run_of_it_leaves_a_policy_and_its_cost_and_says_nothing_of_its_librar
     assert any(not torch.equal(tensor, reference[name]) for name, tensor in trained.items())
 
 
+@pytest.mark.slow
 def test_a_diverging_one_says_so(setting: Setting, tmp_path: Path) -> None:
     wild = PARAMS.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(

@@ -186,6 +186,7 @@ def weights_of(point: RivalPolicy) -> dict[str, torch.Tensor]:
     return dict(load_model(folder)[0].state_dict())
 
 
+@pytest.mark.slow
 def test_modpo_with_all_weight_on_one_objective_trains_its_expert(setting: Setting) -> None:
     [point] = train_rival("modpo", setting, {"weights": ((0.0, 1.0, 0.0),), "learning_rate": 0.01})
     expert = load_model(point.trainings[1].folder)[0].state_dict()  # type: ignore[arg-type]
@@ -194,6 +195,7 @@ def test_modpo_with_all_weight_on_one_objective_trains_its_expert(setting: Setti
     assert len(point.trainings) == 4
 
 
+@pytest.mark.slow
 def test_raco_that_may_not_leave_the_weighted_gradient_is_loss_weighted_dpo(
     setting: Setting,
 ) -> None:
@@ -209,6 +211,7 @@ def test_raco_that_may_not_leave_the_weighted_gradient_is_loss_weighted_dpo(
     assert any((other[n] - reference[n]).abs().max() > 1e-3 for n in other)
 
 
+@pytest.mark.slow
 def test_amopo_trains_and_lasts_as_long_as_the_others(setting: Setting) -> None:
     [point] = train_rival("amopo", setting, {"weights": ((0.5, 0.5, 0.0),)})
     assert point.status == "done"

@@ -42,6 +42,7 @@ def adapted(whole: Setting, tmp_path_factory: pytest.TempPathFactory) -> Setting
     )
 
 
+@pytest.mark.slow
 def test_all_weight_on_one_objective_is_its_expert(whole: Setting) -> None:
     point, _ = train_rival("rewarded_soups", whole, ASKED)
     expert, soup = state_of(point.trainings[1].folder), state_of(folder_of(point))
@@ -61,6 +62,7 @@ def test_a_soup_is_the_weighted_mean_of_its_experts(whole: Setting) -> None:
     assert moved > 0.01
 
 
+@pytest.mark.slow
 def test_adapters_folded_in_average_as_what_they_changed(adapted: Setting) -> None:
     """Linear in the change of the weights, whatever the factors are."""
     _, point = train_rival("rewarded_soups", adapted, ASKED)
@@ -93,6 +95,7 @@ def test_factors_need_adapters(whole: Setting) -> None:
         train_rival("rewarded_soups", whole, {"merge": "factors"})
 
 
+@pytest.mark.slow
 def test_a_diverged_expert_fails_every_point_that_rests_on_it(whole: Setting) -> None:
     points = train_rival("rewarded_soups", whole, ASKED | {"learning_rate": 1e30})
     assert [p.status for p in points] == ["failed", "failed"]

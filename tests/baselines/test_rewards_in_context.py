@@ -66,6 +66,7 @@ def test_a_told_prompt_is_the_prompt_and_a_word_per_objective(
     assert tokenizer.unk_token_id not in longer
 
 
+@pytest.mark.slow
 def test_one_training_serves_every_weight_and_counts_what_it_drew(setting: Setting) -> None:
     asked = {"weights": ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0)), "levels": 4, "prompts": 3, "answers": 2}
     first, second = train_rival("rewards_in_context", setting, asked)
@@ -87,6 +88,7 @@ def test_one_training_serves_every_weight_and_counts_what_it_drew(setting: Setti
     assert [len(answers) for answers in drawn] == [2, 2]
 
 
+@pytest.mark.slow
 def test_an_adapter_is_folded_in_before_the_next_round(setting: Setting, tmp_path: Path) -> None:
     adapted = small_setting(tmp_path, reference=setting.reference, lora=LoraParams(r=2, alpha=4))
     asked = {"weights": ((1.0, 0.0, 0.0),), "levels": 4, "prompts": 3, "answers": 2}

@@ -134,6 +134,7 @@ def test_all_weight_on_one_objective_is_its_own_label() -> None:
     np.testing.assert_array_equal(side, signs[:, 1])
 
 
+@pytest.mark.slow
 def test_a_training_is_seeded_and_not_repeated(setting: Setting, tmp_path: Path) -> None:
     points = train_rival(
         "scalarised_dpo", setting, {"weights": ((1.0, 0.0, 0.0),), "learning_rate": RATE}
@@ -153,6 +154,7 @@ def test_a_training_is_seeded_and_not_repeated(setting: Setting, tmp_path: Path)
     assert any(not torch.equal(tensor, reference[name]) for name, tensor in first.items())
 
 
+@pytest.mark.slow
 def test_a_point_says_what_it_cost_and_what_it_was_trained_with(setting: Setting) -> None:
     [point] = train_rival(
         "scalarised_dpo", setting, {"weights": ((0.5, 0.5, 0.0),), "learning_rate": RATE}
@@ -164,6 +166,7 @@ def test_a_point_says_what_it_cost_and_what_it_was_trained_with(setting: Setting
     assert point.hyperparameters["learning_rate"] == RATE
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_is_a_failed_point_with_its_reason(setting: Setting) -> None:
     hyperparameters = {"weights": ((0.0, 1.0, 0.0), (0.0, 0.0, 1.0)), "learning_rate": 1e30}
     points = train_rival("scalarised_dpo", setting, hyperparameters)
@@ -174,6 +177,7 @@ def test_a_training_that_diverges_is_a_failed_point_with_its_reason(setting: Set
     assert [p.budget for p in again] == [p.budget for p in points]
 
 
+@pytest.mark.slow
 def test_a_training_that_points_share_is_counted_once(setting: Setting) -> None:
     points = train_rival(
         "mod", setting, {"weights": ((1.0, 0.0, 0.0), (0.5, 0.5, 0.0)), "learning_rate": RATE}

@@ -48,6 +48,7 @@ def test_validation_labels_tell_a_good_policy_from_a_bad_one(setting: Setting) -
     assert good > none > bad
 
 
+@pytest.mark.slow
 def test_what_is_not_given_is_chosen_and_told(setting: Setting) -> None:
     asked: dict[str, Any] = {
         "weights": ((1.0, 0.0, 0.0),), "beta": 0.4,

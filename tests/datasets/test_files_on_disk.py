@@ -45,6 +45,7 @@ def test_a_table_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["table.parquet"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held", [0, paged.HELD])
 @pytest.mark.parametrize("rows", [0, 1, 40_000])
 def test_a_table_is_loaded_as_pandas_reads_it_whether_it_fits_memory_or_not(

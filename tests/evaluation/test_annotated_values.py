@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from scipy.special import expit
 
 from mopo_pipeline.evaluation import values
@@ -74,6 +75,7 @@ def missed(named: bool) -> tuple[float, float]:
     return float(np.mean(beyond)), float(np.mean(above))
 
 
+@pytest.mark.slow
 def test_intervals_of_labels_count_people_and_not_their_labels_alone() -> None:
     """Promised are .05 and .025; with eight people a third of the misses without names is what is left, not yet those."""
     interval, bound = missed(named=False)

@@ -22,6 +22,7 @@ def bench() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("thresholds", [1, 4])
 def test_all_thresholds_together_hold_as_often_as_the_joint_level_says(
     bench: ModuleType, thresholds: int
@@ -37,6 +38,7 @@ def test_answers_taken_for_prompts_would_certify_what_does_not_hold(bench: Modul
     assert found < 0.95 - 0.1
 
 
+@pytest.mark.slow
 def test_five_looks_are_wrong_as_rarely_as_one_and_at_full_level_each_they_would_not_be(
     bench: ModuleType,
 ) -> None:

@@ -147,6 +147,7 @@ def simulated(
     return out
 
 
+@pytest.mark.slow
 def test_calibrated_intervals_cover_the_truth_as_often_as_they_say() -> None:
     """Neither the judge at its word nor the calibrated value without the scale's own error does."""
     rng = np.random.default_rng(11)

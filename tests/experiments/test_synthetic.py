@@ -145,6 +145,7 @@ def backwards(function: Callable[[Any], Any], tasks: Sequence[Any], description:
     return found[::-1]
 
 
+@pytest.mark.slow
 def test_coverage_is_the_same_whichever_dataset_is_drawn_first(
     here: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +170,7 @@ def test_work_is_returned_in_the_order_of_the_tasks() -> None:
     assert for_each(abs, list(range(-50, 0)), "numbers") == list(range(50, 0, -1))
 
 
+@pytest.mark.slow
 def test_a_refused_dataset_is_counted_and_never_missed(here: None) -> None:
     hard = params(
         structures=only("inconsistent"),
@@ -220,6 +222,7 @@ def test_published_updates_come_closer_with_larger_batches() -> None:
     assert distance_figure(found).axes
 
 
+@pytest.mark.slow
 def test_there_is_a_figure_per_structure(
     swept: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,7 @@ def data() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     return rows, none, none[list(NAMES)]
 
 
+@pytest.mark.slow
 def test_a_grid_has_as_many_points_as_fit_and_all_can_be_met(data: tuple) -> None:
     found = plan_front(*data, task(*NAMES), PLAN, front(points=9))
     assert [p["status"] for p in found["points"]] == ["planned"] * 9
@@ -53,6 +54,7 @@ def test_a_grid_has_as_many_points_as_fit_and_all_can_be_met(data: tuple) -> Non
     assert len(eight["points"]) == 4
 
 
+@pytest.mark.slow
 def test_a_point_is_the_plan_that_its_own_run_will_make(data: tuple) -> None:
     found = plan_front(*data, task(*NAMES), PLAN, front(points=4))
     for point in found["points"]:
@@ -62,6 +64,7 @@ def test_a_point_is_the_plan_that_its_own_run_will_make(data: tuple) -> None:
         assert plan.values == pytest.approx(point["values"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_points_out_of_reach_or_alike_are_skipped_by_name(
     data: tuple, monkeypatch: pytest.MonkeyPatch
 ) -> None:

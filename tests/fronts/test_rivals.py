@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from mopo_pipeline.baselines.setting import RivalPolicy, Training
 from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.parameters.train import TrainParams
@@ -34,6 +36,7 @@ def test_a_training_that_several_points_rest_on_is_paid_once() -> None:
     assert [cost.judge_calls for cost in spent] == [1, 1, 1]
 
 
+@pytest.mark.slow
 def test_rivals_are_steered_by_the_judge_that_steers_ours_and_not_by_the_one_that_values_all(
     tiny_run: Path, tmp_path: Path
 ) -> None:

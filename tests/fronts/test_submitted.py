@@ -112,6 +112,7 @@ def until(true: Callable[[], Any]) -> None:
     raise AssertionError("it never became true")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cluster", ["local", "debug"])
 def test_a_job_s_exit_code_is_a_future_s_result_and_its_words_are_the_run_s(
     submitit: ModuleType, tmp_path: Path, cluster: str
@@ -133,6 +134,7 @@ def test_a_job_s_exit_code_is_a_future_s_result_and_its_words_are_the_run_s(
     assert Path(known.log).parent == tmp_path / "jobs"
 
 
+@pytest.mark.slow
 def test_a_job_that_is_killed_costs_its_own_point_and_is_named_with_its_log(
     submitit: ModuleType, tmp_path: Path
 ) -> None:
@@ -152,6 +154,7 @@ def test_a_job_that_is_killed_costs_its_own_point_and_is_named_with_its_log(
     assert found["front/lost"].told.startswith("ended without a result")
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_stopped_cancels_its_jobs(submitit: ModuleType, tmp_path: Path) -> None:
     folder = place(tmp_path)
     command = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60)"
@@ -170,6 +173,7 @@ def state(pid: int) -> str:
         return "Z"
 
 
+@pytest.mark.slow
 def test_a_job_begins_once_nobody_else_runs_in_its_folder(
     submitit: ModuleType, tmp_path: Path
 ) -> None:
@@ -186,6 +190,7 @@ def test_a_job_begins_once_nobody_else_runs_in_its_folder(
     assert float((folder / "run.log").read_text()) >= free
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_killed_finds_its_jobs_in_the_queue(slurm: Path, tmp_path: Path) -> None:
     folder = place(tmp_path)
     command = ["-c", "import time; open('began', 'a').write('x'); time.sleep(4)"]
@@ -200,6 +205,7 @@ def test_a_sweep_that_was_killed_finds_its_jobs_in_the_queue(slurm: Path, tmp_pa
     killed._threads.shutdown()
 
 
+@pytest.mark.slow
 def test_a_job_in_the_queue_that_has_other_parameters_is_cancelled(
     slurm: Path, tmp_path: Path
 ) -> None:
@@ -277,6 +283,7 @@ def test_what_is_requeued_is_the_same_command(submitit: ModuleType) -> None:
     assert (asked.function, asked.args) == (run, given)
 
 
+@pytest.mark.slow
 def test_a_job_that_is_told_to_exit_ends_its_command_first(tmp_path: Path) -> None:
     code = (
         "import signal, sys; from mopo_pipeline.fronts.executors.job import RunCommand\n"

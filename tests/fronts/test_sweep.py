@@ -172,6 +172,7 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_sweep_that_is_stopped_or_killed_ends_its_processes(
     tmp_path: Path, how: signal.Signals

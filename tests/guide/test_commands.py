@@ -77,6 +77,7 @@ def load_parameters(options: dict[str, Any]) -> dict[str, Any]:
         return dict(session.load_context().params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "command"), COMMANDS, ids=name)
 def test_a_command_of_the_pages_names_pipelines_nodes_and_parameters_that_exist(
     page: Path, command: str

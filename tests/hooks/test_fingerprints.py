@@ -210,6 +210,7 @@ def with_value(key: str, value: Any) -> dict[str, Any]:
     return given
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -231,6 +232,7 @@ def test_where_and_how_fast_is_no_part_of_a_fingerprint(
     assert fingerprints(with_value(key, value), memo) == fingerprints(GIVEN, memo)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value", "first", "untouched"),
     [
@@ -265,6 +267,7 @@ MODEL_PARAMETERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", MODEL_PARAMETERS)
 def test_what_lies_at_a_named_place_counts_and_where_it_lies_does_not(
     tmp_path: Path, key: str
@@ -345,6 +348,7 @@ def test_a_small_file_is_noticed_whatever_its_time_says(tmp_path: Path) -> None:
     assert contents.digest(file) != before
 
 
+@pytest.mark.slow
 def test_where_whole_runs_are_carried_out_is_no_part_of_a_fingerprint(tmp_path: Path) -> None:
     def of_front(given: dict[str, Any]) -> dict[str, str]:
         nodes = register_pipelines()["front"].nodes

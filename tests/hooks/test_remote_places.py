@@ -16,6 +16,7 @@ def loaded(**parameters: Any) -> Any:
         return session.load_context()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "named"),
     [

@@ -66,6 +66,7 @@ class AnyLength:
         return np.tile([[len(r.split())] for r in responses], (1, 2)).astype(float)
 
 
+@pytest.mark.slow
 def test_fresh_responses_that_were_cut_end_nowhere_also_after_a_resume(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

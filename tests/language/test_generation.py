@@ -85,6 +85,7 @@ def test_what_is_drawn_does_not_depend_on_what_is_drawn_beside_it(name: str) -> 
         assert continued(model, [PROMPTS[line // 4]], 0, ends, loop, **limits) == [drawn]
 
 
+@pytest.mark.slow
 def test_tokens_are_drawn_as_often_as_the_model_says() -> None:
     """Two tokens after two prompts of different lengths, against probabilities of the whole texts."""
     model, times, asked = made("absolute"), 20_000, PROMPTS[:2]
@@ -122,6 +123,7 @@ def each(drawn: Any) -> list[Any]:
     return [answer for of_prompt in drawn for answer in of_prompt]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 7, 11])
 def test_answers_do_not_depend_on_the_size_of_batches(
     chat_model: tuple[Any, Any], batch_size: int

@@ -92,6 +92,7 @@ def test_adapters_on_an_output_layer_tied_to_the_embedding_are_refused_before_tr
     assert not list((tmp_path / "work").glob("*/checkpoint-*"))
 
 
+@pytest.mark.slow
 def test_a_merged_model_is_held_against_the_trained_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

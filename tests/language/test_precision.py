@@ -45,6 +45,7 @@ def trained(tmp_path: Path, lora: bool, own: bool = True, **fit: Any) -> tuple[A
     return trainer, first.ratio
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
 def test_the_same_weights_twice_in_bfloat16_have_a_ratio_of_exactly_one(
     tmp_path: Path, lora: bool
@@ -59,6 +60,7 @@ def test_against_a_float32_reference_they_would_not(tmp_path: Path) -> None:
     assert abs(ratio).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_the_first_log_probabilities(tmp_path: Path) -> None:
     whole, _ = trained(tmp_path, False, steps=8, save_every=4)
     kept = load_file(Path(whole.args.output_dir) / "checkpoint-4/mopo_state.safetensors")

@@ -184,6 +184,7 @@ def test_rows_of_no_weight_are_not_computed() -> None:
     assert weights.tolist() == [1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 2, 4])
 def test_every_row_is_drawn_in_proportion_to_its_weight(together: int) -> None:
     rows = make_rows([6, 3, 1, 4, 5, 2])
@@ -254,6 +255,7 @@ def workload() -> Iterator[tuple[EncodedRows, np.ndarray]]:
     yield rows, np.random.default_rng(2).lognormal(size=30)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighting", ["resampling", "loss"])
 def test_both_weightings_have_the_gradient_of_the_weighted_sum(
     weighting: str, workload: tuple[EncodedRows, np.ndarray], tmp_path: Any

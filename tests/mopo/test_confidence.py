@@ -207,6 +207,7 @@ def test_raising_a_threshold_never_raises_the_primary_and_every_solution_is_one(
     assert (np.diff(primaries) <= 1e-6).all()
 
 
+@pytest.mark.slow
 def test_what_is_named_as_nearest_can_be_held() -> None:
     data = clustered(5, prompts=30, n=5)
     with pytest.raises(InfeasibleThresholdsError) as caught:

@@ -61,6 +61,7 @@ def test_matches_the_cone_programme_on_hundreds(
     check_against_the_cone_programme(seed, k, tau, place)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.integers(0, 10**6),
@@ -119,6 +120,7 @@ def test_golden_two_rows() -> None:
     assert found.status == ("active",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", [0.0, 3.0, np.inf])
 @pytest.mark.parametrize("variant", ["lagrangian", "log_barrier"])
 def test_permuting_constraints_permutes_the_solution(pooling: float, variant: str) -> None:
@@ -180,6 +182,7 @@ def test_threshold_at_the_attainable_maximum() -> None:
     assert found.values[1] == pytest.approx(0.8, abs=1e-4)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.integers(2, 5))
 def test_out_of_reach_says_what_is_attainable(seed: int, k: int) -> None:

@@ -151,6 +151,7 @@ def own_defaults(file: Path) -> Iterator[str]:
                 yield f"{node.name}({argument.arg}={ast.unparse(default)})"
 
 
+@pytest.mark.slow
 def test_no_function_repeats_a_default_with_another_value() -> None:
     root = PROJECT / "src/mopo_pipeline"
     files = [f for f in root.rglob("*.py") if f.relative_to(root).parts[0] not in METHOD]

@@ -24,6 +24,7 @@ NUMBER = "input should be a valid number, unable to parse string as a number"
 THRESHOLD = "task.objectives.1.threshold"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("own", "message"),
     [

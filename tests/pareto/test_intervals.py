@@ -23,6 +23,7 @@ def coverage(prompts: int, unit: str = "prompt", simulations: int = SIMULATIONS)
     return hits / simulations
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prompts", [8, 40])
 def test_intervals_over_prompts_cover_as_often_as_they_say(prompts: int) -> None:
     """90 % within three standard errors of 400 simulations, with few prompts as with many."""

@@ -68,6 +68,7 @@ def test_a_plan_names_every_objective_in_every_part() -> None:
     assert weights["weight"].mean() == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_thresholds_out_of_reach_are_refused_with_the_nearest_that_work() -> None:
     with pytest.raises(UnreachableThresholdsError) as caught:
         planned(0.97)
@@ -114,6 +115,7 @@ def plan_with(params: PlanParams, predictions: bool = True, **given: Any) -> Tra
     return make_plan(rows, pairs, known, task, params)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [{"confidence": 0.5}, {"epsilon": 0.0}, {"confidence": 0.9}])
 def test_every_plan_can_be_saved(tmp_path: Path, given: dict[str, float]) -> None:
     """A plain mean has a temperature of infinity, which JSON cannot hold."""
@@ -123,6 +125,7 @@ def test_every_plan_can_be_saved(tmp_path: Path, given: dict[str, float]) -> Non
     assert TrainingPlan.from_json(dataset.load()) == plan
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("params", "predictions", "sure", "other"),
     [
@@ -142,6 +145,7 @@ def test_what_else_gives_way_is_what_the_plan_was_solved_with(
     assert said.partition("--params ")[2].partition(" ")[2] == other.strip()
 
 
+@pytest.mark.slow
 def test_a_margin_is_planned_for_and_the_threshold_stays() -> None:
     plain, raised = (
         plan_with(PlanParams(tau=0.3, margins=margins)) for margins in ({}, {"safe": 0.02})
@@ -157,6 +161,7 @@ def test_a_margin_of_no_constrained_objective_is_named() -> None:
         plan_with(PlanParams(tau=0.3, margins={"good": 0.1}))
 
 
+@pytest.mark.slow
 def test_a_margin_out_of_reach_is_answered_with_a_threshold_that_works_with_it() -> None:
     with pytest.raises(UnreachableThresholdsError, match=r"asked for safe 0\.8") as error:
         plan_with(PlanParams(tau=0.3, margins={"safe": 0.3}))
@@ -189,6 +194,7 @@ def test_labels_that_make_the_weights_assure_nothing_and_the_plan_says_so() -> N
     assert not any(f.name.startswith("no confidence") for f in quiet.findings)
 
 
+@pytest.mark.slow
 def test_a_position_lies_between_what_bounds_reach_at_either_end() -> None:
     found = [
         plan_with(PlanParams(tau=0.3), safe=Position(position=place)).thresholds["safe"]

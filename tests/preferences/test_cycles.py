@@ -64,6 +64,7 @@ def right(found: WinRateEstimate, comparisons: pd.DataFrame, true: np.ndarray) -
     return float(((said > 0.5) == (true[test] > 0.5)).mean())
 
 
+@pytest.mark.slow
 def test_answers_that_go_round_are_told_apart_where_rewards_say_a_coin() -> None:
     responses, comparisons, true, style = world(0, circle=True)
     plain = estimated(responses, comparisons, "none")
@@ -86,6 +87,7 @@ def test_answers_that_go_round_are_told_apart_where_rewards_say_a_coin() -> None
     assert plain_off > 0.1
 
 
+@pytest.mark.slow
 def test_labels_without_circles_keep_the_plain_model() -> None:
     for seed in range(3):
         responses, comparisons, _, _ = world(seed, circle=False)

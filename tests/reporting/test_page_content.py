@@ -100,6 +100,7 @@ def test_the_judge_s_own_record_stands_beside_its_verdicts() -> None:
     assert text.index("does not know 2.0%") < text.index("Where the policy stands")
 
 
+@pytest.mark.slow
 def test_slope_and_ceiling_of_a_judge_stand_beside_each_threshold() -> None:
     text = page(values(), {"preference_model": judge()})
     assert text.count("slope 0.800 best answers 0.700 of 0.740 held") == 2

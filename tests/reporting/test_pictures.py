@@ -48,6 +48,7 @@ def shown() -> dict[str, Picture]:
     return figures_of(MANY[:3], moving=True)
 
 
+@pytest.mark.slow
 def test_nothing_drawn_is_cut_off_and_no_word_is_too_small(
     made: dict[str, tuple[Figure, str, Figure]],
 ) -> None:
@@ -137,6 +138,7 @@ def test_logarithmic_ticks_are_numbers_as_people_write_them() -> None:
     assert {"0.2", "0.5", "1", "2"} <= set(shown)
 
 
+@pytest.mark.slow
 def test_a_picture_is_the_same_bytes_each_time_and_shares_no_id_with_another() -> None:
     log = log_of(MANY[:2], moving=True)
     one, again, other = (
@@ -154,6 +156,7 @@ def test_a_picture_is_the_same_bytes_each_time_and_shares_no_id_with_another() -
     assert one.png.startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_page_in_the_dark_has_a_colour_for_everything_that_pictures_draw_in() -> None:
     page = whole_page(figures=shown())
     shapes = re.sub(

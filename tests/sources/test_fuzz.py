@@ -31,12 +31,14 @@ def faults(fuzz: ModuleType, folder: Path) -> list[str]:
     return [fault for fault in found if fault is not None]
 
 
+@pytest.mark.slow
 def test_the_first_fuzzed_files_are_read_as_they_mean_or_refused(
     fuzz: ModuleType, tmp_path: Path
 ) -> None:
     assert faults(fuzz, tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["a pair turned", "a row lost", "an answer cut"])
 def test_a_reader_that_changes_what_is_said_is_found(
     fuzz: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str

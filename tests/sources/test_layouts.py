@@ -60,6 +60,7 @@ TRL = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
 @pytest.mark.parametrize("kind", TRL)
 def test_chosen_and_rejected_with_a_label_of_another_objective(
@@ -113,6 +114,7 @@ SCORED: tuple[Any, ...] = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", SCORED)
 @pytest.mark.parametrize("key", ["text", "response", "content"])
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])

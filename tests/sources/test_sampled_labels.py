@@ -62,6 +62,7 @@ def test_prompts_alone_become_labelled_comparisons_and_win_rates(
     assert len(win_rates) == 48
 
 
+@pytest.mark.slow
 def test_labels_follow_from_the_seed_whatever_the_batch_size(model: Path, tmp_path: Path) -> None:
     made = []
     for size in (2, 16):

@@ -113,6 +113,7 @@ def test_a_group_stands_in_one_split_where_the_split_is_by_group(tmp_path: Path)
         load(write(tmp_path / "f.jsonl", given), split={"by": "group"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("by", "known"), [("prompt", 1.0), ("group", 0.0)])
 def test_pocket_settings_are_known_by_prompt_and_new_by_group(by: str, known: float) -> None:
     params = IngestParams.model_validate({"source": "pocket", "split": {"by": by}})

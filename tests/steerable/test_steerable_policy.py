@@ -155,6 +155,7 @@ def test_no_answers_are_drawn_for_training_where_the_separate_policies_draw_none
     assert (given.rounds(PARAMS), offline.rounds(PARAMS)) == (1, 0)
 
 
+@pytest.mark.slow
 def test_an_adapter_is_folded_into_the_model_that_is_left(tmp_path: Path) -> None:
     adapted = given_of(tmp_path, lora=LoraParams(r=2, alpha=4))
     folder = steerable_policy(adapted, PARAMS).folder

@@ -95,6 +95,7 @@ def weights(directory: Path) -> dict[str, np.ndarray]:
     return load_file(file)
 
 
+@pytest.mark.slow
 @adapted
 def test_the_way_begins_at_the_reference_and_ends_at_the_policy(
     run: TrainingRun, tmp_path: Path, lora: LoraParams | None
@@ -113,6 +114,7 @@ def test_the_way_begins_at_the_reference_and_ends_at_the_policy(
         assert np.abs(found[0.5] - found[end]).max() > 0.02
 
 
+@pytest.mark.slow
 def test_an_adapter_half_the_way_is_the_mean_of_the_merged_weights(
     run: TrainingRun, tmp_path: Path
 ) -> None:
@@ -126,6 +128,7 @@ def test_an_adapter_half_the_way_is_the_mean_of_the_merged_weights(
     np.testing.assert_allclose(half, logprobs(run, mean), atol=1e-4)
 
 
+@pytest.mark.slow
 @adapted
 @pytest.mark.parametrize("expected", SHARES)
 def test_the_share_that_validation_prefers_is_the_one_that_is_left(
@@ -154,6 +157,7 @@ def test_the_share_that_validation_prefers_is_the_one_that_is_left(
     assert facts(policy)["candidates"] == []
 
 
+@pytest.mark.slow
 def test_what_was_chosen_is_told_with_what_was_seen(run: TrainingRun, tmp_path: Path) -> None:
     run, values = opposed(run, tmp_path / "first")
 
@@ -170,6 +174,7 @@ def test_what_was_chosen_is_told_with_what_was_seen(run: TrainingRun, tmp_path: 
     assert [t for t in missed if "its way 0.500" in t]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_makes_the_same_choice(run: TrainingRun, tmp_path: Path) -> None:
     """Killed after its last step or two steps before; from its first step with another seed it ends elsewhere."""
     run, values = opposed(run, tmp_path / "first")
@@ -190,6 +195,7 @@ def test_a_resumed_run_makes_the_same_choice(run: TrainingRun, tmp_path: Path) -
     assert (other / "final/model.safetensors").read_bytes() != model
 
 
+@pytest.mark.slow
 @adapted
 def test_a_policy_that_training_passed_is_kept_where_validation_prefers_it(
     run: TrainingRun, tmp_path: Path, lora: LoraParams | None
@@ -220,6 +226,7 @@ def test_a_policy_that_training_passed_is_kept_where_validation_prefers_it(
         worker.main(directory)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fresh", [False, True], ids=["labels", "fresh answers"])
 def test_the_policy_is_weighed_by_the_evidence_its_run_was_steered_by(
     run: TrainingRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: bool
@@ -236,6 +243,7 @@ def test_the_policy_is_weighed_by_the_evidence_its_run_was_steered_by(
     assert any(other["values"]["help"] != policy["values"]["help"] for other in others)
 
 
+@pytest.mark.slow
 def test_fresh_answers_ask_for_what_the_closed_loop_asks_for(
     run: TrainingRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,6 +275,7 @@ def test_two_processes_choose_as_one_does(run: TrainingRun, tmp_path: Path) -> N
     assert max(float(np.abs(found[n] - w).max()) for n, w in expected.items()) < 1e-4
 
 
+@pytest.mark.slow
 def test_a_sharded_model_stays_where_training_ended(
     run: TrainingRun,
     tmp_path: Path,

@@ -52,6 +52,7 @@ def test_what_is_seen_is_what_the_labels_say_of_the_saved_model(
     assert np.abs(gap).max() > 0.05
 
 
+@pytest.mark.slow
 def test_a_missed_threshold_is_aimed_at_from_higher_in_the_second_half(
     run: TrainingRun, tmp_path: Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_a_missed_threshold_is_aimed_at_from_higher_in_the_second_half(
     assert looks == [4, 6, 8]
 
 
+@pytest.mark.slow
 def test_a_corrected_run_goes_on_bit_for_bit_from_its_checkpoint(
     run: TrainingRun, tmp_path: Path
 ) -> None:

@@ -80,6 +80,7 @@ def test_a_policy_that_has_not_moved_has_ratio_one_to_the_quantised_base(
     np.testing.assert_array_equal(state.lagged_logprob, trainer.first_logprob)
 
 
+@pytest.mark.slow
 def test_the_first_reference_is_the_same_base_without_its_adapter_whatever_was_learned(
     quantised: str, run: TrainingRun, tmp_path: Path
 ) -> None:
@@ -94,6 +95,7 @@ def test_the_first_reference_is_the_same_base_without_its_adapter_whatever_was_l
     assert all("lora_" in name for name in trained)
 
 
+@pytest.mark.slow
 def test_a_quantised_run_leaves_an_adapter_of_the_whole_reference(
     quantised: str, run: TrainingRun, tmp_path: Path
 ) -> None:

@@ -81,6 +81,7 @@ def solved(problem: DualProblem, mass: np.ndarray, thresholds: np.ndarray) -> An
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lora", [None, LoraParams(r=4, alpha=8)], ids=["full", "lora"])
 @pytest.mark.parametrize("beta", [None, 0.99], ids=["fixed", "adaptive"])
 def test_the_reference_is_the_policy_of_one_lag_ago(
@@ -108,6 +109,7 @@ def test_the_reference_is_the_policy_of_one_lag_ago(
     assert state.multipliers[0] > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lora", [None, LoraParams(r=4, alpha=8)], ids=["full", "lora"])
 def test_a_period_trains_on_its_rows_with_the_reference_of_one_lag_ago(
     run: TrainingRun, tmp_path: Path, lora: LoraParams | None
@@ -215,6 +217,7 @@ def test_a_policy_that_is_the_reference_has_ratio_exactly_one(run: TrainingRun) 
     assert np.abs(moved.weights - planned(run).weights).max() > 0.05
 
 
+@pytest.mark.slow
 def test_an_untrained_adapter_leaves_the_planned_weights(run: TrainingRun, tmp_path: Path) -> None:
     still = replace(
         run,
@@ -277,6 +280,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fresh_judge, "judge_named", lambda *_, **__: LengthJudge())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("judged")
 def test_fresh_responses_are_decided_by_the_seed(run: TrainingRun, tmp_path: Path) -> None:
     lag = FreshLag(every=3, fresh_prompts=4, fresh_responses=4, max_new_tokens=6)
@@ -294,6 +298,7 @@ def test_fresh_responses_are_decided_by_the_seed(run: TrainingRun, tmp_path: Pat
     assert texts[0] != texts[2]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("judged")
 @pytest.mark.parametrize("lora", [None, LoraParams(r=4, alpha=8)], ids=["full", "lora"])
 def test_fresh_text_unlike_the_data_counts_as_losing(
@@ -331,6 +336,7 @@ def test_fresh_text_unlike_the_data_counts_as_losing(
     assert trained(free, tmp_path / "all", set()).lag_state.support == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("judged")
 def test_garbage_stops_at_the_first_refresh_although_the_data_hold_long_texts(
     run: TrainingRun, tmp_path: Path
@@ -481,6 +487,7 @@ def test_margins_add_bias_shortfall_and_noise() -> None:
     assert width[0] > 0.04
 
 
+@pytest.mark.slow
 def test_margins_give_way_where_fresh_rows_leave_no_room_for_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -564,6 +571,7 @@ def test_only_responses_like_the_data_are_judged() -> None:
     np.testing.assert_array_equal(nothing, np.zeros((3, 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("judged")
 def test_what_the_policy_falls_short_of_on_validation_prompts_raises_its_targets(
     run: TrainingRun, tmp_path: Path

@@ -82,6 +82,7 @@ def facts(directory: Path) -> dict[str, Any]:
     return dict(json.loads((directory / "log.json").read_text()))
 
 
+@pytest.mark.slow
 def test_a_run_ends_early_only_where_validation_holds(run: TrainingRun, tmp_path: Path) -> None:
     early, missing, never = (
         facts(finished(patient(run, *given), tmp_path / name))
@@ -97,6 +98,7 @@ def test_a_run_ends_early_only_where_validation_holds(run: TrainingRun, tmp_path
         assert not [f for f in whole["findings"] if f["name"] == "training ended early"]
 
 
+@pytest.mark.slow
 def test_an_early_end_is_the_same_after_a_resume(run: TrainingRun, tmp_path: Path) -> None:
     """Killed after its end was saved, and one checkpoint before; without patience the run goes on and differs."""
     directory = finished(patient(run, 1, 0.3), tmp_path)

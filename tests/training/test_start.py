@@ -57,6 +57,7 @@ def test_its_reference_stays_the_model_s_own(run: TrainingRun, start: Path, tmp_
     assert trainer.first_logprob.tolist() == run.rows["reference_logprob"].tolist()
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_does_not_start_again(
     run: TrainingRun, start: Path, tmp_path: Path
 ) -> None:
@@ -75,6 +76,7 @@ def test_another_start_is_another_run(run: TrainingRun, start: Path, tmp_path: P
     assert len(directories) == 3
 
 
+@pytest.mark.slow
 def test_an_adapter_starts_from_an_adapter(run: TrainingRun, tmp_path: Path) -> None:
     adapted = replace(run, lora=LoraParams(r=2, alpha=4))
     earlier = train(adapted, tmp_path / "earlier").directory

@@ -64,6 +64,7 @@ def test_a_warning_is_told_and_kept(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert [f["name"] for f in training_findings([callback])] == ["policy leaves the data"]
 
 
+@pytest.mark.slow
 def test_a_real_run_is_watched_from_its_first_logged_step(tmp_path: Path) -> None:
     run = tiny_run(tiny_model(tmp_path / "model"))
     lag = run.lag.model_copy(update={"max_multiplier": 1e-4})

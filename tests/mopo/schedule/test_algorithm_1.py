@@ -40,6 +40,7 @@ def test_large_batches_come_close_to_the_exact_policy() -> None:
     assert max(found) < 0.02
 
 
+@pytest.mark.slow
 def test_the_published_batch_of_eight_stays_further_away() -> None:
     small = np.mean([distance(8, seed) for seed in range(3)])
     large = np.mean([distance(256, seed) for seed in range(3)])

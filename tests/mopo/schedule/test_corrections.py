@@ -91,6 +91,7 @@ def test_where_no_label_speaks_nothing_moves() -> None:
     assert raised_by(before, THRESHOLDS, problem(30, 0.975), silent).tolist() == [0.02, 0.0]
 
 
+@pytest.mark.slow
 def test_a_raise_out_of_reach_is_halved_and_not_kept_for_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -106,6 +107,7 @@ def test_a_raise_out_of_reach_is_halved_and_not_kept_for_later(
         corrected(replace(opening, thresholds=beyond.thresholds), beyond, seen(0.5, 0.5), 100.0)
 
 
+@pytest.mark.slow
 def test_what_the_rows_had_room_for_is_kept_where_more_is_out_of_reach() -> None:
     """Once .015 of .02 was reached; neither the .615 asked for next nor half of it is a reason to ask for nothing."""
     most = attainable_bounds(WIN_RATES, tau=0.1, groups=GROUPS)[1, 1]

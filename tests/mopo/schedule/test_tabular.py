@@ -30,6 +30,7 @@ def test_static_reference_reaches_the_regularised_optimum(threshold: float) -> N
     assert value <= run.values[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threshold", [0.3, 0.45, 0.55, 0.7])
 def test_lagged_reference_reaches_the_linear_programme(threshold: float) -> None:
     preferences = antichain()

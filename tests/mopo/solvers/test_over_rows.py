@@ -46,6 +46,7 @@ problems = given(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @problems
 @example(seed=4380, k=2, epsilon=0.00390625, tau=0.05078125, place=0.0)
@@ -76,6 +77,7 @@ def test_a_small_temperature_is_reached_by_cooling(tau: float, pooling: float) -
     assert abs(found.duality_gap) < 1e-6
 
 
+@pytest.mark.slow
 def test_robust_degenerate_inputs_have_an_answer() -> None:
     equal = np.full((6, 2), 0.5)
     flat = solve_dual(equal, [0.5], tau=0.1, epsilon=0.01)
