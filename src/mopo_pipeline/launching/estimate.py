@@ -147,7 +147,7 @@ class Kept:
         return torch.autograd.graph.saved_tensors_hooks(self._count, lambda tensor: tensor)
 
     def _count(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Count a tensor of any shape (...) and keep it as it is."""
+        """Count a tensor (..., size) and keep it as it is."""
         memory = tensor.untyped_storage()
         if memory.data_ptr() not in self._own:
             self._sizes[memory.data_ptr()] = memory.nbytes()
