@@ -10,9 +10,11 @@ import pytest
 
 from mopo_pipeline.datasets import AtomicJSONDataset
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.mopo import solve_dual
 from mopo_pipeline.parameters.base import ObjectiveParams, Position, TaskParams
 from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.plan.make import make_plan
+from mopo_pipeline.plan.problem import dual_problem
 from mopo_pipeline.plan.thresholds import UnreachableThresholdsError, resolve_thresholds
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.tables import weight_columns
@@ -121,6 +123,36 @@ def test_every_plan_can_be_saved(tmp_path: Path, given: dict[str, float]) -> Non
     plan = plan_with(PlanParams(tau=0.3, **given))
     dataset.save(plan.to_json())
     assert TrainingPlan.from_json(dataset.load()) == plan
+
+
+@pytest.mark.parametrize(
+    "given", [{"confidence": 0.5}, {"epsilon": 0.0}, {"epsilon": 0.01}, {"confidence": 0.9}]
+)
+def test_a_reference_that_has_not_moved_is_solved_for_what_was_planned(
+    given: dict[str, float],
+) -> None:
+    """A radius of 0 takes away the margin of the labels, not what they correct."""
+    rows, pairs, predicted = labelled()
+    plan = plan_with(PlanParams(tau=0.3, **given))
+    problem = dual_problem(rows, rows, pairs, predicted, plan)
+    found = solve_dual(
+        problem.win_rates,
+        problem.thresholds,
+        tau=problem.tau,
+        groups=problem.groups,
+        epsilon=problem.epsilon,
+        confidence=problem.confidence,
+        comparisons=problem.comparisons,
+        pooling=problem.pooling,
+    )
+    np.testing.assert_allclose(found.values, list(plan.values.values()), atol=1e-6)
+    np.testing.assert_allclose(found.multipliers, list(plan.multipliers.values()), atol=1e-5)
+
+
+def test_labels_that_make_the_weights_correct_no_later_value_either() -> None:
+    rows, pairs, predicted = labelled()
+    plan = plan_with(PlanParams(tau=0.3), predictions=False)
+    assert dual_problem(rows, rows, pairs, predicted * np.nan, plan).comparisons is None
 
 
 @pytest.mark.parametrize(
