@@ -211,6 +211,20 @@ def test_confidence_lowers_what_is_attainable_and_raises_what_is_planned() -> No
             assert held <= high + 1e-9
 
 
+@pytest.mark.parametrize(("objective_count", "seed", "prompts", "n"), [(1, 0, 8, 2), (2, 4, 14, 3)])
+def test_what_few_labels_plan_lies_between_the_ends_they_tell(
+    objective_count: int, seed: int, prompts: int, n: int
+) -> None:
+    """Few pairs may say that what is followed gets worse, and that another policy has less of it than one that shuns it."""
+    task = TaskParams(objectives=objectives(safe=0.3)[:objective_count])
+    data = labelled(seed, prompts=prompts, n=n)
+    plan, _ = make_plan(*data, task, PlanParams(tau=0.2, confidence=0.5))
+    for name, planned_for in {**plan.values, **plan.bounds}.items():
+        low, high = plan.attainable[name]
+        assert planned_for is not None
+        assert 0 <= low <= planned_for <= high <= 1
+
+
 def test_labels_that_make_the_weights_assure_nothing_and_the_plan_says_so() -> None:
     plan = plan_with(PlanParams(tau=0.3, confidence=0.95), predictions=False)
     assert plan.confidence is None
