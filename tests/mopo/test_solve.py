@@ -1,5 +1,7 @@
 """The exact dual against a cone solver, its certificate, and what must not change the answer."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -13,8 +15,8 @@ from oracles import (
 )
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
-from mopo_pipeline.mopo.solvers import barrier
+from mopo_pipeline.mopo import InfeasibleThresholdsError, NotConvergedError, solve_dual
+from mopo_pipeline.mopo.solvers import barrier, plain
 
 
 def reachable(win_rates: np.ndarray, mass: np.ndarray, ids: np.ndarray, place: float) -> np.ndarray:
@@ -180,6 +182,17 @@ def test_threshold_at_the_attainable_maximum() -> None:
     win_rates = np.array([[0.9, 0.1], [0.1, 0.8], [0.5, 0.5]])
     found = solve_dual(win_rates, [0.8], tau=0.1)
     assert found.values[1] == pytest.approx(0.8, abs=1e-4)
+
+
+def test_a_search_that_stopped_below_a_threshold_is_no_solution_however_small_its_gap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At multipliers of zero the gap is zero whatever the thresholds are."""
+    win_rates, asked = np.array([[0.8, 0.2], [0.2, 0.8]]), np.array([0.6])
+    solve_dual(win_rates, asked, tau=0.3)
+    monkeypatch.setattr(plain, "minimise", partial(plain.minimise, max_steps=0))
+    with pytest.raises(NotConvergedError, match="did not converge"):
+        solve_dual(win_rates, asked, tau=0.3)
 
 
 @pytest.mark.slow

@@ -10,9 +10,11 @@ import pytest
 
 from mopo_pipeline.datasets import AtomicJSONDataset
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.mopo import solve_dual
 from mopo_pipeline.parameters.base import ObjectiveParams, Position, TaskParams
 from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.plan.make import make_plan
+from mopo_pipeline.plan.problem import dual_problem
 from mopo_pipeline.plan.thresholds import UnreachableThresholdsError, resolve_thresholds
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.tables import weight_columns
@@ -127,6 +129,36 @@ def test_every_plan_can_be_saved(tmp_path: Path, given: dict[str, float]) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
+    "given", [{"confidence": 0.5}, {"epsilon": 0.0}, {"epsilon": 0.01}, {"confidence": 0.9}]
+)
+def test_a_reference_that_has_not_moved_is_solved_for_what_was_planned(
+    given: dict[str, float],
+) -> None:
+    """A radius of 0 takes away the margin of the labels, not what they correct."""
+    rows, pairs, predicted = labelled()
+    plan = plan_with(PlanParams(tau=0.3, **given))
+    problem = dual_problem(rows, rows, pairs, predicted, plan)
+    found = solve_dual(
+        problem.win_rates,
+        problem.thresholds,
+        tau=problem.tau,
+        groups=problem.groups,
+        epsilon=problem.epsilon,
+        confidence=problem.confidence,
+        comparisons=problem.comparisons,
+        pooling=problem.pooling,
+    )
+    np.testing.assert_allclose(found.values, list(plan.values.values()), atol=1e-6)
+    np.testing.assert_allclose(found.multipliers, list(plan.multipliers.values()), atol=1e-5)
+
+
+def test_labels_that_make_the_weights_correct_no_later_value_either() -> None:
+    rows, pairs, predicted = labelled()
+    plan = plan_with(PlanParams(tau=0.3), predictions=False)
+    assert dual_problem(rows, rows, pairs, predicted * np.nan, plan).comparisons is None
+
+
+@pytest.mark.parametrize(
     ("params", "predictions", "sure", "other"),
     [
         ({"confidence": 0.9}, True, " at 90% joint confidence: ", " or lower plan.confidence"),
@@ -182,6 +214,20 @@ def test_confidence_lowers_what_is_attainable_and_raises_what_is_planned() -> No
             assert 0 <= low <= high <= 1
             held = plan.bounds.get(name, plan.values[name])
             assert held <= high + 1e-9
+
+
+@pytest.mark.parametrize(("objective_count", "seed", "prompts", "n"), [(1, 0, 8, 2), (2, 4, 14, 3)])
+def test_what_few_labels_plan_lies_between_the_ends_they_tell(
+    objective_count: int, seed: int, prompts: int, n: int
+) -> None:
+    """Few pairs may say that what is followed gets worse, and that another policy has less of it than one that shuns it."""
+    task = TaskParams(objectives=objectives(safe=0.3)[:objective_count])
+    data = labelled(seed, prompts=prompts, n=n)
+    plan, _ = make_plan(*data, task, PlanParams(tau=0.2, confidence=0.5))
+    for name, planned_for in {**plan.values, **plan.bounds}.items():
+        low, high = plan.attainable[name]
+        assert planned_for is not None
+        assert 0 <= low <= planned_for <= high <= 1
 
 
 def test_labels_that_make_the_weights_assure_nothing_and_the_plan_says_so() -> None:

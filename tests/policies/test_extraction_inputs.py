@@ -18,6 +18,7 @@ from mopo_pipeline.parameters.train import LoopParams
 from mopo_pipeline.pareto.bounds import alpha_of_look
 from mopo_pipeline.policies import extract
 from mopo_pipeline.policies.extract import to_be_certified
+from mopo_pipeline.policies.training_rows import judged_comparisons
 from mopo_pipeline.training import fresh_judge
 from mopo_pipeline.training.assemble import initial_state
 
@@ -122,3 +123,16 @@ def test_log_probabilities_of_every_answer_that_steers_are_checked_and_of_no_oth
     with pytest.raises(InputError, match="stale"):
         extract.extract_policy(*given)
     assert checked == ["train", "validation"]
+
+
+def test_a_judge_s_error_is_measured_on_what_it_says_itself_wherever_it_was_fitted() -> None:
+    """What labels of the very answers added to the predictions is no part of it, and no confidence is asked for."""
+    rows = pd.DataFrame({"response_id": ["a", "b"], "unit": "p"})
+    pairs = pd.DataFrame({"response_a": ["a"], "response_b": ["b"], "help": [1.0], "harm": [0.0]})
+    pairs = pairs.assign(help_weight=1.0, harm_weight=1.0)
+    said = pd.DataFrame({"help": [0.9], "harm": [0.1], "fold": [0]})
+    of_model = said.assign(help_of_model=[0.6], harm_of_model=[0.4])
+    found = judged_comparisons(rows, pairs, of_model, ("help", "harm"))
+    assert found is not None
+    np.testing.assert_allclose(np.asarray(found.predicted), [[0.6, 0.4]])
+    assert judged_comparisons(rows, pairs, said, ("help", "harm")) is None

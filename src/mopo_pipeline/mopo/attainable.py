@@ -99,10 +99,11 @@ def attainable_bounds(
     ends = np.empty((size, 2))
     for k in range(size):
         found = [
-            [_promised(estimator, sign * strength * alone[k], k) for strength in STRENGTHS]
+            _promised(estimator, sign * strength * alone[k], k)
             for sign in (-1.0, 1.0)
+            for strength in STRENGTHS
         ]
-        ends[k] = min(found[0]), max(found[1])
+        ends[k] = min(found), max(found)
         if k > 0:
             ends[k, 1] = max(ends[k, 1], greatest(bounds, k - 1))
     return np.clip(ends, 0.0, 1.0)

@@ -57,7 +57,9 @@ def make_plan(
     thresholds = resolve_thresholds(task.objectives, params.thresholds, attainable)
     thresholds, solution = _solved(posed, thresholds)
     targets = posed.targets(thresholds)
-    attainable[:, 1] = np.maximum(attainable[:, 1], np.append(solution.values[0], solution.bounds))
+    planned = np.append(solution.values[0], solution.bounds)
+    attainable[:, 0] = np.minimum(attainable[:, 0], planned)
+    attainable[:, 1] = np.maximum(attainable[:, 1], planned)
     groups = posed.given["groups"]
     findings = [
         *posed.unsure,

@@ -89,6 +89,8 @@ def dual_problem(
 ) -> DualProblem:
     """The planned problem over the training rows, in their order.
 
+    Labels correct its values where they corrected the plan's: wherever a model predicted them, at any confidence or radius.
+
     Args:
         rows: prompt_id and response_id of the N training rows.
         win_rates: of all responses, a column in [0, 1] per objective.
@@ -97,9 +99,9 @@ def dual_problem(
         plan: as solved.
     """
     values = win_rates.set_index("response_id").loc[rows["response_id"]].reset_index()
-    compared = None
-    if plan.assured:
-        compared = row_comparisons(values, comparisons, predictions, plan.objectives)
+    compared = row_comparisons(values, comparisons, predictions, plan.objectives)
+    if compared is not None and compared.predicted is None:
+        compared = None
     return DualProblem(
         objectives=plan.objectives,
         win_rates=values[list(plan.objectives)].to_numpy(dtype=np.float64),

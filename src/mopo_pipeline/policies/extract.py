@@ -81,7 +81,7 @@ def extract_policy(
     table = rows[FOR_TRAINING].assign(reference_logprob=rows["logprob"])
     scorer = scorer_of(params.lag, preference_model)
     if isinstance(params.lag, FreshLag):
-        said = judged_comparisons(rows, comparisons, predictions, plan)
+        said = judged_comparisons(rows, comparisons, predictions, plan.objectives)
         judged = judged_win_rates(rows, win_rates, plan.objectives, params.lag, scorer)
         problem = replace(problem, comparisons=said, judged=judged)
     told = _told_early(params, fit := params.fit.over(len(rows)), rows)

@@ -11,24 +11,26 @@ from mopo_pipeline.parameters.base import OF_MODEL
 from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.parameters.train import TrainParams
 from mopo_pipeline.plan.problem import row_comparisons
-from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.streams import Stream, generator
 from mopo_pipeline.tables import sampling_units
 
 
 def judged_comparisons(
-    rows: pd.DataFrame, comparisons: pd.DataFrame, predictions: pd.DataFrame, plan: TrainingPlan
+    rows: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    predictions: pd.DataFrame,
+    objectives: tuple[str, ...],
 ) -> Comparisons | None:
     """Comparisons of the training rows beside what the model that judges fresh responses says of them.
 
     Its error is measured on these: what people said of the very answers is no part of it. None where no
-    model was fitted, or nothing is to be sure.
+    model was fitted.
     """
-    own = {f"{name}{OF_MODEL}": name for name in plan.objectives}
-    if not plan.assured or not set(own) <= set(predictions):
+    own = {f"{name}{OF_MODEL}": name for name in objectives}
+    if not set(own) <= set(predictions):
         return None
-    said = predictions.drop(columns=list(plan.objectives)).rename(columns=own)
-    return row_comparisons(rows, comparisons, said, plan.objectives)
+    said = predictions.drop(columns=list(objectives)).rename(columns=own)
+    return row_comparisons(rows, comparisons, said, objectives)
 
 
 def steering(responses: pd.DataFrame) -> pd.DataFrame:

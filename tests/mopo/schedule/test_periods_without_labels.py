@@ -120,3 +120,15 @@ def test_periods_without_labels_are_told() -> None:
     )
     assert [(f.name, f.value) for f in found] == [("periods without labels: short", 3.0)]
     assert "train.lag.rows" in found[0].remedy
+
+
+def test_a_period_is_as_sure_as_its_own_labels_and_not_as_those_of_all_rows() -> None:
+    """Half of the prompts leave a bound that lies about the root of two further below its value."""
+    asked, zero = problem(), np.zeros(320)
+    room = []
+    for rows in (np.ones(320, dtype=bool), HALF):
+        found = refresh(planned(asked), asked, zero, rows, **LIMITS)
+        assert (found.bounds >= asked.thresholds - 1e-6).all()
+        room.append(found.targets - found.bounds)
+    assert (room[1] > 1.2 * room[0]).all()
+    assert (room[1] < 2.0 * room[0]).all()

@@ -41,8 +41,9 @@ def solve_plain(rows: Rows, thresholds: Array, tau: float, logarithmic: bool) ->
         tau,
         logarithmic,
     )
-    optimal = found.converged or abs(solution.duality_gap) <= CERTIFIED
-    if not optimal or (bounds < thresholds - MET).any():
+    held = bool((bounds >= thresholds - MET).all())
+    optimal = found.converged or (abs(solution.duality_gap) <= CERTIFIED and (held or logarithmic))
+    if not optimal or not held:
         relaxed, certificate = nearest_attainable(rows, thresholds)
         if certificate > ROUNDING:
             raise InfeasibleThresholdsError(thresholds, attainable_alone(rows), relaxed)
