@@ -30,6 +30,10 @@ DISTRIBUTIONS = {
     "pyphen": ("pyphen",),
     "vaderSentiment": ("vaderSentiment",),
     "matplotlib": ("matplotlib",),
+    "vllm": ("vllm",),
+    "lm_eval": ("lm_eval",),
+    "trl": ("trl",),
+    "bitsandbytes": ("bitsandbytes",),
 }
 """Packages whose version may change a result, by the name they are imported under."""
 

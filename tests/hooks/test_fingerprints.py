@@ -195,6 +195,20 @@ def test_versions_of_what_computes_a_result_count(monkeypatch: pytest.MonkeyPatc
     assert before["plan.plan_training"].digest != after["plan.plan_training"].digest
 
 
+def test_versions_count_of_what_draws_answers_asks_models_and_trains_rivals_where_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(source, "_version", lambda _: "1")
+    found = {name: code.versions.keys() for name, code in codes().items()}
+    assert {"vllm", "lm_eval"}.isdisjoint(found["plan.plan_training"])
+    assert "vllm" in found["evaluate.sample_completions"]
+    assert "vllm" in found["ingest.ingest_source"]
+    assert "bitsandbytes" in found["train.train_policy"]
+    assert any("lm_eval" in versions for name, versions in found.items() if "capability" in name)
+    front = {node.name: source.code_of(node.func) for node in register_pipelines()["front"].nodes}
+    assert any("trl" in code.versions for code in front.values())
+
+
 def test_builds_of_one_version_are_the_same_code(monkeypatch: pytest.MonkeyPatch) -> None:
     source._version.cache_clear()
     monkeypatch.setattr(source, "version", lambda _: "2.13.0+cpu")
