@@ -90,7 +90,7 @@ def with_splits(
 
 
 def tell_divided_groups(responses: pd.DataFrame, where: str) -> None:
-    """Warn where prompts of one group stand in several splits: what is held out is then not new, nor drawn one by one."""
+    """Warn where prompts of one group stand in several splits: test prompts are then neither new nor drawn one by one."""
     if "group" not in responses:
         return
     splits = responses.groupby("group")["split"].nunique()
