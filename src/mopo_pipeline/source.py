@@ -30,6 +30,10 @@ DISTRIBUTIONS = {
     "pyphen": ("pyphen",),
     "vaderSentiment": ("vaderSentiment",),
     "matplotlib": ("matplotlib",),
+    "vllm": ("vllm",),
+    "lm_eval": ("lm_eval",),
+    "trl": ("trl",),
+    "bitsandbytes": ("bitsandbytes",),
 }
 """Packages whose version may change a result, by the name they are imported under."""
 
@@ -136,12 +140,10 @@ def _imported(statements: Iterable[ast.AST]) -> Iterator[str]:
             yield from found
             if len(found) < len(below) and _decides(node.module):
                 yield node.module
-        elif (
-            isinstance(node, ast.Constant)
-            and isinstance(node.value, str)
-            and _top(node.value) in DISTRIBUTIONS
-        ):
-            yield node.value
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            named = node.value.partition(":")[0]
+            if _top(named) in DISTRIBUTIONS or _path(named) is not None:
+                yield named
         queue += ast.iter_child_nodes(node)
 
 

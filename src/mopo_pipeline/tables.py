@@ -25,6 +25,9 @@ RESPONSE_COLUMNS = ("prompt_id", "response_id", "prompt", "response", "split", "
 PAIR_COLUMNS = ("prompt_id", "response_a", "response_b")
 SCORE_PREFIX = "score_"
 
+_UNSEEN = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))
+"""Characters nobody sees and no script needs: spaces of no width, a byte-order mark, a soft hyphen."""
+
 _encoded = json.JSONEncoder(ensure_ascii=False).encode
 """What ``json.dumps`` would make, without an encoder made anew for each text."""
 
@@ -60,8 +63,8 @@ def prompt_text(prompt: str) -> str:
 def normalised_prompt(prompt: str) -> str:
     """What makes two stored prompts the same prompt: roles and texts of all messages.
 
-    Texts are compared in Unicode's composed form (NFC) with runs of white space as one space and
-    none at the ends; case and compatibility characters (x² and x2) stay apart, since they may ask
+    Texts are compared in Unicode's composed form (NFC), without characters that cannot be seen, with runs of white
+    space as one space and none at the ends; case and compatibility characters (x² and x2) stay apart, since they may ask
     for something else.
 
     >>> normalised_prompt(chat_prompt("Why ?  ")) == normalised_prompt(chat_prompt("Why ?"))
@@ -80,10 +83,12 @@ def normalised_prompt(prompt: str) -> str:
         raise InputError(
             f"{str(prompt)[:60]!r} is not a JSON list of chat messages with role and content"
         ) from None
-    folded = [
-        (r, " ".join(unicodedata.normalize("NFC", content).split())) for r, content in messages
-    ]
-    return _encoded(folded)
+    return _encoded([(role, _folded(content)) for role, content in messages])
+
+
+def _folded(content: str) -> str:
+    seen = content if content.isascii() else content.translate(_UNSEEN)
+    return " ".join(unicodedata.normalize("NFC", seen).split())
 
 
 def prompt_codes(prompts: pd.Series) -> NDArray[np.intp]:

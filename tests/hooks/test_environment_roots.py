@@ -63,3 +63,20 @@ def test_a_path_that_begins_with_a_tilde_is_in_the_users_folder(
         "ingest": {"path": "/home/somebody/votes.csv", "source": "~"},
         "reference": {"model": "a/~b"},
     }
+
+
+def test_files_and_folders_of_a_capability_and_models_with_a_logit_are_the_projects(
+    tmp_path: Path,
+) -> None:
+    """A run that is started from elsewhere reads the same files."""
+    (tmp_path / "reward").mkdir()
+    capability = {"prompt_sets": {"safety": "harmful.txt"}, "task_folder": "tasks"}
+    models = {"a": "reward#1", "b": "org/name#0"}
+    given = {"capability": capability, "judges": {"reward_models": models}}
+    assert within(tmp_path, given) == {
+        "capability": {
+            "prompt_sets": {"safety": str(tmp_path / "harmful.txt")},
+            "task_folder": str(tmp_path / "tasks"),
+        },
+        "judges": {"reward_models": {"a": f"{tmp_path / 'reward'}#1", "b": "org/name#0"}},
+    }

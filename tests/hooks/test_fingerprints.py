@@ -101,6 +101,15 @@ def test_a_loss_turned_round_changes_the_code_of_every_training(changed_by: Chan
     assert "ingest.ingest_source" not in changed
 
 
+@pytest.mark.parametrize("file", ["judges/pocket.py", "judges/rules.py"])
+def test_a_judge_that_is_imported_by_name_changes_the_code_of_what_it_judges(
+    changed_by: ChangedBy, file: str
+) -> None:
+    changed = changed_by(file, lambda text: text + "\nTURNED = -1\n")
+    assert {"ingest.ingest_source", "train.train_policy", "evaluate.judge_completions"} <= changed
+    assert "plan.plan_training" not in changed
+
+
 def test_another_solver_changes_the_code_of_the_plan(changed_by: ChangedBy) -> None:
     changed = changed_by("mopo/solvers/newton.py", lambda text: text + "\nSTEP = 1\n")
     assert "plan.plan_training" in changed
@@ -184,6 +193,20 @@ def test_versions_of_what_computes_a_result_count(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(source, "_version", lambda name: "0" if name == "scipy" else "1")
     after = codes()
     assert before["plan.plan_training"].digest != after["plan.plan_training"].digest
+
+
+def test_versions_count_of_what_draws_answers_asks_models_and_trains_rivals_where_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(source, "_version", lambda _: "1")
+    found = {name: code.versions.keys() for name, code in codes().items()}
+    assert {"vllm", "lm_eval"}.isdisjoint(found["plan.plan_training"])
+    assert "vllm" in found["evaluate.sample_completions"]
+    assert "vllm" in found["ingest.ingest_source"]
+    assert "bitsandbytes" in found["train.train_policy"]
+    assert any("lm_eval" in versions for name, versions in found.items() if "capability" in name)
+    front = {node.name: source.code_of(node.func) for node in register_pipelines()["front"].nodes}
+    assert any("trl" in code.versions for code in front.values())
 
 
 def test_builds_of_one_version_are_the_same_code(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,6 +312,90 @@ def test_what_lies_at_a_named_place_counts_and_where_it_lies_does_not(
     assert found(two) == before
     (one / "model.safetensors").write_bytes(b"1" * 100)
     assert found(one) != before
+
+
+def changed_by_writing(file: Path, text: str, given: dict[str, Any], memo: Path) -> set[str]:
+    """What is made otherwise once a file says this."""
+    before = fingerprints(given, memo)
+    file.write_text(text, encoding="utf-8")
+    after = fingerprints(given, memo)
+    return {name for name in before if before[name] != after[name]}
+
+
+def judged_by_its_second_logit(place: Path) -> dict[str, Any]:
+    (place / "model.safetensors").write_text("0", encoding="utf-8")
+    return with_value("evaluate.judges.reward_models", dict.fromkeys("ab", f"{place}#1"))
+
+
+def adapted(place: Path) -> dict[str, Any]:
+    """The reference is an adapter, the file is its base's."""
+    adapter = place.parent / "adapter"
+    adapter.mkdir()
+    named = {"base_model_name_or_path": str(place)}
+    (adapter / "adapter_config.json").write_text(json.dumps(named), encoding="utf-8")
+    return with_value("reference.model", str(adapter))
+
+
+@pytest.mark.parametrize(
+    ("file", "given", "artifact", "untouched"),
+    [
+        ("model.safetensors", judged_by_its_second_logit, "scores", "policy"),
+        ("model.safetensors", adapted, "reference_policy", "training_plan"),
+        (
+            "harmful.txt",
+            lambda place: with_value(
+                "evaluate.capability.prompt_sets", {"safety": str(place / "harmful.txt")}
+            ),
+            "capability",
+            "policy",
+        ),
+        (
+            "task.yaml",
+            lambda place: with_value("evaluate.capability.task_folder", str(place)),
+            "capability",
+            "policy",
+        ),
+    ],
+    ids=["logit named", "base of an adapter", "set of prompts", "folder of tasks"],
+)
+def test_what_lies_at_a_place_named_in_part_counts(
+    tmp_path: Path,
+    file: str,
+    given: Callable[[Path], dict[str, Any]],
+    artifact: str,
+    untouched: str,
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / file).write_text("0", encoding="utf-8")
+    changed = changed_by_writing(place / file, "1", given(place), tmp_path / "memo")
+    assert artifact in changed
+    assert untouched not in changed
+
+
+@pytest.mark.parametrize("file", ["polite_judges.py", "polite_words.py"])
+def test_the_code_of_a_judge_of_ones_own_counts_with_what_it_imports_from_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    (tmp_path / "polite_judges.py").write_text("import json\nfrom polite_words import WORDS\n")
+    (tmp_path / "polite_words.py").write_text("WORDS = ['please']\n")
+    (tmp_path / "unrelated.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    given, memo = with_value("evaluate.judges.own", "polite_judges:Polite"), tmp_path / "memo"
+    text = (tmp_path / file).read_text(encoding="utf-8")
+    changed = changed_by_writing(tmp_path / file, text + "TURNED = -1\n", given, memo)
+    assert "scores" in changed
+    assert "win_rates" not in changed
+    assert not changed_by_writing(tmp_path / "unrelated.py", "OTHER = 1\n", given, memo)
+    other = fingerprints(with_value("evaluate.judges.own", "polite_judges:Rude"), memo)
+    assert other["scores"] != fingerprints(given, memo)["scores"], "another name is another judge"
+
+
+def test_what_calibrates_a_judge_belongs_to_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "left_out.parquet").write_bytes(b"0")
+    before = Contents(tmp_path / ".memo.json").digest(tmp_path)
+    (tmp_path / "left_out.parquet").write_bytes(b"1")
+    assert Contents(tmp_path / ".memo.json").digest(tmp_path) != before
 
 
 def test_the_installed_version_of_a_packaged_model_counts(

@@ -24,6 +24,10 @@ def loaded(**parameters: Any) -> Any:
         ({"export": {"path": "gs://bucket/out"}}, "export.path=gs://bucket/out"),
         ({"train": {"policy": "s3://bucket/sft"}}, "train.policy=s3://bucket/sft"),
         ({"reference": {"model": "hf://org/name"}}, "reference.model=hf://org/name"),
+        (
+            {"evaluate": {"capability": {"prompt_sets": {"safety": "s3://b/p.txt"}}}},
+            "evaluate.capability.prompt_sets.safety=s3://b/p.txt",
+        ),
     ],
 )
 def test_a_remote_place_is_refused_before_anything_is_made_of_it(

@@ -169,6 +169,25 @@ def test_a_tokenizer_without_the_letters_and_a_context_too_short_are_named(tmp_p
         )
 
 
+def test_of_a_long_conversation_the_last_question_is_shown() -> None:
+    asked_last = chat_prompt("long " * 100 + "Name a bird.")
+    text = question("Short.", asked_last, "a", "b", most=20)
+    assert "[...] ng long Name a bird." in text
+
+
+def test_answers_that_are_shown_in_part_are_counted_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    judge = ChatJudge(params(tmp_path, max_characters=30), OBJECTIVES, Biased())
+    judge.differences([PROMPT], [BIRDS[0]], [BIRDS[2]])
+    assert "cut short" not in caplog.text
+    judge.differences([PROMPT] * 2, [BIRDS[0]] * 2, [BIRDS[1], BIRDS[2]])
+    (said,) = [r for r in caplog.records if "cut short" in r.getMessage()]
+    assert said.levelname == "ERROR"
+    assert "answers shown to the chat judge cut short: 0.333" in said.getMessage()
+    assert "raise max_characters" in said.getMessage()
+
+
 def test_long_texts_are_shown_in_part() -> None:
     text = question("Short.", PROMPT, "long " * 100, "b", most=20)
     assert shown(text, "A") == "long long long long  [...]"

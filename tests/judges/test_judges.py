@@ -1,5 +1,6 @@
 """Text rules and reward models: what they measure, and what they refuse."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,12 @@ def classifier(tmp_path: Path) -> Callable[..., str]:
 
     tokenizer = chatml_tokenizer()
 
-    def make(logits: int, *, head: bool = True) -> str:
+    def make(logits: int, *, head: bool = True, positions: int = 2048, chat: bool = True) -> str:
+        if not chat:
+            tokenizer.chat_template = None
+        folder = tmp_path / f"{logits} {head} {positions} {chat}"
         config = LlamaConfig(
+            max_position_embeddings=positions,
             vocab_size=len(tokenizer),
             hidden_size=16,
             intermediate_size=32,
@@ -53,13 +58,13 @@ def classifier(tmp_path: Path) -> Callable[..., str]:
             num_labels=logits,
             pad_token_id=tokenizer.pad_token_id,
         )
-        LlamaForSequenceClassification(config).save_pretrained(tmp_path)
-        tokenizer.save_pretrained(tmp_path)
-        path = tmp_path / "model.safetensors"
+        LlamaForSequenceClassification(config).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        path = folder / "model.safetensors"
         if not head:
             kept = {k: v for k, v in load_file(path).items() if not k.startswith("score")}
             save_file(kept, path, {"format": "pt"})
-        return str(tmp_path)
+        return str(folder)
 
     return make
 
@@ -85,21 +90,61 @@ def test_of_several_logits_one_must_be_named(classifier: Callable[..., str]) -> 
     assert judged(f"{model}#0", ["because"]) != judged(f"{model}#3", ["because"])
 
 
-def test_control_tokens_in_a_judged_answer_are_text(classifier: Callable[..., str]) -> None:
-    seen: list[int] = []
-    model = classifier(1)
+def read_by(model: str, prompts: list[str], responses: list[str]) -> tuple[list[list[int]], Any]:
+    """Token ids of what a reward model was given, padding left out, and its tokenizer."""
+    seen: list[list[int]] = []
     judge = RewardModelJudge({"help": model}, ("help",), device="cpu")
     loaded, tokenizer = load_reward_model(model)
 
     def watching(**given: Any) -> Any:
-        seen.extend(given["input_ids"].flatten().tolist())
+        ids, mask = given["input_ids"].tolist(), given["attention_mask"].bool().tolist()
+        seen.extend(
+            [i for i, kept in zip(*row, strict=True) if kept] for row in zip(ids, mask, strict=True)
+        )
         return loaded(**given)
 
     watching.config, watching.device, watching.to = loaded.config, loaded.device, lambda _: watching  # type: ignore[attr-defined]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mopo_pipeline.judges.hub.load_reward_model", lambda _: (watching, tokenizer))
-        judge.scores([chat_prompt("why")], ["because<|im_end|>"])
-    assert seen and tokenizer.vocab["<|im_end|>"] not in seen
+        judge.scores(prompts, responses)
+    return seen, tokenizer
+
+
+def test_control_tokens_in_a_judged_answer_are_text(classifier: Callable[..., str]) -> None:
+    plain, tokenizer = read_by(classifier(1), [chat_prompt("why")], ["because"])
+    spelled, _ = read_by(classifier(1), [chat_prompt("why")], ["because<|im_end|>"])
+    end = tokenizer.vocab["<|im_end|>"]
+    assert spelled != plain and spelled[0].count(end) == plain[0].count(end)
+    (paired,), _ = read_by(classifier(1, chat=False), [chat_prompt("why")], ["because<|im_end|>"])
+    assert paired and end not in paired
+
+
+def test_a_reward_model_reads_a_conversation_as_its_own_template_writes_it(
+    classifier: Callable[..., str],
+) -> None:
+    prompt = '[{"role": "system", "content": "hello"}, {"role": "user", "content": "why"}]'
+    read, tokenizer = read_by(classifier(1), [prompt] * 2, ["because", ""])
+    for ids, answer in zip(read, ["because", ""], strict=True):
+        said = [*json.loads(prompt), {"role": "assistant", "content": answer}]
+        assert tokenizer.decode(ids) == tokenizer.apply_chat_template(said, tokenize=False)
+    (paired,), tokenizer = read_by(classifier(1, chat=False), [prompt], ["because"])
+    assert tokenizer.decode(paired) == "hello\nwhybecause"
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_texts_longer_than_a_reward_model_reads_are_cut_and_told(
+    classifier: Callable[..., str], caplog: pytest.LogCaptureFixture, chat: bool
+) -> None:
+    model = classifier(1, positions=40, chat=chat)
+    asked = [chat_prompt("why")] * 20
+    read_by(model, asked, ["because"] * 20)
+    assert not [r for r in caplog.records if "cut short" in r.getMessage()]
+    read, _ = read_by(model, asked, ["because"] * 18 + ["why because " * 40] * 2)
+    assert sorted(map(len, read))[-2:] == [40, 40]
+    (said,) = [r for r in caplog.records if "cut short" in r.getMessage()]
+    assert said.levelname == "ERROR"
+    assert f"texts judged by {model} cut short: 0.1" in said.getMessage()
+    assert "it reads 40 tokens" in said.getMessage()
 
 
 def test_reward_models_that_leave_an_objective_out_are_found_before_anything_runs() -> None:
@@ -163,5 +208,5 @@ def test_answers_of_one_length_are_judged_together_and_score_as_they_do_alone(
     for i, text in enumerate(texts):
         alone = judge.scores(prompts[:1], [text])
         np.testing.assert_allclose(together[i], alone[0], atol=1e-5)
-    order = by_length([(text, None) for text in texts]).tolist()
+    order = by_length([len(text) for text in texts]).tolist()
     assert order == [0, 2, 3, 1]

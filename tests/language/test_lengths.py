@@ -1,5 +1,6 @@
 """One context for a run, and answers that were cut count as cut."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams, SamplingParams
 from mopo_pipeline.parameters.groups import validate_parameters
 from mopo_pipeline.policies.extract import CUT_WHEN_DRAWN, cut_rows
-from mopo_pipeline.policies.reference_logprobs import CUT_BY_CONTEXT, reference_logprobs
+from mopo_pipeline.policies.reference_logprobs import CUT_BY_CONTEXT, measured, reference_logprobs
 from mopo_pipeline.tables import chat_prompt
 from tiny_tokenizers import chatml_tokenizer, save_tiny
 
@@ -78,6 +79,32 @@ def test_the_context_is_what_the_data_needs_and_the_model_has(model: Path) -> No
     assert measure(rows, 128, None) == Lengths(longest, answer, longest + answer)
     assert measure(rows, 40, None).context == 40
     assert measure(rows, 128, 77).context == 77
+
+
+@pytest.mark.parametrize("family", ["gpt2", "mistral"])
+def test_a_models_positions_count_whatever_its_configuration_calls_them_or_leaves_unsaid(
+    tmp_path: Path, family: str
+) -> None:
+    """GPT-2 names them ``n_positions``; a configuration says only what differs from its family's defaults."""
+    from transformers import AutoModelForCausalLM, GPT2Config, MistralConfig
+
+    tokenizer = chatml_tokenizer()
+    size = {"vocab_size": len(tokenizer), "hidden_size": 16, "num_attention_heads": 2}
+    of_gpt2 = GPT2Config(**size, num_hidden_layers=1, n_positions=40)
+    of_mistral = MistralConfig(
+        **size, num_hidden_layers=1, num_key_value_heads=2, intermediate_size=16
+    )
+    config = of_gpt2 if family == "gpt2" else of_mistral
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    said = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    said.pop("max_position_embeddings", None)
+    (tmp_path / "config.json").write_text(json.dumps(said), encoding="utf-8")
+    _, lengths, limit = measured(tmp_path, responses(), None)
+    assert limit == config.max_position_embeddings
+    assert lengths.context <= limit
+    found = reference_logprobs(responses(), tmp_path, None, tmp_path / "work")
+    assert found["truncated"].tolist() == [False, False, family == "gpt2", False]
 
 
 @pytest.mark.parametrize(

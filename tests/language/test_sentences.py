@@ -10,6 +10,7 @@ import pytest
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language import loading
+from mopo_pipeline.language.embedding import mean_hidden_states
 from mopo_pipeline.language.sentences import reads_both_ways, sentence_vectors
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences import fit
@@ -89,6 +90,37 @@ def test_texts_longer_than_the_encoder_reads_lose_the_prompt_s_beginning_first(
     one, other = sentence_vectors(str(encoder), [long, short], answers, max_length=99)
     np.testing.assert_allclose(one, other, atol=1e-5)
     assert np.isfinite(sentence_vectors(str(encoder), [long], ["hot " * 80], max_length=99)).all()
+
+
+def test_a_causal_model_reads_no_more_than_it_has_positions_for_and_the_answer_first(
+    tmp_path: Path,
+) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    tokenizer = chatml_tokenizer()
+    size = {"vocab_size": len(tokenizer), "n_embd": 16, "n_layer": 1, "n_head": 2}
+    GPT2LMHeadModel(GPT2Config(**size, n_positions=30)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    asked = [chat_prompt("bad " * n + "how do you do " * 3) for n in (90, 20)]
+    one, other = mean_hidden_states(str(tmp_path), asked, ["very well"] * 2, max_length=512)
+    np.testing.assert_allclose(one, other, atol=1e-5)
+    third = mean_hidden_states(str(tmp_path), asked[:1], ["because why"], max_length=512)[0]
+    assert np.abs(one - third).max() > 1e-3
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_answers_that_an_encoder_reads_in_part_are_told(
+    encoder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, causal: bool
+) -> None:
+    read = mean_hidden_states if causal else sentence_vectors
+    name = str(save_tiny(tmp_path, chatml_tokenizer()) if causal else encoder)
+    read(name, [PROMPTS[0]], ["tea is hot"], max_length=24)
+    assert "cut short" not in caplog.text
+    read(name, [PROMPTS[0]] * 2, ["tea is hot", "hot " * 80], max_length=24)
+    (said,) = [r for r in caplog.records if "cut short" in r.getMessage()]
+    assert said.levelname == "ERROR"
+    assert f"answers read by {name} cut short: 0.5" in said.getMessage()
+    assert "raise preferences.win_rates.model.max_length" in said.getMessage()
 
 
 def test_an_encoder_is_told_from_a_causal_model(encoder: Path, tmp_path: Path) -> None:

@@ -103,6 +103,16 @@ def test_an_adapter_without_a_tokenizer_takes_the_reference_s_and_is_left_as_it_
     assert "Trained elsewhere" in (exported / "README.md").read_text()
 
 
+def test_a_policy_that_reads_less_than_the_reference_is_refused_with_the_context_of_both(
+    reference: Path, tmp_path: Path
+) -> None:
+    trained = tiny_model(tmp_path / "sft", seed=1)
+    said = json.loads((trained / "config.json").read_text())
+    (trained / "config.json").write_text(json.dumps(said | {"max_position_embeddings": 6}))
+    with pytest.raises(InputError, match=r"has a context of 6 tokens, but .* up to \d+: set ref"):
+        taken(trained, reference)
+
+
 def test_a_policy_that_writes_other_tokens_is_refused_by_its_first_row(
     reference: Path, tmp_path: Path
 ) -> None:

@@ -76,6 +76,10 @@ def test_the_content_of_the_assistants_message_is_the_response(value: Any) -> No
         (["x"], "message 1 is 'x', no object"),
         ([], "an empty list"),
         (str(said("x")), "Python's text of a message list"),
+        (str(said("x")[0]), "Python's text of a message list"),
+        (str([{"content": "don't", "role": "assistant"}]), "Python's text of a message list"),
+        (str({"content": "x", "role": "assistant"}), "Python's text of a message list"),
+        (str([{"value": "x", "from": "gpt"}]), "Python's text of a message list"),
         (None, "missing value"),
         ("\ud800", "surrogate"),
     ],
@@ -83,6 +87,11 @@ def test_the_content_of_the_assistants_message_is_the_response(value: Any) -> No
 def test_a_response_of_another_build_is_refused(value: Any, expected: str) -> None:
     with pytest.raises(InputError, match=expected):
         response_text(value)
+
+
+@pytest.mark.parametrize("text", ["{'content': 1}", "[{'value': x} for x in y]", "{'role'"])
+def test_a_program_that_begins_as_a_message_would_is_a_text(text: str) -> None:
+    assert response_text(text) == text
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])

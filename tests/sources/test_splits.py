@@ -25,7 +25,19 @@ def test_white_space_and_unicode_form_make_no_other_prompt(text: str, form: str)
     assert normalised_prompt(chat_prompt(other)) == normalised_prompt(chat_prompt(text))
 
 
-@pytest.mark.parametrize(("one", "other"), [("Why", "why"), ("x²", "x2"), ("a b", "ab")])
+@pytest.mark.parametrize("unseen", ["\u200b", "\ufeff", "\u2060", "\u00ad"])
+def test_characters_nobody_sees_make_no_other_prompt(tmp_path: Path, unseen: str) -> None:
+    rows = pairs()
+    again = [row | {"prompt": unseen + str(row["prompt"])} for row in rows]
+    data = load(write(tmp_path / "d.jsonl", [*rows, *again]))
+    assert data.responses["prompt_id"].nunique() == len(rows)
+    assert data.report["merged"] == {"other spellings of a prompt": len(rows)}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Why", "why"), ("x²", "x2"), ("a b", "ab"), ("👩\u200d🔬", "👩🔬")],
+)
 def test_other_letters_make_another_prompt(one: str, other: str) -> None:
     assert normalised_prompt(chat_prompt(one)) != normalised_prompt(chat_prompt(other))
 
@@ -111,6 +123,19 @@ def test_a_group_stands_in_one_split_where_the_split_is_by_group(tmp_path: Path)
     given = [row | {"split": names[i % 3]} for i, row in enumerate(rows)]
     with pytest.raises(InputError, match="for the same group"):
         load(write(tmp_path / "f.jsonl", given), split={"by": "group"})
+
+
+def test_groups_that_stand_in_several_splits_are_told_with_what_to_do(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(
+        tmp_path / "d.jsonl", [row | {"group": f"g{i // 6}"} for i, row in enumerate(pairs(48))]
+    )
+    load(path, split={"by": "group"})
+    assert "several splits" not in caplog.text
+    load(path)
+    assert "8 of 8 groups stand in several splits" in caplog.text
+    assert "set ingest.split.by: group" in caplog.text
 
 
 @pytest.mark.slow

@@ -9,8 +9,8 @@ from mopo_pipeline.language.loading import CONTENT
 SMALL = 1 << 20
 """Bytes up to which a file is read every time: a clock too coarse to show a change costs nothing here."""
 
-TABLE = ".arrow"
-"""Suffix of the rows of a folder that `datasets` wrote."""
+COUNTED = CONTENT | {".arrow", ".parquet", ".csv", ".jsonl", ".yaml", ".yml", ".py"}
+"""Suffixes of what decides in a folder: models, tables, tasks of the evaluation harness, code; no cards, no logs."""
 
 Known = dict[str, tuple[int, int, str]]
 
@@ -23,7 +23,7 @@ class Contents:
         self._known = _read(memo)
 
     def digest(self, path: Path) -> str | None:
-        """A hash of a file, or of the model files or tables of a directory; None where nothing is."""
+        """A hash of a file, or of the files of a directory that decide; None where nothing is."""
         if path.is_file():
             return self._of_file(path)
         if not path.is_dir():
@@ -32,7 +32,7 @@ class Contents:
         for file in sorted(path.rglob("*")):
             inside = file.relative_to(path)
             hidden = any(part.startswith(".") for part in inside.parts)
-            if file.suffix in CONTENT | {TABLE} and not hidden and file.is_file():
+            if file.suffix in COUNTED and not hidden and file.is_file():
                 digest.update(f"{inside.as_posix()} {self._of_file(file)}\n".encode())
         return digest.hexdigest()[:16]
 

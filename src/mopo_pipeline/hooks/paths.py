@@ -7,13 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from mopo_pipeline.hooks.contents import Contents
-from mopo_pipeline.language.loading import PACKAGE_PREFIX
+from mopo_pipeline.hooks.own_code import code_of_judge
+from mopo_pipeline.language.loading import PACKAGE_PREFIX, adapter_base
 
-FILES = frozenset({"path", "judgements_path", "accelerate", "work_dir", "data_root"})
+FILES = frozenset(
+    {"path", "judgements_path", "accelerate", "work_dir", "data_root", "task_folder", "cache"}
+)
 """Last keys of parameters that name a file or folder."""
+
+BY_NAME = "prompt_sets"
+"""A table of files."""
 
 MODELS, BY_OBJECTIVE = frozenset({"model", "encoder", "policy", "start"}), "reward_models"
 """Last keys of parameters that name a model: a directory, a hub id or a package; and a table of them."""
+
+LOGIT = "#"
+"""Between a reward model and the one of its logits that is the score."""
+
+JUDGES = frozenset({"own", "judge"})
+"""Last keys of parameters that may name a judge of the user's own, as ``module:name``."""
 
 REMOTE = "://"
 """What tells the address of a remote file from a path."""
@@ -30,6 +42,11 @@ def names_model(parts: tuple[str, ...]) -> bool:
     return parts[-1] in MODELS or BY_OBJECTIVE in parts[:-1]
 
 
+def names_file(parts: tuple[str, ...]) -> bool:
+    """Whether a parameter names a file or folder."""
+    return parts[-1] in FILES or BY_NAME in parts[:-1]
+
+
 def within(project: Path, value: Any, parts: tuple[str, ...] = ()) -> Any:
     """Parameters with relative paths made absolute: they are the project's, as the catalog's are; ``~`` is the user's folder.
 
@@ -41,9 +58,10 @@ def within(project: Path, value: Any, parts: tuple[str, ...] = ()) -> Any:
         return value
     if REMOTE in value:
         return value
-    place = project / expanduser(value)
+    model, logit, number = value.partition(LOGIT) if names_model(parts) else (value, "", "")
+    place = project / expanduser(model)
     is_model = names_model(parts) and value != NO_MODEL and place.is_dir()
-    return str(place) if parts[-1] in FILES or is_model else value
+    return f"{place}{logit}{number}" if names_file(parts) or is_model else value
 
 
 def remote_places(value: Any, parts: tuple[str, ...] = ()) -> list[str]:
@@ -55,18 +73,31 @@ def remote_places(value: Any, parts: tuple[str, ...] = ()) -> list[str]:
     if isinstance(value, Mapping):
         inner = [remote_places(item, (*parts, str(key))) for key, item in value.items()]
         return [place for places in inner for place in places]
-    named = bool(parts) and parts[0] != READ and (parts[-1] in FILES or names_model(parts))
+    named = bool(parts) and parts[0] != READ and (names_file(parts) or names_model(parts))
     return [f"{'.'.join(parts)}={value}"] if named and REMOTE in str(value) else []
 
 
 def content(parts: tuple[str, ...], value: Any, contents: Contents) -> str | None:
     """What lies where a parameter points: a hash, a package's version; None where that is unknown."""
-    named = parts[-1] in FILES or names_model(parts)
-    if not isinstance(value, str) or not named or value == NO_MODEL:
+    if not isinstance(value, str) or value == NO_MODEL:
         return None
+    if parts[-1] in JUDGES:
+        return code_of_judge(value, contents)
+    if names_file(parts):
+        return contents.digest(Path(value))
+    return _content_of_model(value, contents) if names_model(parts) else None
+
+
+def _content_of_model(value: str, contents: Contents) -> str | None:
+    """A hash of a directory, of an adapter's base on this machine too, or a package's version; with the logit named."""
     if value.startswith(PACKAGE_PREFIX):
         try:
             return version(value.removeprefix(PACKAGE_PREFIX))
         except PackageNotFoundError:
             return None
-    return contents.digest(Path(value))
+    model, logit, number = value.partition(LOGIT)
+    found = contents.digest(Path(model))
+    if found is not None and (Path(model) / "adapter_config.json").is_file():
+        base = str(adapter_base(Path(model)))
+        found = f"{found} on {_content_of_model(base, contents) or base}"
+    return None if found is None else f"{found}{logit}{number}"

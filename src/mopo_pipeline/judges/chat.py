@@ -10,12 +10,15 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.judges.base import Link
 from mopo_pipeline.judges.cache import ask_once, default_cache
 from mopo_pipeline.judges.letters import Model, model_of, question
+from mopo_pipeline.language.lengths import cut_finding, tell
 from mopo_pipeline.parameters.judges import ChatJudgeParams
 
 log = logging.getLogger(__name__)
 
 LEAST_MASS = 0.5
 """Mean probability of either letter below which a model is said not to answer as it is asked."""
+
+_TOO_LONG = "it sees the first {} characters: raise max_characters as far as its context allows"
 
 
 class ChatJudge:
@@ -77,6 +80,8 @@ class ChatJudge:
     ) -> tuple[Array, Array, Array]:
         """What speaks for the first answers, what speaks for the first place, and the mass of both letters, (n, K)."""
         n, most = len(prompts), self._params.max_characters
+        cut = np.array([len(text) > most for text in dict.fromkeys([*first, *second])], dtype=bool)
+        tell(cut_finding(cut, "answers shown to the chat judge", _TOO_LONG.format(most)))
         pairs = [
             *zip(prompts, first, second, strict=True),
             *zip(prompts, second, first, strict=True),

@@ -2,7 +2,8 @@
 
 The table holds the six reward models of the RiC evaluation protocol (Yang et al., 2024; used by MOD
 and by the MOPO paper), with the way each wants its input. Any other sequence-classification model
-is judged on (prompt, response) pairs by its only logit, or by the one named: ``org/model#1``.
+reads conversations in its own chat template, or (prompt, response) pairs where it has none; its only
+logit is the score, or the one named: ``org/model#1``.
 """
 
 from collections.abc import Callable
@@ -11,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.judges.base import Link
+from mopo_pipeline.language.chat import Chat
 from mopo_pipeline.language.intact import load_intact
+from mopo_pipeline.language.lengths import cut_finding, model_limit, tell
 from mopo_pipeline.progress import show_hub_progress, track
 from mopo_pipeline.tables import chat_messages
 
@@ -47,29 +51,35 @@ class RewardModel:
 
     Attributes:
         model: hub id or directory.
-        arrange: (prompt, response, bos token) to the text and its pair.
+        arrange: (prompt, response, bos token) to the text and its pair; None is the model's own chat
+            template, or prompt and response as a pair where it has none.
         logit: index of the logit that is the score; None is the only one.
         special: whether control tokens in the arranged text are the model's own.
     """
 
     model: str
-    arrange: Callable[[str, str, str], Texts] = _pair
+    arrange: Callable[[str, str, str], Texts] | None = None
     logit: int | None = None
     special: bool = False
 
 
 REWARD_MODELS = {
-    "harmless": RewardModel("Ray2333/gpt2-large-harmless-reward_model"),
-    "helpful": RewardModel("Ray2333/gpt2-large-helpful-reward_model"),
+    "harmless": RewardModel("Ray2333/gpt2-large-harmless-reward_model", _pair),
+    "helpful": RewardModel("Ray2333/gpt2-large-helpful-reward_model", _pair),
     "humor": RewardModel("mohameddhiab/humor-no-humor", _response_only, 1),
     "summary": RewardModel("Tristan/gpt2_reward_summarization", _one_text, special=True),
-    "deberta": RewardModel("OpenAssistant/reward-model-deberta-v3-large-v2"),
+    "deberta": RewardModel("OpenAssistant/reward-model-deberta-v3-large-v2", _pair),
     "faithful": RewardModel("CogComp/bart-faithful-summary-detector", _response_first, 1),
 }
 """By short name; every other name is taken as a hub id or a directory."""
 
-MAX_TOKENS, BATCH_ROWS = 1024, 16
-"""Longest text a reward model reads, and texts it reads at once."""
+MAX_TOKENS, BATCH_ROWS = 4096, 16
+"""Longest text a reward model is given, and texts it reads at once."""
+
+_TOO_LONG = (
+    "it reads {} tokens of prompt and answer together and judged a part of them: name a model that reads more, or drop "
+    "the longest"
+)
 
 
 class RewardModelJudge:
@@ -114,32 +124,53 @@ class RewardModelJudge:
         logit = chosen_logit(spec, int(model.config.num_labels), model.config.id2label)
         cuda = self._device == "auto" and torch.cuda.is_available()
         model = model.to("cuda" if cuda else "cpu")
-        bos = tokenizer.bos_token or ""
-        texts = [spec.arrange(_plain(p), r, bos) for p, r in zip(prompts, responses, strict=True)]
-        order = by_length(texts)
+        limit = _reads(model.config, tokenizer)
+        rows, cut = _inputs(spec, tokenizer, prompts, responses, limit)
+        tell(cut_finding(cut, f"texts judged by {spec.model}", _TOO_LONG.format(limit)))
+        order = by_length([len(row["input_ids"]) for row in rows])
         batches = [order[i : i + BATCH_ROWS] for i in range(0, len(order), BATCH_ROWS)]
-        values = np.empty(len(texts))
-        limit = min(tokenizer.model_max_length, MAX_TOKENS)
+        values = np.empty(len(rows))
         with torch.inference_mode():
             for batch in track(batches, f"reward model {spec.model}"):
-                paired = texts[0][1] is not None
-                encoded = tokenizer(
-                    [texts[i][0] for i in batch],
-                    [texts[i][1] for i in batch] if paired else None,
-                    truncation=True,
-                    max_length=limit,
-                    split_special_tokens=not spec.special,
-                    padding=True,
-                    return_tensors="pt",
-                ).to(model.device)
-                logits = model(**encoded).logits.float().cpu().numpy()
+                padded = tokenizer.pad([rows[i] for i in batch], return_tensors="pt", verbose=False)
+                logits = model(**padded.to(model.device)).logits.float().cpu().numpy()
                 values[batch] = logits[:, logit]
         return values
 
 
-def by_length(texts: list[Texts]) -> Index:
+def _reads(config: Any, tokenizer: Any) -> int:
+    """Tokens that a reward model reads at most."""
+    positions = model_limit(config.get_text_config()) or MAX_TOKENS
+    return min(positions, int(tokenizer.model_max_length), MAX_TOKENS)
+
+
+def _inputs(
+    spec: RewardModel, tokenizer: Any, prompts: list[str], responses: list[str], limit: int
+) -> tuple[list[dict[str, list[int]]], NDArray[np.bool_]]:
+    """What a model reads of each answer, and which (n,) were cut for it: pairs at the end, conversations at the beginning."""
+    if spec.arrange is None and tokenizer.chat_template is not None:
+        chat = Chat(tokenizer)
+        heads = {prompt: chat.prompt(prompt) for prompt in dict.fromkeys(prompts)}
+        answers = chat.answers([heads[prompt][1] for prompt in prompts], responses)
+        whole = [
+            [*heads[prompt][0], *answer, *chat.closing_ids]
+            for prompt, answer in zip(prompts, answers, strict=True)
+        ]
+        cut = np.array([len(ids) > limit for ids in whole], dtype=np.bool_)
+        return [{"input_ids": ids[-limit:]} for ids in whole], cut
+    arrange, bos = spec.arrange or _pair, tokenizer.bos_token or ""
+    texts = [arrange(_plain(p), r, bos) for p, r in zip(prompts, responses, strict=True)]
+    rows, lengths = [], []
+    for first, second in texts:
+        asked = {"text_pair": second, "split_special_tokens": not spec.special}
+        lengths.append(len(tokenizer(first, **asked, verbose=False)["input_ids"]))
+        rows.append(dict(tokenizer(first, **asked, truncation=True, max_length=limit)))
+    return rows, np.array(lengths) > limit
+
+
+def by_length(lengths: list[int]) -> Index:
     """Order (n,) from the longest to the shortest, so that little of a batch is padding."""
-    return np.argsort([-len(a) - len(b or "") for a, b in texts], kind="stable").astype(np.int64)
+    return np.argsort([-length for length in lengths], kind="stable").astype(np.int64)
 
 
 def named_model(name: str) -> RewardModel:

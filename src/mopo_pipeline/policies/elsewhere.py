@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language.lengths import encode_all
+from mopo_pipeline.language.lengths import encode_all, model_limit
 from mopo_pipeline.language.loading import (
     CONTENT,
     adapter_base,
@@ -47,8 +47,8 @@ def taken_as_it_is(
         reference_logprobs: as ``reference_logprobs`` made them.
 
     Raises:
-        InputError: no such folder, no model in it, an adapter of another base, other tokens than the
-            reference's, or log-probabilities that are not numbers.
+        InputError: no such folder, no model in it, an adapter of another base, other tokens or more of
+            them than the policy reads, or log-probabilities that are not numbers.
     """
     directory = params.policy
     if directory is None or not directory.is_dir():
@@ -66,6 +66,12 @@ def taken_as_it_is(
         load_tokenizer(reference).save_pretrained(made)
     rows = _same_tokens(load_tokenizer(made), directory, responses, reference_logprobs)
     model, _ = load_model(made, base=reference)
+    longest, limit = int(rows.lengths.max()), model_limit(model.config.get_text_config())
+    if limit is not None and longest > limit:
+        raise InputError(
+            f"{NAME}: the model in {directory} has a context of {limit} tokens, but the reference reads up to {longest}: set "
+            f"reference.context to {limit} or less, so that both read the same"
+        )
     found = row_logprobs(model, rows.subset(np.arange(min(PROBES, len(rows.ids)))))
     if not np.isfinite(found).all():
         raise InputError(f"{NAME}: the model in {directory} gives no finite log-probability")

@@ -1,6 +1,5 @@
 """Log pi_ref of every response: computed once, kept, and checked against text and model."""
 
-import json
 import logging
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language.lengths import Lengths, encode_all, measure
+from mopo_pipeline.language.lengths import Lengths, encode_all, measure, model_limit
 from mopo_pipeline.language.loading import load_model, load_tokenizer, model_digest
 from mopo_pipeline.language.logprobs import row_logprobs
 from mopo_pipeline.language.tokens import EncodedRows
@@ -35,11 +34,12 @@ def measured(
     Raises:
         InputError: a token that the model has no embedding for.
     """
-    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    config = config.get("text_config", config)
-    limit = config.get("max_position_embeddings")
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(directory, trust_remote_code=False).get_text_config()
+    limit = model_limit(config)
     rows = encode_all(load_tokenizer(directory), responses)
-    known, largest = config.get("vocab_size"), max(max(ids) for ids in rows.ids)
+    known, largest = getattr(config, "vocab_size", None), max(max(ids) for ids in rows.ids)
     if known is not None and largest >= known:
         row = next(i for i, ids in enumerate(rows.ids) if max(ids) >= known)
         raise InputError(

@@ -14,7 +14,7 @@ from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import HUB_SCHEMAS, IngestParams
 from mopo_pipeline.sources.counting import account, repeated_pairs, table_facts, text_facts, told
 from mopo_pipeline.sources.pairs import SIDES
-from mopo_pipeline.sources.prompts import merge_prompts, with_splits
+from mopo_pipeline.sources.prompts import merge_prompts, tell_divided_groups, with_splits
 from mopo_pipeline.sources.raw import Counts, RawTables, Unit, no_judgements
 from mopo_pipeline.streams import Stream, generator
 from mopo_pipeline.tables import (
@@ -66,6 +66,8 @@ def load_source(params: IngestParams, task: TaskParams) -> SourceData:
         )
     source = repeated(params.source, len(responses))
     responses = with_splits(responses, params.split, rng, raw.where).assign(source=source)
+    if params.source != "pocket":
+        tell_divided_groups(responses, raw.where)
     texts = text_facts(responses, raw.where)
     responses, judgements = _shared_columns(responses, judgements, task.names)
     kept_rows = {unit: len(table) for unit, table in _units(responses, judgements).items()}

@@ -20,7 +20,11 @@ ROLES = {
 _MESSAGES = re.compile(r"\s*[\[{]")
 """How the JSON of messages begins."""
 
-_PYTHON_LIST = re.compile(r"\s*(\[\s*\{\s*'(role|from|content)'|\{\s*'role')\s*:")
+_PYTHON = re.compile(r"\s*\[?\s*\{\s*'(role|from|content|value)'\s*:")
+"""How messages begin that Python wrote; a program may begin so too."""
+
+_KEYS = (re.compile(r"'(role|from)'\s*:"), re.compile(r"'(content|value)'\s*:"))
+"""What such messages hold, both of them."""
 
 
 def stored_prompt(value: Any) -> str:
@@ -74,7 +78,7 @@ def chat(value: Any) -> list[Message] | None:
 
 def _parsed(value: str) -> Any:
     """Messages written as JSON; None for any other text, JSON or not."""
-    if _PYTHON_LIST.match(value):
+    if _PYTHON.match(value) and all(key.search(value) for key in _KEYS):
         raise InputError(
             f"{value[:40]!r} is Python's text of a message list; write the messages as JSON"
         )

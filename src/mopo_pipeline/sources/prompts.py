@@ -1,5 +1,7 @@
 """One prompt is one text: equal prompts are merged, and no split is crossed."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 from pandas.api.extensions import ExtensionArray
@@ -10,6 +12,8 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.paged import taken
 from mopo_pipeline.parameters.ingest import SplitParams
 from mopo_pipeline.tables import SPLITS, prompt_codes, refuse_contradictions
+
+log = logging.getLogger(__name__)
 
 
 def same_prompts(prompts: pd.Series) -> tuple[pd.Series, int]:
@@ -83,6 +87,21 @@ def with_splits(
     _check_splits(responses, where)
     refuse_contradictions(responses, units, responses["split"], "split", where)
     return responses
+
+
+def tell_divided_groups(responses: pd.DataFrame, where: str) -> None:
+    """Warn where prompts of one group stand in several splits: test prompts are then neither new nor drawn one by one."""
+    if "group" not in responses:
+        return
+    splits = responses.groupby("group")["split"].nunique()
+    if divided := int((splits > 1).sum()):
+        log.warning(
+            "%s: %d of %d groups stand in several splits: test prompts have others of their group in training, and intervals "
+            "take them to be drawn one by one; set ingest.split.by: group, or leave the column out",
+            where,
+            divided,
+            len(splits),
+        )
 
 
 def draw_splits(units: pd.Series, params: SplitParams, rng: np.random.Generator) -> ExtensionArray:
