@@ -50,6 +50,7 @@ def test_all_weight_on_one_objective_is_its_expert(whole: Setting) -> None:
     assert point.kind == "interpolated" and len(point.trainings) == 3
 
 
+@pytest.mark.slow
 def test_a_soup_is_the_weighted_mean_of_its_experts(whole: Setting) -> None:
     _, point = train_rival("rewarded_soups", whole, ASKED)
     experts = [state_of(training.folder) for training in point.trainings]
@@ -73,6 +74,7 @@ def test_adapters_folded_in_average_as_what_they_changed(adapted: Setting) -> No
         torch.testing.assert_close(tensor, mean, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_factors_averaged_apart_are_another_model_with_the_mean_of_each_factor(
     adapted: Setting,
 ) -> None:

@@ -54,6 +54,7 @@ def swept(here: None) -> pd.DataFrame:
     return sweep(params(thresholds=2, comparisons=[100_000], steps=60))
 
 
+@pytest.mark.slow
 def test_every_structure_runs_with_two_and_with_three_objectives(swept: pd.DataFrame) -> None:
     expected = {(name, k) for name in GIVEN["structures"] for k in (2, 3)}
     assert set(zip(swept["structure"], swept["objectives"], strict=True)) == expected
@@ -69,6 +70,7 @@ def test_a_structure_of_two_matrices_runs_with_two_objectives_alone() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_lagged_runs_reach_the_linear_programme_on_every_structure(swept: pd.DataFrame) -> None:
     lagged = swept[swept["reference"] == "lagged"]
     assert lagged["shortfall"].abs().max() < 1e-3
@@ -80,6 +82,7 @@ def test_lagged_runs_reach_the_linear_programme_on_every_structure(swept: pd.Dat
     assert static["shortfall"].max() > 1e-3
 
 
+@pytest.mark.slow
 def test_sampled_runs_are_valued_under_the_true_win_rates(swept: pd.DataFrame) -> None:
     """So none lies beyond the best any policy reaches with the constrained values it has."""
     part = swept[(swept["preferences"] == "sampled") & ~swept["refused"]]
@@ -91,6 +94,7 @@ def test_sampled_runs_are_valued_under_the_true_win_rates(swept: pd.DataFrame) -
         assert row["value_0"] <= best + 1e-6
 
 
+@pytest.mark.slow
 def test_shortfalls_count_refusals_and_average_the_rest(swept: pd.DataFrame) -> None:
     found = shortfalls(swept).set_index(["structure", "objectives", "preferences", "reference"])
     row = found.loc["antichain", 3, "sampled", "static"]

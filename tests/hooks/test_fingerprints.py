@@ -184,6 +184,7 @@ def test_every_module_that_training_imports_counts() -> None:
     assert loaded_names <= found.keys()
 
 
+@pytest.mark.slow
 def test_versions_of_what_computes_a_result_count(monkeypatch: pytest.MonkeyPatch) -> None:
     before = codes()
     assert {"torch", "transformers", "numpy", "scipy"} <= before[
@@ -336,6 +337,7 @@ def adapted(place: Path) -> dict[str, Any]:
     return with_value("reference.model", str(adapter))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "given", "artifact", "untouched"),
     [
@@ -373,6 +375,7 @@ def test_what_lies_at_a_place_named_in_part_counts(
     assert untouched not in changed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["polite_judges.py", "polite_words.py"])
 def test_the_code_of_a_judge_of_ones_own_counts_with_what_it_imports_from_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str

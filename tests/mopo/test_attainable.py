@@ -43,6 +43,7 @@ def test_each_alone_but_not_together() -> None:
     solve_dual(win_rates, caught.value.relaxed - 1e-6, tau=0.1)
 
 
+@pytest.mark.slow
 def test_million_rows_infeasible_together() -> None:
     rng = np.random.default_rng(0)
     n = 1_000_000

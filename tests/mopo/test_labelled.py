@@ -22,6 +22,7 @@ def arrays(data: World) -> tuple[Comparisons, np.ndarray, np.ndarray]:
     return compared, gap, pd.factorize(data.responses["prompt_id"])[0]
 
 
+@pytest.mark.slow
 def test_the_truth_lies_within_two_of_the_told_errors_as_often_as_it_should() -> None:
     """Sixty worlds of 36 prompts; with the ratios turned round it hardly ever does."""
     inside, turned = [], []

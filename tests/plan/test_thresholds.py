@@ -158,6 +158,7 @@ def test_labels_that_make_the_weights_correct_no_later_value_either() -> None:
     assert dual_problem(rows, rows, pairs, predicted * np.nan, plan).comparisons is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("params", "predictions", "sure", "other"),
     [

@@ -17,6 +17,8 @@ from mopo_pipeline.reporting.picture import Picture, drawn, themed
 from mopo_pipeline.reporting.style import INK, NARROW, WIDEST
 from report_artifacts import FRONT, LOG, figures_of, log_of, plan_of, values_of, whole_page
 
+pytestmark = pytest.mark.slow
+
 MANY = ["helpfulness", "harmlessness", "a rather long objective", "conciseness", "honesty"]
 SMALLEST = 9.0
 """Points."""

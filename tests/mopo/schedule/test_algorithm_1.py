@@ -35,6 +35,7 @@ def distance(batch_size: int, seed: int) -> float:
     return float(np.abs(run.policy - exact.ratio / 5).sum() / 2)
 
 
+@pytest.mark.slow
 def test_large_batches_come_close_to_the_exact_policy() -> None:
     found = [distance(256, seed) for seed in range(3)]
     assert max(found) < 0.02
