@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from oracles import instance, linear_optimum
 
 from mopo_pipeline.mopo import (
+    Comparisons,
     InfeasibleThresholdsError,
+    attainable_bounds,
     attainable_range,
     choose_pooling,
     solve_dual,
@@ -81,3 +83,31 @@ def test_the_range_of_all_policies_does_not_depend_on_the_temperature(epsilon: f
         attainable_range(win_rates, tau=tau, groups=groups, epsilon=epsilon) for tau in (0.01, 10)
     )
     np.testing.assert_array_equal(cold, warm)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+@pytest.mark.parametrize("position", [0.9, 0.99])
+def test_few_labels_hold_whatever_lies_inside_the_range_they_leave(
+    seed: int, position: float
+) -> None:
+    """A gentler policy, one that is not for the primary too, may have the greater bound, and no threshold leads to it."""
+    rng = np.random.default_rng(seed)
+    prompts, size = 12, 3
+    merit = rng.normal(size=(prompts, size, 2))
+    merit[..., 1] = 0.3 * merit[..., 1] - 0.9 * merit[..., 0]
+    chance = 1 / (1 + np.exp(-1.5 * (merit[:, :, None] - merit[:, None, :])))
+    g, a, b = np.nonzero(np.broadcast_to(np.tri(size, k=-1), (prompts, size, size)))
+    predicted = chance[g, a, b]
+    labels = (rng.random(predicted.shape) < predicted).astype(float)
+    given = {
+        "tau": 0.05,
+        "groups": np.repeat(np.arange(prompts), size),
+        "comparisons": Comparisons(g * size + a, g * size + b, labels, predicted),
+        "confidence": 0.95,
+        "pooling": None,
+    }
+    win_rates = chance.mean(axis=2).reshape(-1, 2)
+    low, high = attainable_bounds(win_rates, **given)[1]
+    asked = low + position * (high - low)
+    assert low < high
+    assert solve_dual(win_rates, [asked], **given).bounds[0] == pytest.approx(asked, abs=1e-6)

@@ -69,9 +69,10 @@ def attainable_bounds(
 ) -> Array:
     """What a plan on these data can promise of each objective alone, by the estimates it plans with.
 
-    Of the primary the value, of each other objective the bound: least and greatest over policies
-    that follow or shun that objective, from hardly to wholly. Both ends stand on one scale, so the
-    range is never inverted, and no planned value lies above it.
+    Of the primary the value, of each other objective the bound: the least over policies that follow
+    or shun that objective, from hardly to wholly; the greatest over those for the primary, and over
+    those for the objective that are for the primary too, as every policy of a threshold is. So a
+    threshold inside the range can be met alone, and the range is never inverted.
 
     Args:
         win_rates: (N, K) in [0, 1].
@@ -103,9 +104,8 @@ def attainable_bounds(
             for sign in (-1.0, 1.0)
             for strength in STRENGTHS
         ]
-        ends[k] = min(found), max(found)
-        if k > 0:
-            ends[k, 1] = max(ends[k, 1], greatest(bounds, k - 1))
+        high = max(found) if k == 0 else greatest(bounds, k - 1)
+        ends[k] = min(*found, high), high
     return np.clip(ends, 0.0, 1.0)
 
 
