@@ -24,7 +24,7 @@ from mopo_pipeline.parameters.train import TrainParams
 from mopo_pipeline.pocket import task as pocket
 from mopo_pipeline.steerable.answers import resolved, steered_answers
 from mopo_pipeline.steerable.policy import Steerable, Steered
-from mopo_pipeline.steerable.train import Given, multipliers_of, steerable_policy
+from mopo_pipeline.steerable.train import Given, _ground, multipliers_of, steerable_policy
 
 NAMES = pocket.OBJECTIVES
 PARAMS = SteerableParams(points=4, trainings=1.0, rounds=1, answers=2)
@@ -91,6 +91,14 @@ def test_what_is_there_is_not_made_again_whatever_is_asked_and_another_seed_is_a
     other = replace(given, task=given.task.model_copy(update={"seed": 1}))
     with pytest.raises(TypeError):
         steerable_policy(other, PARAMS)
+
+
+def test_the_data_s_answers_fill_no_more_than_the_context(given: Given) -> None:
+    """Longer ones would ask a model for positions it has no embedding of."""
+    long = given.responses.assign(response=given.responses["response"] + " warm" * 300)
+    rows = _ground(replace(given, responses=long), PARAMS).encoded
+    assert rows.lengths.max() == given.context
+    assert rows.truncated.all()
 
 
 def test_a_mixture_has_the_mean_of_its_words_probabilities(made: Steerable, given: Given) -> None:

@@ -63,6 +63,7 @@ class Ground:
         lag: how much is drawn, and what counts as like the data.
         tau: temperature.
         pooling: of the weights' normaliser; None is chosen by the data.
+        context: tokens of prompt and response, nothing said between them; longer responses are cut.
         seed: of the task.
     """
 
@@ -75,6 +76,7 @@ class Ground:
     lag: FreshLag
     tau: float
     pooling: float | None
+    context: int
     seed: int
 
     @cached_property
@@ -87,7 +89,7 @@ class Ground:
         """Tokens of the training answers, nothing said behind their prompts."""
         tokenizer = load_model(self.model)[1]
         texts = (self.rows["prompt"].tolist(), self.rows["response"].tolist())
-        return encode(tokenizer, *texts, None, ended_column(self.rows))
+        return encode(tokenizer, *texts, self.context, ended_column(self.rows))
 
     @cached_property
     def own_logprobs(self) -> Array:
@@ -201,7 +203,7 @@ def draw(
     ]
     texts, ended = [a.text for a in answers], [a.ended for a in answers]
     plain = np.repeat(np.array(prompts, dtype=object), n).tolist()
-    rows = encode(tokenizer, plain, texts, None, ended)
+    rows = encode(tokenizer, plain, texts, ground.context, ended)
     known = _like_the_data(ground, rows)
     rates = np.zeros((len(texts), len(ground.objectives)))
     judged = np.flatnonzero(known)

@@ -177,6 +177,7 @@ def _ground(given: Given, params: SteerableParams) -> Ground:
         lag=lag,
         tau=given.plan.tau,
         pooling=pooling_of(given.plan),
+        context=given.context,
         seed=given.task.seed,
     )
 
