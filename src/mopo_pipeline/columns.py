@@ -209,8 +209,15 @@ def text(value: Any) -> str:
 
 
 def label(value: Any) -> str:
-    """A cell that only tells things apart, such as an annotator's name; empty where it is missing."""
-    return "" if is_missing(value) else str(value)
+    """A cell that only tells things apart, such as an annotator's name; empty where it is missing.
+
+    Half a surrogate pair is written as its escape: a name need not be readable.
+
+    >>> label(7), label(None)
+    ('7', '')
+    """
+    told = "" if is_missing(value) else str(value)
+    return told if told.isascii() else told.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def number(value: Any) -> float:

@@ -99,6 +99,18 @@ def test_spoilt_rows_are_refused_by_name_or_counted(data: st.DataObject) -> None
         assert read.judgements["good"].tolist() == labels_written(rows)
 
 
+@pytest.mark.parametrize("column", ["annotator", "group"])
+@pytest.mark.parametrize("layout", sorted(LAYOUTS))
+def test_a_name_with_half_a_surrogate_pair_is_no_fault_of_ours(
+    layout: str, column: str, tmp_path: Path
+) -> None:
+    rows = [dict(row) for row in LAYOUTS[layout]]
+    rows[0][column] = "\ud800"
+    path = tmp_path / "d.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    refused_or_counted(path, None, *(("good", "safe") if layout == "chosen" else ("good",)))
+
+
 def contents(suffix: str) -> bytes:
     table, buffer = pd.DataFrame(pairs()), io.BytesIO()
     if suffix == ".parquet":

@@ -1,6 +1,10 @@
 """The method, exact and pure: importance ratios, duals, bounds, certificates (docs/method.md)."""
 
-from mopo_pipeline.mopo.attainable import attainable_bounds, attainable_range
+from mopo_pipeline.mopo.attainable import (
+    attainable_bounds,
+    attainable_range,
+    bounds_at_any_distance,
+)
 from mopo_pipeline.mopo.bound import LowerBound, epsilon_for_confidence, lower_bound
 from mopo_pipeline.mopo.comparisons import Comparisons
 from mopo_pipeline.mopo.confidence import each_level, fewest_units
@@ -34,6 +38,7 @@ __all__ = [
     "TabularRun",
     "attainable_bounds",
     "attainable_range",
+    "bounds_at_any_distance",
     "choose_pooling",
     "diagnose_plan",
     "diagnose_run",

@@ -86,30 +86,72 @@ def attainable_bounds(
     Returns:
         (K, 2) of (low, high) in [0, 1].
     """
-    rows = build_rows(win_rates, None, groups)
-    size = rows.n_objectives
-    estimator = build_estimator(
-        rows,
-        check_number("tau", tau, above=0),
-        pooling != 0 and len(rows.starts) > 1,
-        comparisons=comparisons,
-        epsilon=check_epsilon(epsilon, size - 1),
-        confidence=confidence,
-    )
-    alone, bounds = np.eye(size), bounds_of(estimator, size - 1, False)
+    estimator = _estimator(win_rates, tau, groups, comparisons, epsilon, confidence, pooling)
+    size = estimator.rows.n_objectives
+    bounds = bounds_of(estimator, size - 1, False)
     ends = np.empty((size, 2))
     for k in range(size):
-        found = [
-            _promised(estimator, sign * strength * alone[k], k)
-            for sign in (-1.0, 1.0)
-            for strength in STRENGTHS
-        ]
+        found = [*_along(estimator, k, -1.0), *_along(estimator, k, 1.0)]
         high = max(found) if k == 0 else greatest(bounds, k - 1)
         ends[k] = min(*found, high), high
     return np.clip(ends, 0.0, 1.0)
 
 
-def _promised(estimator: PolicyEstimator, direction: Array, k: int) -> float:
-    """What the policy of a direction (K,) is sure of in objective k: its value, or its bound."""
-    found = estimator.at(direction)
-    return float(found.levels[k - 1] if k else found.values[0])
+def bounds_at_any_distance(
+    win_rates: ArrayLike,
+    *,
+    tau: float,
+    groups: ArrayLike | None = None,
+    comparisons: Comparisons | None = None,
+    epsilon: float | ArrayLike = 0.0,
+    confidence: float | None = None,
+    pooling: float | None = None,
+) -> Array:
+    """What labels can promise of each constrained objective alone, of policies as near to the data as one likes.
+
+    Few labels promise most of a policy that follows an objective gently; at a small temperature none
+    that is for the primary too is so gentle, and a greater one may reach it.
+
+    Args:
+        win_rates: (N, K) in [0, 1].
+        tau: temperature > 0.
+        groups: (N,) integer prompt ids.
+        comparisons: labelled pairs.
+        epsilon: radius, as ``solve_dual`` was given it.
+        confidence: likewise.
+        pooling: likewise.
+
+    Returns:
+        (K-1,) greatest bounds, at most 1.
+    """
+    estimator = _estimator(win_rates, tau, groups, comparisons, epsilon, confidence, pooling)
+    found = [max(_along(estimator, k, 1.0)) for k in range(1, estimator.rows.n_objectives)]
+    return np.minimum(found, 1.0)
+
+
+def _estimator(
+    win_rates: ArrayLike,
+    tau: float,
+    groups: ArrayLike | None,
+    comparisons: Comparisons | None,
+    epsilon: float | ArrayLike,
+    confidence: float | None,
+    pooling: float | None,
+) -> PolicyEstimator:
+    """Of the policies over win rates (N, K) of prompts (N,), as ``solve_dual`` estimates them."""
+    rows = build_rows(win_rates, None, groups)
+    return build_estimator(
+        rows,
+        check_number("tau", tau, above=0),
+        pooling != 0 and len(rows.starts) > 1,
+        comparisons=comparisons,
+        epsilon=check_epsilon(epsilon, rows.n_objectives - 1),
+        confidence=confidence,
+    )
+
+
+def _along(estimator: PolicyEstimator, k: int, sign: float) -> list[float]:
+    """What policies that follow objective k, or shun it, from hardly to wholly, are sure of in it: its value, or its bound."""
+    alone = sign * np.eye(estimator.rows.n_objectives)[k]
+    found = [estimator.at(strength * alone) for strength in STRENGTHS]
+    return [float(policy.levels[k - 1] if k else policy.values[0]) for policy in found]

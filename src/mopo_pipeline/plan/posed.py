@@ -16,6 +16,7 @@ from mopo_pipeline.mopo import (
     InfeasibleThresholdsError,
     NotConvergedError,
     attainable_bounds,
+    bounds_at_any_distance,
     each_level,
     fewest_units,
     solve_dual,
@@ -68,7 +69,7 @@ class PosedProblem:
                 self.values, targets, variant=self.params.variant, start=start, **self.given
             )
         except InfeasibleThresholdsError as error:
-            promised = self.attainable[1:, 1]
+            promised = bounds_at_any_distance(self.values, **self.given)
             raise unreachable(error, names, targets, self.params, self.given, promised) from error
         except NotConvergedError as error:
             raise unsolved(error, names, targets, self.params, self.given) from error
