@@ -4,15 +4,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mopo_pipeline.arrays import Array
-from mopo_pipeline.mopo.bound import check_epsilon
 from mopo_pipeline.mopo.checks import check_number
 from mopo_pipeline.mopo.comparisons import Comparisons
-from mopo_pipeline.mopo.estimator import PolicyEstimator, build_estimator
+from mopo_pipeline.mopo.estimator import PolicyEstimator
 from mopo_pipeline.mopo.ratio import best_responses
 from mopo_pipeline.mopo.rows import build_rows
 from mopo_pipeline.mopo.solvers.complementarity import greatest
 from mopo_pipeline.mopo.solvers.over_comparisons import bounds_of
 from mopo_pipeline.mopo.solvers.over_rows import greatest_bound, worst_bound
+from mopo_pipeline.mopo.together import estimator_of
 
 STRENGTHS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 """How strongly a policy follows one objective, in units of 1 / tau."""
@@ -86,8 +86,9 @@ def attainable_bounds(
     Returns:
         (K, 2) of (low, high) in [0, 1].
     """
-    estimator = _estimator(win_rates, tau, groups, comparisons, epsilon, confidence, pooling)
-    size = estimator.rows.n_objectives
+    rows = build_rows(win_rates, None, groups)
+    estimator = estimator_of(rows, tau, comparisons, epsilon, confidence, pooling)
+    size = rows.n_objectives
     bounds = bounds_of(estimator, size - 1, False)
     ends = np.empty((size, 2))
     for k in range(size):
@@ -124,30 +125,10 @@ def bounds_at_any_distance(
     Returns:
         (K-1,) greatest bounds, at most 1.
     """
-    estimator = _estimator(win_rates, tau, groups, comparisons, epsilon, confidence, pooling)
-    found = [max(_along(estimator, k, 1.0)) for k in range(1, estimator.rows.n_objectives)]
-    return np.minimum(found, 1.0)
-
-
-def _estimator(
-    win_rates: ArrayLike,
-    tau: float,
-    groups: ArrayLike | None,
-    comparisons: Comparisons | None,
-    epsilon: float | ArrayLike,
-    confidence: float | None,
-    pooling: float | None,
-) -> PolicyEstimator:
-    """Of the policies over win rates (N, K) of prompts (N,), as ``solve_dual`` estimates them."""
     rows = build_rows(win_rates, None, groups)
-    return build_estimator(
-        rows,
-        check_number("tau", tau, above=0),
-        pooling != 0 and len(rows.starts) > 1,
-        comparisons=comparisons,
-        epsilon=check_epsilon(epsilon, rows.n_objectives - 1),
-        confidence=confidence,
-    )
+    estimator = estimator_of(rows, tau, comparisons, epsilon, confidence, pooling)
+    found = [max(_along(estimator, k, 1.0)) for k in range(1, rows.n_objectives)]
+    return np.minimum(found, 1.0)
 
 
 def _along(estimator: PolicyEstimator, k: int, sign: float) -> list[float]:
