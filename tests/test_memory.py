@@ -2,6 +2,7 @@
 
 import pytest
 
+from mopo_pipeline.launching.failures import TrainingFailedError
 from mopo_pipeline.memory import exhausted, memory_error
 
 
@@ -38,3 +39,9 @@ def test_what_torch_says_of_the_machines_own_memory_is_known() -> None:
 def test_another_fault_is_none_of_memory() -> None:
     assert not exhausted(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not exhausted(KeyError("memory"))
+
+
+def test_what_a_training_process_said_already_is_not_said_again() -> None:
+    said = memory_error("train", MemoryError())
+    assert not exhausted(said)
+    assert not exhausted(TrainingFailedError(f"training failed on rank 1: {said}; out of memory"))

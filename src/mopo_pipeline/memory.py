@@ -25,14 +25,15 @@ class MemoryExhaustedError(MopoError, MemoryError):
 
 
 def exhausted(error: BaseException) -> bool:
-    """Whether an error says that memory, the machine's or an accelerator's, did not suffice.
+    """Whether an error says that memory, the machine's or an accelerator's, did not suffice; not one that is a line already.
 
     >>> exhausted(MemoryError()), exhausted(RuntimeError("CUDA out of memory.")), exhausted(ValueError("few"))
     (True, True, False)
     """
-    if isinstance(error, MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(said in str(error).lower() for said in SAID)
+    if isinstance(error, MopoError):
+        return False
+    said = isinstance(error, RuntimeError) and any(words in str(error).lower() for words in SAID)
+    return said or isinstance(error, MemoryError)
 
 
 def memory_error(stage: str, error: BaseException) -> MemoryExhaustedError:
