@@ -26,6 +26,7 @@ from mopo_pipeline.hooks import ExecutorHook
 from mopo_pipeline.hooks.guard import UsersError
 from mopo_pipeline.locks import held
 from mopo_pipeline.parameters.executor import ExecutorParams
+from mopo_pipeline.pipeline_registry import register_pipelines
 
 FAKE_SLURM = {
     "sbatch": """
@@ -342,14 +343,14 @@ def test_a_sweep_without_submitit_is_refused_before_anything_is_computed(
     monkeypatch.setattr(choose, "find_spec", lambda name: None)
     hook, front = ExecutorHook(), {"executor": {"kind": "submitit"}}
     hook.after_context_created(SimpleNamespace(config_loader={"parameters": {"front": front}}))
-    swept = SimpleNamespace(nodes=[SimpleNamespace(name="front.train_points")])
+    whole = register_pipelines()["front"]
     with (
         click.Context(click.Command("run")),
         pytest.raises(UsersError, match="pip install") as told,
     ):
-        hook.before_pipeline_run(swept)
+        hook.before_pipeline_run(whole)
     assert told.value.exit_code == 2
-    hook.before_pipeline_run(SimpleNamespace(nodes=[SimpleNamespace(name="train.train_policy")]))
+    hook.before_pipeline_run(whole.only_nodes("front.plan_points"))
 
 
 def test_a_record_that_is_half_written_counts_as_none(tmp_path: Path) -> None:

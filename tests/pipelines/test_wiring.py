@@ -1,11 +1,14 @@
 """How the pipelines are declared: functions by name, stages as boxes, inputs with and without effect."""
 
+import ast
 import inspect
 import subprocess
 import sys
 from importlib import import_module
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
+from types import NoneType
+from typing import Any, get_args
 
 import pytest
 from kedro.config import OmegaConfigLoader
@@ -14,10 +17,11 @@ from kedro.pipeline import Node
 from kedro.validation.type_extractor import TypeExtractor
 
 from conftest import PROJECT
+from mopo_pipeline.parameters.engine import EngineParams
 from mopo_pipeline.parameters.groups import GROUPS
 from mopo_pipeline.pipeline_registry import BY_NAME, STAGES, register_pipelines
 from mopo_pipeline.pipelines.lazy import lazy
-from mopo_pipeline.pipelines.stage import has_effect, order_only, reads, stage
+from mopo_pipeline.pipelines.stage import drawing, has_effect, order_only, reads, stage
 from mopo_pipeline.settings import CONFIG_LOADER_ARGS
 
 PIPELINES = register_pipelines()
@@ -156,10 +160,29 @@ def test_a_node_waits_only_for_inputs_it_has() -> None:
 
 
 def test_hooks_name_no_node() -> None:
-    names = {node.short_name for node in NODES}
+    nodes = [node for pipeline in PIPELINES.values() for node in pipeline.nodes]
+    names = {node.short_name for node in nodes} | {node.name for node in nodes}
     for file in (PROJECT / "src/mopo_pipeline/hooks").glob("*.py"):
-        text = Path(file).read_text(encoding="utf-8")
-        assert not [name for name in names if f'"{name}"' in text], file.name
+        parts = ast.walk(ast.parse(Path(file).read_text(encoding="utf-8")))
+        assert not names & {p.value for p in parts if isinstance(p, ast.Constant)}, file.name
+
+
+def test_a_node_that_draws_names_a_place_that_holds_an_engine() -> None:
+    places = [place for _, place in drawing(PIPELINES["__default__"].nodes)]
+    assert sorted(places) == ["evaluate.sampling.engine", "ingest.sampled.engine"]
+    for place in places:
+        group, *keys = place.split(".")
+        model: Any = GROUPS[group]
+        for key in keys:
+            held = model.model_fields[key].annotation
+            model = next(part for part in (*get_args(held), held) if part is not NoneType)
+        assert model is EngineParams
+
+
+@pytest.mark.parametrize("name", ["front", "ablation"])
+def test_one_node_of_a_sweep_starts_its_runs(name: str) -> None:
+    [node] = PIPELINES[name].only_nodes_with_tags("sweeps").nodes
+    assert node.name.startswith(f"{name}.train_")
 
 
 def test_every_artifact_is_declared_lies_in_a_place_of_its_own_and_says_what_it_is() -> None:

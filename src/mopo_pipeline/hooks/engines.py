@@ -7,15 +7,10 @@ from kedro.framework.hooks import hook_impl
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks.guard import one_line
 from mopo_pipeline.parameters.engine import EngineParams
+from mopo_pipeline.pipelines.stage import drawing
 
-DRAWING = {
-    "evaluate.sample_completions": ("evaluate", "sampling", "engine"),
-    "ingest.ingest_source": ("ingest", "sampled", "engine"),
-}
-"""Nodes that draw answers, and where their engine stands among the parameters."""
-
-TRAINING = "train.train_policy"
-"""Node that makes the policy the evaluation draws from."""
+POLICY = "policy"
+"""Dataset no endpoint serves before a run has made it."""
 
 
 class EngineHook:
@@ -38,21 +33,20 @@ class EngineHook:
         """
         from mopo_pipeline.language.engines.choose import check_engine
 
-        names = {node.name for node in pipeline.nodes}
-        for node, place in DRAWING.items():
+        there = POLICY not in pipeline.all_outputs() or bool(run_params.get("only_missing_outputs"))
+        for node, place in drawing(pipeline.nodes):
             engine = _engine_at(self._parameters, place)
-            if node not in names or engine is None:
+            if engine is None:
                 continue
-            trained = TRAINING not in names or bool(run_params.get("only_missing_outputs"))
             try:
-                check_engine(engine, ".".join(place), served=place[0] == "ingest" or trained)
+                check_engine(engine, place, served=there or POLICY not in node.inputs)
             except InputError as error:
                 raise one_line(error) from None
 
 
-def _engine_at(parameters: Any, place: tuple[str, ...]) -> EngineParams | None:
+def _engine_at(parameters: Any, place: str) -> EngineParams | None:
     """The engine named there; None where none is."""
     found = parameters
-    for key in place:
+    for key in place.split("."):
         found = (found or {}).get(key)
     return None if found is None else EngineParams.model_validate(found)

@@ -7,9 +7,7 @@ from kedro.framework.hooks import hook_impl
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks.guard import one_line
 from mopo_pipeline.parameters.executor import ExecutorParams
-
-SWEEPING = frozenset({"front.train_points", "ablation.train_variants"})
-"""Nodes that start whole runs."""
+from mopo_pipeline.pipelines.stage import SWEEPS
 
 
 class ExecutorHook:
@@ -31,7 +29,7 @@ class ExecutorHook:
         Raises:
             InputError: it cannot serve; says what is missing.
         """
-        if SWEEPING.isdisjoint(node.name for node in pipeline.nodes):
+        if not pipeline.only_nodes_with_tags(SWEEPS).nodes:
             return
         from mopo_pipeline.fronts.executors.choose import check_executor
 

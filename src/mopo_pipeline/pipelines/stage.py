@@ -1,5 +1,7 @@
 """What every stage shares: a namespace, a tag, and what its nodes say of their inputs."""
 
+from collections.abc import Iterable
+
 from kedro.pipeline import Node, Pipeline
 
 THRESHOLDS = "thresholds"
@@ -7,6 +9,12 @@ THRESHOLDS = "thresholds"
 
 ORDER_ONLY = "order-only."
 """Begin of tags that name an input without effect on what a node makes."""
+
+SWEEPS = "sweeps"
+"""Tag of nodes that start whole runs."""
+
+DRAWS_WITH = "draws-with."
+"""Begin of the tag of a node that draws answers: where its engine stands among the parameters."""
 
 READS_ONLY = "reads-only."
 """Begin of tags that name the keys of a parameter group that a node reads, where it does not read all."""
@@ -40,6 +48,19 @@ def reads(node: Node, key: str) -> bool:
     group = f"{READS_ONLY}{key.split('.', maxsplit=1)[0]}."
     named = [tag.removeprefix(READS_ONLY) for tag in node.tags if tag.startswith(group)]
     return not named or any(key == name or key.startswith(f"{name}.") for name in named)
+
+
+def draws_with(place: str) -> str:
+    """Tag of a node that draws answers with the engine at this place of the parameters, dotted."""
+    return DRAWS_WITH + place
+
+
+def drawing(nodes: Iterable[Node]) -> list[tuple[Node, str]]:
+    """Nodes that draw answers, each with the place of its engine."""
+    tagged = [(node, tag) for node in nodes for tag in node.tags]
+    return [
+        (node, tag.removeprefix(DRAWS_WITH)) for node, tag in tagged if tag.startswith(DRAWS_WITH)
+    ]
 
 
 def _plain(name: str) -> str:

@@ -17,6 +17,7 @@ from mopo_pipeline.language.logprobs import sequence_logprobs
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.ingest import IngestParams
+from mopo_pipeline.pipeline_registry import register_pipelines
 from mopo_pipeline.sources.sampled import read_sampled
 from mopo_pipeline.tables import chat_prompt
 from parameters.test_fault_messages import said
@@ -67,10 +68,13 @@ def test_candidates_may_come_from_an_endpoint_though_no_model_is_here(tmp_path: 
     assert tables.responses["response"].str.startswith("tuned").all()
 
 
+WHOLE = register_pipelines()["__default__"]
+
+
 def stopped(parameters: dict[str, Any], *nodes: str, **run: Any) -> str:
     hook = EngineHook()
     hook.after_context_created(SimpleNamespace(config_loader={"parameters": parameters}))
-    pipeline = SimpleNamespace(nodes=[SimpleNamespace(name=name) for name in nodes])
+    pipeline = WHOLE.only_nodes(*nodes)
     try:
         hook.before_pipeline_run(run_params=run, pipeline=pipeline)
     except InputError as error:

@@ -5,7 +5,7 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from mopo_pipeline.pipelines.lazy import lazy
-from mopo_pipeline.pipelines.stage import THRESHOLDS, order_only, stage
+from mopo_pipeline.pipelines.stage import SWEEPS, THRESHOLDS, order_only, stage
 
 
 def create_pipeline(**_: Any) -> Pipeline:
@@ -29,7 +29,7 @@ def create_pipeline(**_: Any) -> Pipeline:
                 ],
                 "ablation_runs",
                 name="train_variants",
-                tags=[THRESHOLDS, *order_only("preference_report")],
+                tags=[SWEEPS, THRESHOLDS, *order_only("preference_report")],
             ),
             Node(
                 lazy("mopo_pipeline.pipelines.ablation.nodes:value_variants"),

@@ -5,7 +5,7 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from mopo_pipeline.pipelines.lazy import lazy
-from mopo_pipeline.pipelines.stage import reads_only, stage
+from mopo_pipeline.pipelines.stage import draws_with, reads_only, stage
 
 
 def create_pipeline(**_: Any) -> Pipeline:
@@ -27,6 +27,7 @@ def _answers() -> list[Node]:
             ["reference_policy", "policy", "responses", "params:task", "params:evaluate"],
             "completions",
             name="sample_completions",
+            tags=draws_with("evaluate.sampling.engine"),
         ),
         Node(
             lazy("mopo_pipeline.evaluation.sampling:logprobs_of_test_split"),

@@ -5,7 +5,7 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from mopo_pipeline.pipelines.lazy import lazy
-from mopo_pipeline.pipelines.stage import THRESHOLDS, order_only, reads_only, stage
+from mopo_pipeline.pipelines.stage import SWEEPS, THRESHOLDS, order_only, reads_only, stage
 from mopo_pipeline.pipelines.steerable.pipeline import DECIDING
 
 
@@ -45,7 +45,7 @@ def _trained() -> list[Node]:
             ],
             "front_runs",
             name="train_points",
-            tags=order_only("preference_report"),
+            tags=[SWEEPS, *order_only("preference_report")],
         ),
     ]
 

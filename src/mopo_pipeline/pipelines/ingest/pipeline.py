@@ -5,7 +5,7 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from mopo_pipeline.pipelines.lazy import lazy
-from mopo_pipeline.pipelines.stage import stage
+from mopo_pipeline.pipelines.stage import draws_with, stage
 
 
 def create_pipeline(**_: Any) -> Pipeline:
@@ -18,6 +18,7 @@ def create_pipeline(**_: Any) -> Pipeline:
                 ["params:ingest", "params:task"],
                 ["responses", "judgements", "ingest_report"],
                 name="ingest_source",
+                tags=draws_with("ingest.sampled.engine"),
             )
         ],
     )
