@@ -45,7 +45,6 @@ class ChatJudge:
         self._params = params
         self._model = model_of(params) if model is None else model
         self._cache = default_cache() if params.cache is None else Path(params.cache)
-        self._orders: dict[tuple[str, ...], tuple[Array, Array]] = {}
 
     def differences(self, prompts: list[str], first: list[str], second: list[str]) -> Array:
         """Log-odds (n, K) that the first answer is the better one, freed of a liking for places."""
