@@ -1,8 +1,8 @@
 """A front whose runs and whose parent are killed at random: what is lost, what is trained twice, what two workers are worth.
 
 ``make bench-sweep ARGS="--kills 20 --points 4"`` makes the shared artifacts of the ``test`` environment once, sweeps copies of
-them undisturbed with one worker and with two, and once more under kills: at random moments SIGKILL ends the sweep, which is
-then started again, or one of its runs. Told are the steps from which every training began beside the newest checkpoint it
+them undisturbed with one worker and with two, and others under kills until there were as many as asked for: at random moments
+SIGKILL ends a sweep, which is then started again, or one of its runs. Told are the steps from which every training began beside the newest checkpoint it
 found, and every artifact that differs from those of the undisturbed sweep. The last line holds the ratios: time with one
 worker over that with two, points that are there, steps trained over steps needed (those after a last checkpoint not
 counted), artifacts that are the same bit for bit.
@@ -144,12 +144,22 @@ class Trainings:
             self.known[point.name] = newest(point)
 
 
+def policies(root: Path) -> int:
+    """How many points have their policy."""
+    return sum((point / "06_models/policy" / MODEL).is_file() for point in points(root))
+
+
 def disturbed(
-    root: Path, settings: dict[str, Any], kills: int, seconds: float, trainings: Trainings
+    root: Path,
+    settings: dict[str, Any],
+    kills: int,
+    seconds: float,
+    trainings: Trainings,
+    rng: random.Random,
 ) -> Counter[str]:
-    """Sweep under kills, then once more to the end; how many of each there were."""
-    rng, done = random.Random(0), Counter[str]()
-    while done.total() < kills:
+    """Sweep under at most so many kills until every point is there; how many of each there were."""
+    done = Counter[str]()
+    while done.total() < kills and policies(root) < settings["front"]["points"]:
         process, runs = sweep(root, settings), []
         while process.poll() is None and not runs_of(process.pid):
             time.sleep(0.1)
@@ -172,6 +182,55 @@ def disturbed(
     return done
 
 
+@dataclass
+class Disturbed:
+    """What kills did to sweeps.
+
+    Attributes:
+        killed: how many of what.
+        sweeps: that came to their end.
+        there: points that are there, and all that should be.
+        trained: steps trained, and steps needed.
+        again: trainings that began before a checkpoint that was there.
+        different: artifacts that are not those of the undisturbed sweep.
+        compared: artifacts held against those.
+    """
+
+    killed: Counter[str] = field(default_factory=Counter)
+    sweeps: int = 0
+    there: Counter[str] = field(default_factory=Counter)
+    trained: Counter[str] = field(default_factory=Counter)
+    again: list[str] = field(default_factory=list)
+    different: list[str] = field(default_factory=list)
+    compared: int = 0
+
+    def add(self, undisturbed: Path, root: Path, trainings: Trainings) -> None:
+        """Take in a sweep that came to its end."""
+        wanted = policies(undisturbed)
+        different, compared = differing(undisturbed, root)
+        self.sweeps += 1
+        self.there += Counter(found=policies(root), wanted=wanted)
+        self.trained += Counter(done=trainings.trained.total(), needed=trainings.steps * wanted)
+        self.again += trainings.again
+        self.different += different
+        self.compared += compared
+
+    def words(self) -> str:
+        """Two lines for people."""
+        return (
+            f"killed: {dict(self.killed)} in {self.sweeps} sweeps; begun before a checkpoint that was there: {self.again or 'none'}\n"
+            f"artifacts that differ: {self.different or 'none'} of {self.compared}"
+        )
+
+    def ratios(self) -> str:
+        """The end of the last line."""
+        return (
+            f"points_there={self.there['found'] / self.there['wanted']:.3f} "
+            f"steps_trained={self.trained['done'] / self.trained['needed']:.3f} "
+            f"artifacts_equal={1 - len(self.different) / self.compared:.3f}"
+        )
+
+
 def timed(base: Path, root: Path, settings: dict[str, Any]) -> float:
     """Seconds of an undisturbed sweep in a copy of the shared artifacts."""
     shutil.copytree(base, root)
@@ -185,7 +244,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=20, help="0 only takes times")
     parser.add_argument("--points", type=int, default=4)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--work-dir", type=Path)
@@ -200,23 +259,17 @@ def main() -> None:
     one = timed(base, work / "one", {"train": train, "front": front | {"workers": 1}})
     two = timed(base, work / "two", settings)
     print(f"one worker {one:.0f} s, two {two:.0f} s", flush=True)
-    shutil.copytree(base, work / "killed")
-    trainings = Trainings(asked.steps)
-    done = disturbed(work / "killed", settings, asked.kills, two / 2, trainings)
-    different, of = differing(work / "two", work / "killed")
-    whole = points(work / "two")
-    there = [
-        p for p in whole if (work / "killed/front" / p.name / "06_models/policy" / MODEL).is_file()
-    ]
-    print(
-        f"killed: {dict(done)}; begun before a checkpoint that was there: {trainings.again or 'none'}"
-    )
-    print(f"artifacts that differ: {different or 'none'} of {of}")
-    needed = asked.steps * len(whole)
-    print(
-        f"ratio: sweep_two_workers={one / two:.2f} points_there={len(there) / len(whole):.3f} "
-        f"steps_trained={trainings.trained.total() / needed:.3f} artifacts_equal={1 - len(different) / of:.3f}"
-    )
+    rng, seen = random.Random(0), Disturbed()
+    while seen.killed.total() < asked.kills:
+        root = work / f"killed-{seen.sweeps}"
+        shutil.copytree(base, root)
+        trainings = Trainings(asked.steps)
+        left = asked.kills - seen.killed.total()
+        seen.killed += disturbed(root, settings, left, two / 4, trainings, rng)
+        seen.add(work / "two", root, trainings)
+    if seen.sweeps:
+        print(seen.words())
+    print(f"ratio: sweep_two_workers={one / two:.2f} {seen.ratios() if seen.sweeps else ''}")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 import importlib.util
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -70,6 +72,41 @@ def test_an_artifact_that_differs_or_is_missing_is_named(bench: ModuleType, tmp_
     different, of = bench.differing(tmp_path / "one", tmp_path / "other")
     assert different == ["a/06_models/lost.json", "a/06_models/policy.json"]
     assert of == 3
+
+
+def finished(root: Path, text: str) -> None:
+    folder = root / "front/a/06_models/policy"
+    folder.mkdir(parents=True)
+    (root / "front/a/run.yml").write_text("")
+    (folder / "model.safetensors").write_text(text)
+
+
+def test_what_kills_did_is_added_up_over_sweeps(bench: ModuleType, tmp_path: Path) -> None:
+    for name, text in (("two", "1"), ("killed-0", "1"), ("killed-1", "2")):
+        finished(tmp_path / name, text)
+    seen = bench.Disturbed()
+    for name, steps in (("killed-0", 60), ("killed-1", 80)):
+        trainings = bench.Trainings(60)
+        trainings.trained["a"] = steps
+        seen.add(tmp_path / "two", tmp_path / name, trainings)
+    assert seen.ratios() == "points_there=1.000 steps_trained=1.167 artifacts_equal=0.500"
+    assert "a/06_models/policy/model.safetensors" in seen.words()
+
+
+def test_a_sweep_that_is_complete_is_killed_no_more(
+    bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished(tmp_path, "1")
+    started = []
+
+    def sweep(root: Path, settings: dict[str, Any]) -> "subprocess.Popen[bytes]":
+        started.append(root)
+        return subprocess.Popen([sys.executable, "-c", ""])
+
+    monkeypatch.setattr(bench, "sweep", sweep)
+    asked = {"front": {"points": 1}}
+    done = bench.disturbed(tmp_path, asked, 20, 0.1, bench.Trainings(60), random.Random(0))
+    assert (done.total(), started) == (0, [tmp_path])
 
 
 def test_the_runs_of_a_sweep_are_found_among_its_processes(bench: ModuleType) -> None:
