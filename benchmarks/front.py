@@ -108,12 +108,15 @@ def main() -> None:
     parser.add_argument("--workers", type=int, help="points trained at once")
     parser.add_argument("--methods", nargs="*", default=["reference", "primary_only"])
     parser.add_argument(
-        "--params", type=json.loads, default={}, help='e.g. {"train": {"fit": {"steps": 200}}}'
+        "--params",
+        type=json.loads,
+        default={},
+        help='e.g. {"train": {"fit": {"steps": 200}}, "front": {"rivals": {"modpo": {"divisions": 2}}}}',
     )
     parser.add_argument("--work-dir", type=Path)
     asked = parser.parse_args()
     root = asked.work_dir or Path(tempfile.mkdtemp(prefix="front-"))
-    front = {
+    front = asked.params.get("front", {}) | {
         "points": asked.points,
         "seeds": asked.seeds,
         "methods": asked.methods,
