@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from mopo_pipeline.evaluation.certify import Evidence
+from mopo_pipeline.evaluation.certify import Evidence, choose_estimator
 from mopo_pipeline.evaluation.looks import (
     DamagedLooksError,
     Look,
@@ -54,19 +54,37 @@ def gather(
 
 
 def take_look(
-    looks: LooksFile, evidence: Evidence, plan: TrainingPlan, params: EvaluateParams, seed: int
+    looks: LooksFile,
+    evidence: Evidence,
+    checks: pd.DataFrame,
+    plan: TrainingPlan,
+    params: EvaluateParams,
+    seed: int,
 ) -> tuple[Look | None, str]:
     """Write down this look at the test split.
 
-    The same policy, plan and thresholds measured in the same way are the same look.
+    The same policy, plan and thresholds measured in the same way are the same look, where the estimator that the
+    certificate rests on says the same again, to three digits: a judge of the same name may have changed, and answers
+    drawn anew are another chance.
+
+    Args:
+        looks: where they are counted.
+        evidence: behind the estimates.
+        checks: every threshold by every estimator.
+        plan: names the objectives and their thresholds.
+        params: how it is measured.
+        seed: of the draws.
 
     Returns:
         The look, and why none could be counted; a plan without thresholds asks nothing and takes none.
     """
     if not plan.constrained:
         return None, ""
+    estimator, _ = choose_estimator(checks, evidence)
+    values = [] if estimator is None else checks[f"{estimator}_value"].round(3).tolist()
     asked = question(
         policy=evidence.policy,
+        found=[estimator, evidence.units, *values],
         plan={k: v for k, v in plan.to_json().items() if k != "findings"},
         measured=params.model_dump(mode="json", include=HOW),
         seed=seed,
