@@ -181,6 +181,20 @@ def test_labels_come_before_a_judge_where_they_carry_the_estimate() -> None:
     assert found.passed_over == ("doubly_robust: 1 effective comparisons of help, 30 needed",)
 
 
+def test_labels_count_the_prompts_that_have_them_and_judges_those_that_were_asked() -> None:
+    labels = estimate("doubly_robust", [0.6, 0.52, 0.48], effective=300.0)
+    found = certified(labels, prompts=10, units=10, labelled_prompts=44, labelled_units=40)
+    assert found.verdict == "certified"
+    assert (found.prompts, found.units) == (44, 40)
+    assert "44 test prompts in 40 groups" in headline(found)
+    assert "a mean over 40 groups of test prompts" in "".join(found.assumed)
+    few = certified(labels.assign(n=10.0), labelled_prompts=10, labelled_units=10)
+    assert few.verdict == "undecidable"
+    assert "10 test prompts, 20 needed" in few.reasons[0]
+    asked = certified(estimate("exact", [0.6, 0.52, 0.48]), labelled_prompts=10, labelled_units=10)
+    assert (asked.verdict, asked.prompts) == ("certified", 40)
+
+
 def test_labels_of_another_policy_are_passed_over_with_the_reason() -> None:
     labels = estimate("labels", [0.6, 0.52, 0.48], effective=200.0)
     robust = estimate("doubly_robust", [0.6, 0.52, 0.48], effective=200.0)

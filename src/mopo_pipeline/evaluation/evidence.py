@@ -38,11 +38,14 @@ def gather(
     ]
     labelled = pd.concat(sides).drop_duplicates()
     per_prompt = labelled.groupby("prompt_id").size()
+    units = sampling_units(responses)
     return Evidence(
         prompts=int(completions["prompt_id"].nunique()),
-        units=int(completions["prompt_id"].map(sampling_units(responses)).nunique()),
+        units=int(completions["prompt_id"].map(units).nunique()),
         answers=int((completions["policy"] == "policy").sum()),
         labelled=len(labelled),
+        labelled_prompts=len(per_prompt),
+        labelled_units=int(per_prompt.index.to_series().map(units).nunique()),
         labelled_per_prompt=float(per_prompt.median()) if len(per_prompt) else 0.0,
         comparisons=len(pairs),
         clipped=doubly_robust["clipped"],
@@ -84,7 +87,7 @@ def take_look(
     values = [] if estimator is None else checks[f"{estimator}_value"].round(3).tolist()
     asked = question(
         policy=evidence.policy,
-        found=[estimator, evidence.units, *values],
+        found=[estimator, *evidence.counted(estimator)[:2], *values],
         plan={k: v for k, v in plan.to_json().items() if k != "findings"},
         measured=params.model_dump(mode="json", include=HOW),
         seed=seed,
