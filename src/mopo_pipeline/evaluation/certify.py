@@ -231,7 +231,8 @@ def _joint(
     _, units, drawn = evidence.counted(estimator)
     if units < MIN_PROMPTS:
         return UNDECIDABLE, (
-            f"{units} {drawn}, {MIN_PROMPTS} needed: add prompts, or lower ingest.split.train or ingest.split.validation",
+            f"{units} {drawn}, {MIN_PROMPTS} needed: add prompts, lower ingest.split.train or ingest.split.validation, or "
+            "ask more of them (evaluate.sampling.prompts)",
         )
     open_ones = [entry for entry in entries if entry.verdict == UNDECIDED]
     if open_ones:

@@ -127,8 +127,8 @@ def _findings(
                 "certificate undecidable: few test prompts",
                 float(prompts),
                 float(MIN_PROMPTS),
-                f"no verdict can rest on so few {drawn}, whatever is trained: add prompts, or lower ingest.split.train or "
-                "ingest.split.validation",
+                f"no verdict can rest on so few {drawn}, whatever is trained: add prompts, lower ingest.split.train or "
+                "ingest.split.validation, or ask more of them (evaluate.sampling.prompts)",
                 "error",
             )
         ]
