@@ -129,6 +129,19 @@ def test_what_was_feared_of_a_threshold_that_came_out_as_held_is_told_no_more() 
     ]
 
 
+def test_what_is_certified_is_not_said_to_be_too_little_to_tell() -> None:
+    """One threshold's bound is one-sided: it may reach what the two-sided interval of the table does not."""
+    alone = replace(PLAN, objectives=("help", "harm"), thresholds={"harm": 0.4805})
+    checks = checked(estimate("preference_model", [0.6, 0.5, 0.5], half=0.02), plan=alone)
+    issued = certificate(checks, alone)
+    found = run_summary(
+        checks, alone, facts(), {}, issued, environment="mine", seed=3, seconds=12.0
+    )
+    assert issued.certified
+    assert found["objectives"][1]["verdict"] == "held, within noise"
+    assert meaning(found) == []
+
+
 def test_a_worthless_run_is_advised_to_mend_its_errors_and_nothing_else() -> None:
     said = " ".join(meaning(ENDS["worthless"]))
     assert "training lost .034" in said
