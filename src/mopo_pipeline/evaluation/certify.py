@@ -43,7 +43,7 @@ class Evidence:
         labelled: responses of the test split that labels compare.
         labelled_prompts: that have any; labels speak of these, whichever were asked.
         labelled_units: that were drawn one by one.
-        labelled_per_prompt: median over prompts; 0 without any.
+        labelled_per_prompt: median over prompts, of the objective with the fewest; 0 without any.
         comparisons: labelled, of the test split.
         clipped: share of test responses whose ratio was clipped; None without any.
         mean_ratio: of the policy over the reference on test responses, clipped, at the lower end of its interval; 1 or

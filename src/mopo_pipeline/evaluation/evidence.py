@@ -27,16 +27,18 @@ def gather(
     comparisons: pd.DataFrame,
     completions: pd.DataFrame,
     doubly_robust: dict[str, Any],
+    objectives: tuple[str, ...],
 ) -> Evidence:
-    """Count prompts, answers and labels of the test split; fingerprint it and the policy, and say where that was trained."""
+    """Count prompts, answers and labels of the test split; fingerprint it and the policy, and say where that was trained.
+
+    Of labelled answers per prompt those of the objective count that has the fewest.
+    """
     from mopo_pipeline.language.loading import model_digest, trained_elsewhere
 
-    pairs = comparisons.loc[comparisons["split"] == "test"]
-    sides = [
-        pairs[["prompt_id", side]].set_axis(["prompt_id", "response_id"], axis=1)
-        for side in ("response_a", "response_b")
-    ]
-    labelled = pd.concat(sides).drop_duplicates()
+    names = list(objectives)
+    pairs = comparisons.loc[comparisons["split"] == "test"].dropna(subset=names, how="all")
+    compared = {name: _compared(pairs.dropna(subset=[name])) for name in names}
+    labelled = _compared(pairs)
     per_prompt = labelled.groupby("prompt_id").size()
     units = sampling_units(responses)
     return Evidence(
@@ -46,7 +48,7 @@ def gather(
         labelled=len(labelled),
         labelled_prompts=len(per_prompt),
         labelled_units=int(per_prompt.index.to_series().map(units).nunique()),
-        labelled_per_prompt=float(per_prompt.median()) if len(per_prompt) else 0.0,
+        labelled_per_prompt=min(_typical(found) for found in compared.values()),
         comparisons=len(pairs),
         clipped=doubly_robust["clipped"],
         mean_ratio=doubly_robust["mean_ratio_low"],
@@ -54,6 +56,20 @@ def gather(
         policy=model_digest(Path(policy))[:16],
         elsewhere=trained_elsewhere(Path(policy)),
     )
+
+
+def _compared(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Responses of these pairs, each once: prompt_id, response_id."""
+    sides = [
+        pairs[["prompt_id", side]].set_axis(["prompt_id", "response_id"], axis=1)
+        for side in ("response_a", "response_b")
+    ]
+    return pd.concat(sides).drop_duplicates()
+
+
+def _typical(labelled: pd.DataFrame) -> float:
+    """Median number of labelled responses over the prompts that have any; 0 without one."""
+    return float(labelled.groupby("prompt_id").size().median()) if len(labelled) else 0.0
 
 
 def take_look(
