@@ -152,6 +152,19 @@ def test_a_certificate_on_labels_is_as_wide_as_they_are() -> None:
     assert found["outlook"][0]["half_width"] == pytest.approx(half_width(0.2, 43, found["level"]))
 
 
+def test_each_threshold_is_foreseen_on_the_prompts_that_its_own_labels_are_of() -> None:
+    table, weights, _ = world(0.5)
+    given = {"prompts": 200, "answers": 8, "confidence": 0.95, "labelled": np.full(3, 0.2)}
+    found = certificate_power(table, weights, PLAN, **given, carried=np.array([200, 30, 200]))
+    harm, short = found["outlook"]
+    assert harm["half_width"] == pytest.approx(half_width(0.2, 30, found["level"]))
+    assert short["half_width"] == pytest.approx(half_width(0.2, 200, found["level"]))
+    assert "with 30 test prompts" in found["findings"][0]["remedy"]
+    few = certificate_power(table, weights, PLAN, **given, carried=np.array([200, 200, 12]))
+    [finding] = few["findings"]
+    assert (finding["severity"], finding["value"]) == ("error", 12.0)
+
+
 def test_more_prompts_and_more_answers_make_the_certificate_narrower() -> None:
     widths = [
         power(prompts, answers)["outlook"][0]["half_width"]

@@ -79,8 +79,8 @@ def plan_of(names: list[str]) -> dict[str, Any]:
         np.array([[0.45, 0.6], [0.5, 0.59], [0.6, 0.5]]),
     ]
     outlook = [
-        {"objective": "harm", "half_width": 0.04},
-        {"objective": "short", "half_width": 0.01},
+        {"objective": "harm", "half_width": 0.04, "prompts": 40},
+        {"objective": "short", "half_width": 0.01, "prompts": 40},
     ]
     power = {"prompts": 40, "drawn": "test prompts", "outlook": outlook[: len(names) - 1]}
     return plan_table(plan, paths[: len(names) - 1], ["short"], power)
