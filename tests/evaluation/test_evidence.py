@@ -15,7 +15,8 @@ from mopo_pipeline.parameters.evaluate import EvaluateParams
 from pocket_world import OBJECTIVES, World, world
 
 UNKNOWN = {"clipped": None, "mean_ratio_low": None}
-ASKED = replace(PLAN, objectives=OBJECTIVES, thresholds={OBJECTIVES[1]: 0.4, OBJECTIVES[2]: 0.3})
+THRESHOLDS = {OBJECTIVES[1]: 0.4, OBJECTIVES[2]: 0.3}
+ASKED = replace(PLAN, objectives=OBJECTIVES, thresholds=THRESHOLDS, targets=THRESHOLDS)
 
 
 def gathered(held: World, policy: Path, pairs: pd.DataFrame) -> Evidence:

@@ -191,6 +191,15 @@ def test_the_finding_says_width_prompts_that_would_decide_and_the_margin() -> No
     assert half_width(spread, entry["prompts_needed"], found["level"]) <= 0.002 + 1e-9
 
 
+def test_the_margin_that_would_decide_is_on_top_of_the_one_there_is() -> None:
+    values = {"help": 0.6, "harm": 0.502, "short": 0.6}
+    asked = []
+    for target in (0.5, 0.54):
+        harm = power(values=values, targets={"harm": target, "short": 0.45})["findings"][0]
+        asked.append(float(harm["remedy"].split("plan.margins.harm=")[1].split()[0]))
+    assert asked[1] - asked[0] == pytest.approx(0.04)
+
+
 def test_answers_are_named_where_they_are_sampled() -> None:
     assert "43 test prompts × 8 answers" in power(answers=8)["findings"][0]["remedy"]
 

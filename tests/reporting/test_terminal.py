@@ -13,6 +13,7 @@ from front_artifacts import report as front_report
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.reporting.capability import capability_table
 from mopo_pipeline.reporting.front_table import front_table, variants_table
+from mopo_pipeline.reporting.plan_table import meaning as plan_meaning
 from mopo_pipeline.reporting.plan_table import plan_table, print_plan_table
 from mopo_pipeline.reporting.steered import steered_table
 from mopo_pipeline.reporting.summary import closing_table, run_summary
@@ -90,6 +91,21 @@ def plan_of(names: list[str]) -> dict[str, Any]:
 def test_a_plan_ends_with_its_table(size: int, capsys: pytest.CaptureFixture[str]) -> None:
     print_plan_table(plan_of(NAMES[:size]), "kedro run --env=mine --only-missing-outputs")
     shown(f"plan_{size}", capsys.readouterr().out)
+
+
+def test_a_margin_that_is_set_counts_in_the_one_that_a_certificate_takes() -> None:
+    power = {
+        "prompts": 40,
+        "drawn": "test prompts",
+        "outlook": [{"objective": "harm", "half_width": 0.04, "prompts": 40}],
+    }
+    paths = [np.array([[0.5, 0.6]]), np.array([[0.45, 0.6]])]
+    asked = []
+    for target in (0.5, 0.53):
+        plan = replace(PLAN, targets={"harm": target, "short": 0.45})
+        said = " ".join(plan_meaning(plan_table(plan, paths, [], power)))
+        asked.append(float(said.split("plan.margins.harm=")[1].split(",")[0]))
+    assert asked[1] - asked[0] == pytest.approx(0.03)
 
 
 def test_twice_the_labels_bring_the_bound_nearer_by_a_root_of_two() -> None:

@@ -212,7 +212,7 @@ def threshold_certificate(
         prompts_needed=needed,
         certifiable=_known(weaker),
     )
-    return helps(entry, estimator, int(n) if n > 0 else 0, drawn)
+    return helps(entry, estimator, int(n) if n > 0 else 0, drawn, plan.margin(name))
 
 
 def _joint(

@@ -35,6 +35,7 @@ class Outlook:
         threshold: asked for.
         planned: win rate of the planned policy.
         prompts: of the test split that say something of it, or the groups they come in.
+        margin: of the plan above its threshold.
         half_width: distance of the one-sided bound from the value, on a first look.
         prompts_needed: test prompts with which the planned value would be certified; None where none would.
     """
@@ -43,6 +44,7 @@ class Outlook:
     threshold: float
     planned: float
     prompts: int
+    margin: float
     half_width: float | None
     prompts_needed: int | None
 
@@ -118,6 +120,7 @@ def _outlook(name: str, spread: float, plan: TrainingPlan, prompts: int, level: 
         threshold=threshold,
         planned=planned,
         prompts=prompts,
+        margin=plan.margin(name),
         half_width=half_width(spread, prompts, level) if prompts > 1 else None,
         prompts_needed=None if needed is None else max(needed, MIN_PROMPTS),
     )
@@ -158,7 +161,7 @@ def _told(entry: Outlook, answers: int | None, drawn: str) -> Finding:
         if entry.prompts_needed is None
         else f"{entry.prompts_needed} {drawn} would decide"
     )
-    margin = math.ceil((width - room) * 1000) / 1000
+    margin = math.ceil(round((entry.margin + width - room) * 1000, 6)) / 1000
     return Finding(
         name,
         width,
