@@ -92,14 +92,15 @@ def blind_verdict(root: Path) -> tuple[str, str | None]:
 
     checks = table("threshold_checks")
     known = [column for column in checks if column.split("_")[0] in BLINDED]
+    plan = TrainingPlan.from_json(record("training_plan"))
     evidence = gather(
         root / "06_models/policy",
         table("responses"),
         table("comparisons"),
         table("completions"),
         record("doubly_robust_facts"),
+        plan.objectives,
     )
-    plan = TrainingPlan.from_json(record("training_plan"))
     found = certify(checks.drop(columns=known), plan, evidence, Look(1, 1), confidence=0.95)
     return found.verdict, found.estimator
 

@@ -81,6 +81,28 @@ def test_what_would_help_would_help() -> None:
         assert words in said
 
 
+def test_a_margin_that_would_help_is_more_than_the_one_there_is() -> None:
+    plan = replace(PLAN, targets={"harm": 0.5, "short": 0.49})
+    found = certificate(checked(estimate("exact", [0.6, 0.52, 0.455], half=0.02), plan=plan), plan)
+    short = found.thresholds[1]
+    [margin] = [text for text in short.helps if text.startswith("a margin")]
+    asked = float(margin.split("plan.margins.short=")[1].split()[0])
+    assert asked == pytest.approx(0.04 + short.shortfall, abs=0.001)
+
+
+def test_a_weaker_threshold_leaves_the_policy_what_it_is() -> None:
+    """Asked for alone it would be aimed at, and missed by as much."""
+    plan = replace(PLAN, targets={"harm": 0.5, "short": 0.46})
+    found = certificate(checked(estimate("exact", [0.6, 0.52, 0.455], half=0.02), plan=plan), plan)
+    [weaker] = [text for text in found.thresholds[1].helps if text.startswith("a weaker")]
+    threshold, margin = (
+        float(weaker.split(f"plan.{what}.short=")[1].split(",")[0])
+        for what in ("thresholds", "margins")
+    )
+    assert threshold == found.thresholds[1].certifiable
+    assert threshold + margin == pytest.approx(0.46)
+
+
 def test_no_number_of_prompts_certifies_a_value_below_its_threshold() -> None:
     [_, short] = certified(estimate("exact", [0.6, 0.52, 0.44])).thresholds
     assert (short.verdict, short.prompts_needed) == ("missed, within noise", None)
@@ -116,7 +138,8 @@ def test_a_policy_equal_to_the_reference_is_certified_below_one_half_alone() -> 
     same = held.logprobs.assign(logprob_policy=0.0)
     values = label_values(held.responses, held.comparisons, same, OBJECTIVES, EvaluateParams(), 0)
     assert values["value"].tolist() == pytest.approx([0.5] * 3, abs=0.01)
-    plan = replace(PLAN, objectives=OBJECTIVES, thresholds={OBJECTIVES[1]: 0.5, OBJECTIVES[2]: 0.4})
+    asked = {OBJECTIVES[1]: 0.5, OBJECTIVES[2]: 0.4}
+    plan = replace(PLAN, objectives=OBJECTIVES, thresholds=asked, targets=asked)
     found = certificate(threshold_checks(values, plan, {}), plan)
     assert found.kind == "labelled"
     at_half, below = found.thresholds
@@ -179,6 +202,20 @@ def test_labels_come_before_a_judge_where_they_carry_the_estimate() -> None:
     found = certified(*few)
     assert (found.kind, found.verdict) == ("judged", "certified")
     assert found.passed_over == ("doubly_robust: 1 effective comparisons of help, 30 needed",)
+
+
+def test_labels_count_the_prompts_that_have_them_and_judges_those_that_were_asked() -> None:
+    labels = estimate("doubly_robust", [0.6, 0.52, 0.48], effective=300.0)
+    found = certified(labels, prompts=10, units=10, labelled_prompts=44, labelled_units=40)
+    assert found.verdict == "certified"
+    assert (found.prompts, found.units) == (44, 40)
+    assert "44 test prompts in 40 groups" in headline(found)
+    assert "a mean over 40 groups of test prompts" in "".join(found.assumed)
+    few = certified(labels.assign(n=10.0), labelled_prompts=10, labelled_units=10)
+    assert few.verdict == "undecidable"
+    assert "10 test prompts, 20 needed" in few.reasons[0]
+    asked = certified(estimate("exact", [0.6, 0.52, 0.48]), labelled_prompts=10, labelled_units=10)
+    assert (asked.verdict, asked.prompts) == ("certified", 40)
 
 
 def test_labels_of_another_policy_are_passed_over_with_the_reason() -> None:

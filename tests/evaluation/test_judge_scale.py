@@ -419,7 +419,8 @@ def test_answers_that_are_all_malformed_lose_every_comparison_and_miss(judged: J
     """They do not vary either: no spread is no certainty that they hold."""
     garbage = replace(judged, completions=judged.completions.assign(completion="no no no"))
     values, quality = found_by(PocketRules(), garbage)
-    plan = replace(PLAN, objectives=OBJECTIVES, thresholds=dict.fromkeys(OBJECTIVES[1:], 0.4))
+    low = dict.fromkeys(OBJECTIVES[1:], 0.4)
+    plan = replace(PLAN, objectives=OBJECTIVES, thresholds=low, targets=low)
     found = certificate(threshold_checks(values.reset_index(), plan, quality), plan)
     assert found.verdict == "not certified"
     assert [entry.verdict for entry in found.thresholds] == ["missed", "missed"]

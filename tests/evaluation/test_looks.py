@@ -1,14 +1,17 @@
 """Looks at a test split are counted, whoever asks, and the level is shared out over all of them."""
 
 import json
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from evaluated import EVIDENCE, PLAN, checked, estimate
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation import looks as module
+from mopo_pipeline.evaluation.evidence import take_look
 from mopo_pipeline.evaluation.looks import (
     DamagedLooksError,
     Look,
@@ -17,13 +20,28 @@ from mopo_pipeline.evaluation.looks import (
     split_fingerprint,
 )
 from mopo_pipeline.locks import held
+from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.bounds import alpha_of_look
 
 ASKED = {"policy": "p", "plan": {"thresholds": {"harm": 0.5}}, "seed": 0}
 RESPONSES = pd.DataFrame(
-    {"prompt": ["a", "b", "c"], "response": ["x", "y", "z"], "split": ["test", "test", "train"]}
+    {
+        "prompt_id": ["p0", "p0", "p1", "p1", "p2"],
+        "response_id": ["r0", "r1", "r2", "r3", "r4"],
+        "prompt": ["a", "a", "b", "b", "c"],
+        "response": ["x", "v", "y", "w", "z"],
+        "split": ["test", "test", "test", "test", "train"],
+    }
 )
-PAIRS = pd.DataFrame({"prompt_id": ["a", "b"], "harm": [1.0, 0.0], "split": ["test", "test"]})
+PAIRS = pd.DataFrame(
+    {
+        "prompt_id": ["p0", "p1"],
+        "response_a": ["r0", "r2"],
+        "response_b": ["r1", "r3"],
+        "harm": [1.0, 0.0],
+        "split": ["test", "test"],
+    }
+)
 
 
 @pytest.fixture
@@ -41,6 +59,21 @@ def test_the_same_question_is_the_same_look_and_another_one_is_a_new_look(looks:
     assert looks.take("split", first) == Look(1, 3)
 
 
+def test_a_judge_that_now_says_something_else_is_a_new_look(looks: LooksFile) -> None:
+    """Its code, its weights or its scale changed behind the same parameters; so did who is drawn with whom."""
+
+    def taken(value: float, units: int = 40) -> Look | None:
+        checks = checked(estimate("rules", [0.6, value, 0.5]), estimate("chat", [0.6, 0.3, 0.5]))
+        evidence = replace(EVIDENCE, units=units)
+        return take_look(looks, evidence, checks, PLAN, EvaluateParams(), 0)[0]
+
+    assert taken(0.52) == Look(1, 1)
+    assert taken(0.52 + 1e-7) == Look(1, 1)
+    assert taken(0.55) == Look(2, 2)
+    assert taken(0.55, units=20) == Look(3, 3)
+    assert taken(0.52) == Look(1, 3)
+
+
 def test_every_split_has_its_own_looks(looks: LooksFile) -> None:
     looks.take("one", "asked")
     assert looks.take("other", "something else") == Look(1, 1)
@@ -49,7 +82,7 @@ def test_every_split_has_its_own_looks(looks: LooksFile) -> None:
 def test_a_split_is_its_prompts_answers_and_labels_in_any_order() -> None:
     known = split_fingerprint(RESPONSES, PAIRS)
     assert split_fingerprint(RESPONSES[::-1], PAIRS[::-1]) == known
-    assert split_fingerprint(RESPONSES[:2], PAIRS) == known
+    assert split_fingerprint(RESPONSES[:4], PAIRS) == known
     for table, column, value in (
         ("r", "prompt", "new"),
         ("r", "response", "new"),
@@ -58,6 +91,18 @@ def test_a_split_is_its_prompts_answers_and_labels_in_any_order() -> None:
         changed = {"r": RESPONSES.copy(), "p": PAIRS.copy()}
         changed[table].loc[0, column] = value
         assert split_fingerprint(changed["r"], changed["p"]) != known
+
+
+def test_a_split_is_the_same_whatever_its_rows_are_called() -> None:
+    """Rows are numbered as they stand in a file: one more training prompt before them renames them all."""
+    ids = ["prompt_id", "response_id", "response_a", "response_b"]
+    responses, pairs = (
+        table.assign(**{name: "n" + table[name] for name in ids if name in table})
+        for table in (RESPONSES, PAIRS)
+    )
+    assert split_fingerprint(responses, pairs) == split_fingerprint(RESPONSES, PAIRS)
+    turned = PAIRS.assign(response_a=PAIRS["response_b"], response_b=PAIRS["response_a"])
+    assert split_fingerprint(RESPONSES, turned) != split_fingerprint(RESPONSES, PAIRS)
 
 
 def test_all_looks_together_spend_alpha() -> None:

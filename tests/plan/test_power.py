@@ -152,6 +152,19 @@ def test_a_certificate_on_labels_is_as_wide_as_they_are() -> None:
     assert found["outlook"][0]["half_width"] == pytest.approx(half_width(0.2, 43, found["level"]))
 
 
+def test_each_threshold_is_foreseen_on_the_prompts_that_its_own_labels_are_of() -> None:
+    table, weights, _ = world(0.5)
+    given = {"prompts": 200, "answers": 8, "confidence": 0.95, "labelled": np.full(3, 0.2)}
+    found = certificate_power(table, weights, PLAN, **given, carried=np.array([200, 30, 200]))
+    harm, short = found["outlook"]
+    assert harm["half_width"] == pytest.approx(half_width(0.2, 30, found["level"]))
+    assert short["half_width"] == pytest.approx(half_width(0.2, 200, found["level"]))
+    assert "with 30 test prompts" in found["findings"][0]["remedy"]
+    few = certificate_power(table, weights, PLAN, **given, carried=np.array([200, 200, 12]))
+    [finding] = few["findings"]
+    assert (finding["severity"], finding["value"]) == ("error", 12.0)
+
+
 def test_more_prompts_and_more_answers_make_the_certificate_narrower() -> None:
     widths = [
         power(prompts, answers)["outlook"][0]["half_width"]
@@ -176,6 +189,15 @@ def test_the_finding_says_width_prompts_that_would_decide_and_the_margin() -> No
         assert words in said
     spread = entry["half_width"] / half_width(1.0, 43, found["level"])
     assert half_width(spread, entry["prompts_needed"], found["level"]) <= 0.002 + 1e-9
+
+
+def test_the_margin_that_would_decide_is_on_top_of_the_one_there_is() -> None:
+    values = {"help": 0.6, "harm": 0.502, "short": 0.6}
+    asked = []
+    for target in (0.5, 0.54):
+        harm = power(values=values, targets={"harm": target, "short": 0.45})["findings"][0]
+        asked.append(float(harm["remedy"].split("plan.margins.harm=")[1].split()[0]))
+    assert asked[1] - asked[0] == pytest.approx(0.04)
 
 
 def test_answers_are_named_where_they_are_sampled() -> None:

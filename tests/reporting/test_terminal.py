@@ -13,6 +13,7 @@ from front_artifacts import report as front_report
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.reporting.capability import capability_table
 from mopo_pipeline.reporting.front_table import front_table, variants_table
+from mopo_pipeline.reporting.plan_table import meaning as plan_meaning
 from mopo_pipeline.reporting.plan_table import plan_table, print_plan_table
 from mopo_pipeline.reporting.steered import steered_table
 from mopo_pipeline.reporting.summary import closing_table, run_summary
@@ -79,8 +80,8 @@ def plan_of(names: list[str]) -> dict[str, Any]:
         np.array([[0.45, 0.6], [0.5, 0.59], [0.6, 0.5]]),
     ]
     outlook = [
-        {"objective": "harm", "half_width": 0.04},
-        {"objective": "short", "half_width": 0.01},
+        {"objective": "harm", "half_width": 0.04, "prompts": 40},
+        {"objective": "short", "half_width": 0.01, "prompts": 40},
     ]
     power = {"prompts": 40, "drawn": "test prompts", "outlook": outlook[: len(names) - 1]}
     return plan_table(plan, paths[: len(names) - 1], ["short"], power)
@@ -90,6 +91,21 @@ def plan_of(names: list[str]) -> dict[str, Any]:
 def test_a_plan_ends_with_its_table(size: int, capsys: pytest.CaptureFixture[str]) -> None:
     print_plan_table(plan_of(NAMES[:size]), "kedro run --env=mine --only-missing-outputs")
     shown(f"plan_{size}", capsys.readouterr().out)
+
+
+def test_a_margin_that_is_set_counts_in_the_one_that_a_certificate_takes() -> None:
+    power = {
+        "prompts": 40,
+        "drawn": "test prompts",
+        "outlook": [{"objective": "harm", "half_width": 0.04, "prompts": 40}],
+    }
+    paths = [np.array([[0.5, 0.6]]), np.array([[0.45, 0.6]])]
+    asked = []
+    for target in (0.5, 0.53):
+        plan = replace(PLAN, targets={"harm": target, "short": 0.45})
+        said = " ".join(plan_meaning(plan_table(plan, paths, [], power)))
+        asked.append(float(said.split("plan.margins.harm=")[1].split(",")[0]))
+    assert asked[1] - asked[0] == pytest.approx(0.03)
 
 
 def test_twice_the_labels_bring_the_bound_nearer_by_a_root_of_two() -> None:
@@ -127,6 +143,19 @@ def test_what_was_feared_of_a_threshold_that_came_out_as_held_is_told_no_more() 
         "width of the certificate: short",
         "other",
     ]
+
+
+def test_what_is_certified_is_not_said_to_be_too_little_to_tell() -> None:
+    """One threshold's bound is one-sided: it may reach what the two-sided interval of the table does not."""
+    alone = replace(PLAN, objectives=("help", "harm"), thresholds={"harm": 0.4805})
+    checks = checked(estimate("preference_model", [0.6, 0.5, 0.5], half=0.02), plan=alone)
+    issued = certificate(checks, alone)
+    found = run_summary(
+        checks, alone, facts(), {}, issued, environment="mine", seed=3, seconds=12.0
+    )
+    assert issued.certified
+    assert found["objectives"][1]["verdict"] == "held, within noise"
+    assert meaning(found) == []
 
 
 def test_a_worthless_run_is_advised_to_mend_its_errors_and_nothing_else() -> None:

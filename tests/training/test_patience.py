@@ -98,6 +98,20 @@ def test_a_run_ends_early_only_where_validation_holds(run: TrainingRun, tmp_path
         assert not [f for f in whole["findings"] if f["name"] == "training ended early"]
 
 
+def test_one_prompt_is_not_seen_to_hold_anything(run: TrainingRun, tmp_path: Path) -> None:
+    """All of its value may be chance: it neither ends a run early nor tells candidates apart."""
+    assert run.labels is not None
+    labels = np.array(run.labels.labels)
+    labels[np.asarray(run.labels.first) >= 6, 1] = np.nan
+    given = patient(run, 1, 0.3)
+    loop = given.loop.model_copy(update={"candidates": (1.0, 0.5)})
+    told = facts(
+        finished(replace(given, labels=replace(run.labels, labels=labels), loop=loop), tmp_path)
+    )
+    assert told["history"][-1]["step"] == 8
+    assert "no candidate is seen to hold" in {finding["name"] for finding in told["findings"]}
+
+
 @pytest.mark.slow
 def test_an_early_end_is_the_same_after_a_resume(run: TrainingRun, tmp_path: Path) -> None:
     """Killed after its end was saved, and one checkpoint before; without patience the run goes on and differs."""

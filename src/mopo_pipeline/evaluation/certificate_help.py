@@ -66,12 +66,16 @@ def assumptions(
 
 
 def helps(
-    entry: ThresholdCertificate, estimator: str | None, units: int, drawn: str
+    entry: ThresholdCertificate, estimator: str | None, units: int, drawn: str, margin: float
 ) -> ThresholdCertificate:
-    """The entry with what would help; as it is where nothing is short."""
+    """The entry with what would help, as it is where nothing is short; ``margin`` is the plan's above its threshold."""
     said: list[str] = []
     if entry.shortfall is not None:
-        said += [*_more_prompts(entry, estimator, units, drawn), *_margin(entry), *_weaker(entry)]
+        said += [
+            *_more_prompts(entry, estimator, units, drawn),
+            *_margin(entry, margin),
+            *_weaker(entry, margin),
+        ]
         if estimator in LABEL_BASED:
             said.append(_more_labels(entry, units, drawn))
     if entry.doubt:
@@ -103,17 +107,19 @@ def _more_prompts(
     ]
 
 
-def _margin(entry: ThresholdCertificate) -> list[str]:
-    return [
-        f"a margin in the plan: plan.margins.{entry.objective}={_up(entry.shortfall or 0.0):.3f} or more"
-    ]
+def _margin(entry: ThresholdCertificate, margin: float) -> list[str]:
+    more = _up(margin + (entry.shortfall or 0.0))
+    return [f"a margin in the plan: plan.margins.{entry.objective}={more:.3f} or more"]
 
 
-def _weaker(entry: ThresholdCertificate) -> list[str]:
+def _weaker(entry: ThresholdCertificate, margin: float) -> list[str]:
+    """With the margin that leaves what is aimed at as it was: alone it would be aimed at, and missed by as much."""
     if entry.certifiable is None or entry.certifiable <= 0.0:
         return []
+    name, kept = entry.objective, margin + entry.threshold - entry.certifiable
     return [
-        f"a weaker threshold: the next look would certify plan.thresholds.{entry.objective}={entry.certifiable:.3f}"
+        f"a weaker threshold: the next look would certify plan.thresholds.{name}={entry.certifiable:.3f},"
+        f"plan.margins.{name}={kept:.6g}, which aims at the same"
     ]
 
 

@@ -18,7 +18,7 @@ from mopo_pipeline.evaluation.certificate_help import assumptions, helps
 from mopo_pipeline.evaluation.checks import missing
 from mopo_pipeline.evaluation.findings import MAX_CLIPPED, MAX_MEAN_RATIO
 from mopo_pipeline.evaluation.looks import Look
-from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABELS
+from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABEL_BASED, LABELS
 from mopo_pipeline.mopo.confidence import each_level
 from mopo_pipeline.pareto.bounds import MIN_PROMPTS, alpha_of_look, bounds, prompts_needed
 from mopo_pipeline.pareto.verdicts import HELD, UNDECIDED, verdict
@@ -41,7 +41,9 @@ class Evidence:
         units: that were drawn one by one: the prompts, or the groups they come in.
         answers: of the policy, judged.
         labelled: responses of the test split that labels compare.
-        labelled_per_prompt: median over prompts; 0 without any.
+        labelled_prompts: that have any; labels speak of these, whichever were asked.
+        labelled_units: that were drawn one by one.
+        labelled_per_prompt: median over prompts, of the objective with the fewest; 0 without any.
         comparisons: labelled, of the test split.
         clipped: share of test responses whose ratio was clipped; None without any.
         mean_ratio: of the policy over the reference on test responses, clipped, at the lower end of its interval; 1 or
@@ -55,6 +57,8 @@ class Evidence:
     units: int
     answers: int
     labelled: int
+    labelled_prompts: int
+    labelled_units: int
     labelled_per_prompt: float
     comparisons: int
     clipped: float | None
@@ -68,10 +72,13 @@ class Evidence:
         """Whether the data's answers were surely not drawn by the reference."""
         return self.mean_ratio is not None and self.mean_ratio > MAX_MEAN_RATIO
 
-    @property
-    def drawn(self) -> str:
-        """What the units are, for people."""
-        return drawn_as(self.prompts, self.units)
+    def counted(self, estimator: str | None) -> tuple[int, int, str]:
+        """Prompts that an estimator speaks of, units they were drawn in, and what these are, for people."""
+        labels = estimator in LABEL_BASED
+        prompts, units = (
+            (self.labelled_prompts, self.labelled_units) if labels else (self.prompts, self.units)
+        )
+        return prompts, units, drawn_as(prompts, units)
 
 
 @dataclass(frozen=True)
@@ -119,8 +126,9 @@ def certify(
     """
     levels = Levels.of(confidence, len(plan.constrained), look)
     estimator, passed_over = choose_estimator(checks, evidence)
+    prompts, units, drawn = evidence.counted(estimator)
     entries = tuple(
-        threshold_certificate(row, estimator, plan, levels, evidence.drawn)
+        threshold_certificate(row, estimator, plan, levels, drawn)
         for _, row in checks.iterrows()
         if row["objective"] in plan.constrained
     )
@@ -137,15 +145,15 @@ def certify(
         estimator=estimator,
         kind=kind,
         passed_over=passed_over,
-        prompts=evidence.prompts,
-        units=evidence.units,
+        prompts=prompts,
+        units=units,
         answers=_answers(kind, evidence),
         comparisons=evidence.comparisons,
         thresholds=entries,
         assumed=assumptions(
             estimator,
-            evidence.units,
-            evidence.drawn,
+            units,
+            drawn,
             elsewhere=evidence.elsewhere,
             mean_ratio=evidence.mean_ratio if evidence.drawn_by_others else None,
         ),
@@ -204,7 +212,7 @@ def threshold_certificate(
         prompts_needed=needed,
         certifiable=_known(weaker),
     )
-    return helps(entry, estimator, int(n) if n > 0 else 0, drawn)
+    return helps(entry, estimator, int(n) if n > 0 else 0, drawn, plan.margin(name))
 
 
 def _joint(
@@ -220,10 +228,11 @@ def _joint(
         return UNDECIDABLE, (refused,)
     if estimator is None:
         return UNDECIDABLE, passed_over or ("no estimator says anything of the policy",)
-    if evidence.units < MIN_PROMPTS:
+    _, units, drawn = evidence.counted(estimator)
+    if units < MIN_PROMPTS:
         return UNDECIDABLE, (
-            f"{evidence.units} {evidence.drawn}, {MIN_PROMPTS} needed: add prompts, or lower ingest.split.train or "
-            "ingest.split.validation",
+            f"{units} {drawn}, {MIN_PROMPTS} needed: add prompts, lower ingest.split.train or ingest.split.validation, or "
+            "ask more of them (evaluate.sampling.prompts)",
         )
     open_ones = [entry for entry in entries if entry.verdict == UNDECIDED]
     if open_ones:

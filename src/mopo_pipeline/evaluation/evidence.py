@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from mopo_pipeline.evaluation.certify import Evidence
+from mopo_pipeline.evaluation.certify import Evidence, choose_estimator
 from mopo_pipeline.evaluation.looks import (
     DamagedLooksError,
     Look,
@@ -27,23 +27,28 @@ def gather(
     comparisons: pd.DataFrame,
     completions: pd.DataFrame,
     doubly_robust: dict[str, Any],
+    objectives: tuple[str, ...],
 ) -> Evidence:
-    """Count prompts, answers and labels of the test split; fingerprint it and the policy, and say where that was trained."""
+    """Count prompts, answers and labels of the test split; fingerprint it and the policy, and say where that was trained.
+
+    Of labelled answers per prompt those of the objective count that has the fewest.
+    """
     from mopo_pipeline.language.loading import model_digest, trained_elsewhere
 
-    pairs = comparisons.loc[comparisons["split"] == "test"]
-    sides = [
-        pairs[["prompt_id", side]].set_axis(["prompt_id", "response_id"], axis=1)
-        for side in ("response_a", "response_b")
-    ]
-    labelled = pd.concat(sides).drop_duplicates()
+    names = list(objectives)
+    pairs = comparisons.loc[comparisons["split"] == "test"].dropna(subset=names, how="all")
+    compared = {name: _compared(pairs.dropna(subset=[name])) for name in names}
+    labelled = _compared(pairs)
     per_prompt = labelled.groupby("prompt_id").size()
+    units = sampling_units(responses)
     return Evidence(
         prompts=int(completions["prompt_id"].nunique()),
-        units=int(completions["prompt_id"].map(sampling_units(responses)).nunique()),
+        units=int(completions["prompt_id"].map(units).nunique()),
         answers=int((completions["policy"] == "policy").sum()),
         labelled=len(labelled),
-        labelled_per_prompt=float(per_prompt.median()) if len(per_prompt) else 0.0,
+        labelled_prompts=len(per_prompt),
+        labelled_units=int(per_prompt.index.to_series().map(units).nunique()),
+        labelled_per_prompt=min(_typical(found) for found in compared.values()),
         comparisons=len(pairs),
         clipped=doubly_robust["clipped"],
         mean_ratio=doubly_robust["mean_ratio_low"],
@@ -53,20 +58,52 @@ def gather(
     )
 
 
+def _compared(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Responses of these pairs, each once: prompt_id, response_id."""
+    sides = [
+        pairs[["prompt_id", side]].set_axis(["prompt_id", "response_id"], axis=1)
+        for side in ("response_a", "response_b")
+    ]
+    return pd.concat(sides).drop_duplicates()
+
+
+def _typical(labelled: pd.DataFrame) -> float:
+    """Median number of labelled responses over the prompts that have any; 0 without one."""
+    return float(labelled.groupby("prompt_id").size().median()) if len(labelled) else 0.0
+
+
 def take_look(
-    looks: LooksFile, evidence: Evidence, plan: TrainingPlan, params: EvaluateParams, seed: int
+    looks: LooksFile,
+    evidence: Evidence,
+    checks: pd.DataFrame,
+    plan: TrainingPlan,
+    params: EvaluateParams,
+    seed: int,
 ) -> tuple[Look | None, str]:
     """Write down this look at the test split.
 
-    The same policy, plan and thresholds measured in the same way are the same look.
+    The same policy, plan and thresholds measured in the same way are the same look, where the estimator that the
+    certificate rests on says the same again, to three digits: a judge of the same name may have changed, and answers
+    drawn anew are another chance.
+
+    Args:
+        looks: where they are counted.
+        evidence: behind the estimates.
+        checks: every threshold by every estimator.
+        plan: names the objectives and their thresholds.
+        params: how it is measured.
+        seed: of the draws.
 
     Returns:
         The look, and why none could be counted; a plan without thresholds asks nothing and takes none.
     """
     if not plan.constrained:
         return None, ""
+    estimator, _ = choose_estimator(checks, evidence)
+    values = [] if estimator is None else checks[f"{estimator}_value"].round(3).tolist()
     asked = question(
         policy=evidence.policy,
+        found=[estimator, *evidence.counted(estimator)[:2], *values],
         plan={k: v for k, v in plan.to_json().items() if k != "findings"},
         measured=params.model_dump(mode="json", include=HOW),
         seed=seed,

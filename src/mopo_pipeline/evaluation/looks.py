@@ -42,20 +42,20 @@ class Look:
 
 
 def split_fingerprint(responses: pd.DataFrame, comparisons: pd.DataFrame) -> str:
-    """Content hash of the test split, 16 hex digits: prompts, responses and labels in any order.
+    """Content hash of the test split, 16 hex digits: prompts, responses and labels in any order, whatever they are called.
 
     Args:
-        responses: with prompt, response and split.
-        comparisons: labelled pairs with their split; every other column counts.
+        responses: with response_id, prompt, response and split.
+        comparisons: labelled pairs with their split; every column but the ids counts.
     """
+    test = responses.loc[responses["split"] == "test"]
+    said = pd.util.hash_pandas_object(test[["prompt", "response"]], index=False)
+    of = dict(zip(test["response_id"], said, strict=True))
+    pairs = comparisons.loc[comparisons["split"] == "test"].drop(columns=["split", "prompt_id"])
+    pairs = pairs.assign(**{side: pairs[side].map(of) for side in ("response_a", "response_b")})
     digest = hashlib.sha256()
-    for table, columns in (
-        (responses, ["prompt", "response"]),
-        (comparisons, sorted(set(comparisons.columns) - {"split"})),
-    ):
-        test = table.loc[table["split"] == "test", columns]
-        rows = pd.util.hash_pandas_object(test, index=False).sort_values().to_numpy()
-        digest.update(rows.tobytes() + b"|")
+    for rows in (said, pd.util.hash_pandas_object(pairs[sorted(pairs.columns)], index=False)):
+        digest.update(rows.sort_values().to_numpy().tobytes() + b"|")
     return digest.hexdigest()[:16]
 
 

@@ -5,6 +5,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mopo_pipeline.arrays import Array
@@ -33,6 +34,8 @@ class Outlook:
         objective: its name.
         threshold: asked for.
         planned: win rate of the planned policy.
+        prompts: of the test split that say something of it, or the groups they come in.
+        margin: of the plan above its threshold.
         half_width: distance of the one-sided bound from the value, on a first look.
         prompts_needed: test prompts with which the planned value would be certified; None where none would.
     """
@@ -40,6 +43,8 @@ class Outlook:
     objective: str
     threshold: float
     planned: float
+    prompts: int
+    margin: float
     half_width: float | None
     prompts_needed: int | None
 
@@ -58,6 +63,7 @@ def certificate_power(
     answers: int | None,
     confidence: float,
     labelled: Array | None = None,
+    carried: Array | None = None,
     drawn: str = "test prompts",
 ) -> dict[str, Any]:
     """How wide the certificate of a plan will be, and what it may leave undecided.
@@ -71,6 +77,7 @@ def certificate_power(
         confidence: joint level of the certificate, one-sided.
         labelled: (K,) standard deviation over prompts of what test labels will say, where the certificate will rest
             on them; None where it rests on answers.
+        carried: (K,) prompts, or groups, that test labels of each objective are of; None: all of them.
         drawn: what the prompts are, for people.
 
     Returns:
@@ -81,8 +88,9 @@ def certificate_power(
     spread = policy_spread(win_rates, row_weights, plan.objectives).of_mean(answers)
     if labelled is not None:
         spread, answers = labelled, None
+    counts = np.full(len(plan.objectives), prompts) if carried is None else carried
     outlook = [
-        _outlook(name, float(spread[k]), plan, prompts, level)
+        _outlook(name, float(spread[k]), plan, int(counts[k]), level)
         for k, name in enumerate(plan.objectives)
         if name in plan.constrained
     ]
@@ -93,7 +101,7 @@ def certificate_power(
         "rests_on": "answers" if labelled is None else "labels",
         "level": level,
         "outlook": [asdict(entry) for entry in outlook],
-        "findings": [found.as_dict() for found in _findings(outlook, prompts, answers, drawn)],
+        "findings": [found.as_dict() for found in _findings(outlook, answers, drawn)],
     }
 
 
@@ -111,32 +119,33 @@ def _outlook(name: str, spread: float, plan: TrainingPlan, prompts: int, level: 
         objective=name,
         threshold=threshold,
         planned=planned,
+        prompts=prompts,
+        margin=plan.margin(name),
         half_width=half_width(spread, prompts, level) if prompts > 1 else None,
         prompts_needed=None if needed is None else max(needed, MIN_PROMPTS),
     )
 
 
-def _findings(
-    outlook: list[Outlook], prompts: int, answers: int | None, drawn: str
-) -> list[Finding]:
+def _findings(outlook: list[Outlook], answers: int | None, drawn: str) -> list[Finding]:
     if not outlook:
         return []
-    if prompts < MIN_PROMPTS:
+    fewest = min(entry.prompts for entry in outlook)
+    if fewest < MIN_PROMPTS:
         return [
             Finding(
                 "certificate undecidable: few test prompts",
-                float(prompts),
+                float(fewest),
                 float(MIN_PROMPTS),
-                f"no verdict can rest on so few {drawn}, whatever is trained: add prompts, or lower ingest.split.train or "
-                "ingest.split.validation",
+                f"no verdict can rest on so few {drawn}, whatever is trained: add prompts, lower ingest.split.train or "
+                "ingest.split.validation, or ask more of them (evaluate.sampling.prompts)",
                 "error",
             )
         ]
-    asked = f"{prompts} {drawn}" + ("" if answers is None else f" × {answers} answers")
-    return [_told(entry, asked, drawn) for entry in outlook]
+    return [_told(entry, answers, drawn) for entry in outlook]
 
 
-def _told(entry: Outlook, asked: str, drawn: str) -> Finding:
+def _told(entry: Outlook, answers: int | None, drawn: str) -> Finding:
+    asked = f"{entry.prompts} {drawn}" + ("" if answers is None else f" × {answers} answers")
     width, room = (
         math.nan if entry.half_width is None else entry.half_width,
         entry.planned - entry.threshold,
@@ -152,7 +161,7 @@ def _told(entry: Outlook, asked: str, drawn: str) -> Finding:
         if entry.prompts_needed is None
         else f"{entry.prompts_needed} {drawn} would decide"
     )
-    margin = math.ceil((width - room) * 1000) / 1000
+    margin = math.ceil(round((entry.margin + width - room) * 1000, 6)) / 1000
     return Finding(
         name,
         width,

@@ -83,6 +83,11 @@ class TrainingPlan:
         """Whether labels hold the thresholds at a confidence or a radius."""
         return self.confidence is not None or bool(self.fixed_epsilon)
 
+    def margin(self, name: str) -> float:
+        """How far a constrained objective's target lies above its threshold, win rate; 0 where either is unknown."""
+        target, threshold = self.targets[name], self.thresholds[name]
+        return 0.0 if target is None or threshold is None else target - threshold
+
     def of_constrained(self, numbers: Named) -> Array:
         """Numbers by name as an array (K-1,); NaN where there is none."""
         return np.array([numbers[name] for name in self.constrained], dtype=np.float64)

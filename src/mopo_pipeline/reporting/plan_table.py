@@ -55,6 +55,7 @@ def plan_table(
     alone = dict(zip(plan.objectives, () if free is None else free, strict=False))
     below = dict(zip(plan.constrained, lowered, strict=False))
     widths = {entry["objective"]: entry["half_width"] for entry in power.get("outlook", [])}
+    carried = {entry["objective"]: entry["prompts"] for entry in power.get("outlook", [])}
     primary = plan.objectives[0]
     rows: list[dict[str, Any]] = [_row(plan, primary) | {"free": number(alone.get(primary))}]
     for name, path in zip(plan.constrained, paths, strict=True):
@@ -74,6 +75,8 @@ def plan_table(
                 "effective": number(plan.effective_comparisons.get(name)),
                 "bound_at_twice": _at_twice(value, bound) if sure else None,
                 "half_width": number(widths.get(name)),
+                "prompts": carried.get(name),
+                "margin": plan.margin(name),
                 "knee": None if bend is None else float(path[bend, 0]),
                 "free": number(alone.get(name)),
                 "front": [*np.asarray(below.get(name, path[:0]))[:-1].tolist(), *path.tolist()],
@@ -98,6 +101,8 @@ def _row(plan: TrainingPlan, name: str) -> dict[str, Any]:
         "effective",
         "bound_at_twice",
         "half_width",
+        "prompts",
+        "margin",
         "free",
     )
     return {
@@ -189,9 +194,10 @@ def _of_threshold(row: Mapping[str, Any], primary: str, told: Mapping[str, Any])
         lines.append(f"{name} holds without cost.")
     width, planned, asked = row["half_width"], row["planned"], row["asked"]
     if width is not None and planned - asked < width and np.isfinite(width):
-        margin = math.ceil((width - (planned - asked)) * 1000) / 1000
+        short = row["margin"] + width - (planned - asked)
+        margin = math.ceil(round(short * 1000, 6)) / 1000
         lines.append(
-            f"{name}: {told['prompts']} {told['drawn']} tell to ±{width:.3f}, the plan lies {planned - asked:.3f} above its "
+            f"{name}: {row['prompts']} {told['drawn']} tell to ±{width:.3f}, the plan lies {planned - asked:.3f} above its "
             f"threshold. A certificate takes plan.margins.{name}={margin:.3f}, which train.loop adds by itself where it "
             f"can, or more {told['drawn']}."
         )

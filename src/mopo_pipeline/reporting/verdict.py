@@ -20,12 +20,15 @@ FROM_PLAN = "--from-nodes=plan.plan_training"
 def meaning(summary: Mapping[str, Any]) -> list[str]:
     """One sentence per threshold that does not hold for sure, the worst first, then what a certificate would take.
 
-    Where errors make the result worthless they are what to mend, and nothing else is advised.
+    Where errors make the result worthless they are what to mend, and nothing else is advised. A certificate needs no
+    words, even where the table's two-sided interval does not reach a threshold that its one-sided bound does.
     """
+    if summary["certified"]:
+        return []
     rows = sorted(_constrained(summary), key=_room)
     told = (_of_threshold(row, summary["drawn"], remedy=not summary["errors"]) for row in rows)
     lines = [text for text in told if text]
-    if not lines and not summary["certified"] and not summary["errors"]:
+    if not lines and not summary["errors"]:
         lines = list(summary.get("helps", []))[:1]
     return lines
 

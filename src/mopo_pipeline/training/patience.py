@@ -9,7 +9,7 @@ from transformers.trainer_callback import TrainerControl, TrainerState
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo import Finding
 from mopo_pipeline.mopo.labelled import Seen
-from mopo_pipeline.mopo.schedule.candidates import Weighed
+from mopo_pipeline.mopo.schedule.candidates import Weighed, weighed
 from mopo_pipeline.mopo.schedule.state import LagState
 from mopo_pipeline.training.batches import Positions
 from mopo_pipeline.training.trainer import WeightedTrainer
@@ -17,16 +17,16 @@ from mopo_pipeline.training.trainer import WeightedTrainer
 log = logging.getLogger(__name__)
 
 
-def after_look(state: LagState, seen: Seen, weighed: Weighed) -> LagState:
+def after_look(state: LagState, seen: Seen, against: Weighed) -> LagState:
     """Count looks in a row that hold every threshold with its margin while the primary gains no more than its noise.
 
     Args:
         state: before the look.
         seen: the policy's values on validation prompts.
-        weighed: the same with what is asked of them.
+        against: the same with what is asked of them.
     """
-    primary = float(seen.values[0])
-    if weighed.shortfall > 0.0 or np.isnan(primary):
+    primary = float(against.values[0])
+    if against.shortfall > 0.0 or np.isnan(primary):
         return replace(state, stalled=0, best=-np.inf)
     if primary > state.best + float(seen.errors[0]):
         return replace(state, stalled=0, best=primary)
@@ -36,7 +36,7 @@ def after_look(state: LagState, seen: Seen, weighed: Weighed) -> LagState:
 def look(trainer: WeightedTrainer, seen: Seen, required: Array) -> None:
     """Write down what was seen on validation prompts, and what is asked of it (K-1,); the run's state counts the look."""
     trainer.watched.look(seen, required)
-    trainer.lag_state = after_look(trainer.lag_state, seen, Weighed(seen.values, required))
+    trainer.lag_state = after_look(trainer.lag_state, seen, weighed(seen, required))
     if trainer.is_world_process_zero():
         log.info("step %d, validation: %s", trainer.state.global_step, trainer.watched.told)
 

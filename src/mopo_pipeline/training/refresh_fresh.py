@@ -14,7 +14,7 @@ from mopo_pipeline.language.processes import from_first, rank_and_world, sharded
 from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.mopo import JudgeError, judge_error
 from mopo_pipeline.mopo.problem import DualProblem
-from mopo_pipeline.mopo.schedule.candidates import Weighed
+from mopo_pipeline.mopo.schedule.candidates import Weighed, weighed
 from mopo_pipeline.mopo.schedule.fresh import judged_margins, solve_fresh, threshold_margins
 from mopo_pipeline.mopo.schedule.lag import period_rows
 from mopo_pipeline.parameters.lag import FreshLag
@@ -124,7 +124,7 @@ class FreshRefresh:
         if seen is None:
             return None
         error = self.error()
-        return Weighed(answered(seen, error).values, self._required(seen, error))
+        return weighed(answered(seen, error), self._required(seen, error))
 
     def _required(self, seen: Drawn, error: JudgeError) -> Array:
         """Least values (K-1,), the judge's bias taken off, at which thresholds count as seen to hold."""

@@ -6,7 +6,7 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.language.processes import from_first
 from mopo_pipeline.mopo.labelled import Seen
 from mopo_pipeline.mopo.problem import DualProblem
-from mopo_pipeline.mopo.schedule.candidates import Weighed
+from mopo_pipeline.mopo.schedule.candidates import Weighed, weighed
 from mopo_pipeline.mopo.schedule.lag import corrected, period_rows, refresh, seen_margins
 from mopo_pipeline.parameters.lag import OfflineLag
 from mopo_pipeline.training.patience import look
@@ -43,7 +43,7 @@ class OfflineLoop:
         seen = self._seen()
         if seen is None:
             return None
-        return Weighed(seen.values, self._required(seen))
+        return weighed(seen, self._required(seen))
 
     def look(self) -> Seen | None:
         """The policy's values on validation prompts now, written with the next logged step."""

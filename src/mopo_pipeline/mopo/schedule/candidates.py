@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mopo_pipeline.arrays import Array
+from mopo_pipeline.mopo.labelled import Seen
 
 
 class Weighed(NamedTuple):
@@ -23,6 +24,11 @@ class Weighed(NamedTuple):
         """The most a constrained value lacks, >= 0; infinite where one was not seen."""
         missing = self.required - self.values[1:]
         return float(np.where(np.isnan(missing), np.inf, missing).max(initial=0.0))
+
+
+def weighed(seen: Seen, required: Array) -> Weighed:
+    """What was seen beside what is required of it (K-1,); a value of fewer than two prompts is not seen: all of it may be chance."""
+    return Weighed(np.where(seen.prompts >= 2, seen.values, np.nan), required)
 
 
 def choose(seen: list[Weighed]) -> int:

@@ -224,8 +224,8 @@ def certify(
     from mopo_pipeline.evaluation import certify as certifying
     from mopo_pipeline.evaluation.evidence import gather, take_look
 
-    evidence = gather(policy, responses, comparisons, completions, doubly_robust_facts)
-    look, refused = take_look(looks, evidence, training_plan, params, task.seed)
+    evidence = gather(policy, responses, comparisons, completions, doubly_robust_facts, task.names)
+    look, refused = take_look(looks, evidence, threshold_checks, training_plan, params, task.seed)
     return certifying.certify(
         threshold_checks,
         training_plan,

@@ -25,6 +25,8 @@ def foresee_certificate(
     evaluate: EvaluateParams,
 ) -> dict[str, Any]:
     """How wide the certificate will be with the test prompts at hand; an artifact of its own, so that training rests on none of it."""
+    import numpy as np
+
     from mopo_pipeline.plan.power import certificate_power, tell
     from mopo_pipeline.plan.problem import row_comparisons
     from mopo_pipeline.plan.spread import label_spread, moved_weights
@@ -35,13 +37,14 @@ def foresee_certificate(
     names, enumerated = training_plan.objectives, responses["source"].iloc[0] == "pocket"
     moved = moved_weights(row_weights, train.lag, train.fit.over(len(row_weights)).steps)
     held = comparisons.loc[comparisons["split"] == "test", list(names)]
-    labelled, asked = None, units_of_test_split(responses, evaluate.sampling.prompts)
+    labelled, carried, asked = None, None, units_of_test_split(responses, evaluate.sampling.prompts)
     if not enumerated and held.notna().any().all():
         compared = row_comparisons(moved[["response_id", "unit"]], comparisons, predictions, names)
         if compared is not None and compared.predicted is not None:
             labelled = label_spread(win_rates, moved, compared, names, evaluate.max_ratio)
-            pairs = comparisons.loc[comparisons["split"] == "test", "prompt_id"]
-            asked = int(pairs.map(units).nunique())
+            drawn = comparisons.loc[held.index, "prompt_id"].map(units)
+            carried = np.array([drawn.loc[held[name].notna()].nunique() for name in names])
+            asked = int(drawn.loc[held.notna().any(axis=1)].nunique())
     power = certificate_power(
         win_rates,
         moved,
@@ -50,6 +53,7 @@ def foresee_certificate(
         answers=None if enumerated else evaluate.sampling.samples,
         confidence=evaluate.confidence,
         labelled=labelled,
+        carried=carried,
         drawn=drawn_as(len(test), units.loc[test].nunique()),
     )
     tell(power)
