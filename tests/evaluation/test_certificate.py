@@ -241,6 +241,24 @@ def test_a_reference_that_did_not_draw_the_data_is_told_and_rules_out_global_rat
     assert "is at least" not in "".join(exact.assumed)
 
 
+def test_labels_within_prompts_certify_nothing_that_a_judge_sees_missed() -> None:
+    """A policy that is its reference is worth one half by them, whatever the reference says."""
+    labels = estimate("labels", [0.5, 0.52, 0.5], effective=200.0)
+    seen = estimate("preference_model", [0.4, 0.37, 0.46])
+    found = certified(labels, seen)
+    assert (found.verdict, found.estimator) == ("not certified", "labels")
+    [harm, short] = found.thresholds
+    assert harm.doubt.endswith(
+        "by the preference model the policy's own are worth 0.370, at most 0.380"
+    )
+    assert "reference.fit.steps" in harm.helps[-1]
+    assert not short.doubt
+    blind = {"preference_model": judge(slope=0.07, slope_low=0.02, slope_high=0.12)}
+    assert certified(labels, seen, judges=blind).verdict == "certified"
+    robust = estimate("doubly_robust", [0.5, 0.52, 0.5], effective=200.0)
+    assert certified(robust, seen).verdict == "certified", "labels have corrected the judge"
+
+
 def test_nothing_is_certified_where_looks_could_not_be_counted() -> None:
     found = certified(
         estimate("exact", [0.6, 0.9, 0.9]), look=None, refused="looks.json is damaged"

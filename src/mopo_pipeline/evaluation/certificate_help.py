@@ -19,6 +19,9 @@ _ON_SCALE = (
     "in the bounds, no other of the judge's is"
 )
 
+CONTRADICTED = "labels speak of the data's answers"
+"""How the doubt begins that a judge casts on labels within prompts."""
+
 OF_ESTIMATOR = {
     EXACT: "the task's own preference probabilities are the objectives",
     "rules": "the rules are the objectives",
@@ -78,7 +81,12 @@ def helps(
         ]
         if estimator in LABEL_BASED:
             said.append(_more_labels(entry, units, drawn))
-    if entry.doubt:
+    if entry.doubt.startswith(CONTRADICTED):
+        said.append(
+            "fit the reference longer to the data (reference.fit.steps), that its answers be the data's, or have answers of "
+            "the policy labelled and plan on those"
+        )
+    elif entry.doubt:
         said.append(f"{_against(entry)}name another judge in evaluate.judges")
     return replace(entry, helps=tuple(said))
 

@@ -14,14 +14,14 @@ from mopo_pipeline.evaluation.certificate import (
     Certificate,
     ThresholdCertificate,
 )
-from mopo_pipeline.evaluation.certificate_help import assumptions, helps
+from mopo_pipeline.evaluation.certificate_help import CONTRADICTED, assumptions, helps
 from mopo_pipeline.evaluation.checks import missing
 from mopo_pipeline.evaluation.findings import MAX_CLIPPED, MAX_MEAN_RATIO
 from mopo_pipeline.evaluation.looks import Look
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABEL_BASED, LABELS
 from mopo_pipeline.mopo.confidence import each_level
 from mopo_pipeline.pareto.bounds import MIN_PROMPTS, alpha_of_look, bounds, prompts_needed
-from mopo_pipeline.pareto.verdicts import HELD, UNDECIDED, verdict
+from mopo_pipeline.pareto.verdicts import HELD, MISSED, UNDECIDED, verdict
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.tables import drawn_as
 
@@ -197,7 +197,9 @@ def threshold_certificate(
     spread = se * math.sqrt(n)
     needed = prompts_needed(spread, value - threshold, levels.each) if short else None
     weaker = math.floor(bounds(value, se, n, levels.next)[0] * 1000) / 1000 if short else math.nan
-    doubt = "" if estimator is None else str(row[f"{estimator}_doubt"])
+    doubt = (
+        "" if estimator is None else str(row[f"{estimator}_doubt"]) or _contradicted(row, estimator)
+    )
     entry = ThresholdCertificate(
         objective=name,
         threshold=threshold,
@@ -265,6 +267,17 @@ def _biased(estimator: str, evidence: Evidence) -> str:
             f"{evidence.labelled_per_prompt:g} labelled answers per prompt, {MIN_ANSWERS} needed: fewer draw the "
             "estimate towards 0.5"
         )
+    return ""
+
+
+def _contradicted(row: pd.Series, estimator: str) -> str:
+    """Who finds the policy's own answers to miss what labels of the data's answers say; empty where nobody without a doubt does."""
+    judges = [e for e in KINDS if estimator == LABELS and e not in LABEL_BASED]
+    for judge in judges:
+        if row.get(f"{judge}_verdict") == MISSED and not row[f"{judge}_doubt"]:
+            value, high = (row[f"{judge}_{column}"] for column in ("value", "ci_high"))
+            name = judge.replace("_", " ")
+            return f"{CONTRADICTED}, and by the {name} the policy's own are worth {value:.3f}, at most {high:.3f}"
     return ""
 
 
