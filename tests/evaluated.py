@@ -99,6 +99,7 @@ EVIDENCE = Evidence(
     clipped=0.0,
     mean_ratio=0.98,
     split="aa",
+    sketch=("cc",),
     policy="bb",
 )
 FIRST = Look(1, 1)

@@ -13,9 +13,11 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation import looks as module
 from mopo_pipeline.evaluation.evidence import take_look
 from mopo_pipeline.evaluation.looks import (
+    SKETCH,
     DamagedLooksError,
     Look,
     LooksFile,
+    prompt_sketch,
     question,
     split_fingerprint,
 )
@@ -77,6 +79,27 @@ def test_a_judge_that_now_says_something_else_is_a_new_look(looks: LooksFile) ->
 def test_every_split_has_its_own_looks(looks: LooksFile) -> None:
     looks.take("one", "asked")
     assert looks.take("other", "something else") == Look(1, 1)
+
+
+def test_a_split_with_some_prompts_more_goes_on_counting(looks: LooksFile) -> None:
+    more = pd.concat([RESPONSES, RESPONSES.iloc[2:3].assign(prompt="d")])
+    strangers = RESPONSES.assign(prompt="new " + RESPONSES["prompt"])
+    before, after, none = (prompt_sketch(table) for table in (RESPONSES, more, strangers))
+    assert (len(before), len(after)) == (2, 3)
+    assert looks.take("split", "asked", before) == Look(1, 1)
+    assert looks.take("more", "asked", after) == Look(2, 2)
+    assert looks.take("strangers", "asked", none) == Look(1, 1)
+    assert looks.take("split", "something else", before) == Look(3, 3)
+    assert looks.take("split", "asked", before) == Look(1, 3)
+    assert looks.take("more", "asked", after) == Look(2, 3)
+
+
+def test_a_split_is_found_again_by_few_of_its_prompts() -> None:
+    prompts = pd.DataFrame({"prompt": [f"p{i}" for i in range(4000)], "split": "test"})
+    found = [set(prompt_sketch(prompts.iloc[start : start + 2000])) for start in (0, 1800, 2000)]
+    assert [len(sketch) for sketch in found] == [SKETCH] * 3
+    assert found[0] & found[1]
+    assert not found[0] & found[2]
 
 
 def test_a_split_is_its_prompts_answers_and_labels_in_any_order() -> None:

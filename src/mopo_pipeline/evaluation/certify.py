@@ -49,6 +49,7 @@ class Evidence:
         mean_ratio: of the policy over the reference on test responses, clipped, at the lower end of its interval; 1 or
             less where the reference drew them. None where it is not known.
         split: fingerprint of the test split.
+        sketch: hashes of some of its prompts.
         policy: fingerprint of the policy.
         elsewhere: whether another trainer made it, on what is not known here.
     """
@@ -64,6 +65,7 @@ class Evidence:
     clipped: float | None
     mean_ratio: float | None
     split: str
+    sketch: tuple[str, ...]
     policy: str
     elsewhere: bool = False
 

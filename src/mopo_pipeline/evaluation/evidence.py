@@ -10,6 +10,7 @@ from mopo_pipeline.evaluation.looks import (
     DamagedLooksError,
     Look,
     LooksFile,
+    prompt_sketch,
     question,
     split_fingerprint,
 )
@@ -53,6 +54,7 @@ def gather(
         clipped=doubly_robust["clipped"],
         mean_ratio=doubly_robust["mean_ratio_low"],
         split=split_fingerprint(responses, comparisons),
+        sketch=prompt_sketch(responses),
         policy=model_digest(Path(policy))[:16],
         elsewhere=trained_elsewhere(Path(policy)),
     )
@@ -110,6 +112,6 @@ def take_look(
     )
     told = {"policy": evidence.policy, "thresholds": dict(plan.thresholds)}
     try:
-        return looks.take(evidence.split, asked, **told), ""
+        return looks.take(evidence.split, asked, evidence.sketch, **told), ""
     except DamagedLooksError as error:
         return None, str(error)

@@ -8,7 +8,7 @@ together are wrong as rarely as one alone.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,9 @@ from mopo_pipeline.errors import InputError, MopoError
 from mopo_pipeline.locks import HeldError, held
 
 FILE = "looks.json"
+SKETCH = 64
+"""Prompts kept of a split, those of the smallest hashes: two splits that share a twentieth share one of them at 96 %."""
+
 PATIENCE = 30.0
 """Seconds to wait for another run that writes down its look."""
 
@@ -34,7 +37,7 @@ class Look:
 
     Attributes:
         number: which one it is, from 1; the same question has the same number again.
-        total: how many different ones the split has carried, this one included.
+        total: how many different ones the split, or one that shares prompts with it, has carried, this one included.
     """
 
     number: int
@@ -59,6 +62,13 @@ def split_fingerprint(responses: pd.DataFrame, comparisons: pd.DataFrame) -> str
     return digest.hexdigest()[:16]
 
 
+def prompt_sketch(responses: pd.DataFrame) -> tuple[str, ...]:
+    """The test split's prompts by which one with some prompts or labels more is known again: at most ``SKETCH`` hashes."""
+    prompts = responses.loc[responses["split"] == "test", "prompt"].drop_duplicates()
+    smallest = pd.util.hash_pandas_object(prompts, index=False).nsmallest(SKETCH)
+    return tuple(f"{value:016x}" for value in smallest)
+
+
 def question(**facts: Any) -> str:
     """Hash of what was asked: the policy, what was planned, and how it is measured."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
@@ -79,12 +89,13 @@ class LooksFile:
         """Where the record lies."""
         return self.folder / FILE
 
-    def take(self, split: str, asked: str, **told: Any) -> Look:
+    def take(self, split: str, asked: str, prompts: Sequence[str] = (), **told: Any) -> Look:
         """Write down a look before its result is known, and say which one it is.
 
         Args:
             split: fingerprint of the test split.
             asked: fingerprint of the question; one asked before is the same look.
+            prompts: ``prompt_sketch`` of the split; looks at others that share any are looks at this one.
             told: what a reader of the record may want to know.
 
         Raises:
@@ -95,18 +106,27 @@ class LooksFile:
             with held(self.folder, PATIENCE, does="counts looks at a test split"):
                 looks = self._read()
                 of_split = looks.setdefault(split, [])
-                known = [look["asked"] for look in of_split]
-                if asked not in known:
+                numbers = {
+                    look["asked"]: look.get("number", i + 1) for i, look in enumerate(of_split)
+                }
+                total = len(of_split) + _of_others(looks, split, prompts)
+                if asked not in numbers:
+                    numbers[asked] = total = total + 1
                     when = datetime.now(UTC).isoformat(timespec="seconds")
-                    of_split.append({"asked": asked, "when": when, **told})
+                    record = {
+                        "asked": asked,
+                        "when": when,
+                        "number": total,
+                        "prompts": list(prompts),
+                    }
+                    of_split.append(record | told)
                     self._write(looks)
-                    known.append(asked)
         except HeldError as error:
             raise InputError(
                 f"{self.folder} is held by {error}: wait until that run has ended and run "
                 "kedro run --from-nodes=evaluate.certify"
             ) from None
-        return Look(known.index(asked) + 1, len(known))
+        return Look(numbers[asked], total)
 
     def _read(self) -> dict[str, list[dict[str, Any]]]:
         if not self.path.exists():
@@ -115,6 +135,7 @@ class LooksFile:
             looks = json.loads(self.path.read_text(encoding="utf-8"))
             for of_split in looks.values():
                 _check([str(look["asked"]) for look in of_split])
+                _check([int(look["number"]) for look in of_split if "number" in look])
         except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
             raise DamagedLooksError(
                 f"{self.path} is damaged ({type(error).__name__}), so nobody knows how often this test split was looked "
@@ -129,6 +150,15 @@ class LooksFile:
         os.replace(staging, self.path)
 
 
-def _check(asked: list[str]) -> None:
+def _of_others(
+    looks: Mapping[str, list[dict[str, Any]]], split: str, prompts: Sequence[str]
+) -> int:
+    """Looks at other splits that share a prompt with this one."""
+    own = set(prompts)
+    others = (look for name, of_split in looks.items() if name != split for look in of_split)
+    return sum(not own.isdisjoint(look.get("prompts", ())) for look in others)
+
+
+def _check(asked: Sequence[str | int]) -> None:
     if len(set(asked)) != len(asked):
         raise ValueError("a look is written down twice")
