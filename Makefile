@@ -139,6 +139,11 @@ clean:
 	$(BIN)/pip install -q --no-deps -e .
 	touch $@
 
+# What a container and a cloud's job have besides: adapters, as every pretrained model has them.
+.venv/.lora: .venv/.run requirements/test.lock
+	$(BIN)/pip install -q --no-deps -c requirements/test.lock peft
+	touch $@
+
 .venv/.test: .venv/.torch requirements/test.lock pyproject.toml
 	$(BIN)/pip install -q --no-deps -r requirements/test.lock
 	$(BIN)/pip install -q --no-deps -e .
