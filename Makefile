@@ -29,7 +29,7 @@ lint: .venv/.test
 	$(BIN)/mypy
 
 viz: .venv/.test
-	$(BIN)/kedro viz run $(ARGS)
+	PYTHONWARNINGS="ignore:ORJSONResponse is deprecated" $(BIN)/kedro viz run $(ARGS)
 
 bench-data: .venv/.test
 	$(BIN)/python benchmarks/data.py $(ARGS)

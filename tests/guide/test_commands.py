@@ -147,7 +147,7 @@ def test_every_other_command_of_the_pages_is_one_that_kedro_has() -> None:
         command = tree.get_command(context, group)
         assert command is not None, group
         if isinstance(command, click.Group):
-            assert name in command.commands, f"kedro {group} {name}"
+            assert command.get_command(context, name) is not None, f"kedro {group} {name}"
 
 
 TARGETS = set(re.findall(r"^([\w-]+):", (PROJECT / "Makefile").read_text(), flags=re.M))
