@@ -29,7 +29,7 @@ lint: .venv/.test
 	$(BIN)/mypy
 
 viz: .venv/.test
-	$(BIN)/kedro viz run $(ARGS)
+	PYTHONWARNINGS="ignore:ORJSONResponse is deprecated" $(BIN)/kedro viz run $(ARGS)
 
 bench-data: .venv/.test
 	$(BIN)/python benchmarks/data.py $(ARGS)
@@ -137,6 +137,11 @@ clean:
 .venv/.run: .venv/.torch requirements/run.lock pyproject.toml
 	$(BIN)/pip install -q --no-deps -r requirements/run.lock
 	$(BIN)/pip install -q --no-deps -e .
+	touch $@
+
+# What a container and a cloud's job have besides: adapters, as every pretrained model has them.
+.venv/.lora: .venv/.run requirements/test.lock
+	$(BIN)/pip install -q --no-deps -c requirements/test.lock peft
 	touch $@
 
 .venv/.test: .venv/.torch requirements/test.lock pyproject.toml

@@ -42,6 +42,14 @@ def test_it_installs_by_a_target_of_make_whose_files_it_has_copied_before() -> N
     assert all(name in before for name in (*needed, "src", "README.md", "LICENSE"))
 
 
+def test_it_can_train_adapters_as_a_pretrained_model_has_them() -> None:
+    """``podman run ... mopo --env=safe_rlhf`` of the guide is refused without them."""
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    [[_, target]] = [line for line in arguments("RUN") if line[0] == "make"]
+    [recipe] = re.findall(rf"^{re.escape(target)}:.*\n((?:\t.*\n)+)", makefile, flags=re.M)
+    assert " peft\n" in recipe
+
+
 def test_its_python_is_one_the_project_promises_and_its_command_is_installed() -> None:
     [[image]] = arguments("FROM")
     major, minor = map(int, re.findall(r":(\d+)\.(\d+)", image)[0])

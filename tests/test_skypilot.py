@@ -16,11 +16,15 @@ from conftest import PROJECT
 TASK: dict[str, Any] = yaml.safe_load((PROJECT / "skypilot.yaml").read_text(encoding="utf-8"))
 
 
-def test_it_installs_by_a_target_of_make() -> None:
-    rules = re.findall(r"^([\w./-]+):", (PROJECT / "Makefile").read_text(), flags=re.M)
-    commands = [shlex.split(line) for line in TASK["setup"].splitlines()]
-    assert commands == [["make", ".venv/.run"]]
-    assert commands[0][1] in rules
+def test_it_installs_by_a_target_of_make_that_brings_the_adapters_its_environment_has() -> None:
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    [[make, target]] = [shlex.split(line) for line in TASK["setup"].splitlines()]
+    assert make == "make"
+    [recipe] = re.findall(rf"^{re.escape(target)}:.*\n((?:\t.*\n)+)", makefile, flags=re.M)
+    bootstrap_project(PROJECT)
+    with KedroSession.create(PROJECT, env=TASK["envs"]["ENVIRONMENT"]) as session:
+        assert session.load_context().params["train"].lora is not None
+    assert " peft\n" in recipe
 
 
 def test_its_run_is_one_that_kedro_takes_and_that_goes_on_where_it_was_cut_off() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from conftest import PROJECT
 from mopo_pipeline.errors import InputError
@@ -39,6 +40,16 @@ def test_every_combination_is_a_run_with_these_parameters() -> None:
     labels = jobs["labels/preferences.win_rates.method=label"]
     assert labels.shares("reference.train_reference")
     assert not labels.shares("preferences.estimate_win_rates")
+
+
+def test_a_sweep_of_another_file_can_be_taken_out_and_one_is_left() -> None:
+    left = AblationParams.model_validate({"sweeps": {"tau": {"plan.tau": [0.1]}, "labels": None}})
+    assert list(variants(left)) == ["tau/plan.tau=0.1"]
+    for none in ({}, {"labels": None}):
+        with pytest.raises(ValidationError, match="sweeps holds none"):
+            AblationParams.model_validate({"sweeps": none})
+    with pytest.raises(ValidationError, match="at least 1 item"):
+        AblationParams.model_validate({"sweeps": {"tau": {}}})
 
 
 def test_every_ablation_of_the_base_configuration_is_made_of_parameters_there_are() -> None:

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -21,7 +22,7 @@ from mopo_pipeline import source
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks import contents as contents_module
 from mopo_pipeline.hooks.contents import SMALL, Contents
-from mopo_pipeline.hooks.fingerprints import FingerprintHook, difference, trace
+from mopo_pipeline.hooks.fingerprints import FingerprintHook, Provenance, difference, trace
 from mopo_pipeline.parameters.groups import validate_parameters
 from mopo_pipeline.pipeline_registry import register_pipelines
 
@@ -494,6 +495,20 @@ def test_a_card_beside_weights_is_no_content(tmp_path: Path) -> None:
     before = contents.digest(tmp_path)
     (tmp_path / "README.md").write_text("attained", encoding="utf-8")
     assert contents.digest(tmp_path) == before
+
+
+def test_a_key_that_was_not_there_is_called_unset_and_its_empty_table_is_passed_over(
+    tmp_path: Path,
+) -> None:
+    nodes = register_pipelines()["__default__"].nodes
+
+    def made(**plan: Any) -> Provenance:
+        given = validate_parameters(GIVEN | {"plan": GIVEN["plan"] | plan})
+        return trace(nodes, given, Contents(tmp_path / "memo"))["training_plan"]
+
+    before, now = made(), made(margins={"b": 0.01})
+    said = difference(asdict(before), now)
+    assert said == "was made with plan.margins.b=unset and now is 0.01"
 
 
 def test_a_difference_names_parameters_versions_and_modules(tmp_path: Path) -> None:

@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from kedro.io import DataCatalog
+from kedro.pipeline import Node, Pipeline
 
 from conftest import PROJECT, kedro
+from mopo_pipeline.datasets import AtomicTextDataset
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks.lock import RunLockHook
 from mopo_pipeline.hooks.runs import RunLogHook, close_abandoned
@@ -104,9 +107,29 @@ def test_a_run_s_seconds_are_its_own_however_the_clock_is_set(tmp_path: Path) ->
     hook = RunLogHook()
     hook._folder, hook._began = tmp_path, time.monotonic() - 5.0
     hook._record = {"run_id": "one", "started": "9999-01-01T00:00:00+00:00"}
-    hook.after_pipeline_run()
+    hook._pipeline = Pipeline([])
+    hook.after_pipeline_run(DataCatalog())
     [record] = [json.loads(path.read_text()) for path in tmp_path.iterdir()]
     assert 5.0 <= record["seconds"] < 600.0
+
+
+def test_a_run_ends_with_the_place_of_the_page_it_was_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``explore``, ``front`` and ``ablation`` make one; that of a whole run is told by its closing table."""
+    page = tmp_path / "08_reporting/explorer.html"
+    hook = RunLogHook()
+    hook._folder, hook._record = tmp_path / "runs", {"run_id": "one"}
+    hook._pipeline = Pipeline(
+        [
+            Node(lambda: ("", "", 1), None, ["explorer", "report", "number"], name="write"),
+            Node(lambda report: None, "report", None, name="print"),
+        ]
+    )
+    files = {"explorer": page, "report": tmp_path / "report.html"}
+    catalog = DataCatalog({name: AtomicTextDataset(filepath=str(p)) for name, p in files.items()})
+    hook.after_pipeline_run(catalog)
+    assert capsys.readouterr().err == f"page: {page}\n"
 
 
 def test_a_holder_that_was_killed_holds_nothing(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from huggingface_hub import HfApi
 
 from evaluated import PLAN, certificate, checked, estimate
 from mopo_pipeline.errors import InputError
@@ -269,6 +270,22 @@ def test_a_hub_that_refuses_is_one_line_and_the_export_stays(
     hub = Hub(ConnectionError("no route\nto host"))
     monkeypatch.setattr("huggingface_hub.HfApi", lambda: hub)
     with pytest.raises(InputError, match=r"'me/policy': .*\(no route\).*hf auth login") as error:
+        release(policy, reference, tmp_path / "release", repo_id="me/policy")
+    assert "\n" not in str(error.value)
+    assert (tmp_path / "release/policy/README.md").is_file()
+
+
+def test_a_machine_without_a_network_is_one_line_and_the_export_stays(
+    policy: Path, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Hub's own client says so by an error that is none of the system's."""
+
+    def nowhere() -> HfApi:
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        return HfApi(endpoint="http://127.0.0.1:9", token=False)
+
+    monkeypatch.setattr("huggingface_hub.HfApi", nowhere)
+    with pytest.raises(InputError, match=r"'me/policy': the Hub did not take the policy") as error:
         release(policy, reference, tmp_path / "release", repo_id="me/policy")
     assert "\n" not in str(error.value)
     assert (tmp_path / "release/policy/README.md").is_file()

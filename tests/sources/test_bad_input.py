@@ -203,7 +203,8 @@ def test_a_dataset_that_cannot_be_reached_is_one_line(
     monkeypatch.setattr(datasets, "load_dataset", offline)
     params = IngestParams.model_validate({"source": "safe_rlhf"})
     with pytest.raises(
-        InputError, match=rf"^PKU-Alignment/PKU-SafeRLHF: cannot be loaded: {reason}$"
+        InputError,
+        match=rf"^PKU-Alignment/PKU-SafeRLHF: cannot be loaded: {reason}; .*ingest.path$",
     ):
         load_source(params, task("helpfulness"))
 
@@ -216,6 +217,6 @@ def test_a_store_that_fails_in_its_own_words_is_one_line(monkeypatch: pytest.Mon
         raise Refused("[Errno 111] Connection refused\nRetrying")
 
     monkeypatch.setattr(fsspec, "open", refuses)
-    expected = r"^hf://datasets/a/b.jsonl: cannot be read: \[Errno 111\] Connection refused$"
+    expected = r"^hf://datasets/a/b.jsonl: cannot be read: \[Errno 111\] Connection refused; .*ingest.path$"
     with pytest.raises(InputError, match=expected):
         load("hf://datasets/a/b.jsonl")

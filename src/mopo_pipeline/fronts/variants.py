@@ -23,6 +23,8 @@ def variants(params: AblationParams) -> dict[str, dict[str, Any]]:
     """
     found = {}
     for sweep, table in params.sweeps.items():
+        if table is None:
+            continue
         for values in product(*table.values()):
             setting = dict(zip(table, values, strict=True))
             name = ",".join(f"{key}={_said(value)}" for key, value in setting.items())

@@ -46,7 +46,7 @@ EXECUTOR = "front.executor."
 """Begin of the names of parameters that say where whole runs are carried out."""
 
 MEMO = ".contents.json"
-SHOWN_CHANGES = 3
+SHOWN_CHANGES, UNSET = 3, "unset"
 
 
 @dataclass(frozen=True)
@@ -214,9 +214,10 @@ def difference(before: dict[str, Any], now: Provenance) -> str | None:
         (before.get("versions", {}), now.versions),
     ):
         changes += [
-            f"{key}={old.get(key)} and now is {new.get(key)}"
+            f"{key}={old.get(key, UNSET)} and now is {new.get(key, UNSET)}"
             for key in sorted(old.keys() | new.keys())
-            if old.get(key) != new.get(key)
+            if old.get(key, {})
+            != new.get(key, {})  # an empty table says nothing that its keys do not
         ]
     old_code = before.get("code", {})
     code = old_code.keys() | now.code.keys()

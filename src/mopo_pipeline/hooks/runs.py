@@ -41,6 +41,9 @@ RECORDED_PACKAGES = (
 BASE = "base"
 """The environment of a run that names none."""
 
+PAGE = ".html"
+"""What a browser opens."""
+
 REPORT, FRONT = "params:report", "params:front"
 """Groups that are told which run they are of."""
 
@@ -134,11 +137,15 @@ class RunLogHook:
         self._saved.add(dataset_name)
 
     @hook_impl
-    def after_pipeline_run(self) -> None:
-        """Close the record of a run that succeeded."""
+    def after_pipeline_run(self, catalog: Any) -> None:
+        """Close the record of a run that succeeded, and say where the page lies that it was asked for."""
         self._interruption.forget()
         self._end("succeeded")
         self._write()
+        for name in sorted(self._pipeline.outputs()):  # the report's own table says where that lies
+            place = getattr(catalog.get(name), "_filepath", None)
+            if place is not None and place.suffix == PAGE:
+                tell(f"page: {place}")
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mopo_pipeline.parameters.base import StrictModel
 
@@ -12,7 +12,17 @@ Key = Annotated[str, Field(pattern=r"^[a-z_]+(\.[A-Za-z0-9_-]+)+$")]
 Values = Annotated[tuple[Any, ...], Field(min_length=1)]
 
 
-class AblationParams(StrictModel):
-    """Sweeps by name: every combination of the values of a sweep's parameters is a run."""
+Sweep = Annotated[dict[Key, Values], Field(min_length=1)]
+"""Every combination of these values is a run."""
 
-    sweeps: dict[str, dict[Key, Values]] = Field(min_length=1)
+
+class AblationParams(StrictModel):
+    """Sweeps by name; null takes out one that another file has, since tables of parameters are merged."""
+
+    sweeps: dict[str, Sweep | None]
+
+    @model_validator(mode="after")
+    def _one_is_left(self) -> "AblationParams":
+        if not any(self.sweeps.values()):
+            raise ValueError("sweeps holds none: name one, with its parameters and their values")
+        return self

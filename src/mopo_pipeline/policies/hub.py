@@ -28,7 +28,6 @@ def push(policy: Path, repo_id: str) -> str:
         InputError: the Hub does not take it, or cannot be reached.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
         api = HfApi()
@@ -36,10 +35,12 @@ def push(policy: Path, repo_id: str) -> str:
         api.upload_folder(
             folder_path=policy, repo_id=repo_id, commit_message="Policy with its certificate"
         )
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        why = str(error).strip().splitlines()[0]
+    except (
+        Exception
+    ) as error:  # of the Hub, of its client's transport (none of the system's), of the name
+        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise InputError(
-            f"export.repo_id {repo_id!r}: the Hub did not take the policy ({why}); it lies in {policy}. Log in with "
-            "hf auth login, with a token that may write there, and run kedro run --pipelines=export again"
+            f"export.repo_id {repo_id!r}: the Hub did not take the policy ({why}); it lies in {policy}. With a "
+            "network and a login (hf auth login, a token that may write there) run the same command again"
         ) from error
     return str(address)

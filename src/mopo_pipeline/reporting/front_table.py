@@ -28,7 +28,7 @@ def front_table(front_report: dict[str, Any]) -> None:
             padding=0,
         )
         table.add_column("method", no_wrap=True)
-        headings = ("points\nfailed", "hyper-\nvolume", f"{front_report['level']:.0%}\ninterval",
+        headings = ("points", "hyper-\nvolume", f"{front_report['level']:.0%}\ninterval",
                     "of the\nexact", "at the\nsame KL", "missed", "P(ours\nabove)")  # fmt: skip
         for heading in headings:
             table.add_column(heading, justify="right", no_wrap=True)

@@ -13,12 +13,7 @@ def steered_table(steered_answers: pd.DataFrame, task: TaskParams) -> None:
     from rich.table import Table
 
     first = steered_answers.iloc[0]
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        title=f"Steered in {1000 * first['seconds']:.0f} ms: {escape(first['words'])}",
-        title_justify="left",
-        pad_edge=False,
-    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("objective", no_wrap=True)
     for heading in ("asked", "measured"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -26,4 +21,7 @@ def steered_table(steered_answers: pd.DataFrame, task: TaskParams) -> None:
         threshold = first.get(f"threshold_{name}")
         asked = "primary" if threshold is None else f"{threshold:.3f}"
         table.add_row(name, asked, f"{first[f'value_{name}']:.3f}")
-    Console().print(table)
+    console = Console()  # words before the table: its title would be as narrow as it is
+    words = f"Steered in {1000 * first['seconds']:.0f} ms: {escape(first['words'])}"
+    console.print(words, highlight=False)
+    console.print(table)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.paged import BUFFER, paged, parquet_batches
-from mopo_pipeline.sources.opening import opened
+from mopo_pipeline.sources.opening import FROM_DISK, opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,6 +57,7 @@ def read_dataset(
             hub_id, config, data_dir=folder, revision=revision, split=split
         ),
         hub_id,
+        otherwise=FROM_DISK,
     )
     return arrow_frame(loaded.with_format("arrow")[:], hub_id)
 
@@ -99,11 +100,11 @@ def _series(column: "pa.ChunkedArray") -> pd.Series:
     return pd.Series(column.to_pylist(), dtype=object)
 
 
-def _quietly(load: Callable[[Any], Any], where: str) -> Any:
+def _quietly(load: Callable[[Any], Any], where: str, *, otherwise: str = "") -> Any:
     import datasets
 
     try:
         return load(datasets)
     except (OSError, ValueError, ConnectionError, datasets.exceptions.DatasetGenerationError) as e:
         reason = (str(e) or type(e).__name__).splitlines()[0]
-        raise InputError(f"{where}: cannot be loaded: {reason}") from e
+        raise InputError(f"{where}: cannot be loaded: {reason}{otherwise}") from e

@@ -11,6 +11,7 @@ from mopo_pipeline.errors import InputError
 REMOTE = "://"
 COMPRESSED = (".gz", ".zst")
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+FROM_DISK = "; where it cannot be reached, name a local copy of it: ingest.path"
 BOM = b"\xef\xbb\xbf"
 
 

@@ -16,7 +16,7 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.paged import CHUNK, paged_frames
 from mopo_pipeline.sources.arrow import read_folder, read_parquet
 from mopo_pipeline.sources.contents import no_such_file, refuse_other_content
-from mopo_pipeline.sources.opening import REMOTE, lines, suffix
+from mopo_pipeline.sources.opening import FROM_DISK, REMOTE, lines, suffix
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 
@@ -78,7 +78,8 @@ def _read(path: str, split: str | None) -> pd.DataFrame:
         raise InputError(f"{path}: cannot be read: nested too deeply") from None
     except unreadable as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: cannot be read: {reason}") from error
+        otherwise = FROM_DISK if REMOTE in path else ""
+        raise InputError(f"{path}: cannot be read: {reason}{otherwise}") from error
 
 
 def frame(rows: list[Row], places: list[int], kind: str) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Nodes of the export."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from mopo_pipeline.parameters.reference import ReferenceParams
 
 if TYPE_CHECKING:
     from mopo_pipeline.evaluation.certificate import Certificate
+
+log = logging.getLogger(__name__)
 
 
 def release_policy(
@@ -31,7 +34,7 @@ def release_policy(
 
     made_of = origin(reference.model, ingest_report, evaluate.sampling, params.licence)
     estimator = evaluation_summary["estimator"]
-    return write_release(
+    release = write_release(
         Path(policy),
         Path(reference_policy),
         responses,
@@ -39,3 +42,5 @@ def release_policy(
         params,
         evaluate.sampling,
     )
+    log.info("the policy, its card and its certificate lie in %s", release["path"])
+    return release
