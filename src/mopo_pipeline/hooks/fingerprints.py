@@ -216,8 +216,7 @@ def difference(before: dict[str, Any], now: Provenance) -> str | None:
         changes += [
             f"{key}={old.get(key, UNSET)} and now is {new.get(key, UNSET)}"
             for key in sorted(old.keys() | new.keys())
-            if old.get(key, {})
-            != new.get(key, {})  # an empty table says nothing that its keys do not
+            if old.get(key, {}) != new.get(key, {})  # an empty table is none
         ]
     old_code = before.get("code", {})
     code = old_code.keys() | now.code.keys()

@@ -35,9 +35,7 @@ def push(policy: Path, repo_id: str) -> str:
         api.upload_folder(
             folder_path=policy, repo_id=repo_id, commit_message="Policy with its certificate"
         )
-    except (
-        Exception
-    ) as error:  # of the Hub, of its client's transport (none of the system's), of the name
+    except Exception as error:  # the Hub's, its client's transport's, the name's: no common class
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise InputError(
             f"export.repo_id {repo_id!r}: the Hub did not take the policy ({why}); it lies in {policy}. With a "
