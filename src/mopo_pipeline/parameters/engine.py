@@ -1,4 +1,4 @@
-"""What draws answers: transformers here, vLLM on a GPU, or whoever serves a model behind an address."""
+"""What draws answers: transformers here, vLLM on a GPU or on a Ray cluster, or whoever serves a model behind an address."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -8,21 +8,23 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from mopo_pipeline.parameters.base import StrictModel
 
-VLLM, ENDPOINT = "vllm", "endpoint"
+VLLM, RAY, ENDPOINT = "vllm", "ray", "endpoint"
 
 FOR = {
-    "gpus": VLLM,
-    "gpu_memory": VLLM,
-    "base_url": ENDPOINT,
-    "served": ENDPOINT,
-    "served_reference": ENDPOINT,
-    "key_variable": ENDPOINT,
-    "at_once": ENDPOINT,
-    "retries": ENDPOINT,
-    "timeout": ENDPOINT,
-    "work_dir": ENDPOINT,
+    "gpus": (VLLM, RAY),
+    "gpu_memory": (VLLM, RAY),
+    "address": (RAY,),
+    "replicas": (RAY,),
+    "base_url": (ENDPOINT,),
+    "served": (ENDPOINT,),
+    "served_reference": (ENDPOINT,),
+    "key_variable": (ENDPOINT,),
+    "at_once": (ENDPOINT,),
+    "retries": (ENDPOINT,),
+    "timeout": (ENDPOINT,),
+    "work_dir": (RAY, ENDPOINT),
 }
-"""Keys that one kind alone takes."""
+"""Keys that some kinds alone take."""
 
 
 class EngineParams(StrictModel):
@@ -31,9 +33,11 @@ class EngineParams(StrictModel):
     Log-probabilities never come from it: they are those of the model as it is trained here.
     """
 
-    kind: Literal["transformers", "vllm", "endpoint"] = "transformers"
+    kind: Literal["transformers", "vllm", "ray", "endpoint"] = "transformers"
     gpus: PositiveInt = 1
     gpu_memory: float = Field(default=0.9, gt=0.0, le=1.0)
+    address: str | None = None
+    replicas: PositiveInt = 1
     base_url: str | None = None
     served: str | None = None
     served_reference: str | None = None
@@ -45,11 +49,11 @@ class EngineParams(StrictModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for name, kind in FOR.items():
+        for name, kinds in FOR.items():
             default = type(self).model_fields[name].default
-            if kind != self.kind and getattr(self, name) != default:
+            if self.kind not in kinds and getattr(self, name) != default:
                 raise ValueError(
-                    f"{name} has no effect with kind {self.kind}: set kind to {kind} or remove it"
+                    f"{name} has no effect with kind {self.kind}: set kind to {' or '.join(kinds)} or remove it"
                 )
         if self.kind == ENDPOINT:
             for name in ("base_url", "served"):

@@ -109,7 +109,10 @@ def test_candidates_of_an_endpoint_that_is_down_stop_a_run_at_its_start(tmp_path
     ("engine", "message"),
     [
         ({"kind": "vlm"}, "evaluate.sampling.engine.kind is 'vlm': input should be 'transformers'"),
-        ({"gpus": 2}, "gpus has no effect with kind transformers: set kind to vllm or remove it"),
+        (
+            {"gpus": 2},
+            "gpus has no effect with kind transformers: set kind to vllm or ray or remove it",
+        ),
         ({"kind": "endpoint", "served": "x"}, "an engine of kind endpoint needs base_url"),
         ({"base_url": "http://x/v1"}, "base_url has no effect with kind transformers"),
     ],

@@ -1,5 +1,6 @@
 """What vLLM is asked, and what is made of its tokens; a stand-in with the signatures of its interface."""
 
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,8 +126,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_tokens_go_in_and_texts_come_out_as_they_do_from_transformers(
-    vllm: Vllm, model: Path
+    vllm: Vllm, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("VLLM_NO_USAGE_STATS", raising=False)
     loaded, tokenizer = load_model(model)
     chat = Chat(tokenizer)
     words, end = tokenizer(" very well")["input_ids"], chat.end_id
@@ -141,6 +143,7 @@ def test_tokens_go_in_and_texts_come_out_as_they_do_from_transformers(
     assert vllm.settings[0].seed != vllm.settings[1].seed
     assert (vllm.made["tensor_parallel_size"], vllm.made["gpu_memory_utilization"]) == (2, 0.5)
     assert vllm.made["dtype"] == "float32" and vllm.adapter is None
+    assert os.environ["VLLM_NO_USAGE_STATS"] == "1", "its use is reported to nobody"
 
 
 def test_an_adapter_is_given_by_path_beside_its_base(

@@ -6,7 +6,7 @@ from typing import Any
 
 from mopo_pipeline.language.generation import Answer
 from mopo_pipeline.language.loading import model_digest
-from mopo_pipeline.parameters.engine import ENDPOINT, VLLM, EngineParams
+from mopo_pipeline.parameters.engine import ENDPOINT, RAY, VLLM, EngineParams
 
 
 def draw(
@@ -38,10 +38,13 @@ def draw(
     if engine.kind == ENDPOINT:
         from mopo_pipeline.language.engines.endpoint import from_endpoint
 
-        version = model_digest(Path(spec)) if Path(spec).is_dir() else str(spec)
         return from_endpoint(
-            engine, str(served), version, prompts, description=description, **decoding
+            engine, str(served), _version(spec), prompts, description=description, **decoding
         )
+    if engine.kind == RAY:
+        from mopo_pipeline.language.engines.in_ray import from_ray
+
+        return from_ray(engine, spec, _version(spec), prompts, description=description, **decoding)
     if engine.kind == VLLM:
         from mopo_pipeline.language.engines.in_vllm import from_vllm
 
@@ -53,6 +56,11 @@ def draw(
     )
 
 
+def _version(spec: str | Path) -> str:
+    """Of a model's weights, as far as known: their hash, or the name of what is not here."""
+    return model_digest(Path(spec)) if Path(spec).is_dir() else str(spec)
+
+
 def check_engine(engine: EngineParams, where: str, *, served: bool) -> None:
     """Find what would keep an engine from drawing, before anything is computed.
 
@@ -62,12 +70,17 @@ def check_engine(engine: EngineParams, where: str, *, served: bool) -> None:
         served: whether the models it is to draw from exist by now.
 
     Raises:
-        InputError: vLLM or a GPU is not there, the endpoint does not answer, or it cannot serve a model still to be made.
+        InputError: vLLM, Ray or a GPU is not there, a cluster or an endpoint does not answer, or it cannot serve a model still
+            to be made.
     """
     if engine.kind == VLLM:
         from mopo_pipeline.language.engines.in_vllm import check_vllm
 
         check_vllm(where)
+    if engine.kind == RAY:
+        from mopo_pipeline.language.engines.in_ray import check_ray
+
+        check_ray(engine, where)
     if engine.kind == ENDPOINT:
         from mopo_pipeline.language.engines.endpoint import check_endpoint
 

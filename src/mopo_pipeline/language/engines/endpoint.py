@@ -1,14 +1,12 @@
 """Answers drawn by an OpenAI-compatible address (``/chat/completions``), each kept on disk as soon as it is there."""
 
 import time
-from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from pathlib import Path
 from typing import Any
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language.engines.kept import KeptAnswers
+from mopo_pipeline.language.engines.kept import KeptAnswers, beside_the_cache
 from mopo_pipeline.language.generation import Answer, tidied
 from mopo_pipeline.language.requests import Address, EndpointError, key_of
 from mopo_pipeline.parameters.engine import EngineParams
@@ -92,13 +90,10 @@ def from_endpoint(
     address = address_of(engine)
     setting = {"temperature": temperature, "top_p": top_p, "max_tokens": max_new_tokens}
     kept = KeptAnswers(
-        engine.work_dir or _beside_the_cache(),
+        engine.work_dir or beside_the_cache(),
         setting | {"url": engine.base_url, "model": served, "version": version, "seed": seed},
     )
-    wanted = {
-        prompt: [j for j in range(n * times) if kept.get(prompt, j) is None]
-        for prompt, times in Counter(prompts).items()
-    }
+    wanted = kept.missing(prompts, n)
     with progress_bar() as progress, ThreadPoolExecutor(engine.at_once) as pool:
         bar = progress.add_task(description, total=sum(map(len, wanted.values())))
         body = setting | {"model": served}
@@ -118,7 +113,7 @@ def from_endpoint(
                 f"{error}, asked {prompt_text(jobs[job])[:40]!r}...; what was answered is kept in {kept.file}: run again "
                 "to go on"
             ) from None
-    return _dealt(prompts, n, kept)
+    return kept.dealt(prompts, n)
 
 
 def _asked(
@@ -153,21 +148,3 @@ def _answers(reply: Any) -> list[Answer]:
     if not pairs:
         raise ValueError("no choices")
     return [tidied(str(text), reason == "stop") for text, reason in pairs]
-
-
-def _dealt(prompts: list[str], n: int, kept: KeptAnswers) -> list[list[Answer]]:
-    """``n`` answers to every prompt, none twice where a prompt is repeated."""
-    given: Counter[str] = Counter()
-    dealt = []
-    for prompt in prompts:
-        first = given[prompt]
-        given[prompt] += n
-        found = [kept.get(prompt, first + j) for j in range(n)]
-        dealt.append([answer for answer in found if answer is not None])
-    return dealt
-
-
-def _beside_the_cache() -> Path:
-    from huggingface_hub.constants import HF_HOME
-
-    return Path(HF_HOME) / "mopo_pipeline" / "answers"

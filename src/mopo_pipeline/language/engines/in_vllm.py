@@ -2,21 +2,14 @@
 
 import gc
 import importlib.util
-import json
 from pathlib import Path
 from typing import Any
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language.chat import Chat
-from mopo_pipeline.language.generation import Answer, answer_of
-from mopo_pipeline.language.loading import adapter_base, check_base, load_tokenizer, materialise
+from mopo_pipeline.language.engines.vllm_arguments import served
+from mopo_pipeline.language.generation import Answer
 from mopo_pipeline.parameters.engine import EngineParams
 from mopo_pipeline.streams import request_seed
-
-ADAPTER = "adapter_config.json"
-
-RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""Greatest ranks of adapters that vLLM can be told."""
 
 
 def check_vllm(where: str) -> None:
@@ -62,72 +55,22 @@ def from_vllm(
     """
     from vllm import LLM, SamplingParams, TokensPrompt
 
-    path = Path(materialise(spec))
-    chat = Chat(load_tokenizer(path))
-    base, adapter = _base_and_adapter(path)
-    llm = LLM(
-        model=str(base),
-        tokenizer=str(path),
-        tensor_parallel_size=engine.gpus,
-        gpu_memory_utilization=engine.gpu_memory,
-        seed=seed,
-        trust_remote_code=False,
-        dtype=_precision(base),
-        generation_config="vllm",
-        **adapter,
-    )
-    ends = chat.end_ids_named(_named_ends(base))
+    model = served(engine, spec, seed)
+    shared = model.sampling(max_new_tokens, temperature, top_p) | {"n": n}
+    llm = LLM(model=str(model.base), **model.arguments)
     settings = [
-        SamplingParams(
-            n=n,
-            temperature=temperature,
-            top_p=top_p,
-            top_k=0,
-            max_tokens=max_new_tokens,
-            stop_token_ids=ends,
-            seed=request_seed(seed, prompt, number),
-            detokenize=False,
-        )
+        SamplingParams(seed=request_seed(seed, prompt, number), **shared)
         for number, prompt in enumerate(prompts)
     ]
-    asked = [TokensPrompt(prompt_token_ids=chat.prompt(prompt)[0]) for prompt in prompts]
-    drawn = llm.generate(asked, settings, lora_request=_request(path) if adapter else None)
-    found = [[answer_of(chat, list(one.token_ids), ends) for one in of.outputs] for of in drawn]
+    asked = [TokensPrompt(prompt_token_ids=model.prompt(prompt)) for prompt in prompts]
+    drawn = llm.generate(asked, settings, lora_request=model.adapter and _request(model.adapter))
+    found = [[model.answer(list(one.token_ids)) for one in of.outputs] for of in drawn]
     del llm
     gc.collect()
     return found
 
 
-def _base_and_adapter(path: Path) -> tuple[Path | str, dict[str, Any]]:
-    """The model to load, and what vLLM needs to know of its adapter beforehand."""
-    if not (path / ADAPTER).is_file():
-        return path, {}
-    base = materialise(adapter_base(path))
-    check_base(path, base)
-    rank = int(json.loads((path / ADAPTER).read_text(encoding="utf-8"))["r"])
-    return base, {"enable_lora": True, "max_lora_rank": next(r for r in RANKS if r >= rank)}
-
-
-def _request(path: Path) -> Any:
+def _request(adapter: Path) -> Any:
     from vllm.lora.request import LoRARequest
 
-    return LoRARequest(path.name, 1, str(path))
-
-
-def _precision(base: Path | str) -> str:
-    """That of the weights; vLLM by itself halves float32."""
-    from transformers import AutoConfig
-
-    found = AutoConfig.from_pretrained(base, trust_remote_code=False).dtype
-    return "auto" if found is None else str(found).removeprefix("torch.")
-
-
-def _named_ends(base: Path | str) -> int | list[int] | None:
-    """The end tokens the model's own generation settings name."""
-    from transformers import GenerationConfig
-
-    try:
-        named: int | list[int] | None = GenerationConfig.from_pretrained(base).eos_token_id
-    except OSError:
-        return None
-    return named
+    return LoRARequest(adapter.name, 1, str(adapter))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,24 @@ class KeptAnswers:
             ) from error
         self._known |= {(key, number): answer for number, answer in answers.items()}
 
+    def missing(self, prompts: list[str], n: int) -> dict[str, list[int]]:
+        """Numbers of the answers that are not known, of ``n`` to every prompt, as often as it is repeated."""
+        return {
+            prompt: [j for j in range(n * times) if self.get(prompt, j) is None]
+            for prompt, times in Counter(prompts).items()
+        }
+
+    def dealt(self, prompts: list[str], n: int) -> list[list[Answer]]:
+        """``n`` answers to every prompt, none twice where a prompt is repeated; all are known."""
+        given: Counter[str] = Counter()
+        dealt = []
+        for prompt in prompts:
+            first = given[prompt]
+            given[prompt] += n
+            found = [self.get(prompt, first + j) for j in range(n)]
+            dealt.append([answer for answer in found if answer is not None])
+        return dealt
+
     def _read(self) -> None:
         """Take up what is there; a line that was cut off while it was written is left out, and asked again."""
         if not self.file.is_file():
@@ -82,3 +101,10 @@ class KeptAnswers:
 def prompt_hash(prompt: str) -> str:
     """What a stored prompt is called in the file."""
     return hashlib.sha256(prompt.encode()).hexdigest()[:32]
+
+
+def beside_the_cache() -> Path:
+    """Where they are kept unless a place is named."""
+    from huggingface_hub.constants import HF_HOME
+
+    return Path(HF_HOME) / "mopo_pipeline" / "answers"
