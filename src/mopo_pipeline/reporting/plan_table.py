@@ -54,8 +54,7 @@ def plan_table(
     """
     alone = dict(zip(plan.objectives, () if free is None else free, strict=False))
     below = dict(zip(plan.constrained, lowered, strict=False))
-    widths = {entry["objective"]: entry["half_width"] for entry in power.get("outlook", [])}
-    carried = {entry["objective"]: entry["prompts"] for entry in power.get("outlook", [])}
+    outlook = {entry["objective"]: entry for entry in power.get("outlook", [])}
     primary = plan.objectives[0]
     rows: list[dict[str, Any]] = [_row(plan, primary) | {"free": number(alone.get(primary))}]
     for name, path in zip(plan.constrained, paths, strict=True):
@@ -74,8 +73,8 @@ def plan_table(
                 "price": None if multiplier is None else STEP * multiplier,
                 "effective": number(plan.effective_comparisons.get(name)),
                 "bound_at_twice": _at_twice(value, bound) if sure else None,
-                "half_width": number(widths.get(name)),
-                "prompts": carried.get(name),
+                "half_width": number(outlook.get(name, {}).get("half_width")),
+                "prompts": outlook.get(name, {}).get("prompts"),
                 "margin": plan.margin(name),
                 "knee": None if bend is None else float(path[bend, 0]),
                 "free": number(alone.get(name)),
