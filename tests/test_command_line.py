@@ -37,7 +37,10 @@ def refused(*options: str, monkeypatch: pytest.MonkeyPatch, folder: Path = PROJE
         ("--pipelines=trian", "no pipeline 'trian', did you mean 'train'?"),
         ("--pipeline=trian", "no pipeline 'trian', did you mean 'train'?"),
         ("--tags=trane", "no tag 'trane', did you mean 'train'?"),
-        ("--tags=zzz", "no tag 'zzz'; there are evaluate, ingest, plan,"),
+        (
+            "--tags=zzz",
+            "no tag 'zzz'; there are evaluate, ingest, plan, preferences, reference, report, thresholds, train",
+        ),
         (
             "--to-nodes=plan",
             "plan is a stage, not a node: --namespaces=plan, or one of its nodes, plan.for",

@@ -13,7 +13,7 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.utils import find_kedro_project
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.pipelines.stage import ORDER_ONLY
+from mopo_pipeline.pipelines.stage import TOLD
 
 UNUSED = frozenset({"base"})
 """Folders of the configuration that hold no environment of their own, and ``accelerate``'s files."""
@@ -21,7 +21,7 @@ UNUSED = frozenset({"base"})
 
 def _tags(pipeline: Any) -> set[str]:
     tags = {tag for node in pipeline.nodes for tag in node.tags}
-    return {tag for tag in tags if not tag.startswith(ORDER_ONLY)}
+    return {tag for tag in tags if not tag.startswith(TOLD)}
 
 
 SELECTING: dict[str, tuple[str, Callable[[Any], set[str]]]] = {

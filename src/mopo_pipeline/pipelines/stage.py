@@ -19,6 +19,9 @@ DRAWS_WITH = "draws-with."
 READS_ONLY = "reads-only."
 """Begin of tags that name the keys of a parameter group that a node reads, where it does not read all."""
 
+TOLD = (ORDER_ONLY, READS_ONLY, DRAWS_WITH)
+"""Begins of tags that tell something of a node and group none."""
+
 
 def stage(name: str, nodes: list[Node]) -> Pipeline:
     """Nodes as ``<stage>.<node>``, one box in Kedro-Viz and one tag; datasets keep their names."""
