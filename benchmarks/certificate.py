@@ -6,7 +6,8 @@ known answers would get (``blind``: people's labels or the fitted judge alone). 
 closed loop on validation labels alone; ``naive``, raw labels as win rates, no confidence, no loop. As many objectives
 as there are thresholds and a primary: ``--thresholds 0.5`` has two, ``0.5,0.45`` three, ``0.5,0.45,0.45`` four. Run:
 ``make bench-certificate``; two to three minutes a run on two idle cores. Options: ``--seeds``, ``--thresholds``, ``--modes``,
-``--work-dir`` (kept: what is measured there isn't measured again, one line a run). The last line holds the ratios.
+``--params`` (parameters in place of the mode's), ``--work-dir`` (kept: what is measured there isn't measured again, one line
+a run; one folder for one set of parameters). The last line holds the ratios.
 """
 
 import argparse
@@ -105,15 +106,21 @@ def blind_verdict(root: Path) -> tuple[str, str | None]:
     return found.verdict, found.estimator
 
 
-def measure(root: Path, seed: int, asked: tuple[float, ...], mode: str) -> dict[str, Any]:
+def measure(
+    root: Path, seed: int, asked: tuple[float, ...], mode: str, given: dict[str, Any]
+) -> dict[str, Any]:
     """One run: its certificates and its true values."""
     names = NAMES[: 1 + len(asked)]
     held = [{"name": n, "threshold": t} for n, t in zip(names[1:], asked, strict=True)]
-    parameters = MODES[mode] | {
-        "task": {"seed": seed, "objectives": [{"name": names[0]}, *held]},
-        "evaluate": {"front_points": 0},
-    }
-    row: dict[str, Any] = {"seed": seed, "thresholds": list(asked), "mode": mode}
+    parameters = (
+        MODES[mode]
+        | given
+        | {
+            "task": {"seed": seed, "objectives": [{"name": names[0]}, *held]},
+            "evaluate": {"front_points": 0},
+        }
+    )
+    row: dict[str, Any] = {"seed": seed, "thresholds": list(asked), "mode": mode, "params": given}
     start = time.perf_counter()
     stopped = run_stages(root, parameters)
     row["seconds"] = time.perf_counter() - start
@@ -185,6 +192,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(200, 220)))
     parser.add_argument("--thresholds", nargs="+", default=["0.5,0.45"])
     parser.add_argument("--modes", nargs="+", default=["default"], choices=list(MODES))
+    parser.add_argument(
+        "--params",
+        type=json.loads,
+        default={},
+        help='e.g. {"train": {"loop": {"confidence": 0.9}}}',
+    )
     parser.add_argument("--work-dir", type=Path, default=None)
     options = parser.parse_args()
     work = options.work_dir or Path(tempfile.mkdtemp(prefix="certificate-"))
@@ -199,7 +212,7 @@ def main() -> None:
         if (seed, thresholds, mode) in done:
             continue
         root = work / "-".join(map(str, (mode, seed, *thresholds)))
-        row = measure(root, seed, thresholds, mode)
+        row = measure(root, seed, thresholds, mode, options.params)
         shutil.rmtree(root, ignore_errors=True)
         with results.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")

@@ -4,11 +4,12 @@ Each check has figures with the range they must lie in. One that this machine ca
 reason; without a GPU those that a CPU can do run on the CPU. ``gpu-check.json`` holds the card, the versions, and per check
 the verdict (passed, failed, skipped), its figures and its seconds. The exit code is 1 where a check failed, else 0.
 
-Five minutes on a GPU, one on a CPU. Run: ``make gpu-check``, or
+Five minutes on a GPU, one on a CPU; 17 GB of disk for a model of 8B. Run: ``make gpu-check``, or
 ``python benchmarks/gpu_check.py [--small] [--only NAME ...] [--out gpu-check.json]``.
 """
 
 import argparse
+import gc
 import json
 import math
 import shutil
@@ -58,11 +59,13 @@ class Machine:
         gpus: of this machine.
         small: models and runs of seconds.
         work: a folder for models and runs.
+        memory: bytes of its first GPU.
     """
 
     gpus: int
     small: bool
     work: Path
+    memory: float = 0.0
 
     @property
     def device(self) -> str:
@@ -81,18 +84,32 @@ class Check:
         run: measures.
         gpus: it needs.
         packages: it needs.
+        memory: bytes of a GPU it needs.
+        disk: bytes of the work folder's disk it needs.
     """
 
     run: Callable[[Machine], Figures]
     gpus: int = 0
     packages: tuple[str, ...] = field(default=())
+    memory: float = 0.0
+    disk: float = 0.0
 
     def missing(self, machine: Machine) -> str:
         """Why this machine cannot run it; empty where it can."""
         if machine.gpus < self.gpus:
             return f"needs {self.gpus} GPU{'s' if self.gpus > 1 else ''}, there are {machine.gpus}"
         absent = [name for name in self.packages if find_spec(name) is None]
-        return f"needs {absent[0]}: pip install {absent[0]}" if absent else ""
+        if absent:
+            return f"needs {absent[0]}: pip install {absent[0]}"
+        if self.memory and machine.small:
+            return "no run of seconds: leave out --small"
+        for what, needed, there in (
+            ("GPU memory", self.memory, machine.memory),
+            ("disk", self.disk, shutil.disk_usage(machine.work).free),
+        ):
+            if there < needed:
+                return f"needs {needed / 1e9:.0f} GB of {what}, there are {there / 1e9:.0f}"
+        return ""
 
 
 def bf16_parity(machine: Machine) -> Figures:
@@ -235,16 +252,56 @@ def peak_memory(machine: Machine) -> Figures:
     }
 
 
-CHECKS = {
-    "bf16_parity": Check(bf16_parity),
-    "prompt_sharing": Check(prompt_sharing),
-    "resume": Check(resume),
-    "fsdp2": Check(fsdp2, gpus=2),
-    "zero3": Check(zero3, gpus=2, packages=("deepspeed",)),
-    "vllm": Check(vllm, gpus=1, packages=("vllm",)),
-    "throughput": Check(throughput, gpus=1, packages=("trl",)),
-    "peak_memory": Check(peak_memory, gpus=1),
-}
+def sized(size: str) -> Callable[[Machine], Figures]:
+    """A check of time and memory of steps of a large model."""
+
+    def run(machine: Machine) -> Figures:
+        from gpu_check_sizes import trained
+
+        limits = {"memory_over_predicted": (0.6, 1.3), "share_of_matrix_rate": (0.2, 1.0)}
+        found = trained(size, machine.work)
+        return {name: Figure(value, *limits.get(name, ())) for name, value in found.items()}
+
+    return run
+
+
+def drawing(name: str) -> Callable[[Machine], Figures]:
+    """A check that a large model draws and scores answers, and how long it takes."""
+
+    def run(machine: Machine) -> Figures:
+        from gpu_check_sizes import drawn
+
+        return {what: Figure(ms, 0.0) for what, ms in drawn(name, machine.work).items()}
+
+    return run
+
+
+def checks() -> dict[str, Check]:
+    """All there are, by name, quick ones first."""
+    from gpu_check_sizes import needed_bytes
+
+    found = {
+        "bf16_parity": Check(bf16_parity),
+        "prompt_sharing": Check(prompt_sharing),
+        "resume": Check(resume),
+        "fsdp2": Check(fsdp2, gpus=2),
+        "zero3": Check(zero3, gpus=2, packages=("deepspeed",)),
+        "vllm": Check(vllm, gpus=1, packages=("vllm",)),
+        "throughput": Check(throughput, gpus=1, packages=("trl",)),
+        "peak_memory": Check(peak_memory, gpus=1),
+    }
+    for size, disk, packages in (
+        ("1.3B_all", 4e9, ()),
+        ("8B_lora", 20e9, ("peft",)),
+        ("8B_4bit", 20e9, ("peft", "bitsandbytes")),
+    ):
+        needed = 1.3 * needed_bytes(size)
+        found[size] = Check(sized(size), 1, packages, memory=needed, disk=disk)
+    found["1.3B_drawing"] = Check(drawing("1.3B"), 1, memory=20e9, disk=4e9)
+    found["8B_drawing"] = Check(drawing("8B"), 1, memory=40e9, disk=20e9)
+    return found
+
+
 SIZES = {True: (2, 32, 2), False: (12, 768, 12)}
 """Layers, width and heads, small or not."""
 VOCABULARY, BATCH, PROMPTS, ANSWERS = 1024, 16, 32, 4
@@ -359,17 +416,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the checks, write their verdicts, and say how many failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--small", action="store_true", help="models and runs of seconds")
-    parser.add_argument("--only", nargs="+", choices=list(CHECKS), default=list(CHECKS))
+    every = checks()
+    parser.add_argument("--only", nargs="+", choices=list(every), default=list(every))
     parser.add_argument("--out", type=Path, default=Path("gpu-check.json"))
     options = parser.parse_args(arguments)
     import torch
 
     gpus = torch.cuda.device_count()
+    room = float(torch.cuda.get_device_properties(0).total_memory) if gpus else 0.0
     found = {}
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as work:
-        machine = Machine(gpus, options.small or not gpus, Path(work))
+        machine = Machine(gpus, options.small or not gpus, Path(work), room)
         for name in options.only:
-            found[name] = verdict_of(CHECKS[name], machine)
+            found[name] = verdict_of(every[name], machine)
+            gc.collect()
             shown = {n: figure["value"] for n, figure in found[name]["figures"].items()}
             print(name, found[name]["verdict"], found[name]["reason"], shown or "", flush=True)
     report = {"device": "cuda" if gpus else "cpu", "machine": described(gpus), "checks": found}

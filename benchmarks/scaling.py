@@ -134,23 +134,17 @@ def memory(shape: Shape, load: Load, *, sharded: bool = False) -> dict[str, floa
     }
 
 
-def train_once(name: str, load: Load, steps: int, directory: Path) -> dict[str, float]:
-    """Train a random model of this shape; seconds and tokens per step, peak memory of the process."""
+def random_model(shape: Shape, load: Load, device: str, directory: Path) -> None:
+    """A decoder of random weights and its tokenizer of words, in a directory; one that lies there is left."""
+    import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from mopo_pipeline.language.scratch import build_tokenizer
-    from mopo_pipeline.launching.run import TrainingRun, train
-    from mopo_pipeline.parameters.fit import FitParams, LoraParams
     from mopo_pipeline.tables import chat_prompt
 
-    shape = SHAPES[name]
-    rng = np.random.default_rng(0)
-    words = [f"w{i}" for i in range(shape.vocabulary - 8)]
-    prompts = [
-        " ".join(rng.choice(words, load.length - load.scored - 1)) for _ in range(8 * load.rows)
-    ]
-    answers = [" ".join(rng.choice(words, load.scored - 1)) for _ in prompts]
-    tokenizer = build_tokenizer(prompts=[chat_prompt(" ".join(words))], responses=[])
+    if directory.is_dir():
+        return
+    tokenizer = build_tokenizer(prompts=[chat_prompt(" ".join(words_of(shape)))], responses=[])
     config = LlamaConfig(
         vocab_size=shape.vocabulary,
         hidden_size=shape.width,
@@ -164,11 +158,41 @@ def train_once(name: str, load: Load, steps: int, directory: Path) -> dict[str, 
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=tokenizer.eos_token_id,
     )
-    model = directory / "model"
-    LlamaForCausalLM(config).save_pretrained(model)
-    tokenizer.save_pretrained(model)
-    import pandas as pd
+    dtype = torch.bfloat16 if load.bytes_per_number == 2 else torch.float32
+    with torch.device(device):
+        model = LlamaForCausalLM._from_config(config, dtype=dtype)
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
 
+
+def words_of(shape: Shape) -> list[str]:
+    """Words of a vocabulary but those that mean something."""
+    return [f"w{i}" for i in range(shape.vocabulary - 8)]
+
+
+def train_once(
+    name: str, load: Load, steps: int, directory: Path, device: str = "cpu"
+) -> dict[str, float]:
+    """Train a random model of this shape; seconds and tokens per step, peak memory of the process, of its GPU if there is one.
+
+    The model in the directory is taken where there is one.
+    """
+    import pandas as pd
+    import torch
+
+    from mopo_pipeline.launching.run import TrainingRun, train
+    from mopo_pipeline.parameters.fit import FitParams, LoraParams
+    from mopo_pipeline.tables import chat_prompt
+
+    shape = SHAPES[name]
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    rng = np.random.default_rng(0)
+    words = words_of(shape)
+    prompts = [
+        " ".join(rng.choice(words, load.length - load.scored - 1)) for _ in range(8 * load.rows)
+    ]
+    answers = [" ".join(rng.choice(words, load.scored - 1)) for _ in prompts]
+    random_model(shape, load, "cuda" if on_gpu else "cpu", directory / "model")
     rows = pd.DataFrame(
         {
             "prompt": [chat_prompt(p) for p in prompts],
@@ -183,16 +207,28 @@ def train_once(name: str, load: Load, steps: int, directory: Path) -> dict[str, 
         learning_rate=1e-4,
         log_every=2,
         save_every=10**6,
-        device="cpu",
+        device="auto" if on_gpu else "cpu",
+        dtype="bfloat16" if load.bytes_per_number == 2 else "float32",
+        gradient_checkpointing=load.checkpointing,
     )
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    run = TrainingRun(name, model, rows, fit, 0, lora=LoraParams() if load.lora else None)
-    log = train(run, directory).log.iloc[1:]
+
+    def peak() -> float:
+        if on_gpu:
+            return float(torch.cuda.max_memory_allocated())
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+
+    if on_gpu:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    before = peak()
+    lora = LoraParams(load_in_4bit=load.load_in_4bit) if load.lora else None
+    log = train(TrainingRun(name, directory / "model", rows, fit, 0, lora=lora), directory).log
+    log = log.iloc[1:]
     return {
         "seconds": float(log["seconds"].median() / 2),
         "tokens": float((log["tokens_per_second"] * log["seconds"]).median() / 2),
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0,
-        "before": float(before),
+        "peak": peak(),
+        "before": before,
     }
 
 
@@ -207,19 +243,29 @@ POINTS = {
 
 
 def measure(name: str, lora: bool) -> dict[str, float]:
-    """One point in a process of its own."""
+    """One point of this machine's processor."""
     load, steps = POINTS[name, lora]
     with tempfile.TemporaryDirectory() as directory:
-        argument = json.dumps([name, asdict(load), steps, directory])
-        done = subprocess.run(
-            [sys.executable, __file__, "--child", argument],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise SystemExit(done.stderr[-3000:])
-    return json.loads(done.stdout.splitlines()[-1])
+        return alone(name, load, steps, Path(directory), "cpu")
+
+
+def alone(name: str, load: Load, steps: int, directory: Path, device: str) -> dict[str, float]:
+    """``train_once`` in a process of its own.
+
+    Raises:
+        RuntimeError: it failed; the end of what it said.
+    """
+    argument = json.dumps([name, asdict(load), steps, str(directory), device])
+    done = subprocess.run(
+        [sys.executable, __file__, "--child", argument],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr[-3000:])
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def compare(console: Console) -> None:
@@ -339,8 +385,8 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        name, load, steps, directory = json.loads(options.child)
-        print(json.dumps(train_once(name, Load(**load), steps, Path(directory))))
+        name, load, steps, directory, device = json.loads(options.child)
+        print(json.dumps(train_once(name, Load(**load), steps, Path(directory), device)))
         return
     console = Console(width=120)
     predict(console, options.tflops * 1e12, options.share)
