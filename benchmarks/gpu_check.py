@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -124,14 +124,14 @@ def bf16_parity(machine: Machine) -> Figures:
     found = []
     for dtype in ("float32", "bfloat16"):
         model, _ = load_model(model_of(machine), dtype=dtype)
-        rows = encoded(machine)
+        rows = encoded(machine, texts(TINY))
         logprob = row_logprobs(model, rows)
         packed = pack(rows, [np.array([row]) for row in range(16)]).to(model.device)
         (response_logprobs(model, packed).sum() / 16).backward()
         slopes = [p.grad.float().flatten() for p in model.parameters() if p.grad is not None]
         found.append((logprob, torch.cat(slopes)))
     (exact, slope), (rough, other) = found
-    tokens = encoded(machine).response_lengths
+    tokens = encoded(machine, texts(TINY)).response_lengths
     return {
         "nats_a_token": Figure(float((np.abs(exact - rough) / tokens).mean()), 0.0, 0.02),
         "gradient_cosine": Figure(
@@ -146,7 +146,7 @@ def prompt_sharing(machine: Machine) -> Figures:
     from mopo_pipeline.language.logprobs import row_logprobs
 
     model, _ = load_model(model_of(machine))
-    rows = encoded(machine)
+    rows = encoded(machine, texts(TINY))
     row_logprobs(model, rows, sharing=True)
     seconds, values = [], []
     for sharing in (False, True):
@@ -198,7 +198,7 @@ def vllm(machine: Machine) -> Figures:
 
     from mopo_pipeline.language.loading import load_model
 
-    rows, length = encoded(machine), 16
+    rows, length = encoded(machine, texts(TINY)), 16
     heads = [ids[:n] for ids, n in zip(rows.ids, rows.prompt_lengths.tolist(), strict=True)][:16]
     model, _ = load_model(model_of(machine))
     theirs = LLM(str(model_of(machine)), dtype="float32", gpu_memory_utilization=0.3).generate(
@@ -216,19 +216,19 @@ def vllm(machine: Machine) -> Figures:
 
 
 def throughput(machine: Machine) -> Figures:
-    """Sequences a second in bfloat16 beside TRL's SFTTrainer: the same model, rows and batch."""
+    """Sequences a second in bfloat16 beside TRL's SFTTrainer: the same model, rows and batch, large enough to keep a GPU busy."""
     from gpu_check_trl import seconds_of_sft
 
-    steps, quarter = 24, 6
-    log = log_of(machine, "speed", steps=steps, log_every=quarter, dtype="bfloat16")
-    ours = float(log["seconds"].iloc[1:].sum())
-    theirs = seconds_of_sft(
-        model_of(machine), encoded(machine), BATCH, steps, quarter, machine.work
-    )
-    sequences = BATCH * (steps - quarter)
+    steps, quarter, batch = 24, 6, BATCH if machine.small else LARGE.prompts * LARGE.answers // 2
+    table = texts(TINY if machine.small else LARGE)
+    fit = {"steps": steps, "log_every": quarter, "dtype": "bfloat16", "batch_size": batch}
+    ours = float(_run(machine, "speed", fit, table).log["seconds"].iloc[1:].sum())
+    rows = encoded(machine, table)
+    theirs = seconds_of_sft(model_of(machine), rows, batch, steps, quarter, machine.work)
     return {
         "ours_over_trl": Figure(theirs / ours, 1.0),
-        "sequences_a_second": Figure(sequences / ours),
+        "sequences_a_second": Figure(batch * (steps - quarter) / ours),
+        "tokens_a_row": Figure(float(rows.lengths.mean())),
     }
 
 
@@ -238,9 +238,9 @@ def peak_memory(machine: Machine) -> Figures:
 
     from scaling import Load, Shape, memory
 
-    rows = encoded(machine)
+    rows = encoded(machine, texts(TINY))
     torch.cuda.reset_peak_memory_stats()
-    log_of(machine, "memory", steps=3)
+    trained(machine, "memory", steps=3)
     layers, width, heads = SIZES[machine.small]
     shape = Shape(layers, width, 4 * width, heads, heads, VOCABULARY)
     load = Load(BATCH, int(rows.lengths.mean()), int(rows.response_lengths.mean()), lora=False)
@@ -304,18 +304,30 @@ def checks() -> dict[str, Check]:
 
 SIZES = {True: (2, 32, 2), False: (12, 768, 12)}
 """Layers, width and heads, small or not."""
-VOCABULARY, BATCH, PROMPTS, ANSWERS = 1024, 16, 32, 4
+VOCABULARY, BATCH = 1024, 16
 
 
-def texts() -> tuple[list[str], list[str]]:
-    """Prompts, four answers each, of random words."""
+class Rows(NamedTuple):
+    """How many prompts, answers to each, and words of both."""
+
+    prompts: int
+    answers: int
+    asked: int
+    said: int
+
+
+TINY, LARGE = Rows(32, 4, 48, 24), Rows(32, 4, 384, 128)
+
+
+def texts(size: Rows) -> tuple[list[str], list[str]]:
+    """A prompt and an answer of each row, of random words."""
     from mopo_pipeline.tables import chat_prompt
 
     rng = np.random.default_rng(0)
     words = [f"w{i}" for i in range(VOCABULARY - 4)]
-    prompts = [chat_prompt(" ".join(rng.choice(words, 48))) for _ in range(PROMPTS)]
-    answers = [" ".join(rng.choice(words, 24)) for _ in range(PROMPTS * ANSWERS)]
-    return [prompt for prompt in prompts for _ in range(ANSWERS)], answers
+    prompts = [chat_prompt(" ".join(rng.choice(words, size.asked))) for _ in range(size.prompts)]
+    answers = [" ".join(rng.choice(words, size.said)) for _ in range(size.prompts * size.answers)]
+    return [prompt for prompt in prompts for _ in range(size.answers)], answers
 
 
 def model_of(machine: Machine) -> Path:
@@ -329,28 +341,30 @@ def model_of(machine: Machine) -> Path:
         tokenizer = build_tokenizer([chat_prompt(words)], [])
         layers, width, heads = SIZES[machine.small]
         model = build_model(
-            tokenizer, layers=layers, width=width, heads=heads, max_length=256, seed=0
+            tokenizer, layers=layers, width=width, heads=heads, max_length=1024, seed=0
         )
         model.save_pretrained(directory)
         tokenizer.save_pretrained(directory)
     return directory
 
 
-def encoded(machine: Machine) -> Any:
-    """All rows in the model's tokens."""
+def encoded(machine: Machine, table: tuple[list[str], list[str]]) -> Any:
+    """Rows in the model's tokens."""
     from mopo_pipeline.language.loading import load_tokenizer
     from mopo_pipeline.language.tokens import encode
 
-    return encode(load_tokenizer(model_of(machine)), *texts(), None)
+    return encode(load_tokenizer(model_of(machine)), *table, None)
 
 
-def _run(machine: Machine, name: str, fit: dict[str, Any]) -> Any:
+def _run(
+    machine: Machine, name: str, fit: dict[str, Any], table: tuple[list[str], list[str]]
+) -> Any:
     import pandas as pd
 
     from mopo_pipeline.launching.run import TrainingRun, train
     from mopo_pipeline.parameters.fit import FixedFit
 
-    prompts, answers = texts()
+    prompts, answers = table
     rows = pd.DataFrame({"prompt": prompts, "response": answers})
     rows = rows.assign(weight=np.linspace(0.2, 1.8, len(rows)), reference_logprob=float("nan"))
     given = {"batch_size": BATCH, "learning_rate": 1e-3, "device": machine.device, "log_every": 1}
@@ -360,12 +374,7 @@ def _run(machine: Machine, name: str, fit: dict[str, Any]) -> Any:
 
 def trained(machine: Machine, name: str, **fit: Any) -> Path:
     """Directory of a model after a few steps of the project's own trainer."""
-    return Path(_run(machine, name, fit).directory)
-
-
-def log_of(machine: Machine, name: str, **fit: Any) -> Any:
-    """A row per logged step of such a run."""
-    return _run(machine, name, fit).log
+    return Path(_run(machine, name, fit, texts(TINY)).directory)
 
 
 def apart(one: Path, other: Path) -> float:
@@ -423,6 +432,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import torch
 
     gpus = torch.cuda.device_count()
+    about = described(gpus)
     room = float(torch.cuda.get_device_properties(0).total_memory) if gpus else 0.0
     found = {}
     with tempfile.TemporaryDirectory(prefix="gpu-check-") as work:
@@ -432,8 +442,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             gc.collect()
             shown = {n: figure["value"] for n, figure in found[name]["figures"].items()}
             print(name, found[name]["verdict"], found[name]["reason"], shown or "", flush=True)
-    report = {"device": "cuda" if gpus else "cpu", "machine": described(gpus), "checks": found}
-    options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+            report = {"device": "cuda" if gpus else "cpu", "machine": about, "checks": found}
+            options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     failed = [name for name, one in found.items() if one["verdict"] == FAILED]
     print(f"{options.out}: {len(failed)} of {len(found)} failed")
     return int(bool(failed))

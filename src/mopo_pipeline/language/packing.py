@@ -31,6 +31,7 @@ class PackedRows:
         target: (scored tokens,) their ids, row by row.
         scored: (rows, longest response) which of a row's response tokens there are.
         plain: every line is one row, and ordinary causal attention is enough.
+        n_tokens: computed, padding apart.
     """
 
     input_ids: "torch.Tensor"
@@ -41,15 +42,11 @@ class PackedRows:
     target: "torch.Tensor"
     scored: "torch.Tensor"
     plain: bool
-
-    @property
-    def n_tokens(self) -> int:
-        """Tokens computed, padding apart."""
-        return int((self.prompt != PADDING).sum())
+    n_tokens: int
 
     def to(self, device: Any) -> "PackedRows":
         """The same batch on a device."""
-        tensors = {k: v.to(device) for k, v in vars(self).items() if k != "plain"}
+        tensors = {k: v.to(device) for k, v in vars(self).items() if hasattr(v, "to")}
         return replace(self, **tensors)
 
     def inputs(self, dtype: "torch.dtype | None") -> dict[str, "torch.Tensor"]:
@@ -119,7 +116,7 @@ def pack(rows: EncodedRows, pieces: list[Index]) -> PackedRows:
     arrays = (ids, positions, prompt, response, source[scored], target[scored], scored)
     names = ("input_ids", "position_ids", "prompt", "response", "source", "target", "scored")
     tensors = {name: torch.from_numpy(a) for name, a in zip(names, arrays, strict=True)}
-    return PackedRows(**tensors, plain=plain)
+    return PackedRows(**tensors, plain=plain, n_tokens=sum(lengths))
 
 
 def split_by_prompt(rows: EncodedRows, chosen: Index, hidden: int | None) -> list[Index]:

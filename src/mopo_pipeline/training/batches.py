@@ -31,9 +31,9 @@ class Positions(torch.utils.data.Dataset[int]):
         return position
 
 
-def collate_positions(positions: list[int]) -> dict[str, torch.Tensor]:
-    """What the trainer takes of a step from its loader: (B,) positions."""
-    return {"position": torch.tensor(positions)}
+def collate_positions(positions: list[int]) -> dict[str, NDArray[np.int64]]:
+    """What the trainer takes of a step from its loader: (B,) positions, in an array, which no GPU takes to itself."""
+    return {"position": np.array(positions)}
 
 
 class RowSampler:

@@ -85,7 +85,7 @@ class WeightedTrainer(SealingTrainer):
         num_items_in_batch: Any = None,
     ) -> torch.Tensor:
         """Mean weighted negative log-likelihood, a scalar (), of the rows at these positions (batch,)."""
-        drawn, counts = self.sampler.draw(inputs["position"].cpu().numpy())
+        drawn, counts = self.sampler.draw(inputs["position"])
         hidden = hidden_size(model) if self.sharing else None
         batch = collate(self.rows, drawn, counts, hidden, self.args.device)
         logprob = response_logprobs(model, batch.packed)
