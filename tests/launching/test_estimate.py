@@ -1,7 +1,9 @@
 """How long a run will take is told before its first step, and the run is the same for it."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from mopo_pipeline.launching.estimate import (
     typical_batch,
 )
 from mopo_pipeline.launching.run import prepare
+from mopo_pipeline.parameters.fit import LoraParams
 from mopo_pipeline.training.assemble import prepare_trainer
 from mopo_pipeline.training.batches import collate
 from mopo_pipeline.training.run_spec import RunSpec
@@ -118,3 +121,28 @@ def test_a_run_that_is_over_is_not_timed(
     with caplog.at_level(logging.INFO, logger=estimate.__name__):
         tell_cost(trainer, "policy", "train.fit", fit, done=8)
     assert not caplog.records
+
+
+@pytest.mark.parametrize("lora", [None, LoraParams(r=2)])
+def test_activations_that_training_computes_again_are_not_kept_for_the_estimate(
+    tmp_path: Path, lora: LoraParams | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = {}
+    for again in (False, True):
+        run = tiny_run(tiny_model(tmp_path / "model"), every=None, gradient_checkpointing=again)
+        directory = prepare(replace(run, lora=lora), tmp_path / str(again))
+        spec = RunSpec.read(directory)
+        trainer, _ = prepare_trainer(directory, spec)
+        seen: list[int] = []
+        counted = estimate.cost_of
+
+        def noted(*given: Any, seen: list[int] = seen, counted: Any = counted) -> Any:
+            found = counted(*given)
+            seen.append(found[1])
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(estimate, "cost_of", noted)
+            tell_cost(trainer, "policy", "train.fit", spec.fit, done=0)
+        kept[again] = seen[0]
+    assert kept[True] < 0.5 * kept[False], kept

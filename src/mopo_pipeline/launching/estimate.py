@@ -24,9 +24,6 @@ BATCHES = 8
 LOOKED_AT = 1000
 """First batches of a run among which the largest is looked for."""
 
-RECOMPUTED = 4 / 3
-"""Time of a step in which activations are computed again, over one in which they are kept."""
-
 QUICK = 1.0
 """Seconds below which a batch is timed again: the first one pays for what is set up once."""
 
@@ -37,8 +34,8 @@ LONG = 3600.0
 def tell_cost(trainer: WeightedTrainer, name: str, where: str, fit: FixedFit, done: int) -> None:
     """Log how long the steps that are left will take, and the memory their largest batch needs, by a forward and backward pass.
 
-    Nothing of the run is touched: no parameter, no random stream. Where each process holds a part of the model, nothing
-    is tried.
+    Nothing of the run is touched: no parameter, no random stream. Activations are computed again where training computes
+    them again, or a run that fits would fail here. Where each process holds a part of the model, nothing is tried.
 
     Args:
         trainer: ready to train.
@@ -51,11 +48,14 @@ def tell_cost(trainer: WeightedTrainer, name: str, where: str, fit: FixedFit, do
     left = fit.steps - done
     if sharded or left <= 0 or not trainer.args.should_save:
         return
+    if fit.gradient_checkpointing:
+        model: Any = trainer.model
+        model.activation_checkpointing_enable()
     typical, largest = typical_batch(trainer), largest_batch(trainer, fit.steps)
     once, kept = cost_of(trainer, typical)
     if once < QUICK:
         once = min(once, cost_of(trainer, typical)[0])
-    each = once * fit.accumulation * (RECOMPUTED if fit.gradient_checkpointing else 1.0)
+    each = once * fit.accumulation
     rows = fit.batch_size * fit.accumulation
     size = kept * largest.packed.input_ids.numel() / typical.packed.input_ids.numel()
     device = trainer.args.device
