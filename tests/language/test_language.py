@@ -41,7 +41,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_log_probability_is_the_sum_over_response_tokens(model_dir: Path) -> None:
     import torch
 
-    model, tokenizer = load_model(model_dir)
+    model, tokenizer = load_model(model_dir, device="cpu")
     found = sequence_logprobs(model, tokenizer, PROMPTS, RESPONSES, max_length=32)
     for prompt, response, value in zip(PROMPTS, RESPONSES, found.logprob, strict=True):
         rows = encode(tokenizer, [prompt], [response], 32)

@@ -150,12 +150,11 @@ def to_be_certified(
     """
     there = units_of_test_split(responses, evaluate.sampling.prompts)
     held = len(problem.thresholds)
-    seen = evaluate.confidence if loop.confidence is None else loop.confidence
-    first_look = 1.0 - alpha_of_look(1.0 - evaluate.confidence, 1) if seen > 0.5 else 0.5
+    first_look = 1.0 - alpha_of_look(1.0 - evaluate.confidence, 1) if loop.confidence > 0.5 else 0.5
     return replace(
         problem,
         test_prompts=there,
-        level=each_level(seen, held),
+        level=each_level(loop.confidence, held),
         certificate_level=each_level(first_look, held),
     )
 
