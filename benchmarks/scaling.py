@@ -108,14 +108,18 @@ FOUR_BITS = 0.5 + 0.127 / 8
 def memory(shape: Shape, load: Load, *, sharded: bool = False) -> dict[str, float]:
     """Bytes of one replica by what they are for, those of weights and their training undivided.
 
-    A base in 4 bits keeps its vocabulary whole and unfolds one matrix at a time.
+    A base in 4 bits keeps its vocabulary whole and unfolds one matrix at a time. In bfloat16 norms keep copies in single
+    precision, and weights trained in single precision a residual stream of it.
     """
     number = load.bytes_per_number
     trained = shape.adapter_parameters if load.lora else shape.parameters
     d, f, kv = shape.width, shape.intermediate, shape.key_values
-    per_layer = 8 * d + 2 * kv + 4 * f
+    norms, stream = 8, 1
+    if number == 2:
+        norms, stream = (12, 1) if load.lora else (15, 2)
+    per_layer = norms * d + 2 * kv + 4 * f
     kept = load.tokens * (
-        shape.layers * d + per_layer if load.checkpointing else shape.layers * per_layer
+        shape.layers * stream * d + per_layer if load.checkpointing else shape.layers * per_layer
     )
     scored = load.rows * load.scored
     logits = 3 * 4 * scored * shape.vocabulary

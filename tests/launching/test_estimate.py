@@ -146,3 +146,22 @@ def test_activations_that_training_computes_again_are_not_kept_for_the_estimate(
             tell_cost(trainer, "policy", "train.fit", spec.fit, done=0)
         kept[again] = seen[0]
     assert kept[True] < 0.5 * kept[False], kept
+
+
+@pytest.mark.parametrize(("dtype", "halved"), [("float32", False), ("bfloat16", True)])
+def test_a_batch_is_tried_in_the_precision_of_the_run(
+    tmp_path: Path, dtype: str, halved: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tiny_run(tiny_model(tmp_path / "model"), every=None, dtype=dtype)
+    directory = prepare(run, tmp_path)
+    trainer, _ = prepare_trainer(directory, RunSpec.read(directory))
+    seen: list[bool] = []
+    forward = estimate.response_logprobs
+
+    def noted(*given: Any) -> torch.Tensor:
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return forward(*given)
+
+    monkeypatch.setattr(estimate, "response_logprobs", noted)
+    cost_of(trainer, typical_batch(trainer))
+    assert seen == [halved]

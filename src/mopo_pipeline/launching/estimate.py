@@ -118,7 +118,7 @@ def cost_of(trainer: WeightedTrainer, batch: WeightedBatch) -> tuple[float, int]
     with torch.random.fork_rng(devices=devices):
         model.train()
         began = time.perf_counter()
-        with trainer.compute_loss_context_manager(), kept.counted():
+        with trainer.accelerator.autocast(), kept.counted():
             logprob = response_logprobs(model, batch.packed)
             loss = weighted_nll(logprob, batch.weight, trainer.mean_length).sum() / batch.draws
         loss.backward()
