@@ -4,7 +4,7 @@
 runs ``kedro run --pipelines=front`` (what lies in ``--work-dir`` is not made again) and prints a line per method: how
 ours stands against it, hypervolume with its interval, the share of the exact front where that is known, thresholds
 missed, what it cost. The last line holds the ratios: hypervolume over the exact front's, training time of all our points
-over that of one from the reference, and over the best rival's.
+over that of one from the reference, and over that of the best rival that trains (others use another's policies).
 """
 
 import argparse
@@ -87,7 +87,7 @@ def ratios(report: dict[str, Any], points: pd.DataFrame) -> str:
     rivals = {
         n: m
         for n, m in report["methods"].items()
-        if n in report["standing"] and m["spent"]["seconds"] > 0
+        if n in report["standing"] and m["spent"]["sequences"] > 0
     }
     if rivals:
         best = max(rivals, key=lambda n: rivals[n]["hypervolume"])
