@@ -26,6 +26,10 @@ print(json.dumps({
     "boxes": [c.id for c in shown.modular_pipelines["__root__"].children if c.type == "modularPipeline"],
     "layers": shown.layers, "code": task.code, "filepath": task.filepath, "command": task.run_command,
     "torch": "torch" in sys.modules,
+    "hidden": [
+        name for name in data_access_manager.registered_pipelines.get_pipeline_ids()
+        if not get_pipeline_response(name).layers
+    ],
 }))
 """
 
@@ -51,3 +55,4 @@ def test_kedro_viz_opens_with_seven_boxes_their_layers_and_the_code_that_runs(
     assert shown["filepath"].endswith("mopo_pipeline/policies/extract.py")
     assert shown["command"] == "kedro run --to-nodes='train.train_policy'"
     assert not shown["torch"]
+    assert shown["hidden"] == []  # layers that wait for each other are shown nowhere in that view

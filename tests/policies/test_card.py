@@ -76,6 +76,7 @@ def test_the_card_says_what_the_policy_was_made_of_and_who_decided(tmp_path: Pat
         "- measured on 2026-03-01, on answers sampled at temperature 0.7, top-p 0.9",
         "The estimator `preference_model` judged.",
         "temperature=0.7, top_p=0.9, top_k=0",
+        "For llama.cpp, where it knows architecture and tokenizer:",
     ):
         assert said in card.text
 
@@ -108,6 +109,7 @@ def test_a_base_or_licence_that_nobody_named_is_not_made_up(tmp_path: Path) -> N
     )
     assert "licence: not stated (`export.licence`); that of the data applies" in text
     assert "base model: none, a small model trained from scratch" in text
+    assert "llama.cpp" not in text  # whose converter refuses the words of such a model
     head = ModelCard(text).data
     assert (head.base_model, head.license) == (None, None)
 
