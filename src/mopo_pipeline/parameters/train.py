@@ -15,7 +15,7 @@ class LoopParams(StrictModel):
 
     rounds: NonNegativeInt = 2
     prompts: PositiveInt | None = 512
-    confidence: float = Field(default=0.8, ge=0.5, lt=1.0)
+    confidence: float = Field(default=0.9, ge=0.5, lt=1.0)
     patience: PositiveInt | None = None
     candidates: tuple[Annotated[float, Field(gt=0.0, le=1.0)], ...] = (1.0,)
     checkpoints: NonNegativeInt = 0
