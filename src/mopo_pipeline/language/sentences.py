@@ -78,7 +78,7 @@ def longer_than_encoded(
 
 def _limit(model: Any, tokenizer: Any, max_length: int) -> int:
     """Tokens that are read of prompt and answer together."""
-    return min(max_length, int(model.config.max_position_embeddings), tokenizer.model_max_length)
+    return int(min(max_length, model.config.max_position_embeddings, tokenizer.model_max_length))
 
 
 def _load(encoder: str) -> tuple[Any, Any]:
