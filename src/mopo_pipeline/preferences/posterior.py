@@ -209,7 +209,7 @@ class _Block:
         return np.asarray(factors.solve(slope.ravel()).reshape(slope.shape))
 
     def _sparse_curvature(self, utility: Array) -> csc_array:
-        """``curvature`` of all prompts, one after another on the diagonal of a (P m, P m) matrix."""
+        """``curvature`` of all prompts at utilities (P, m), one after another on the diagonal of a (P m, P m) matrix."""
         prompt, i, j = self.at
         p = expit(self._gap(utility))
         w = self.weights * p * (1 - p)
