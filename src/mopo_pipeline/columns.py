@@ -44,6 +44,9 @@ _OTHER_NUMBERS = (
 """How people write numbers and winners that are no numbers here, and what to do."""
 
 
+_TRUTHS = {"": None, "true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
+
+
 def place(table: pd.DataFrame | pd.Series, row: int) -> str:
     """Where the row at this position stands, as a person counts: ``line 3`` or ``row 3``.
 
@@ -130,13 +133,18 @@ def _converted(cells: pd.Series, where: str, convert: Callable[[Any], str]) -> p
 
 def _missing_or_nested(texts: pd.Series) -> NDArray[np.bool_]:
     """Cells (n,) that are missing or may be a list or an object in JSON, seen without making them Python's."""
+    return matching(texts, _NESTED, missing=True)
+
+
+def matching(texts: pd.Series, pattern: str, *, missing: bool) -> NDArray[np.bool_]:
+    """Which texts (n,) a regular expression of Arrow's is found in, none of them made Python's; ``missing`` of missing ones."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     parts = [np.empty(0, dtype=np.bool_)]
     for start in range(0, len(texts), CHUNK):
         cells = pa.array(texts.iloc[start : start + CHUNK].array)
-        nested = pc.fill_null(pc.match_substring_regex(cells, _NESTED), True)
+        nested = pc.fill_null(pc.match_substring_regex(cells, pattern), missing)
         parts.append(nested.to_numpy(zero_copy_only=False))
     return np.concatenate(parts)
 
@@ -239,6 +247,21 @@ def number(value: Any) -> float:
         return _finite(float(value), value)
     except OverflowError:
         raise InputError(f"{str(value)[:20]}... is too large a number") from None
+
+
+def truth(value: Any) -> bool | None:
+    """A cell meant as yes or no; None where it is empty.
+
+    >>> truth("True"), truth(0), truth("")
+    (True, False, None)
+
+    Raises:
+        InputError: anything else than true or false, 1 or 0.
+    """
+    told = "" if is_missing(value) else str(value).strip().lower()
+    if told not in _TRUTHS:
+        raise InputError(f"{str(value)[:60]!r} is neither true nor false")
+    return _TRUTHS[told]
 
 
 def _parse(stripped: str, value: str) -> float:

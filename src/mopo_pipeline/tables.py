@@ -244,6 +244,18 @@ def sampling_units(responses: pd.DataFrame) -> pd.Series:
     return grouped if whole else units
 
 
+def divided_groups(responses: pd.DataFrame) -> int:
+    """How many groups stand in several splits; one is enough that no group is a unit (``sampling_units``).
+
+    >>> table = pd.DataFrame({"prompt_id": ["a", "b", "c"], "group": ["g", "g", None]})
+    >>> divided_groups(table.assign(split=["train", "test", "test"]))
+    1
+    """
+    if "group" not in responses:
+        return 0
+    return int((responses.groupby("group")["split"].nunique() > 1).sum())
+
+
 def units_of_test_split(responses: pd.DataFrame, limit: int | None) -> int:
     """How many units the test split holds, at most as many as prompts are asked."""
     asked = responses.loc[responses["split"] == "test", "prompt_id"].unique()

@@ -303,3 +303,13 @@ def test_levels_share_alpha_over_looks_and_thresholds() -> None:
     levels = Levels.of(0.95, 4, Look(2, 5))
     assert levels.each == each_level(levels.joint, 4)
     assert levels.next == each_level(1 - 0.05 * 6 / (math.pi * 6) ** 2, 4)
+
+
+def test_a_certificate_says_that_divided_groups_do_not_count_as_units() -> None:
+    checks = checked(estimate("preference_model", [0.6, 0.55, 0.5]))
+    whole, divided = (certificate(checks, divided=count) for count in (0, 2))
+    assert not any("several splits" in text for text in whole.assumed)
+    (said,) = [text for text in divided.assumed if "several splits" in text]
+    assert "2 of the groups in several splits" in said
+    assert "taken to be drawn one by one" in said
+    assert said in certificate_text(divided)

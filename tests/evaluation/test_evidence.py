@@ -58,3 +58,17 @@ def test_pairs_without_any_label_are_no_comparisons(tmp_path: Path) -> None:
     assert found.comparisons == int((~bare).sum())
     nothing = gathered(held, tmp_path, pairs.assign(**dict.fromkeys(OBJECTIVES, np.nan)))
     assert (nothing.comparisons, nothing.labelled, nothing.labelled_per_prompt) == (0, 0, 0.0)
+
+
+def test_groups_that_stand_in_several_splits_are_counted_behind_a_certificate(
+    tmp_path: Path,
+) -> None:
+    """One group between training and validation is enough that no group of the test split is a unit."""
+    held = world(0, prompts=12, pairs=10)
+    number = held.responses["prompt_id"].astype("category").cat.codes
+    grouped = held.responses.assign(group=[f"g{n // 2}" for n in number])
+    assert gathered(replace(held, responses=grouped), tmp_path, held.comparisons).divided == 0
+    apart = grouped["split"].mask(number == 0, "train").mask(number == 1, "validation")
+    divided = replace(held, responses=grouped.assign(split=apart))
+    found = gathered(divided, tmp_path, held.comparisons)
+    assert (found.divided, found.units) == (1, found.prompts)

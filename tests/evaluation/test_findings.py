@@ -205,3 +205,21 @@ def test_data_that_the_reference_surely_did_not_draw_are_told() -> None:
     ]
     chance = {"mean_ratio": 2.0, "mean_ratio_low": 0.9}
     assert names(model(), doubly_robust=robust | chance) == []
+
+
+def test_what_a_judge_reads_in_part_is_told_by_judge_and_split() -> None:
+    parts = {
+        "validation": {"texts": 200, "in_part": 4},
+        "test": {"texts": 100, "in_part": 0},
+        "answers": {"texts": 50, "in_part": 10},
+    }
+    judges = {"rules": judge(), "reward_models": judge() | {"read_in_part": parts}}
+    (found,) = diagnose_policy(facts(judges=judges), model())
+    assert (found.name, found.severity) == ("texts read in part: reward_models", "warning")
+    assert (found.value, found.limit) == (0.2, 0.05)
+    assert found.remedy.startswith(
+        "4 of 200 validation answers, 10 of 50 models' answers are longer"
+    )
+    few = {"test": {"texts": 100, "in_part": 1}}
+    judges = {"chat": judge() | {"read_in_part": few}}
+    assert names(model(), judges=judges) == ["info texts read in part: chat"]

@@ -111,3 +111,29 @@ def test_words_that_a_words_model_never_saw_are_counted() -> None:
     )
     assert unknown_words(judge, answers) == pytest.approx(1 / 4)
     assert unknown_words(PocketRules(), answers) is None
+
+
+class Nearsighted(PocketRules):
+    """Reads the first thirty letters."""
+
+    def read_in_part(self, prompts: list[str], responses: list[str]) -> np.ndarray:
+        assert len(set(zip(prompts, responses, strict=True))) == len(responses)
+        return np.array([len(text) > 30 for text in responses])
+
+
+def test_texts_a_judge_reads_in_part_are_counted_by_split(given: World) -> None:
+    answers = given.responses.rename(columns={"response": "completion"}).assign(policy="policy")
+    half = given.responses.assign(split="validation", prompt_id="v" + given.responses["prompt_id"])
+    half = half.assign(response_id="v" + half["response_id"])
+    responses = pd.concat([given.responses, half[::2]], ignore_index=True)
+    judged = Nearsighted(), responses, given.comparisons, answers, PARAMS, 0
+    counts = judge_quality(*judged)["read_in_part"]
+    for name, table in {
+        "validation": half[::2],
+        "test": given.responses,
+        "answers": given.responses,
+    }.items():
+        texts = table[["prompt", "response"]].drop_duplicates()["response"]
+        assert counts[name] == {"texts": len(texts), "in_part": int((texts.str.len() > 30).sum())}
+    assert 0 < counts["test"]["in_part"] < counts["test"]["texts"]
+    assert judge_quality(PocketRules(), *judged[1:])["read_in_part"] is None

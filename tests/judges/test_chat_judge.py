@@ -186,6 +186,7 @@ def test_answers_that_are_shown_in_part_are_counted_and_told(
     assert said.levelname == "ERROR"
     assert "answers shown to the chat judge cut short: 0.333" in said.getMessage()
     assert "raise max_characters" in said.getMessage()
+    assert judge.read_in_part([PROMPT] * 2, BIRDS[:2]).tolist() == [False, True]
 
 
 def test_long_texts_are_shown_in_part() -> None:

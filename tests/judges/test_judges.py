@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.judges.base import score, win_rates_against
+from mopo_pipeline.judges.base import ReadsInPart, score, win_rates_against
 from mopo_pipeline.judges.hub import RewardModelJudge, by_length, load_reward_model
 from mopo_pipeline.judges.rules import RULES, TextRules, cleanliness, readability, sentiment
 from mopo_pipeline.parameters.groups import validate_parameters
@@ -210,3 +210,13 @@ def test_answers_of_one_length_are_judged_together_and_score_as_they_do_alone(
         np.testing.assert_allclose(together[i], alone[0], atol=1e-5)
     order = by_length([len(text) for text in texts]).tolist()
     assert order == [0, 2, 3, 1]
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_a_reward_model_says_which_texts_it_reads_in_part(
+    classifier: Callable[..., str], chat: bool
+) -> None:
+    judge = RewardModelJudge({"help": classifier(1, positions=40, chat=chat)}, ("help",))
+    texts = ["because", "why because " * 40, "why"]
+    assert isinstance(judge, ReadsInPart)
+    assert judge.read_in_part([chat_prompt("why")] * 3, texts).tolist() == [False, True, False]

@@ -14,6 +14,7 @@ from mopo_pipeline.language.embedding import mean_hidden_states
 from mopo_pipeline.language.sentences import reads_both_ways, sentence_vectors
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences import fit
+from mopo_pipeline.preferences.features import EncoderFeatures
 from mopo_pipeline.tables import chat_prompt
 from tiny_tokenizers import chatml_tokenizer, save_tiny
 
@@ -121,6 +122,9 @@ def test_answers_that_an_encoder_reads_in_part_are_told(
     assert said.levelname == "ERROR"
     assert f"answers read by {name} cut short: 0.5" in said.getMessage()
     assert "raise preferences.win_rates.model.max_length" in said.getMessage()
+    features = EncoderFeatures(name, max_length=24)
+    found = features.read_in_part([PROMPTS[0]] * 2, ["tea is hot", "hot " * 80])
+    assert found.tolist() == [False, True]
 
 
 def test_an_encoder_is_told_from_a_causal_model(encoder: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from mopo_pipeline.preferences.estimate import WinRateEstimate, estimate_win_rat
 from mopo_pipeline.preferences.features import EncoderFeatures
 from mopo_pipeline.preferences.fit import CrossFit
 from mopo_pipeline.preferences.own_labels import OwnLabels, comparison_folds, fit_own_labels
-from mopo_pipeline.preferences.posterior import Pairs, fit_posterior, prior_mean
+from mopo_pipeline.preferences.posterior import MANY, Pairs, fit_posterior, prior_mean
 from mopo_pipeline.tables import weight_columns
 
 NAMES = ("good", "brief")
@@ -135,6 +135,53 @@ def test_neither_the_order_of_rows_nor_prompts_of_other_sizes_matter() -> None:
     np.testing.assert_allclose(
         found.beats(moved.first, moved.second), expected.beats(pairs.first, pairs.second)
     )
+
+
+def by_hand(scores: np.ndarray, pairs: Pairs, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mode (n,) and covariance (n, n) of one prompt's utilities, by short Newton steps on dense matrices."""
+    n, prior = len(scores), prior_mean(scores, sigma)
+    ends = np.zeros((len(pairs.first), n))
+    ends[np.arange(len(ends)), pairs.first] += 1.0
+    ends[np.arange(len(ends)), pairs.second] -= 1.0
+    mode = prior.copy()
+    for _ in range(50):
+        p = expit(ends @ mode)
+        slope = ends.T @ (pairs.weights * (pairs.labels - p)) - (mode - prior) / sigma**2
+        curved = (ends.T * (pairs.weights * p * (1 - p))) @ ends + np.eye(n) / sigma**2
+        step = np.linalg.solve(curved, slope)
+        mode = mode + step / max(1.0, np.abs(step).max())
+    return mode, np.linalg.inv(curved)
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0, 3.0])
+def test_a_prompt_of_hundreds_of_answers_is_what_dense_algebra_makes_of_it(share: float) -> None:
+    """Two of them, beside a small one; answers nobody compared, pairs told apart from each other, votes, ties."""
+    size, sigma = MANY + 40, 1.5
+    rng = np.random.default_rng(5)
+    scores, prompt = rng.normal(size=2 * size + 6), np.repeat([4, 1, 9], [size, 6, size])
+    made = []
+    for rows in (np.flatnonzero(prompt == each) for each in (4, 1, 9)):
+        one = rng.choice(rows, max(3, int(share * len(rows))))
+        made.append((one, rows[(one - rows[0] + 1 + one % (len(rows) - 1)) % len(rows)]))
+    first, second = (np.concatenate(side) for side in zip(*made, strict=True))
+    labels, weights = rng.choice([0.0, 0.5, 1.0], len(first)), rng.integers(1, 4, len(first)) * 1.0
+    fit = fit_posterior(scores, prompt, Pairs(first, second, labels, weights), sigma)
+    values, errors = fit.win_rates(np.zeros(1), 4)
+    for each in (4, 1, 9):
+        rows = np.flatnonzero(prompt == each)
+        own = np.isin(first, rows)
+        local = Pairs(first[own] - rows[0], second[own] - rows[0], labels[own], weights[own])
+        mode, covariance = by_hand(scores[rows], local, sigma)
+        np.testing.assert_allclose(fit.mean[rows], mode, rtol=0, atol=1e-10)
+        spread = np.diag(covariance)[:, None] + np.diag(covariance) - 2 * covariance
+        beats = expit((mode[:, None] - mode) / np.sqrt(1 + np.pi / 8 * spread))
+        left, right = np.divmod(np.arange(len(rows) ** 2), len(rows))
+        found = fit.beats(rows[left], rows[right])
+        np.testing.assert_allclose(found, beats.ravel(), rtol=0, atol=1e-10)
+        others = beats[~np.eye(len(rows), dtype=bool)].reshape(len(rows), -1)
+        np.testing.assert_allclose(values[rows], others.mean(axis=1), rtol=0, atol=1e-10)
+        expected = others.std(axis=1, ddof=1) / np.sqrt(others.shape[1])
+        np.testing.assert_allclose(errors[rows], expected, rtol=0, atol=1e-10)
 
 
 def test_a_weight_counts_like_as_many_votes() -> None:

@@ -141,3 +141,47 @@ def test_a_column_of_text_reads_as_each_of_its_cells_does(cells: list[str | None
         except InputError as error:
             found.append(str(error))
     assert found[0] == found[1]
+
+
+def twice(value: Any) -> str:
+    return json.dumps(json.dumps(value))
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_messages_written_as_json_twice_over_are_read(tmp_path: Path, suffix: str) -> None:
+    rows = [
+        {
+            "prompt": twice([{"role": "user", "content": f'question "{i}"'}]),
+            "response_a": twice(said(f"a{i}")),
+            "response_b": twice(said(f"b{i}")),
+            "good": i % 2,
+        }
+        for i in range(12)
+    ]
+    found = load(write(tmp_path / f"twice{suffix}", rows)).responses
+    assert set(found["prompt"]) == {chat_prompt(f'question "{i}"') for i in range(12)}
+    assert set(found["response"]) == {f"{side}{i}" for side in "ab" for i in range(12)}
+
+
+@pytest.mark.parametrize("other", ["plain", json.dumps(QUESTION), json.dumps("plain")])
+def test_a_column_of_which_some_messages_are_written_twice_is_refused_by_line(
+    tmp_path: Path, other: str
+) -> None:
+    rows = pairs(12)
+    for i, row in enumerate(rows):
+        row["prompt"] = twice([{"role": "user", "content": f"question {i}"}])
+    rows[5]["prompt"] = other
+    expected = (
+        r"line 6, column prompt: .* is no JSON of the JSON of messages, as line 1 holds: write"
+    )
+    with pytest.raises(InputError, match=expected):
+        load(write(tmp_path / "mixed.jsonl", rows))
+
+
+def test_quoted_texts_and_other_json_written_twice_stay_the_texts_they_are(tmp_path: Path) -> None:
+    rows = pairs(12)
+    for i, row in enumerate(rows):
+        texts = json.dumps(f"[{i}] said"), twice([1, i]), twice({"a": i}), f'"[{i}" is open'
+        row["prompt"] = texts[i % 4]
+    found = load(write(tmp_path / "quoted.jsonl", rows)).responses
+    assert set(found["prompt"]) == {chat_prompt(row["prompt"]) for row in rows}

@@ -286,3 +286,42 @@ def test_two_objectives_may_differ_in_spelling_alone(tmp_path: Path) -> None:
     rows = [row | {"Good": 1 - row["good"]} for row in pairs()]
     data = load(write(tmp_path / "pairs.jsonl", rows), "good", "Good")
     assert (data.judgements["good"] == 1 - data.judgements["Good"]).all()
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_answers_that_were_not_ended_are_known_as_cut(tmp_path: Path, suffix: str) -> None:
+    rows = [row | {"ended": bool(i % 4)} for i, row in enumerate(rated())]
+    found = load(write(tmp_path / f"cut{suffix}", rows)).responses
+    assert found["ended"].dtype == bool
+    assert found["ended"].tolist() == [row["ended"] for row in rows]
+
+
+@pytest.mark.parametrize("cell", [None, "", 1, "1", "TRUE", True])
+def test_an_answer_of_which_nothing_else_is_said_was_ended(tmp_path: Path, cell: Any) -> None:
+    rows = [row | {"ended": cell if i else 0} for i, row in enumerate(rated())]
+    found = load(write(tmp_path / "some.jsonl", rows)).responses["ended"]
+    assert found.tolist() == [False] + [True] * (len(rows) - 1)
+
+
+def test_of_two_files_one_may_say_which_answers_were_ended(tmp_path: Path) -> None:
+    rows = rated()
+    paths = {"said": [row | {"ended": 0} for row in rows[:9]], "unsaid": rows[9:]}
+    parts = {k: {"path": str(write(tmp_path / f"{k}.jsonl", v))} for k, v in paths.items()}
+    found = load(None, parts=parts).responses["ended"]
+    assert found.tolist() == [False] * 9 + [True] * 18
+
+
+def test_a_column_ended_that_says_something_else_is_refused_by_line(tmp_path: Path) -> None:
+    rows = [row | {"ended": "2024-05-01"} for row in rated()]
+    expected = (
+        "line 1, column ended: '2024-05-01' is neither true nor false: .*name the column otherwise"
+    )
+    with pytest.raises(InputError, match=expected):
+        load(write(tmp_path / "times.jsonl", rows))
+
+
+def test_that_pairs_cannot_say_which_answer_was_ended_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(write(tmp_path / "pairs.jsonl", [row | {"ended": True} for row in pairs()]))
+    assert "column 'ended' is not read of pairs" in caplog.text

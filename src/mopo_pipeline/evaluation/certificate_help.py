@@ -41,6 +41,7 @@ def assumptions(
     drawn: str,
     *,
     elsewhere: bool = False,
+    divided: int = 0,
     mean_ratio: float | None = None,
 ) -> tuple[str, ...]:
     """What no number of a certificate shows, one sentence each.
@@ -50,6 +51,7 @@ def assumptions(
         units: independent draws of the test split.
         drawn: what they are, for people.
         elsewhere: whether another trainer made the policy.
+        divided: groups with prompts in several splits.
         mean_ratio: at least, where it says that the reference did not draw the data's answers; None where it does not.
     """
     if estimator is None:
@@ -59,13 +61,23 @@ def assumptions(
     )
     normal = f"a mean over {units} {drawn} is nearly normal (Student's t)"
     theirs = (FROM_ELSEWHERE,) if elsewhere else ()
+    groups = (_divided(divided),) if divided else ()
     against: tuple[str, ...] = ()
     if estimator in LABEL_BASED and mean_ratio is not None:
         against = (
             f"that the reference drew them is not so: the mean ratio over them is at least {mean_ratio:.2f}, where 1 is "
             "expected, so what the policy says of its own may be worth more or less",
         )
-    return (independent, *ALWAYS, *theirs, normal, OF_ESTIMATOR[estimator], *against)
+    return (independent, *groups, *ALWAYS, *theirs, normal, OF_ESTIMATOR[estimator], *against)
+
+
+def _divided(groups: int) -> str:
+    """What independence asks of groups that splits divide."""
+    return (
+        f"prompts of a group are no more alike than others ({groups} of the groups in several splits): test prompts are "
+        "taken to be drawn one by one, and are not new where training saw others of their group (ingest.split.by: group "
+        "keeps groups whole)"
+    )
 
 
 def helps(

@@ -52,6 +52,7 @@ class Evidence:
         sketch: hashes of some of its prompts.
         policy: fingerprint of the policy.
         elsewhere: whether another trainer made it, on what is not known here.
+        divided: groups with prompts in several splits, so that test prompts are taken to be drawn one by one.
     """
 
     prompts: int
@@ -68,6 +69,7 @@ class Evidence:
     sketch: tuple[str, ...]
     policy: str
     elsewhere: bool = False
+    divided: int = 0
 
     @property
     def drawn_by_others(self) -> bool:
@@ -157,6 +159,7 @@ def certify(
             units,
             drawn,
             elsewhere=evidence.elsewhere,
+            divided=evidence.divided,
             mean_ratio=evidence.mean_ratio if evidence.drawn_by_others else None,
         ),
         split=evidence.split,

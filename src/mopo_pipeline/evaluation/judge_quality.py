@@ -18,7 +18,7 @@ from mopo_pipeline.evaluation.judge_scale import (
     pair_texts,
     score_gaps,
 )
-from mopo_pipeline.judges.base import Judge
+from mopo_pipeline.judges.base import Judge, ReadsInPart
 from mopo_pipeline.judges.chat import ChatJudge
 from mopo_pipeline.judges.preference import PreferenceModelJudge
 from mopo_pipeline.parameters.evaluate import EvaluateParams
@@ -85,8 +85,8 @@ def judge_quality(
         ``accuracy`` with ``accuracy_low`` and ``accuracy_high`` (a judge that sees no difference
         is half right), ``brier``, ``ece`` of the judge at its word; ``independent``, False for a model that
         trained the policy, such as one that stands in for want of labels; ``calibration`` (``fit_scale``);
-        slope and ceilings (``judge_reach``) on that scale; and ``order``, a chat model's ``order_bias`` (None for
-        other judges). What is unknown is None.
+        slope and ceilings (``judge_reach``) on that scale; ``order``, a chat model's ``order_bias`` (None for
+        other judges); and what is ``read_in_part``. What is unknown is None.
     """
     pairs = comparisons.loc[comparisons["split"] == "test"].reset_index(drop=True)
     gap = score_gaps(judge, responses, pairs)
@@ -107,6 +107,7 @@ def judge_quality(
     return {
         "unknown_words": unknown_words(judge, completions),
         "order": order_bias(judge, responses, pairs),
+        "read_in_part": read_in_part(judge, responses, completions),
         "objectives": objectives,
     }
 
@@ -126,6 +127,26 @@ def order_bias(
     if not isinstance(judge, ChatJudge):
         return None
     return judge.order_bias(*pair_texts(responses, pairs))
+
+
+def read_in_part(
+    judge: Judge, responses: pd.DataFrame, completions: pd.DataFrame
+) -> dict[str, dict[str, int]] | None:
+    """How many different texts a judge meets, by split and of the models' answers, and how many of them it reads in part.
+
+    None of a judge that does not say.
+    """
+    if not isinstance(judge, ReadsInPart):
+        return None
+    met = {split: responses.loc[responses["split"] == split] for split in ("validation", "test")}
+    met["answers"] = completions.rename(columns={"completion": "response"})
+    found = {}
+    for name, table in met.items():
+        if len(table):
+            texts = table[["prompt", "response"]].drop_duplicates()
+            cut = judge.read_in_part(texts["prompt"].tolist(), texts["response"].tolist())
+            found[name] = {"texts": len(texts), "in_part": int(cut.sum())}
+    return found
 
 
 def unknown_words(judge: Judge, completions: pd.DataFrame) -> float | None:

@@ -5,6 +5,7 @@ from typing import Literal, Protocol, runtime_checkable
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from mopo_pipeline.arrays import Array
@@ -51,6 +52,14 @@ class Comparer(Protocol):
 
     def differences(self, prompts: list[str], first: list[str], second: list[str]) -> Array:
         """What speaks for the first responses, (n, K), finite; the negative of it with sides swapped."""
+
+
+@runtime_checkable
+class ReadsInPart(Protocol):
+    """A judge that reads no more than so much of a text, and says of which it sees a part alone."""
+
+    def read_in_part(self, prompts: list[str], responses: list[str]) -> NDArray[np.bool_]:
+        """Whether each response (n,) is longer, after its prompt, than what is read of it."""
 
 
 Judge = Scorer | Comparer

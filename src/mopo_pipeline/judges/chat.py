@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
@@ -74,12 +75,18 @@ class ChatJudge:
             for k, name in enumerate(self.objectives)
         }
 
+    def read_in_part(self, prompts: list[str], responses: list[str]) -> NDArray[np.bool_]:
+        """Whether each answer (n,) is shown in part; of prompts the end is shown, whatever their length."""
+        most = self._params.max_characters
+        return np.array([len(text) > most for text in responses], dtype=np.bool_)
+
     def _places(
         self, prompts: list[str], first: list[str], second: list[str]
     ) -> tuple[Array, Array, Array]:
         """What speaks for the first answers, what speaks for the first place, and the mass of both letters, (n, K)."""
         n, most = len(prompts), self._params.max_characters
-        cut = np.array([len(text) > most for text in dict.fromkeys([*first, *second])], dtype=bool)
+        answers = list(dict.fromkeys([*first, *second]))
+        cut = self.read_in_part(answers, answers)
         tell(cut_finding(cut, "answers shown to the chat judge", _TOO_LONG.format(most)))
         pairs = [
             *zip(prompts, first, second, strict=True),

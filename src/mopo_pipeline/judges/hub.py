@@ -115,6 +115,19 @@ class RewardModelJudge:
         columns = [self._column(spec, prompts, responses) for spec in self._models]
         return np.column_stack(columns) if responses else np.empty((0, len(columns)))
 
+    def read_in_part(self, prompts: list[str], responses: list[str]) -> NDArray[np.bool_]:
+        """Whether any of the models reads each text (n,) in part."""
+        from transformers import AutoConfig, AutoTokenizer
+
+        cut = np.zeros(len(responses), dtype=np.bool_)
+        for spec in dict.fromkeys(self._models):
+            config, tokenizer = (
+                kind.from_pretrained(spec.model, trust_remote_code=False)
+                for kind in (AutoConfig, AutoTokenizer)
+            )
+            cut |= _inputs(spec, tokenizer, prompts, responses, _reads(config, tokenizer))[1]
+        return cut
+
     def _column(self, spec: RewardModel, prompts: list[str], responses: list[str]) -> Array:
         """Rewards (n,) of one model."""
         import torch

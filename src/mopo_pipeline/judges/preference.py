@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.judges.base import Link
+from mopo_pipeline.preferences.features import EncoderFeatures
 from mopo_pipeline.preferences.model import PreferenceModel
 
 
@@ -35,3 +39,10 @@ class PreferenceModelJudge:
     def scores(self, prompts: list[str], responses: list[str]) -> Array:
         """Calibrated rewards (n, K), higher better."""
         return self.model.scores(prompts, responses)[:, self._columns]
+
+    def read_in_part(self, prompts: list[str], responses: list[str]) -> NDArray[np.bool_]:
+        """Whether the encoder reads each answer (n,) in part; a model of words reads all."""
+        features = self.model.features
+        if isinstance(features, EncoderFeatures):
+            return features.read_in_part(prompts, responses)
+        return np.zeros(len(responses), dtype=np.bool_)

@@ -1,6 +1,7 @@
 """Texts as vectors: the mean hidden state of a frozen language model over the response."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +9,9 @@ from numpy.typing import NDArray
 from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.parameters.evaluate import BATCH_TOKENS
 from mopo_pipeline.progress import track
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def mean_hidden_states(
@@ -34,13 +38,13 @@ def mean_hidden_states(
     """
     import torch
 
-    from mopo_pipeline.language.lengths import model_limit, tell_read_in_part
+    from mopo_pipeline.language.lengths import tell_read_in_part
     from mopo_pipeline.language.loading import load_model
     from mopo_pipeline.language.logprobs import length_batches
 
     model, tokenizer = load_model(encoder)
     whole = encode(tokenizer, prompts, responses, None)
-    limit = min(max_length, model_limit(model.config.get_text_config()) or max_length)
+    limit = _limit(model, max_length)
     tell_read_in_part(whole.response_lengths > limit, encoder)
     rows = _within(whole, limit)
     first: dict[tuple[int, ...], int] = {}
@@ -63,6 +67,24 @@ def mean_hidden_states(
             ):
                 states[row] = vector
     return np.stack([states[first[key]] for key in keys])
+
+
+def longer_than_read(
+    encoder: str, prompts: list[str], responses: list[str], *, max_length: int
+) -> NDArray[np.bool_]:
+    """Which responses (n,) ``mean_hidden_states`` of the same arguments reads in part."""
+    from mopo_pipeline.language.loading import load_model
+
+    model, tokenizer = load_model(encoder)
+    whole = encode(tokenizer, prompts, responses, None)
+    return np.asarray(whole.response_lengths > _limit(model, max_length))
+
+
+def _limit(model: "PreTrainedModel", max_length: int) -> int:
+    """Tokens that are read of prompt and response together."""
+    from mopo_pipeline.language.lengths import model_limit
+
+    return min(max_length, model_limit(model.config.get_text_config()) or max_length)
 
 
 def _within(rows: EncodedRows, limit: int) -> EncodedRows:

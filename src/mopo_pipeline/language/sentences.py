@@ -54,7 +54,7 @@ def sentence_vectors(
     from mopo_pipeline.language.logprobs import length_batches
 
     model, tokenizer = _load(encoder)
-    limit = min(max_length, int(model.config.max_position_embeddings), tokenizer.model_max_length)
+    limit = _limit(model, tokenizer, max_length)
     distinct = list(dict.fromkeys(zip(prompts, responses, strict=True)))
     rows, cut = _rows(tokenizer, distinct, limit)
     tell_read_in_part(cut, encoder)
@@ -65,6 +65,20 @@ def sentence_vectors(
             vectors[batch] = _means(model, [rows[i] for i in batch], int(tokenizer.pad_token_id))
     place = {key: i for i, key in enumerate(distinct)}
     return vectors[[place[key] for key in zip(prompts, responses, strict=True)]]
+
+
+def longer_than_encoded(
+    encoder: str, prompts: list[str], responses: list[str], *, max_length: int
+) -> NDArray[np.bool_]:
+    """Which responses (n,) ``sentence_vectors`` of the same arguments reads in part."""
+    model, tokenizer = _load(encoder)
+    pairs = list(zip(prompts, responses, strict=True))
+    return _rows(tokenizer, pairs, _limit(model, tokenizer, max_length))[1]
+
+
+def _limit(model: Any, tokenizer: Any, max_length: int) -> int:
+    """Tokens that are read of prompt and answer together."""
+    return int(min(max_length, model.config.max_position_embeddings, tokenizer.model_max_length))
 
 
 def _load(encoder: str) -> tuple[Any, Any]:

@@ -105,6 +105,14 @@ class EncoderFeatures:
             return sentence_vectors(self.encoder, prompts, responses, max_length=self.max_length)
         return mean_hidden_states(self.encoder, prompts, responses, max_length=self.max_length)
 
+    def read_in_part(self, prompts: list[str], responses: list[str]) -> NDArray[np.bool_]:
+        """Whether the encoder reads each response (n,) in part."""
+        from mopo_pipeline.language.embedding import longer_than_read
+        from mopo_pipeline.language.sentences import longer_than_encoded, reads_both_ways
+
+        longer = longer_than_encoded if reads_both_ways(self.encoder) else longer_than_read
+        return longer(self.encoder, prompts, responses, max_length=self.max_length)
+
     def state(self) -> dict[str, Any]:
         """JSON-ready description, enough to rebuild the features."""
         return {"kind": "encoder", "encoder": self.encoder, "max_length": self.max_length}

@@ -9,6 +9,7 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.ingest import IngestParams, PartParams
 from mopo_pipeline.sources.chosen import CHOSEN, chosen_rows
 from mopo_pipeline.sources.completions import completion_rows
+from mopo_pipeline.sources.messages import written_once
 from mopo_pipeline.sources.pairs import PAIR_FACTS, SIDES, labels, pair_rows, split_pairs
 from mopo_pipeline.sources.parts import joined, parts_of, renamed, weighted
 from mopo_pipeline.sources.rated import IDS, rated_responses, response_rows
@@ -56,6 +57,7 @@ def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole:
     else:
         given = {here: there for here, there in params.columns.items() if there in table}
         table = renamed(table, given, where)
+    table = written_once(table, ("prompt", "response", *SIDES, *CHOSEN), where)
     columns = set(map(str, table.columns))
     _refuse_several_layouts(columns, where)
     _tell_misspelt(columns, names, where)

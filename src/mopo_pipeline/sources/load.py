@@ -9,6 +9,7 @@ import pandas as pd
 from mopo_pipeline.alike import positions, text_hashes
 from mopo_pipeline.columns import label_column
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.lengths import ENDED
 from mopo_pipeline.paged import repeated, taken_rows
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import HUB_SCHEMAS, IngestParams
@@ -155,7 +156,10 @@ def _shared_columns(
     if "annotator" not in judgements:
         judgements = judgements.assign(annotator=repeated("", len(judgements)))
     annotators = label_column(judgements["annotator"])
-    kept = ["group", "ended", *(SCORE_PREFIX + name for name in names)]
+    kept = ["group", ENDED, *(SCORE_PREFIX + name for name in names)]
+    if ENDED in responses:
+        # Of several files one may say it: answers of the others were ended.
+        responses = responses.assign(**{ENDED: responses[ENDED].ne(False)})
     shared = [*RESPONSE_COLUMNS, *(column for column in kept if column in responses)]
     return (
         responses[shared].reset_index(drop=True),

@@ -2,11 +2,13 @@
 
 import json
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from mopo_pipeline.columns import is_missing, text
+from mopo_pipeline.columns import is_missing, matching, place, text
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.tables import chat_prompt
 
@@ -25,6 +27,55 @@ _PYTHON = re.compile(r"\s*\[?\s*\{\s*'(role|from|content|value)'\s*:")
 
 _KEYS = (re.compile(r"'(role|from)'\s*:"), re.compile(r"'(content|value)'\s*:"))
 """What such messages hold, both of them."""
+
+
+_TWICE = r'^\s*"\s*[\[{]'
+"""How JSON begins of a text that may be the JSON of messages."""
+
+
+def written_once(table: pd.DataFrame, columns: Iterable[str], where: str) -> pd.DataFrame:
+    """The table, of which columns of messages that were written as JSON twice over are written once.
+
+    Args:
+        table: cells as written.
+        columns: that may hold messages; one that is absent or holds anything else stays as it is.
+        where: the file.
+
+    Raises:
+        InputError: some cells of a column are such messages, others are not, with the first of these by place.
+    """
+    for column in table.columns.intersection(list(columns)):
+        cells = table[column]
+        if (
+            isinstance(cells.dtype, pd.StringDtype)
+            and not matching(cells, _TWICE, missing=False).any()
+        ):
+            continue
+        inner = [_inside(cell) for cell in cells]
+        other = [
+            row for row, cell in enumerate(cells) if inner[row] is None and not is_missing(cell)
+        ]
+        if len(other) + sum(map(is_missing, cells)) == len(cells):
+            continue
+        if other:
+            twice = next(row for row, found in enumerate(inner) if found is not None)
+            raise InputError(
+                f"{where}: {place(table, other[0])}, column {column}: {str(cells.iloc[other[0]])[:40]!r} is no JSON of the "
+                f"JSON of messages, as {place(table, twice)} holds: write the messages of all rows once as JSON, or all twice"
+            )
+        table = table.assign(**{column: pd.Series(inner, cells.index, dtype="str")})
+    return table
+
+
+def _inside(cell: Any) -> str | None:
+    """The JSON of messages that a cell is the JSON of; None of any other cell."""
+    if not isinstance(cell, str) or not re.match(_TWICE, cell):
+        return None
+    try:
+        inner = json.loads(cell)
+    except (ValueError, RecursionError):
+        return None
+    return inner if isinstance(inner, str) and _MESSAGES.match(inner) and _parsed(inner) else None
 
 
 def stored_prompt(value: Any) -> str:

@@ -26,6 +26,7 @@ from mopo_pipeline.columns import (
     text_column,
 )
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.lengths import ENDED
 from mopo_pipeline.paged import CHUNK, numbered, paged_texts, taken, taken_rows
 from mopo_pipeline.sources.messages import response_text, stored_prompt
 from mopo_pipeline.sources.prompts import same_prompts
@@ -70,6 +71,12 @@ def pair_rows(
             pairs[name] = labels(table, name, where, strongest)
     if "weight" in table:
         pairs["weight"] = number_column(table, "weight", where)
+    if ENDED in table:
+        log.warning(
+            "%s: column %r is not read of pairs, whose answers are two: rated answers can say it",
+            where,
+            ENDED,
+        )
     if "annotator" in table:
         pairs["annotator"] = label_column(table["annotator"])
     return Rows("pairs", pairs, where, len(table))

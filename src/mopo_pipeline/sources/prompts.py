@@ -11,7 +11,7 @@ from mopo_pipeline.columns import convert_column, place, text
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.paged import taken
 from mopo_pipeline.parameters.ingest import SplitParams
-from mopo_pipeline.tables import SPLITS, prompt_codes, refuse_contradictions
+from mopo_pipeline.tables import SPLITS, divided_groups, prompt_codes, refuse_contradictions
 
 log = logging.getLogger(__name__)
 
@@ -91,16 +91,13 @@ def with_splits(
 
 def tell_divided_groups(responses: pd.DataFrame, where: str) -> None:
     """Warn where prompts of one group stand in several splits: test prompts are then neither new nor drawn one by one."""
-    if "group" not in responses:
-        return
-    splits = responses.groupby("group")["split"].nunique()
-    if divided := int((splits > 1).sum()):
+    if divided := divided_groups(responses):
         log.warning(
             "%s: %d of %d groups stand in several splits: test prompts have others of their group in training, and intervals "
             "take them to be drawn one by one; set ingest.split.by: group, or leave the column out",
             where,
             divided,
-            len(splits),
+            responses["group"].nunique(),
         )
 
 

@@ -1,5 +1,7 @@
 """Responses with ratings: read from a table, one row per answer or per answer and annotator."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -12,8 +14,10 @@ from mopo_pipeline.columns import (
     place,
     text,
     text_column,
+    truth,
 )
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.lengths import ENDED
 from mopo_pipeline.preferences.agreement import krippendorff_alpha
 from mopo_pipeline.sources.messages import response_text, stored_prompt
 from mopo_pipeline.sources.prompts import same_prompts
@@ -53,6 +57,8 @@ def response_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> Ro
     for column in PROMPT_COLUMNS:
         if column in table:
             rows[column] = table[column]
+    if ENDED in table:
+        rows[ENDED] = convert_column(table, ENDED, where, _ended)
     if "weight" in table:
         rows["weight"] = label_column(table["weight"])
     if "annotator" in table:
@@ -64,6 +70,17 @@ def response_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> Ro
         for column in rated:
             rows[SCORE_PREFIX + name] = number_column(table, column, where)
     return Rows("responses", rows, where, len(table))
+
+
+def _ended(value: Any) -> bool:
+    """Whether who wrote an answer ended it; all did of whom nothing is said."""
+    try:
+        return truth(value) is not False
+    except InputError as error:
+        raise InputError(
+            f"{error}: it says whether the answer was ended, and not cut at a length; name the column otherwise if it is meant "
+            "so"
+        ) from None
 
 
 def rated_responses(rows: Rows, names: tuple[str, ...]) -> RawTables:

@@ -10,7 +10,7 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import IngestParams
 from mopo_pipeline.sources.judged import judge_of_candidates, judged_candidates
-from mopo_pipeline.sources.messages import stored_prompt
+from mopo_pipeline.sources.messages import stored_prompt, written_once
 from mopo_pipeline.sources.parts import renamed
 from mopo_pipeline.sources.prompts import same_prompts
 from mopo_pipeline.sources.raw import RawTables
@@ -84,6 +84,7 @@ def _prompts(params: IngestParams) -> tuple[list[str], int]:
             table, where = read_table(shipped), "the shipped prompts"
     if "prompt" not in table:
         raise InputError(f"{where}: missing column 'prompt'; found {sorted(table.columns)}")
+    table = written_once(table, ["prompt"], where)
     stored = pd.Series(convert_column(table, "prompt", where, stored_prompt), dtype=object)
     prompts = same_prompts(stored)[0].drop_duplicates().tolist()
     return prompts[: params.limit], len(stored) - len(prompts)
