@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,27 @@ def test_markup_and_control_characters_stay_as_they_are_and_are_told(tmp_path: P
     data = load(write(tmp_path / "d.jsonl", rows))
     assert by_id(data)[data.judgements["response_a"]].tolist()[:2] == said
     assert data.report["responses_with_control_characters"] == 1
+
+
+def test_words_that_programs_write_for_missing_texts_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = pairs()
+    rows[0]["response_a"], rows[1]["response_b"], rows[2]["response_a"] = (
+        "NaN",
+        "None",
+        "None of it",
+    )
+    data = load(write(tmp_path / "d.jsonl", rows))
+    assert {"NaN", "None", "None of it"} <= set(data.responses["response"])
+    assert "2 answers are the word a program writes for a missing text ('NaN')" in caplog.text
+
+
+@pytest.mark.parametrize("first", ["sep=,", "# exported on Monday", "| prompt | response |"])
+def test_a_first_line_that_is_no_header_is_named(tmp_path: Path, first: str) -> None:
+    (tmp_path / "d.csv").write_text(f"{first}\nprompt,response,good\nq,a,1\n")
+    with pytest.raises(InputError, match=re.escape(f"its first line is {first!r}: the names")):
+        load(tmp_path / "d.csv")
 
 
 def test_an_empty_path_is_no_file() -> None:

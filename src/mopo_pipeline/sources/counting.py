@@ -16,6 +16,9 @@ CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 NO_WORDS = '"content": "(?:[ \u00a0\u2000-\u200a\u3000]|\\\\[nrt])*"\\}\\]\\Z'
 """How a stored prompt ends whose last message says nothing; without ``\\s``, for which pandas takes texts into memory."""
 
+NO_TEXT = ["nan", "NaN", "None", "null", "NULL", "<NA>", "#N/A", "undefined"]
+"""What programs write where a text is missing."""
+
 LONG, TIMES_THE_MEDIAN = 10_000, 50
 """Characters from which an answer is called long, if it is also so many times the median's."""
 
@@ -72,6 +75,15 @@ def text_facts(responses: pd.DataFrame, where: str) -> dict[str, object]:
     if control:
         log.warning("%s: %d answers hold control characters; they are kept", where, control)
     silent = int((lengths == 0).sum() + responses["response"].str.isspace().sum())
+    absent = responses["response"][responses["response"].isin(NO_TEXT)]
+    if len(absent):
+        log.warning(
+            "%s: %d answers are the word a program writes for a missing text (%r); they are kept, as answers: leave such "
+            "cells empty, or drop the rows",
+            where,
+            len(absent),
+            absent.iloc[0],
+        )
     unasked = int(responses["prompt"].str.contains(NO_WORDS).sum())
     if silent:
         log.warning("%s: %d answers are empty; they are kept, as answers", where, silent)

@@ -132,9 +132,11 @@ def _csv_rows(path: str) -> Iterator[tuple[int, Row]]:
                 header = _header(cells, f"{path}: line {line}")
                 continue
             if len(cells) != len(header):
+                remedy = "put quotation marks around cells that hold a comma"
+                if header[0].lstrip().startswith(("#", "sep=", "|")):
+                    remedy = f"its first line is {','.join(header)[:40]!r}: the names of the columns come first"
                 raise InputError(
-                    f"{path}: line {line}: {len(cells)} cells, but the header has {len(header)}; put "
-                    "quotation marks around cells that hold a comma"
+                    f"{path}: line {line}: {len(cells)} cells, but the header has {len(header)}; {remedy}"
                 )
             yield line, {k: v or None for k, v in zip(header, cells, strict=True)}
     except csv.Error as error:
