@@ -36,7 +36,7 @@ def threshold_margins(
 
     The dual holds judged values of a target on training prompts; the user asked for true values of
     the policy on all prompts, and for a certificate on those of the test split. Between them lie the
-    judge's bias, what the policy falls short of its target, at the plan's confidence the noise of
+    judge's bias, what the policy falls short of its target, at the loop's confidence the noise of
     both, and the half-width of the certificate.
 
     Args:
