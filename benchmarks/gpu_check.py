@@ -216,19 +216,25 @@ def vllm(machine: Machine) -> Figures:
 
 
 def throughput(machine: Machine) -> Figures:
-    """Sequences a second in bfloat16 beside TRL's SFTTrainer: the same model, rows and batch, large enough to keep a GPU busy."""
+    """Sequences a second in bfloat16 beside TRL's SFTTrainer, same model, rows and batch: short rows, and as many as fill a GPU."""
+    figures = {}
+    sizes = {"short": (TINY, BATCH)} | ({} if machine.small else {"long": (LARGE, 4 * BATCH)})
+    for name, (size, batch) in sizes.items():
+        figures |= {f"{what}_{name}": f for what, f in _speed(machine, name, size, batch).items()}
+    return figures
+
+
+def _speed(machine: Machine, name: str, size: "Rows", batch: int) -> Figures:
     from gpu_check_trl import seconds_of_sft
 
-    steps, quarter, batch = 24, 6, BATCH if machine.small else LARGE.prompts * LARGE.answers // 2
-    table = texts(TINY if machine.small else LARGE)
+    steps, quarter, table = 24, 6, texts(size)
     fit = {"steps": steps, "log_every": quarter, "dtype": "bfloat16", "batch_size": batch}
-    ours = float(_run(machine, "speed", fit, table).log["seconds"].iloc[1:].sum())
-    rows = encoded(machine, table)
-    theirs = seconds_of_sft(model_of(machine), rows, batch, steps, quarter, machine.work)
+    ours = float(_run(machine, f"speed-{name}", fit, table).log["seconds"].iloc[1:].sum())
+    work = machine.work / f"sft-{name}"
+    theirs = seconds_of_sft(model_of(machine), encoded(machine, table), batch, steps, quarter, work)
     return {
         "ours_over_trl": Figure(theirs / ours, 1.0),
         "sequences_a_second": Figure(batch * (steps - quarter) / ours),
-        "tokens_a_row": Figure(float(rows.lengths.mean())),
     }
 
 

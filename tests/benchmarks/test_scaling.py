@@ -1,14 +1,19 @@
-"""What the page on cost promises of 4 bits is what the memory model says."""
+"""What the page on cost promises is what the memory model says, and what that says of activations is what a model keeps."""
 
 import importlib.util
 import re
 import sys
 from dataclasses import replace
 from types import ModuleType
+from typing import Any
 
 import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from conftest import PROJECT
+from mopo_pipeline.launching.estimate import Kept
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +56,44 @@ def test_only_the_weights_shrink_in_4_bits(scaling: ModuleType) -> None:
     )
     assert {name for name in whole if small[name] != whole[name]} == {"weights"}
     assert small["weights"] < 0.4 * whole["weights"]
+
+
+@pytest.mark.parametrize("lora", [True, False])
+@pytest.mark.parametrize("checkpointing", [True, False])
+def test_what_a_layer_keeps_in_bfloat16_is_what_the_memory_model_says(
+    scaling: ModuleType, lora: bool, checkpointing: bool
+) -> None:
+    """Saved tensors of a second layer, in bytes a token, on the shape of a small Llama."""
+    shape = scaling.Shape(1, 256, 896, 8, 2, 64, tied=False)
+    rows, length = 4, 128
+    load = scaling.Load(rows, length, 0, lora, checkpointing, bytes_per_number=2)
+    one, two = (replace(shape, layers=layers) for layers in (1, 2))
+    kept = kept_bytes(two, load) - kept_bytes(one, load)
+    said = scaling.memory(two, load)["activations"] - scaling.memory(one, load)["activations"]
+    casts = 0 if lora or checkpointing else 2 * one.block_parameters
+    assert kept == pytest.approx(said + casts, rel=0.02)
+
+
+def kept_bytes(shape: Any, load: Any) -> int:
+    """What the forward pass of a random model keeps for the way back, its parameters apart."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.width,
+        intermediate_size=shape.intermediate,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        tie_word_embeddings=shape.tied,
+    )
+    model: Any = LlamaForCausalLM(config)
+    if load.lora:
+        adapters = LoraConfig(r=2, target_modules="all-linear")
+        model = get_peft_model(model.to(torch.bfloat16), adapters)
+    model.train()
+    if load.checkpointing:
+        model.activation_checkpointing_enable()
+    kept, ids = Kept(model), torch.randint(0, shape.vocabulary, (load.rows, load.length))
+    with torch.autocast("cpu", dtype=torch.bfloat16), kept.counted():
+        model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
+    return kept.size

@@ -20,10 +20,11 @@ from transformers import (
 
 from mopo_pipeline.language.forward import response_logprobs
 from mopo_pipeline.language.logprobs import row_logprobs
-from mopo_pipeline.language.packing import PackedRows, pack, split_by_prompt
+from mopo_pipeline.language.packing import PADDING, PackedRows, pack, split_by_prompt
 from mopo_pipeline.language.prompt_sharing import sharing_allowed
 from mopo_pipeline.language.tokens import EncodedRows
 from mopo_pipeline.mopo.schedule.state import LagState
+from mopo_pipeline.training.batches import collate_positions
 from mopo_pipeline.training.loss import merge_rows
 from mopo_pipeline.training.row_schedule import RowSchedule, prompt_resample, responses_together
 from mopo_pipeline.training.trainer import WeightedTrainer
@@ -104,6 +105,14 @@ def test_a_prompt_is_computed_once() -> None:
     rows = make_rows([5])
     together, apart = pack(rows, [np.arange(5)]), pack(rows, list(np.arange(5)[:, None]))
     assert apart.n_tokens - together.n_tokens == 4 * rows.prompt_lengths[0]
+    assert together.n_tokens == int((together.prompt != PADDING).sum())
+    mixed = make_rows([5, 1, 3])
+    lines = pack(mixed, split_by_prompt(mixed, np.arange(9), 8))
+    assert lines.to("cpu").n_tokens == int((lines.prompt != PADDING).sum()) < lines.prompt.numel()
+
+
+def test_positions_of_a_step_stay_on_the_host_whatever_the_device() -> None:
+    assert not isinstance(collate_positions([3, 1])["position"], torch.Tensor)
 
 
 def test_positions_that_go_on_counting_change_the_result() -> None:
