@@ -1,11 +1,15 @@
 """Signals that end a run: what must be told is told to the end, and then the signal is obeyed."""
 
+import contextlib
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from kedro.pipeline import Node, Pipeline
 
+from mopo_pipeline.hooks.runs import RunLogHook
 from mopo_pipeline.hooks.signals import SIGNALS, Interruption
 
 
@@ -63,3 +67,47 @@ def test_a_signal_that_was_ignored_before_the_run_stays_ignored(ignored: signal.
         signal.raise_signal(other)
     assert said == [other.name]
     assert signal.getsignal(ignored) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize(
+    ("number", "ends"),
+    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)],
+    ids=["Ctrl-C", "scheduler"],
+)
+def test_a_signal_lost_in_other_people_s_code_ends_the_run_before_its_next_node(
+    number: signal.Signals, ends: type[BaseException], tmp_path: Path
+) -> None:
+    """In a finaliser, or between ``try: import …`` and a bare ``except:``, the exception goes no further."""
+
+    class Finalised:
+        def __del__(self) -> None:
+            with contextlib.suppress(KeyboardInterrupt, SystemExit):
+                signal.raise_signal(number)
+
+    hook = RunLogHook()
+    hook._folder, hook._record = tmp_path, {"run_id": "one", "finished_nodes": [], "nodes": ["a"]}
+    hook._pipeline = Pipeline([])
+    node = Node(lambda: 1, None, "one", name="a")
+    hook._interruption.expect()
+    try:
+        hook.before_node_run(node, {})
+        del (lost := [Finalised()])[0]
+        assert not lost
+        for boundary in (
+            lambda: hook.before_node_run(node, {}),
+            lambda: hook.after_dataset_saved("one"),
+        ):
+            with pytest.raises(ends):
+                boundary()
+    finally:
+        hook._interruption.forget()
+
+
+def test_what_one_run_was_told_does_not_end_the_next_one_of_the_session() -> None:
+    interruption = Interruption(lambda _: None)
+    interruption.expect()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    interruption.expect()
+    interruption.insist()
+    interruption.forget()

@@ -105,6 +105,7 @@ class RunLogHook:
     @hook_impl
     def before_node_run(self, node: Any, inputs: dict[str, Any]) -> dict[str, Any] | None:
         """Start a node's clock, its inputs loaded; tell the report which run it is of."""
+        self._interruption.insist()
         self._started[node.name] = time.perf_counter()
         told: dict[str, Any] = {}
         if (report := inputs.get(REPORT)) is not None:
@@ -135,6 +136,7 @@ class RunLogHook:
     def after_dataset_saved(self, dataset_name: str) -> None:
         """Remember what would be there if the run ended now: a node ends before its outputs are saved."""
         self._saved.add(dataset_name)
+        self._interruption.insist()
 
     @hook_impl
     def after_pipeline_run(self, catalog: Any) -> None:
