@@ -174,7 +174,7 @@ def child(kind: str, case: Case, directory: Path) -> None:
 
 def model_path(case: Case, directory: Path) -> Path:
     """Where the initial model lies."""
-    from mopo_pipeline.language.loading import materialise
+    from mopo_pipeline.language.places import materialise
 
     return directory / "model" if case.model == "scratch" else Path(materialise(case.model))
 

@@ -7,3 +7,9 @@ class MopoError(Exception):
 
 class InputError(MopoError, ValueError):
     """Something the user gave (a file, a table, an array, a parameter) cannot be used."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or its type where it has none."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

@@ -6,6 +6,7 @@ from mopo_pipeline.hooks import (
     ExecutorHook,
     FingerprintHook,
     ParameterGuardHook,
+    PlacesHook,
     RunLockHook,
     RunLogHook,
 )
@@ -17,6 +18,7 @@ HOOKS = (
     FingerprintHook(),
     RunLockHook(),
     EngineHook(),
+    PlacesHook(),
     ExecutorHook(),
     ParameterGuardHook(),
 )

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language.loading import load_model, load_tokenizer, materialise
+from mopo_pipeline.language.loading import load_model, load_tokenizer
 from mopo_pipeline.language.logprobs import sequence_logprobs
+from mopo_pipeline.language.places import materialise
 from mopo_pipeline.language.scratch import build_model, build_tokenizer
 from mopo_pipeline.language.tokens import encode
 from mopo_pipeline.parameters.fit import FitParams

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.language import loading
+from mopo_pipeline.language import places
 from mopo_pipeline.language.embedding import mean_hidden_states
 from mopo_pipeline.language.sentences import reads_both_ways, sentence_vectors
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
@@ -151,8 +151,8 @@ def test_an_archived_encoder_is_unpacked_once(encoder: Path, package: str) -> No
     np.testing.assert_array_equal(
         found, sentence_vectors(str(encoder), PROMPTS, ANSWERS, max_length=24)
     )
-    first = loading.materialise(package)
-    assert loading.materialise(package) == first
+    first = places.materialise(package)
+    assert places.materialise(package) == first
     assert [p.name for p in Path(first).parent.iterdir()] == ["tiny_encoder"]
 
 
@@ -162,7 +162,7 @@ def test_an_archive_without_weights_is_one_line(
     with zipfile.ZipFile(tmp_path / "tiny_encoder" / "model.zip", "w") as archive:
         archive.writestr("config.json", "{}")
     with pytest.raises(InputError, match=r"model\.zip holds no model of safetensors weights"):
-        loading.materialise(package)
+        places.materialise(package)
     assert list((tmp_path / "cache" / "mopo_pipeline").iterdir()) == []
 
 

@@ -183,7 +183,7 @@ def test_a_missing_file_and_a_path_that_is_no_model(tmp_path: Path) -> None:
     assert "absent.jsonl: no such file" in message(kedro(source, data_root=tmp_path / "a"))
     line = message(kedro("--params=reference.model=./nowhere", data_root=tmp_path / "b"))
     assert "no model at ./nowhere" in line
-    assert list((tmp_path / "b").rglob("training_plan.json"))
+    assert not list((tmp_path / "b").rglob("responses.parquet"))
 
 
 def test_malformed_yaml_is_named(tmp_path: Path) -> None:

@@ -32,29 +32,16 @@ def benchmark_rows(
         confidence: of the intervals, two-sided.
 
     Raises:
-        InputError: the harness is not installed, or does not know a task.
+        InputError: see ``known_tasks``.
     """
     if not params.tasks:
         return []
-    try:
-        from lm_eval import simple_evaluate
-        from lm_eval.models.huggingface import HFLM
-        from lm_eval.tasks import TaskManager
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"evaluate.capability.tasks needs {error.name}, which is not installed: pip install 'mopo_pipeline[lm_eval]', "
-            "or leave the tasks out"
-        ) from error
+    manager = known_tasks(params)
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+
     from mopo_pipeline.language.loading import load_model
 
-    manager = TaskManager(
-        include_path=None if params.task_folder is None else str(params.task_folder)
-    )
-    if unknown := [task for task in params.tasks if not manager.match_tasks([task])]:
-        raise InputError(
-            f"evaluate.capability.tasks: the harness knows no task {unknown[0]!r}; set "
-            "evaluate.capability.task_folder where its file lies elsewhere"
-        )
     found = {}
     for name in POLICIES:
         model, tokenizer = load_model(models[name])
@@ -69,6 +56,34 @@ def benchmark_rows(
             confirm_run_unsafe_code=False,
         )["results"]
     return compared(found["reference"], found["policy"], confidence)
+
+
+def known_tasks(params: CapabilityParams) -> Any:
+    """The harness's ``TaskManager``, which knows every task that is named.
+
+    Raises:
+        InputError: the harness is not installed, the folder of tasks is not there, or a task is unknown.
+    """
+    if params.task_folder is not None and not params.task_folder.is_dir():
+        raise InputError(
+            f"evaluate.capability.task_folder: there is no folder {params.task_folder}"
+        )
+    try:
+        from lm_eval.tasks import TaskManager
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"evaluate.capability.tasks needs {error.name}, which is not installed: pip install 'mopo_pipeline[lm_eval]', "
+            "or leave the tasks out"
+        ) from error
+    manager = TaskManager(
+        include_path=None if params.task_folder is None else str(params.task_folder)
+    )
+    if unknown := [task for task in params.tasks if not manager.match_tasks([task])]:
+        raise InputError(
+            f"evaluate.capability.tasks: the harness knows no task {unknown[0]!r}; set "
+            "evaluate.capability.task_folder where its file lies elsewhere"
+        )
+    return manager
 
 
 def compared(

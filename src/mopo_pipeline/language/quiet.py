@@ -29,3 +29,15 @@ def while_rotating() -> Iterator[None]:
         yield
     finally:
         log.removeFilter(other)
+
+
+@contextmanager
+def while_asking() -> Iterator[None]:
+    """Around a question to the hub: what is thrown at each of five tries is told once, at the end."""
+    log = logging.getLogger("huggingface_hub")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.intact import load_intact
 from mopo_pipeline.language.lengths import tell_read_in_part
-from mopo_pipeline.language.loading import materialise
+from mopo_pipeline.language.places import materialise
 from mopo_pipeline.parameters.evaluate import BATCH_TOKENS
 from mopo_pipeline.progress import show_hub_progress, track
 from mopo_pipeline.tables import chat_messages

@@ -5,7 +5,7 @@ import re
 import time
 from pathlib import Path
 
-from mopo_pipeline.errors import MopoError
+from mopo_pipeline.errors import MopoError, first_line
 
 ERRORS = "errors"
 
@@ -22,12 +22,6 @@ def record_failure(directory: Path, rank: int, error: BaseException) -> None:
     (directory / ERRORS / f"rank-{rank}.json").write_text(
         json.dumps({"rank": rank, "time": time.time(), "error": text}), encoding="utf-8"
     )
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or its type where it has none."""
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
 
 
 def first_failure(errors: Path, tail: str) -> str:

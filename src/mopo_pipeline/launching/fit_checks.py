@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
-from mopo_pipeline.errors import InputError
+from mopo_pipeline.errors import InputError, first_line
 from mopo_pipeline.language.loading import check_four_bits
-from mopo_pipeline.launching.failures import first_line
 from mopo_pipeline.parameters.fit import FitParams, LoraParams
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from mopo_pipeline.language.loading import (
     adapter_base,
     load_model,
     load_tokenizer,
-    materialise,
     model_digest,
 )
 from mopo_pipeline.language.logprobs import row_logprobs
+from mopo_pipeline.language.places import check_model
 from mopo_pipeline.language.sealed import MANIFEST, handed_over
 from mopo_pipeline.language.tokens import EncodedRows
 from mopo_pipeline.parameters.train import TrainParams
@@ -55,7 +55,7 @@ def taken_as_it_is(
         raise InputError(
             f"{NAME} is {directory}: no such folder; name the one that the other trainer saved the model or adapter in"
         )
-    materialise(directory)
+    check_model(directory, NAME)
     _check_named_base(directory, reference)
     made = handed_over(".elsewhere-", params.work_dir)
     for file in sorted(directory.iterdir()):

@@ -17,7 +17,8 @@ from mopo_pipeline.language.lengths import (
     measure,
     tell,
 )
-from mopo_pipeline.language.loading import load_model, materialise
+from mopo_pipeline.language.loading import load_model
+from mopo_pipeline.language.places import materialise
 from mopo_pipeline.language.scratch import build_model, build_tokenizer
 from mopo_pipeline.language.sealed import MANIFEST, handed_over
 from mopo_pipeline.language.tokens import EncodedRows
