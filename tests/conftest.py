@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 PROJECT = Path(__file__).parents[1]
 os.environ.update(DO_NOT_TRACK="1", HF_HUB_OFFLINE="1", MPLBACKEND="Agg")
@@ -29,11 +30,15 @@ def kedro(*arguments: str, data_root: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data root of one whole pipeline run on a tiny pocket task."""
-    root = tmp_path_factory.mktemp("tiny")
-    done = kedro(data_root=root)
-    assert done.returncode == 0, done.stdout + done.stderr
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The data root of one whole pipeline run on a tiny pocket task, made by the worker that needs it first."""
+    alone = worker_id == "master"
+    shared = tmp_path_factory.getbasetemp()
+    root = (shared if alone else shared.parent) / "tiny_run"
+    with FileLock(f"{root}.lock"):
+        if not (root / "08_reporting/report.html").is_file():
+            done = kedro(data_root=root)
+            assert done.returncode == 0, done.stdout + done.stderr
     return root
 
 

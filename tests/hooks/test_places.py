@@ -32,7 +32,7 @@ def look(
     hook.before_pipeline_run(run, Pipeline([node(group, *tags)]), catalog or DataCatalog())
 
 
-def cases(folder: Path) -> dict[str, tuple[dict[str, Any], str]]:
+def cases(folder: Path) -> dict[str, dict[str, Any]]:
     (folder / "empty").mkdir()
     (folder / "prompts.csv").write_text("text\nhello\n")
     sets = {"capability": {"prompt_sets": {"safety": str(folder / "absent.txt")}}}
@@ -40,24 +40,26 @@ def cases(folder: Path) -> dict[str, tuple[dict[str, Any], str]]:
     tasks = {"capability": {"tasks": ["arc"], "task_folder": str(folder / "absent")}}
     rewards = {"judges": {"reward_models": {"harmless": "./nowhere#1"}}}
     return {
-        "reference.model: no model at ./nowhere": ({"reference": {"model": "./nowhere"}}, ""),
-        "empty is not a model": ({"reference": {"model": str(folder / "empty")}}, ""),
-        "package absent_package is not installed": (
-            {"preferences": {"preference_model": {"encoder": "package:absent_package"}}},
-            "",
-        ),
-        "evaluate.judges.reward_models.harmless: no model at ./nowhere:": (
-            {"evaluate": rewards},
-            "",
-        ),
-        "evaluate.capability.prompt_sets.safety: there is no file": ({"evaluate": sets}, ""),
-        "prompts.csv has no column 'prompt'": ({"evaluate": other}, ""),
-        "evaluate.capability.task_folder: there is no folder": ({"evaluate": tasks}, ""),
+        "reference.model: no model at ./nowhere": {"reference": {"model": "./nowhere"}},
+        "empty is not a model": {"reference": {"model": str(folder / "empty")}},
+        "package absent_package is not installed": {
+            "preferences": {"preference_model": {"encoder": "package:absent_package"}}
+        },
+        "evaluate.judges.reward_models.harmless: no model at ./nowhere:": {"evaluate": rewards},
+        "evaluate.judges.own: no judge can be imported as 'absent_module:Mine'": {
+            "evaluate": {"judges": {"own": "absent_module:Mine"}}
+        },
+        "train.lag.judge: no judge can be imported as 'absent.module:Mine'": {
+            "train": {"lag": {"judge": "absent.module:Mine"}}
+        },
+        "evaluate.capability.prompt_sets.safety: there is no file": {"evaluate": sets},
+        "prompts.csv has no column 'prompt'": {"evaluate": other},
+        "evaluate.capability.task_folder: there is no folder": {"evaluate": tasks},
     }
 
 
 def test_what_is_not_there_is_named_before_the_first_node(tmp_path: Path) -> None:
-    for said, (parameters, _) in cases(tmp_path).items():
+    for said, parameters in cases(tmp_path).items():
         with pytest.raises(InputError, match=said):
             look(parameters)
 

@@ -170,7 +170,7 @@ def test_a_second_run_in_a_data_root_stops_and_names_the_first(
 def test_an_interrupted_run_says_how_to_go_on_and_does(
     tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
-    process = started(tmp_path)
+    process = started(tmp_path, "--to-nodes=plan.plan_training")
     wait_for(tmp_path, "win_rates.parquet", process)
     process.send_signal(number)
     said, _ = process.communicate(
@@ -181,10 +181,15 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(
     assert record["status"] == "interrupted"
     assert record["signal"] == number.name
     command = next(part for part in said.split("`") if part.startswith("kedro run --from-nodes="))
-    assert shlex.split(command)[3:] == ["--env=test", f"--params=data_root={tmp_path}"]
+    assert set(shlex.split(command)[3:]) == {
+        "--to-nodes=plan.plan_training",
+        "--env=test",
+        f"--params=data_root={tmp_path}",
+    }
+    assert not list(tmp_path.rglob("training_plan.json"))
     done = kedro(*shlex.split(command)[2:], data_root=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert list(tmp_path.rglob("report.html"))
+    assert list(tmp_path.rglob("training_plan.json"))
 
 
 @pytest.mark.slow

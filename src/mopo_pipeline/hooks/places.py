@@ -8,7 +8,7 @@ from kedro.framework.hooks import hook_impl
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks.guard import one_line
-from mopo_pipeline.hooks.paths import BY_NAME, LOGIT, NO_MODEL, names_model
+from mopo_pipeline.hooks.paths import BY_NAME, JUDGES, LOGIT, NO_MODEL, names_model
 from mopo_pipeline.language.places import check_model, check_on_hub
 from mopo_pipeline.parameters.evaluate import CapabilityParams
 from mopo_pipeline.pipelines.stage import has_effect, reads
@@ -65,6 +65,10 @@ class PlacesHook:
             from mopo_pipeline.evaluation.benchmarks import known_tasks
 
             known_tasks(CapabilityParams.model_validate(self._parameters["evaluate"]["capability"]))
+        elif parts[-1] in JUDGES and ":" in str(value):
+            from mopo_pipeline.judges.named import check_importable
+
+            check_importable(value, where)
         elif names_model(parts) and isinstance(value, str) and SERVED not in parts:
             from mopo_pipeline.judges.hub import REWARD_MODELS
 

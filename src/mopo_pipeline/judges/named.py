@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from mopo_pipeline.arrays import Array
@@ -87,6 +88,28 @@ def imported_judge(path: str, objectives: tuple[str, ...]) -> Judge:
             f"{list(objectives)}, a link is logistic or step"
         )
     return judge
+
+
+def check_importable(path: str, where: str) -> None:
+    """Refuse a judge whose module is not there, without importing it.
+
+    Args:
+        path: ``module:name``.
+        where: the parameter that names it.
+
+    Raises:
+        InputError: there is no such module.
+    """
+    module = path.partition(":")[0]
+    try:
+        found = find_spec(module)
+    except ModuleNotFoundError:  # of a package above it
+        found = None
+    if found is None:
+        raise InputError(
+            f"{where}: no judge can be imported as {path!r}: there is no module {module}; it must lie in src or on "
+            "PYTHONPATH"
+        )
 
 
 def own_judge(path: str, objectives: tuple[str, ...]) -> Judge:

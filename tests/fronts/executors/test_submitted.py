@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -76,6 +76,14 @@ def submitit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     for name in ("submitit", "submitit.helpers"):
         monkeypatch.setitem(sys.modules, name, submitit_stand_in)
     return submitit_stand_in
+
+
+@pytest.fixture(autouse=True)
+def heeded() -> Iterator[None]:
+    """Jobs heed Ctrl-C, by which they are cancelled, also where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
@@ -158,7 +166,7 @@ def test_a_job_that_is_killed_costs_its_own_point_and_is_named_with_its_log(
 @pytest.mark.slow
 def test_a_sweep_that_is_stopped_cancels_its_jobs(submitit: ModuleType, tmp_path: Path) -> None:
     folder = place(tmp_path)
-    command = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60)"
+    command = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(600)"
     with pytest.raises(KeyboardInterrupt), executor(tmp_path) as jobs:
         jobs.submit(["-c", command], folder / "run.log", tmp_path)
         until(lambda: (tmp_path / "pid").is_file() and (tmp_path / "pid").read_text())
