@@ -20,7 +20,7 @@ from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.plan.power import certificate_power
 from mopo_pipeline.preferences.fit import cross_fit
-from mopo_pipeline.tables import drawn_as, sampling_units, units_of_test_split
+from mopo_pipeline.sampling_units import drawn_as, sampling_units, units_of_test_split
 from mopo_pipeline.training.problem_files import read_problem, write_problem
 from pocket_world import OBJECTIVES, world
 

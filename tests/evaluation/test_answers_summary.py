@@ -13,7 +13,7 @@ from mopo_pipeline.evaluation.sampling import logprobs_of_test_split, prompts_of
 from mopo_pipeline.evaluation.summary import evaluation_summary
 from mopo_pipeline.evaluation.values import judged_values
 from mopo_pipeline.parameters.evaluate import EvaluateParams
-from mopo_pipeline.tables import sampling_units
+from mopo_pipeline.sampling_units import sampling_units
 
 ROBUST = {"comparisons": 0, "ess": None, "largest_weight": None, "clipped": None, "outside": {}}
 ROBUST |= dict.fromkeys(("mean_ratio", "mean_ratio_low", "mean_ratio_high"))

@@ -39,7 +39,7 @@ from mopo_pipeline.parameters.lag import FreshLag, NoLag
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.pareto.intervals import prompt_bootstrap
 from mopo_pipeline.preferences.features import WordFeatures
-from mopo_pipeline.tables import sampling_units
+from mopo_pipeline.sampling_units import sampling_units
 from pocket_world import OBJECTIVES, PleasedJudge
 
 PARAMS = EvaluateParams(bootstrap=400)

@@ -23,7 +23,7 @@ from mopo_pipeline.mopo.confidence import each_level
 from mopo_pipeline.pareto.bounds import MIN_PROMPTS, alpha_of_look, bounds, prompts_needed
 from mopo_pipeline.pareto.verdicts import HELD, MISSED, UNDECIDED, verdict
 from mopo_pipeline.plan.training_plan import TrainingPlan
-from mopo_pipeline.tables import drawn_as
+from mopo_pipeline.sampling_units import drawn_as
 
 MIN_ANSWERS = 8
 """Fewest labelled answers per prompt at which the estimate from labels alone is not drawn towards 0.5 by more than .02."""

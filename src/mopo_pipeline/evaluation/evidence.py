@@ -16,7 +16,7 @@ from mopo_pipeline.evaluation.looks import (
 )
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.plan.training_plan import TrainingPlan
-from mopo_pipeline.tables import divided_groups, sampling_units
+from mopo_pipeline.sampling_units import divided_groups, sampling_units
 
 HOW = {"sampling", "judges", "max_ratio", "confidence"}
 """Parameters of the evaluation that say what is measured; the others say how fast or what is drawn."""

@@ -25,8 +25,8 @@ from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.preferences.calibration import calibration
 from mopo_pipeline.preferences.features import WordFeatures
+from mopo_pipeline.sampling_units import sampling_units
 from mopo_pipeline.streams import Stream, generator
-from mopo_pipeline.tables import sampling_units
 
 MIN_SLOPE = 0.1
 """Least slope of judged on labelled win rates: below it a gain of .1 moves what is judged by less than .01, which is

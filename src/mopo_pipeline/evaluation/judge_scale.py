@@ -14,8 +14,9 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.judges.base import Judge, Link, differences
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
+from mopo_pipeline.sampling_units import sampling_units
 from mopo_pipeline.streams import Stream, generator
-from mopo_pipeline.tables import comparison_weights, sampling_units
+from mopo_pipeline.tables import comparison_weights
 
 MIN_COMPARISONS = 30
 """Fewest comparisons, plain or effective, that a verdict or a calibration may rest on."""

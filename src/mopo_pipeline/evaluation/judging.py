@@ -17,7 +17,7 @@ from mopo_pipeline.parameters.judges import ChatJudgeParams
 from mopo_pipeline.parameters.lag import FreshLag, LagParams
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences.model import PreferenceModel
-from mopo_pipeline.tables import sampling_units
+from mopo_pipeline.sampling_units import sampling_units
 
 log = logging.getLogger(__name__)
 

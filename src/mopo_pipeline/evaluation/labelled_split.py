@@ -11,7 +11,8 @@ from mopo_pipeline.evaluation.annotators import with_annotators
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import Interval, prompt_bootstrap, sum_by
 from mopo_pipeline.plan.problem import annotators_of
-from mopo_pipeline.tables import comparison_weights, sampling_units
+from mopo_pipeline.sampling_units import sampling_units
+from mopo_pipeline.tables import comparison_weights
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import sum_by
 from mopo_pipeline.pocket import task as pocket
 from mopo_pipeline.policies.valued import Policy
+from mopo_pipeline.sampling_units import sampling_units
 from mopo_pipeline.streams import completion_seed
-from mopo_pipeline.tables import sampling_units
 
 POCKET = "pocket"
 

@@ -31,7 +31,7 @@ from mopo_pipeline.policies.training_rows import (
     training_rows,
     validation_rows,
 )
-from mopo_pipeline.tables import units_of_test_split
+from mopo_pipeline.sampling_units import units_of_test_split
 from mopo_pipeline.training.fresh_judge import judged_win_rates
 
 CUT_WHEN_DRAWN = "they end nowhere: raise ingest.sampled.max_new_tokens, or drop them"

@@ -11,8 +11,8 @@ from mopo_pipeline.parameters.base import OF_MODEL
 from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.parameters.train import TrainParams
 from mopo_pipeline.plan.problem import row_comparisons
+from mopo_pipeline.sampling_units import sampling_units
 from mopo_pipeline.streams import Stream, generator
-from mopo_pipeline.tables import sampling_units
 
 
 def judged_comparisons(

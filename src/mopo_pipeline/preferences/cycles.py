@@ -14,8 +14,9 @@ from mopo_pipeline.preferences.features import Features
 from mopo_pipeline.preferences.fit import CrossFit
 from mopo_pipeline.preferences.model import standardise
 from mopo_pipeline.preferences.networks import rewards_of
+from mopo_pipeline.sampling_units import sampling_units
 from mopo_pipeline.streams import Stream, generator
-from mopo_pipeline.tables import comparison_weights, sampling_units
+from mopo_pipeline.tables import comparison_weights
 
 log = logging.getLogger(__name__)
 

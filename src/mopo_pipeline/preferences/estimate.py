@@ -21,8 +21,9 @@ from mopo_pipeline.preferences.model import PreferenceModel
 from mopo_pipeline.preferences.own_labels import comparison_folds, fit_own_labels
 from mopo_pipeline.preferences.posterior import Pairs
 from mopo_pipeline.progress import track
+from mopo_pipeline.sampling_units import sampling_units
 from mopo_pipeline.streams import Stream, generator
-from mopo_pipeline.tables import PAIR_COLUMNS, comparison_weights, sampling_units
+from mopo_pipeline.tables import PAIR_COLUMNS, comparison_weights
 
 log = logging.getLogger(__name__)
 

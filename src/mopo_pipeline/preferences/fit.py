@@ -21,8 +21,9 @@ from mopo_pipeline.preferences.learning_curve import LEAST_PROMPTS, nested
 from mopo_pipeline.preferences.model import PreferenceModel, standardise
 from mopo_pipeline.preferences.networks import fit_network, linear_networks, rewards_of
 from mopo_pipeline.progress import track
+from mopo_pipeline.sampling_units import sampling_units
 from mopo_pipeline.streams import Stream, fold_seed, generator
-from mopo_pipeline.tables import comparison_weights, sampling_units
+from mopo_pipeline.tables import comparison_weights
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from mopo_pipeline.evaluation.certificate import UNDECIDABLE, Certificate, headl
 from mopo_pipeline.pareto.verdicts import HELD, MISSED, UNDECIDED, qualified
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.reporting.verdict import joined, meaning, next_step
-from mopo_pipeline.tables import drawn_as
+from mopo_pipeline.sampling_units import drawn_as
 
 SAID = "certificate undecidable"
 """How a finding begins that the line of the certificate has told at the end of a run."""

@@ -11,7 +11,8 @@ from mopo_pipeline.columns import convert_column, place, text
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.paged import taken
 from mopo_pipeline.parameters.ingest import SplitParams
-from mopo_pipeline.tables import SPLITS, divided_groups, prompt_codes, refuse_contradictions
+from mopo_pipeline.sampling_units import divided_groups
+from mopo_pipeline.tables import SPLITS, prompt_codes, refuse_contradictions
 
 log = logging.getLogger(__name__)
 

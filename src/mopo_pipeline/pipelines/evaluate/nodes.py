@@ -55,7 +55,7 @@ def judge_completions(
     from mopo_pipeline.evaluation import judging
     from mopo_pipeline.evaluation.judge_quality import judge_quality
     from mopo_pipeline.evaluation.protocol import duels
-    from mopo_pipeline.tables import sampling_units
+    from mopo_pipeline.sampling_units import sampling_units
 
     judges = judging.choose_judges(
         str(responses["source"].iloc[0]),
@@ -90,7 +90,7 @@ def enumerate_answers(
 ) -> dict[str, Any]:
     """The pocket task's exact optimum, fronts and values; unknown for every other source."""
     from mopo_pipeline.evaluation import exact, sampling
-    from mopo_pipeline.tables import sampling_units
+    from mopo_pipeline.sampling_units import sampling_units
 
     if responses["source"].iloc[0] != "pocket":
         return exact.UNKNOWN
@@ -119,7 +119,7 @@ def estimate_values(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Objective values by every estimator, and facts about the doubly robust one."""
     from mopo_pipeline.evaluation import checks, judging, rows, values
-    from mopo_pipeline.tables import sampling_units
+    from mopo_pipeline.sampling_units import sampling_units
 
     units = sampling_units(responses)
     judged = values.judged_values(completions, scores, units, task.names, params, task.seed)

@@ -30,7 +30,7 @@ def foresee_certificate(
     from mopo_pipeline.plan.power import certificate_power, tell
     from mopo_pipeline.plan.problem import row_comparisons
     from mopo_pipeline.plan.spread import label_spread, moved_weights
-    from mopo_pipeline.tables import drawn_as, sampling_units, units_of_test_split
+    from mopo_pipeline.sampling_units import drawn_as, sampling_units, units_of_test_split
 
     units = sampling_units(responses)
     test = responses.loc[responses["split"] == "test", "prompt_id"].unique()
