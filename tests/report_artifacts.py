@@ -183,7 +183,8 @@ def whole_page(
         else certificate(checks, plan, prompts=prompts, units=prompts)
     )
     told = run_summary(
-        checks, plan, evaluation, exact, issued, environment="mine", seed=3, seconds=None
+        checks, plan, evaluation, exact, issued, environment="mine", seed=3, seconds=None,
+        trained=findings,
     )  # fmt: skip
     return render_page(
         params=ReportParams(title="A run", run=run),
@@ -198,7 +199,6 @@ def whole_page(
         preferences=preferences or {"objectives": dict.fromkeys(names, QUALITY)},
         model=model or {"objectives": dict.fromkeys(names, BASELINES)},
         capability=CAPABILITY,
-        findings=list(findings),
         samples=sample_groups(*answers_of(), names, 2, grammar),
         figures=figures,
     )

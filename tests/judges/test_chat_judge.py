@@ -15,7 +15,7 @@ from loopback import Said
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation.judging import steered_by
 from mopo_pipeline.judges import Comparer, win_rates_against
-from mopo_pipeline.judges.base import few
+from mopo_pipeline.judges.base import ReadsInPart, few
 from mopo_pipeline.judges.chat import ChatJudge
 from mopo_pipeline.judges.letters import Asked, LocalModel, asked, letter_ids, question
 from mopo_pipeline.judges.named import imported_judge, own_judge
@@ -183,7 +183,7 @@ def test_answers_that_are_shown_in_part_are_counted_and_told(
     assert "cut short" not in caplog.text
     judge.differences([PROMPT] * 2, [BIRDS[0]] * 2, [BIRDS[1], BIRDS[2]])
     (said,) = [r for r in caplog.records if "cut short" in r.getMessage()]
-    assert said.levelname == "ERROR"
+    assert said.levelname == "WARNING"
     assert "answers shown to the chat judge cut short: 0.333" in said.getMessage()
     assert "raise max_characters" in said.getMessage()
     assert judge.read_in_part([PROMPT] * 2, BIRDS[:2]).tolist() == [False, True]
@@ -272,6 +272,31 @@ class Length:
 
     def scores(self, prompts: list[str], responses: list[str]) -> np.ndarray:
         return np.array([[float(len(r))] * len(self.objectives) for r in responses])
+
+
+class Nearsighted(Length):
+    """Says what it reads in part."""
+
+    def read_in_part(self, prompts: list[str], responses: list[str]) -> list[bool]:
+        return [len(text) > 4 for text in responses]
+
+
+class Either(Nearsighted):
+    """Compares two, and scores none."""
+
+    scores = None  # type: ignore[assignment]
+    opponents = 2
+
+    def differences(self, prompts: list[str], first: list[str], second: list[str]) -> np.ndarray:
+        return super().scores(prompts, first) - super().scores(prompts, second)
+
+
+@pytest.mark.parametrize("name", ["Nearsighted", "Either"])
+def test_what_a_judge_of_one_s_own_reads_in_part_is_asked_of_it(name: str) -> None:
+    judge = own_judge(f"{__name__}:{name}", OBJECTIVES)
+    assert isinstance(judge, ReadsInPart)
+    assert judge.read_in_part([PROMPT] * 2, ["four", "seven"]) == [False, True]
+    assert not isinstance(own_judge(f"{__name__}:Length", OBJECTIVES), ReadsInPart)
 
 
 def test_a_judge_of_one_s_own_is_named_by_where_it_is_imported_from() -> None:

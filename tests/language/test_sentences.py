@@ -12,8 +12,9 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.language import places
 from mopo_pipeline.language.embedding import mean_hidden_states
 from mopo_pipeline.language.sentences import reads_both_ways, sentence_vectors
-from mopo_pipeline.parameters.preferences import PreferenceModelParams
+from mopo_pipeline.parameters.preferences import PreferenceModelParams, WinRateParams
 from mopo_pipeline.preferences import fit
+from mopo_pipeline.preferences.estimate import estimate_win_rates
 from mopo_pipeline.preferences.features import EncoderFeatures
 from mopo_pipeline.tables import chat_prompt
 from tiny_tokenizers import chatml_tokenizer, save_tiny
@@ -119,7 +120,7 @@ def test_answers_that_an_encoder_reads_in_part_are_told(
     assert "cut short" not in caplog.text
     read(name, [PROMPTS[0]] * 2, ["tea is hot", "hot " * 80], max_length=24)
     (said,) = [r for r in caplog.records if "cut short" in r.getMessage()]
-    assert said.levelname == "ERROR"
+    assert said.levelname == "WARNING"
     assert f"answers read by {name} cut short: 0.5" in said.getMessage()
     assert "raise preferences.win_rates.model.max_length" in said.getMessage()
     features = EncoderFeatures(name, max_length=24)
@@ -195,6 +196,28 @@ def test_the_installed_encoder_is_tried_on_real_text_and_the_better_one_taken(
         *labelled(source), ("nice",), params.model_copy(update={"features": "words"}), 0
     )
     assert found.losses["words"] == words.losses["words"]
+
+
+def test_what_the_encoder_of_win_rates_reads_in_part_is_counted_by_split_and_found(
+    encoder: Path,
+) -> None:
+    responses, comparisons = labelled("files")
+    responses["split"] = np.where(responses["prompt_id"] == "p0", "test", "train")
+    comparisons["split"] = np.where(comparisons["prompt_id"] == "p0", "test", "train")
+    responses.loc[[0, 2, 4], "response"] = "hot " * 80
+    model = {"features": "encoder", "encoder": str(encoder), "folds": 2, "max_length": 24}
+
+    def metrics(**told: Any) -> dict[str, Any]:
+        params = WinRateParams.model_validate({"method": "preference_model", "model": model | told})
+        return estimate_win_rates(responses, comparisons, params, ("nice",), 0).metrics
+
+    found = metrics()
+    assert found["read_in_part"]["test"] == {"texts": 2, "in_part": 1}
+    assert found["read_in_part"]["train"]["in_part"] == 2
+    (told,) = found["findings"]
+    assert (told["name"], told["value"]) == ("texts read in part: encoder of win rates", 0.5)
+    words = metrics(features="words", encoder=None)
+    assert (words["read_in_part"], words["findings"]) == (None, [])
 
 
 def test_words_alone_are_taken_where_no_encoder_is_installed(

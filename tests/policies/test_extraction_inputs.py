@@ -100,11 +100,27 @@ def test_training_rows_are_valued_by_the_judge_of_fresh_responses(
     )
 
     def judged(lag: FreshLag) -> np.ndarray:
-        return fresh_judge.judged_win_rates(rows, table, ("help", "harm"), lag, None)
+        judge = fresh_judge.try_judge(lag, ("help", "harm"), None, rows)
+        return fresh_judge.judged_win_rates(judge, lag, rows, table)
 
     np.testing.assert_allclose(judged(FreshLag()), [[0.2, 0.5], [0.1, 0.4], [0.3, 0.6]])
     by_rules = judged(FreshLag(judge="text"))
     np.testing.assert_allclose(by_rules, [[0.75, 0.25], [0.25, 0.75], [0.5, 0.5]])
+
+
+class Nearsighted(Lengths):
+    def read_in_part(self, prompts: list[str], responses: list[str]) -> np.ndarray:
+        return np.array([len(text) > 1 for text in responses])
+
+
+def test_what_the_judge_of_fresh_answers_reads_in_part_is_found_once() -> None:
+    """Of the preference model it is told beside the win rates it made."""
+    rows = pd.DataFrame({"prompt": ["p", "p", "q"], "response": ["xx", "x", "x"]})
+    (found,) = fresh_judge.told_of_judge(Nearsighted(), FreshLag(judge="text"), rows)
+    assert found["name"] == "texts read in part: judge of fresh answers"
+    assert found["remedy"].startswith("1 of 3 training answers are longer than it reads")
+    assert fresh_judge.told_of_judge(Nearsighted(), FreshLag(), rows) == []
+    assert fresh_judge.told_of_judge(Lengths(), FreshLag(judge="text"), rows) == []
 
 
 def test_log_probabilities_of_every_answer_that_steers_are_checked_and_of_no_other(

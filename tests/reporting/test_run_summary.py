@@ -101,6 +101,31 @@ def test_errors_are_printed_in_full(capsys: pytest.CaptureFixture[str]) -> None:
     assert "unheard" not in text
 
 
+def test_every_finding_is_there_in_the_order_of_the_run_and_errors_wherever_they_were_made() -> (
+    None
+):
+    given = checked(estimate("preference_model", [0.6, 0.52, 0.455]))
+
+    def named(name: str, severity: str = "warning") -> dict[str, Any]:
+        return {
+            "name": name,
+            "value": 0.4,
+            "limit": 0.05,
+            "remedy": "mend it",
+            "severity": severity,
+        }
+
+    feared = [named("width of the certificate: harm"), named("width of the certificate: short")]
+    told = run_summary(
+        given, PLAN, facts(findings=[named("evaluated")]), OPTIMUM, certificate(given),
+        environment=None, seed=0, seconds=None, found=[named("found")], foreseen=feared,
+        trained=[named("trained", "error")],
+    )  # fmt: skip
+    names = [finding["name"] for finding in told["findings"]]
+    assert names == ["found", "width of the certificate: short", "trained", "evaluated"]
+    assert told["errors"] == ["trained: 0.4 (limit 0.05); mend it"]
+
+
 def test_the_certificate_is_one_line_for_machines_and_in_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

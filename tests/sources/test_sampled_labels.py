@@ -49,7 +49,16 @@ def ingest(model: Path, root: Path, **told: Any) -> IngestParams:
 def test_prompts_alone_become_labelled_comparisons_and_win_rates(
     model: Path, tmp_path: Path
 ) -> None:
-    data = load_source(ingest(model, tmp_path), TASK)
+    nearsighted = {
+        "model": str(model),
+        "rubrics": RUBRICS,
+        "cache": str(tmp_path / "judged.sqlite"),
+    }
+    data = load_source(ingest(model, tmp_path, chat=nearsighted | {"max_characters": 10}), TASK)
+    texts = data.responses[["prompt", "response"]].drop_duplicates()["response"]
+    in_part = int((texts.str.len() > 10).sum())
+    assert 0 < in_part < len(texts)
+    assert data.report["read_in_part"] == {"labelled": {"texts": len(texts), "in_part": in_part}}
     assert len(data.responses) == 48
     assert not data.responses["ended"].all()
     labels = data.judgements[["brief", "kind"]].to_numpy()

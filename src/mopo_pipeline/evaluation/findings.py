@@ -14,10 +14,11 @@ from mopo_pipeline.evaluation.judge_quality import (
 )
 from mopo_pipeline.evaluation.judge_scale import MIN_COMPARISONS
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABEL_BASED
+from mopo_pipeline.language.lengths import MAX_CUT
+from mopo_pipeline.language.reading import told_in_part
 from mopo_pipeline.mopo.diagnosis.findings import Finding
 from mopo_pipeline.pareto.verdicts import MISSED, MISSED_WITHIN_NOISE
 
-MAX_CUT = 0.05
 MAX_CLIPPED = 0.1
 MAX_MEAN_RATIO = 1.25
 """Greatest mean of pi / pi_ref over the data's answers. It is 1 if the reference drew them, whatever the policy."""
@@ -41,7 +42,8 @@ def diagnose_policy(facts: dict[str, Any], checks: pd.DataFrame) -> list[Finding
     for estimator in estimators:
         findings += _doubtful(checks, estimator, facts["judges"])
         findings += _thin(checks, estimator)
-    findings += _read_in_part(facts["judges"])
+    for judge, known in facts["judges"].items():
+        findings += told_in_part(judge, known.get("read_in_part"))
     findings += _reweighted(facts["doubly_robust"])
     findings += disagreements(checks, facts["estimator"])
     if facts["estimator"] is not None:
@@ -161,31 +163,6 @@ def _doubtful(checks: pd.DataFrame, estimator: str, judges: dict[str, Any]) -> l
                 limit,
                 f"{row[f'{estimator}_doubt']}: its verdicts say little; {_REMEDIES[name]} or name another judge "
                 "in evaluate.judges",
-            )
-        )
-    return findings
-
-
-_TEXTS = {"validation": "validation answers", "test": "test answers", "answers": "models' answers"}
-
-
-def _read_in_part(judges: dict[str, Any]) -> list[Finding]:
-    """What each judge sees a part of alone, by split; the share is that of the split with most."""
-    findings = []
-    for judge, known in judges.items():
-        parts = {where: n for where, n in (known.get("read_in_part") or {}).items() if n["in_part"]}
-        if not parts:
-            continue
-        told = (f"{n['in_part']} of {n['texts']} {_TEXTS[where]}" for where, n in parts.items())
-        share = max(n["in_part"] / n["texts"] for n in parts.values())
-        findings.append(
-            Finding(
-                f"texts read in part: {judge}",
-                share,
-                MAX_CUT,
-                f"{', '.join(told)} are longer than it reads, so its word on them is of a part: name a judge that reads "
-                "more, let it read more, or drop the longest",
-                "warning" if share > MAX_CUT else "info",
             )
         )
     return findings

@@ -21,6 +21,7 @@ from mopo_pipeline.evaluation.judge_scale import (
 from mopo_pipeline.judges.base import Judge, ReadsInPart
 from mopo_pipeline.judges.chat import ChatJudge
 from mopo_pipeline.judges.preference import PreferenceModelJudge
+from mopo_pipeline.language.reading import Counts, count_read_in_part
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.preferences.calibration import calibration
@@ -129,9 +130,7 @@ def order_bias(
     return judge.order_bias(*pair_texts(responses, pairs))
 
 
-def read_in_part(
-    judge: Judge, responses: pd.DataFrame, completions: pd.DataFrame
-) -> dict[str, dict[str, int]] | None:
+def read_in_part(judge: Judge, responses: pd.DataFrame, completions: pd.DataFrame) -> Counts | None:
     """How many different texts a judge meets, by split and of the models' answers, and how many of them it reads in part.
 
     None of a judge that does not say.
@@ -140,13 +139,7 @@ def read_in_part(
         return None
     met = {split: responses.loc[responses["split"] == split] for split in ("validation", "test")}
     met["answers"] = completions.rename(columns={"completion": "response"})
-    found = {}
-    for name, table in met.items():
-        if len(table):
-            texts = table[["prompt", "response"]].drop_duplicates()
-            cut = judge.read_in_part(texts["prompt"].tolist(), texts["response"].tolist())
-            found[name] = {"texts": len(texts), "in_part": int(cut.sum())}
-    return found
+    return count_read_in_part(judge.read_in_part, met)
 
 
 def unknown_words(judge: Judge, completions: pd.DataFrame) -> float | None:

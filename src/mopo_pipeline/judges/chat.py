@@ -87,7 +87,7 @@ class ChatJudge:
         n, most = len(prompts), self._params.max_characters
         answers = list(dict.fromkeys([*first, *second]))
         cut = self.read_in_part(answers, answers)
-        tell(cut_finding(cut, "answers shown to the chat judge", _TOO_LONG.format(most)))
+        tell(cut_finding(cut, "answers shown to the chat judge", _TOO_LONG.format(most), "warning"))
         pairs = [
             *zip(prompts, first, second, strict=True),
             *zip(prompts, second, first, strict=True),

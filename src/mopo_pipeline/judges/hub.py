@@ -139,7 +139,7 @@ class RewardModelJudge:
         model = model.to("cuda" if cuda else "cpu")
         limit = _reads(model.config, tokenizer)
         rows, cut = _inputs(spec, tokenizer, prompts, responses, limit)
-        tell(cut_finding(cut, f"texts judged by {spec.model}", _TOO_LONG.format(limit)))
+        tell(cut_finding(cut, f"texts judged by {spec.model}", _TOO_LONG.format(limit), "warning"))
         order = by_length([len(row["input_ids"]) for row in rows])
         batches = [order[i : i + BATCH_ROWS] for i in range(0, len(order), BATCH_ROWS)]
         values = np.empty(len(rows))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.judges.base import Comparer, Judge, Link, Scorer
+from mopo_pipeline.judges.base import Comparer, Judge, Link, ReadsInPart, Scorer
 from mopo_pipeline.parameters.judges import ChatJudgeParams
 
 RULES = {
@@ -135,6 +135,10 @@ class _OwnScorer:
     link: Link
     name: str = OWN
 
+    def __post_init__(self) -> None:
+        if isinstance(self.judge, ReadsInPart):
+            self.read_in_part = self.judge.read_in_part
+
     def scores(self, prompts: list[str], responses: list[str]) -> Array:
         """Its scores (n, K)."""
         return self.judge.scores(prompts, responses)
@@ -149,6 +153,10 @@ class _OwnComparer:
     link: Link
     opponents: int
     name: str = OWN
+
+    def __post_init__(self) -> None:
+        if isinstance(self.judge, ReadsInPart):
+            self.read_in_part = self.judge.read_in_part
 
     def differences(self, prompts: list[str], first: list[str], second: list[str]) -> Array:
         """Its differences (n, K)."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.tokens import EncodedRows, encode
-from mopo_pipeline.mopo import Finding
+from mopo_pipeline.mopo.diagnosis.findings import Finding, Severity
 from mopo_pipeline.tables import prompt_text
 
 if TYPE_CHECKING:
@@ -119,25 +119,28 @@ def check_room(name: str, tokens: int | None, prompt: int, room: int | None) -> 
         )
 
 
-def cut_finding(cut: NDArray[np.bool_], what: str, remedy: str) -> list[Finding]:
-    """What to say of answers that were not ended by who wrote them: nothing where none was cut.
+def cut_finding(
+    cut: NDArray[np.bool_], what: str, remedy: str, worst: Severity = "error"
+) -> list[Finding]:
+    """What to say of answers that were not ended by who wrote them, or not read to their end: nothing where none was cut.
 
     Args:
         cut: (n,) per answer.
         what: answers these are.
         remedy: what to change.
+        worst: how severe it is where many are cut.
     """
     share = float(np.mean(cut)) if len(cut) else 0.0
     if share == 0:
         return []
     name = f"{what} cut short"
-    return [Finding(name, share, MAX_CUT, remedy, "error" if share > MAX_CUT else "info")]
+    return [Finding(name, share, MAX_CUT, remedy, worst if share > MAX_CUT else "info")]
 
 
 def tell_read_in_part(cut: NDArray[np.bool_], encoder: str) -> None:
     """Log how many answers (n,) are longer than an encoder reads."""
     remedy = "it does not see their ends: raise preferences.win_rates.model.max_length, or name an encoder that reads more"
-    tell(cut_finding(cut, f"answers read by {encoder}", remedy))
+    tell(cut_finding(cut, f"answers read by {encoder}", remedy, "warning"))
 
 
 def tell(findings: list[Finding]) -> None:

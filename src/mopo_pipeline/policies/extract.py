@@ -32,7 +32,7 @@ from mopo_pipeline.policies.training_rows import (
     validation_rows,
 )
 from mopo_pipeline.sampling_units import units_of_test_split
-from mopo_pipeline.training.fresh_judge import judged_win_rates
+from mopo_pipeline.training.fresh_judge import judged_win_rates, told_of_judge, try_judge
 
 CUT_WHEN_DRAWN = "they end nowhere: raise ingest.sampled.max_new_tokens, or drop them"
 
@@ -78,26 +78,26 @@ def extract_policy(
         return export_policy(given, params.work_dir, facts | {ELSEWHERE: True}), NO_STEPS, []
     problem = dual_problem(rows, win_rates, comparisons, predictions, plan)
     problem = to_be_certified(problem, responses, params.loop, evaluate)
-    table = rows[FOR_TRAINING].assign(reference_logprob=rows["logprob"])
-    scorer = scorer_of(params.lag, preference_model)
+    told = _told_early(params, fit := params.fit.over(len(rows)), rows)
     if isinstance(params.lag, FreshLag):
         said = judged_comparisons(rows, comparisons, predictions, plan.objectives)
-        judged = judged_win_rates(rows, win_rates, plan.objectives, params.lag, scorer)
+        judge = try_judge(params.lag, plan.objectives, preference_model, rows)
+        judged = judged_win_rates(judge, params.lag, rows, win_rates)
         problem = replace(problem, comparisons=said, judged=judged)
-    told = _told_early(params, fit := params.fit.over(len(rows)), rows)
+        told += told_of_judge(judge, params.lag, rows)
     validation, labels = validation_rows(
         responses, comparisons, predictions, reference_logprobs, plan.objectives, params, task.seed
     )
     run = TrainingRun(
         name="policy",
         model=reference_policy,
-        rows=table,
+        rows=rows[FOR_TRAINING].assign(reference_logprob=rows["logprob"]),
         fit=fit,
         seed=task.seed,
         lag=params.lag,
         lora=params.lora,
         problem=problem,
-        scorer=scorer,
+        scorer=scorer_of(params.lag, preference_model),
         validation=validation,
         context=context,
         loop=params.loop,

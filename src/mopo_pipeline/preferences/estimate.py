@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from mopo_pipeline.arrays import Array, Index
+from mopo_pipeline.language.reading import count_read_in_part, told_in_part
 from mopo_pipeline.parameters.base import OF_MODEL, WITHOUT_FOLD
 from mopo_pipeline.parameters.preferences import WinRateParams
 from mopo_pipeline.preferences.baselines import STRONGER, TOO_WEAK, against_baselines
 from mopo_pipeline.preferences.calibration import calibration
 from mopo_pipeline.preferences.cycles import circling, fit_cycles, no_cycles
-from mopo_pipeline.preferences.features import WordFeatures
+from mopo_pipeline.preferences.features import EncoderFeatures, WordFeatures
 from mopo_pipeline.preferences.fit import CrossFit, cross_fit
 from mopo_pipeline.preferences.learning_curve import learning_curve, told
 from mopo_pipeline.preferences.model import PreferenceModel
@@ -23,7 +24,7 @@ from mopo_pipeline.preferences.posterior import Pairs
 from mopo_pipeline.progress import track
 from mopo_pipeline.sampling_units import sampling_units
 from mopo_pipeline.streams import Stream, generator
-from mopo_pipeline.tables import PAIR_COLUMNS, comparison_weights
+from mopo_pipeline.tables import PAIR_COLUMNS, SPLITS, comparison_weights
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def estimate_win_rates(
             _table(responses, np.full(len(responses), -1), values, errors, objectives),
             _named(comparisons[list(PAIR_COLUMNS)], blank, objectives),
             None,
-            {"method": params.method, "objectives": {}},
+            {"method": params.method, "objectives": {}, "findings": []},
         )
     fit = cross_fit(responses, comparisons, objectives, params.model, seed, curve=True)
     cycles = no_cycles(fit)
@@ -96,7 +97,8 @@ def estimate_win_rates(
         _named(pairs, said.predictions, objectives),
         fit.model,
         {"method": params.method, "objectives": measured}
-        | {"features": _features_told(fit), "unknown_words": _unknown_words(responses, fit.model)},
+        | {"features": _features_told(fit), "unknown_words": _unknown_words(responses, fit.model)}
+        | _read_in_part(responses, fit.model),
     )
 
 
@@ -122,6 +124,16 @@ def _unknown_words(responses: pd.DataFrame, model: PreferenceModel) -> float | N
         100 * share,
     )
     return share
+
+
+def _read_in_part(responses: pd.DataFrame, model: PreferenceModel) -> dict[str, Any]:
+    """What an encoder reads in part by split, None of words, with what is to be told of it."""
+    counts = None
+    if isinstance(model.features, EncoderFeatures):
+        met = {split: responses.loc[responses["split"] == split] for split in SPLITS}
+        counts = count_read_in_part(model.features.read_in_part, met)
+    told = told_in_part("encoder of win rates", counts, "an encoder")
+    return {"read_in_part": counts, "findings": [found.as_dict() for found in told]}
 
 
 def _tell(name: str, held: dict[str, Any], curve: dict[str, Any]) -> None:

@@ -36,7 +36,6 @@ def render_page(
     preferences: dict[str, Any],
     capability: list[dict[str, Any]],
     model: dict[str, Any],
-    findings: list[dict[str, Any]],
     samples: list[dict[str, Any]],
     figures: Mapping[str, Picture],
 ) -> str:
@@ -71,7 +70,7 @@ def render_page(
             capability=capability,
             certain=certain,
             samples=samples,
-            findings=sorted(findings, key=lambda finding: SEVERITY[finding["severity"]]),
+            findings=sorted(summary["findings"], key=lambda finding: SEVERITY[finding["severity"]]),
             figures={name: shapes(picture) for name, picture in figures.items()},
             said=said,
             qualified=qualified,

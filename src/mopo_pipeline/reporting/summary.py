@@ -9,7 +9,7 @@ import pandas as pd
 from mopo_pipeline.evaluation.certificate import UNDECIDABLE, Certificate, headline
 from mopo_pipeline.pareto.verdicts import HELD, MISSED, UNDECIDED, qualified
 from mopo_pipeline.plan.training_plan import TrainingPlan
-from mopo_pipeline.reporting.verdict import joined, meaning, next_step
+from mopo_pipeline.reporting.verdict import joined, meaning, next_step, still_open
 from mopo_pipeline.sampling_units import drawn_as
 
 SAID = "certificate undecidable"
@@ -28,7 +28,9 @@ def run_summary(
     environment: str | None,
     seed: int,
     seconds: float | None,
+    found: Iterable[dict[str, Any]] = (),
     foreseen: Iterable[dict[str, Any]] = (),
+    trained: Iterable[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """What a run leaves for machines; unknown values are None.
 
@@ -36,11 +38,20 @@ def run_summary(
     interval, the interval's ``level`` and the ``n`` prompts it rests on; ``verdict`` is one of the
     four of ``pareto.verdicts`` or undecided, ``held`` whether it is the first of them, ``doubt``
     what makes its judge doubtful. ``certificate`` is what the certificate says jointly, ``certified`` whether
-    it is one. ``foreseen`` are findings made before training. ``errors`` are the findings that make the result worthless.
+    it is one. ``findings`` are all there are in the order of the run: those ``found`` before the plan, the plan's, what was
+    ``foreseen`` of the certificate unless it came out as held, those of the ``trained`` policy and of its evaluation;
+    ``errors`` are those of them that make the result worthless, each in a sentence.
     """
     estimator = evaluation["estimator"]
     shares = (evaluation.get("exact_well_formed") or {}, evaluation.get("well_formed") or {})
     well_formed = next((s["policy"] for s in shares if s.get("policy") is not None), None)
+    findings = [
+        *found,
+        *(finding.as_dict() for finding in plan.findings),
+        *still_open(foreseen, certificate),
+        *trained,
+        *evaluation["findings"],
+    ]
     rows: dict[str, Any] = {row["objective"]: row for _, row in checks.iterrows()}
     optimum = (exact.get("optimum") or {}).get("values", {})
     return {
@@ -55,13 +66,10 @@ def run_summary(
         "helps": [text for entry in certificate.thresholds for text in entry.helps],
         "errors": [
             f"{finding['name']}: {_value(finding)}; {finding['remedy']}"
-            for finding in [
-                *(found.as_dict() for found in plan.findings),
-                *foreseen,
-                *evaluation["findings"],
-            ]
+            for finding in findings
             if finding["severity"] == "error"
         ],
+        "findings": findings,
         "objectives": [
             _objective(rows[name], name, estimator, plan)
             | {"exact_optimum": number(optimum.get(name))}

@@ -7,6 +7,7 @@ import pandas as pd
 
 from mopo_pipeline.columns import convert_column
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.judges.base import Judge, ReadsInPart
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import IngestParams
 from mopo_pipeline.sources.judged import judge_of_candidates, judged_candidates
@@ -71,7 +72,17 @@ def read_sampled(params: IngestParams, task: TaskParams) -> RawTables:
         f"{where}, labelled by judge {size.judge}",
         read={"responses": len(rows), "pairs": len(judgements)},
         merged={"repeated prompts": repeated},
+        facts=_read_in_part(judge, responses),
     )
+
+
+def _read_in_part(judge: Judge, responses: pd.DataFrame) -> dict[str, object]:
+    """How many answers the judge gave labels to by a part of them; empty where it does not say."""
+    if not isinstance(judge, ReadsInPart):
+        return {}
+    from mopo_pipeline.language.reading import count_read_in_part
+
+    return {"read_in_part": count_read_in_part(judge.read_in_part, {"labelled": responses})}
 
 
 def _prompts(params: IngestParams) -> tuple[list[str], int]:

@@ -40,12 +40,17 @@ def summarise_run(
     exact_reference: dict[str, Any],
     certificate: "Certificate",
     certificate_power: dict[str, Any],
+    preference_model_metrics: dict[str, Any],
+    training_findings: list[dict[str, Any]],
+    ingest_report: dict[str, Any],
     task: TaskParams,
     params: ReportParams,
 ) -> dict[str, Any]:
     """The run's result for machines."""
+    from mopo_pipeline.language.reading import told_in_part
     from mopo_pipeline.reporting.summary import run_summary
 
+    labels = told_in_part("judge of labels", ingest_report.get("read_in_part"))
     return run_summary(
         threshold_checks,
         training_plan,
@@ -55,7 +60,9 @@ def summarise_run(
         environment=params.environment,
         seed=task.seed,
         seconds=params.seconds,
+        found=[*(f.as_dict() for f in labels), *preference_model_metrics["findings"]],
         foreseen=certificate_power["findings"],
+        trained=training_findings,
     )
 
 
@@ -71,9 +78,7 @@ def write_report(
     preference_model_metrics: dict[str, Any],
     completions: pd.DataFrame,
     scores: pd.DataFrame,
-    training_findings: list[dict[str, Any]],
     certificate: "Certificate",
-    certificate_power: dict[str, Any],
     capability: list[dict[str, Any]],
     value_figure: "Picture",
     front_figure: "Picture",
@@ -100,9 +105,6 @@ def write_report(
         preferences=preference_report,
         capability=capability,
         model=preference_model_metrics,
-        findings=_told(
-            training_plan, certificate_power, training_findings, evaluation_summary, certificate
-        ),
         samples=_samples(completions, scores, training_plan, evaluation_summary, params),
         figures={
             "value": value_figure,
@@ -138,22 +140,3 @@ def _samples(
     return sample_groups(
         completions, scores, plan.objectives, params.sample_prompts, grammar=grammar
     )
-
-
-def _told(
-    plan: "TrainingPlan",
-    power: dict[str, Any],
-    training: list[dict[str, Any]],
-    evaluation: dict[str, Any],
-    certificate: "Certificate",
-) -> list[dict[str, Any]]:
-    """All findings in the order of the run, without what was feared of a certificate that came out as held."""
-    from mopo_pipeline.reporting.verdict import still_open
-
-    own = [finding.as_dict() for finding in plan.findings]
-    return [
-        *own,
-        *still_open(power["findings"], certificate),
-        *training,
-        *evaluation["findings"],
-    ]
