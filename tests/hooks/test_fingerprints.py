@@ -22,7 +22,8 @@ from mopo_pipeline import source
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks import contents as contents_module
 from mopo_pipeline.hooks.contents import SMALL, Contents
-from mopo_pipeline.hooks.fingerprints import FingerprintHook, Provenance, difference, trace
+from mopo_pipeline.hooks.fingerprints import FingerprintHook
+from mopo_pipeline.hooks.provenance import Provenance, difference, trace
 from mopo_pipeline.parameters.groups import validate_parameters
 from mopo_pipeline.pipeline_registry import register_pipelines
 

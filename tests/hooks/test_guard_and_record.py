@@ -12,8 +12,8 @@ from kedro.pipeline import Node, Pipeline
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks import ParameterGuardHook
 from mopo_pipeline.hooks.contents import Contents
-from mopo_pipeline.hooks.fingerprints import trace
 from mopo_pipeline.hooks.guard import one_line
+from mopo_pipeline.hooks.provenance import trace
 from mopo_pipeline.memory import MemoryExhaustedError
 
 
