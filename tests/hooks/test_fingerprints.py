@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -607,3 +608,133 @@ def test_what_is_stale_is_remade_by_no_more_than_was_asked_for(
             catalog=DataCatalog.from_config(entries),
         )
     assert f"--from-nodes=fit{kept}`" in str(caught.value)
+
+
+def laid_out(
+    root: Path, pipelines: dict[str, Pipeline], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[dict[str, Any]], FingerprintHook]:
+    """Every artifact as an empty file; makes hooks of runs with given parameters, which find what the first one left."""
+    monkeypatch.setattr("kedro.framework.project.pipelines", pipelines)
+    nodes = sum(pipelines.values(), Pipeline([])).nodes
+    entry = {"type": "pickle.PickleDataset"}
+    files = {name: name for node in nodes for name in node.outputs} | {"report": "report.html"}
+    catalog = DataCatalog.from_config(
+        {name: entry | {"filepath": str(root / file)} for name, file in files.items()}
+    )
+
+    def hook(given: dict[str, Any]) -> FingerprintHook:
+        made = FingerprintHook()
+        made._parameters, made._contents = given, Contents(root / ".memo")
+        made._catalog, made._expected = catalog, trace(nodes, given, made._contents)
+        return made
+
+    return hook
+
+
+def save(hook: FingerprintHook, pipeline: Pipeline) -> None:
+    for name in pipeline.all_outputs():
+        Path(hook._catalog.get(name)._filepath).write_text("")
+        hook.after_dataset_saved(name)
+
+
+def starts(
+    hook: FingerprintHook, pipeline: Pipeline, names: list[str], *, missing: bool = False
+) -> None:
+    """As Kedro starts a run of a pipeline, of those that were asked for by name."""
+    given = {"only_missing_outputs": missing, "pipeline_names": names}
+    hook.before_pipeline_run(run_params=given, pipeline=pipeline, catalog=hook._catalog)
+
+
+def follow(hook: FingerprintHook, pipelines: dict[str, Pipeline], names: list[str]) -> list[str]:
+    """Do what a run of the pipelines that are asked for is told, until it is told nothing; the nodes each was begun from."""
+    asked = sum((pipelines[name] for name in names or ["__default__"]), Pipeline([]))
+    begun: list[str] = []
+    while len(begun) < 9:
+        try:
+            starts(hook, asked, names, missing=True)
+        except InputError as told:
+            command = shlex.split(str(told).split("`")[1])
+        else:
+            return begun
+        [first] = [part.partition("=")[2] for part in command if part.startswith("--from-nodes=")]
+        named = [p.partition("=")[2].split(",") for p in command if p.startswith("--pipelines=")]
+        chosen = named[0] if named else ["__default__"]
+        run = sum((pipelines[name] for name in chosen), Pipeline([])).from_nodes(*first.split(","))
+        starts(hook, run, chosen)
+        save(hook, run)
+        begun.append(first)
+    raise AssertionError(begun)
+
+
+def test_one_command_remakes_what_is_stale_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first stale node alone what lies beside it would be taken as it is, and refused again by the same command."""
+
+    def make(*_: Any) -> None: ...
+
+    whole = Pipeline(
+        [
+            Node(make, None, "policy", name="train"),
+            Node(make, ["policy", "params:evaluate"], "answers", name="ask"),
+            Node(make, ["policy", "params:evaluate"], "sizes", name="count"),
+            Node(make, "answers", "scores", name="score"),
+            Node(make, ["scores", "sizes"], "verdict", name="judge"),
+        ]
+    )
+    pipelines = {"__default__": whole}
+    hook = laid_out(tmp_path, pipelines, monkeypatch)
+    save(hook({"evaluate": {"samples": 8}}), whole)
+    assert follow(hook({"evaluate": {"samples": 8}}), pipelines, []) == []
+    assert follow(hook({"evaluate": {"samples": 4}}), pipelines, []) == ["ask,count"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("asked", [[], ["evaluate"], ["report"]])
+@pytest.mark.parametrize("key", ["evaluate.bootstrap", "evaluate.sampling.samples"])
+def test_what_a_run_is_told_leaves_nothing_stale_of_what_it_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, asked: list[str]
+) -> None:
+    pipelines = register_pipelines()
+    named = {name: pipelines[name] for name in ("__default__", "evaluate", "report")}
+    hook = laid_out(tmp_path, named, monkeypatch)
+    save(hook(validate_parameters(GIVEN)), sum(named.values(), Pipeline([])))
+    assert len(follow(hook(validate_parameters(with_value(key, 3))), named, asked)) <= 1
+
+
+@pytest.mark.slow
+def test_a_judge_edited_in_place_is_asked_again_and_nothing_is_drawn_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "judge").mkdir()
+    weights = tmp_path / "judge/model.safetensors"
+    weights.write_text("0")
+    judges = dict.fromkeys("ab", str(weights.parent))
+    given = validate_parameters(with_value("evaluate.judges.reward_models", judges))
+    pipelines = {"__default__": register_pipelines()["__default__"]}
+    hook = laid_out(tmp_path, pipelines, monkeypatch)
+    save(hook(given), pipelines["__default__"])
+    weights.write_text("1")
+    assert follow(hook(given), pipelines, []) == ["evaluate.judge_completions"]
+
+
+def test_a_page_that_a_run_leaves_behind_is_named_with_the_command_that_makes_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def make(*_: Any) -> None: ...
+
+    judged = Pipeline([Node(make, "params:evaluate", "scores", name="judge")])
+    whole = judged + Pipeline([Node(make, "scores", "report", name="draw")])
+    hook = laid_out(tmp_path, {"__default__": whole, "evaluate": judged}, monkeypatch)
+    save(hook({"evaluate": {"samples": 8}}), whole)
+    again = hook({"evaluate": {"samples": 4}})
+    starts(again, judged, ["evaluate"])
+    save(again, judged)
+    again.after_pipeline_run(judged)
+    page = tmp_path / "report.html"
+    said = f"{page} shows what was there before: `kedro run --from-nodes=draw` makes it again\n"
+    assert capsys.readouterr().err == said
+    starts(again, whole, [])
+    save(again, whole)
+    again.after_pipeline_run(whole)
+    assert capsys.readouterr().err == ""

@@ -6,18 +6,19 @@ artifact it doesn't make compares both.
 
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
+from kedro.pipeline import Pipeline
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks.command import ENDS, again
 from mopo_pipeline.hooks.contents import Contents
 from mopo_pipeline.hooks.guard import data_root, one_line
 from mopo_pipeline.hooks.provenance import Provenance, difference, first_few, trace
+from mopo_pipeline.hooks.runs import PAGE, tell
 from mopo_pipeline.parameters.groups import GROUPS, validate_parameters
 
 MEMO = ".contents.json"
@@ -60,7 +61,7 @@ class FingerprintHook:
             self._refuse_missing(taken, whole)
         stale = [name for name in self._expected if name in taken and self._differs(name)]
         if stale:
-            raise one_line(InputError(self._explain(stale[0], whole.nodes)))
+            raise one_line(InputError(self._explain(stale[0])))
 
     @hook_impl
     def before_dataset_saved(self, dataset_name: str) -> None:
@@ -76,6 +77,19 @@ class FingerprintHook:
             made = asdict(self._expected[dataset_name])
             made["content"] = self._content(dataset_name)
             _replace(path, made)
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Any) -> None:
+        """Say which page is of an earlier run: nothing is made of a page, so that no later run would compare it."""
+        from kedro.framework.project import pipelines
+
+        whole = pipelines["__default__"]
+        for name in sorted(whole.all_outputs() - pipeline.all_outputs()):
+            place = self._place(name)
+            if place is not None and place.suffix == PAGE and self._differs(name):
+                first = self._first_stale(whole)
+                command = again(self._run, f"--from-nodes={','.join(first)}", pipelines=False)
+                tell(f"{place} shows what was there before: `{command}` makes it again")
 
     def _refuse_missing(self, taken: set[str], whole: Any) -> None:
         """Say which command makes what a run takes and nobody has made yet."""
@@ -127,27 +141,39 @@ class FingerprintHook:
             return True
         return stored.get("content") != self._content(name)
 
-    def _explain(self, name: str, nodes: Iterable[Any]) -> str:
-        first = next(
-            node.name for node in nodes if any(self._differs(output) for output in node.outputs)
-        )
+    def _explain(self, name: str) -> str:
+        made = self._expected[name].node
         reason = difference(self._stored(name), self._expected[name])
         if reason is None:
             place = self._place(name)
-            reason, back = f"is not what {first} left in {place}", "put back what lay there"
+            reason, back = f"is not what {made} left in {place}", "put back what lay there"
         else:
             back = "go back to the old value"
-        runs = self._runs(first)
-        parts = ENDS if runs else {}
-        remake = again(self._run, f"--from-nodes={first}", pipelines=runs, parts=parts)
-        return f"{name} {reason}: run `{remake}` to remake it and what follows, or {back}"
+        return f"{name} {reason}: run `{self._remake()}` to remake it and what follows, or {back}"
 
-    def _runs(self, node: str) -> bool:
-        """Whether the pipelines that were asked for hold a node, so that remaking takes no more than they do."""
+    def _remake(self) -> str:
+        """The command that remakes what is stale of the pipelines that were asked for, or of all where these take more of it."""
         from kedro.framework.project import pipelines
 
-        asked = [pipelines[name] for name in self._run.get("pipeline_names") or ["__default__"]]
-        return any(node in {made.name for made in pipeline.nodes} for pipeline in asked)
+        names = self._run.get("pipeline_names") or ["__default__"]
+        ends = {key: self._run[key] for key in ENDS if self._run.get(key)}
+        asked = sum((pipelines[name] for name in names), Pipeline([])).filter(**ends)
+        if any(self._differs(name) for name in asked.inputs()):
+            first = self._first_stale(pipelines["__default__"])
+            return again(self._run, f"--from-nodes={','.join(first)}", pipelines=False)
+        first = self._first_stale(asked)
+        return again(self._run, f"--from-nodes={','.join(first)}", pipelines=True, parts=ENDS)
+
+    def _first_stale(self, pipeline: Pipeline) -> list[str]:
+        """Nodes from which on everything stale is remade: those of stale artifacts that lie behind no other one."""
+        first, behind = [], set[str]()
+        for node in pipeline.nodes:
+            follows = not behind.isdisjoint(node.inputs)
+            if not follows and any(self._differs(name) for name in node.outputs):
+                first.append(node.name)
+            if follows or node.name in first:
+                behind.update(node.outputs)
+        return first
 
 
 def _replace(path: Path, facts: dict[str, Any]) -> None:
