@@ -9,16 +9,21 @@ import numpy as np
 import pandas as pd
 import pytest
 from kedro.config import OmegaConfigLoader
+from kedro.framework.hooks import hook_impl
+from kedro.framework.hooks.manager import _create_hook_manager
 from kedro.io import DataCatalog, MemoryDataset
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
 from kedro.runner import SequentialRunner
+from pydantic import BaseModel
 
 from conftest import PROJECT
 from mopo_pipeline.evaluation.looks import LooksFile
+from mopo_pipeline.hooks.fingerprints import WITHOUT_EFFECT
 from mopo_pipeline.parameters.by_model import follow_model
 from mopo_pipeline.parameters.groups import GROUPS
 from mopo_pipeline.pareto.verdicts import VERDICTS, verdict
 from mopo_pipeline.pipelines import evaluate, ingest, plan, preferences, reference, report, train
+from mopo_pipeline.pipelines.stage import reads
 from mopo_pipeline.reporting.picture import themed
 from mopo_pipeline.settings import CONFIG_LOADER_ARGS
 
@@ -33,6 +38,37 @@ class Kept(MemoryDataset):
         pass
 
 
+class Unread:
+    """Stands where a node says it reads nothing: who does fails."""
+
+    def _read(self, *_: Any) -> Any:
+        raise AssertionError("a parameter is read that the node's tags leave out")
+
+    __getattr__ = __bool__ = __eq__ = __call__ = __iter__ = __int__ = __float__ = _read  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]
+
+
+class TagsHold:
+    """Every node gets of the evaluation's parameters what its tags say it reads, and no more."""
+
+    @hook_impl
+    def before_node_run(self, node: Node, inputs: Made) -> Made:
+        given = inputs.get("params:evaluate")
+        return {} if given is None else {"params:evaluate": _named(node, "evaluate", given)}
+
+
+def _named(node: Node, key: str, value: Any) -> Any:
+    """A value of parameters without what lies below its key and the node does not read."""
+    if not isinstance(value, BaseModel):
+        known = reads(node, key) or key.rpartition(".")[2] in WITHOUT_EFFECT
+        return value if known else Unread()
+    fields = {
+        name: _named(node, f"{key}.{name}", getattr(value, name))
+        for name in type(value).model_fields
+    }
+    return value.model_copy(update=fields)
+
+
 def run(stage: Any, given: Made) -> Made:
     """Run a stage on what was made before; everything made so far and by the stage."""
     pipeline: Pipeline = stage.create_pipeline()
@@ -41,7 +77,9 @@ def run(stage: Any, given: Made) -> Made:
     catalog = DataCatalog({name: Kept(value) for name, value in given.items()})
     for name in pipeline.all_outputs():
         catalog[name] = Kept()
-    SequentialRunner().run(pipeline, catalog)
+    hooks = _create_hook_manager()
+    hooks.register(TagsHold())
+    SequentialRunner().run(pipeline, catalog, hooks)
     return given | {name: catalog.load(name) for name in pipeline.all_outputs()}
 
 

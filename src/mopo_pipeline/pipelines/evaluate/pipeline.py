@@ -7,6 +7,9 @@ from kedro.pipeline import Node, Pipeline
 from mopo_pipeline.pipelines.lazy import lazy
 from mopo_pipeline.pipelines.stage import draws_with, reads_only, stage
 
+INTERVALS = ("confidence", "bootstrap")
+"""Keys of the evaluation that every interval rests on."""
+
 
 def create_pipeline(**_: Any) -> Pipeline:
     """Models and test data to values with intervals, threshold checks and a summary."""
@@ -27,13 +30,14 @@ def _answers() -> list[Node]:
             ["reference_policy", "policy", "responses", "params:task", "params:evaluate"],
             "completions",
             name="sample_completions",
-            tags=draws_with("evaluate.sampling.engine"),
+            tags=[draws_with("evaluate.sampling.engine"), *reads_only("evaluate", "sampling")],
         ),
         Node(
             lazy("mopo_pipeline.evaluation.sampling:logprobs_of_test_split"),
             ["policy", "responses", "reference_logprobs", "params:evaluate"],
             "test_logprobs",
             name="score_test_split",
+            tags=reads_only("evaluate", "batch_tokens"),
         ),
         Node(
             lazy("mopo_pipeline.pipelines.evaluate.nodes:judge_completions"),
@@ -48,7 +52,10 @@ def _answers() -> list[Node]:
             ],
             ["scores", "judge_quality", "duels"],
             name="judge_completions",
-            tags=reads_only("train", "lag.reward_models", "lag.chat", "lag.judge"),
+            tags=[
+                *reads_only("train", "lag.reward_models", "lag.chat", "lag.judge"),
+                *reads_only("evaluate", "judges", *INTERVALS),
+            ],
         ),
     ]
 
@@ -68,6 +75,7 @@ def _values() -> list[Node]:
             ],
             "exact_reference",
             name="enumerate_answers",
+            tags=reads_only("evaluate", "sampling.prompts", "front_points", *INTERVALS),
         ),
         Node(
             lazy("mopo_pipeline.pipelines.evaluate.nodes:estimate_values"),
@@ -84,6 +92,7 @@ def _values() -> list[Node]:
             ],
             ["objective_values", "doubly_robust_facts"],
             name="estimate_values",
+            tags=reads_only("evaluate", "max_ratio", *INTERVALS),
         ),
         Node(
             lazy("mopo_pipeline.evaluation.checks:threshold_checks"),
@@ -110,6 +119,7 @@ def _values() -> list[Node]:
             ],
             "evaluation_summary",
             name="summarise_evaluation",
+            tags=reads_only("evaluate", "sampling", *INTERVALS),
         ),
     ]
 
@@ -130,6 +140,7 @@ def _verdict() -> list[Node]:
             ],
             "capability",
             name="measure_capability",
+            tags=reads_only("evaluate", "sampling", "capability", *INTERVALS),
         ),
         Node(
             lazy("mopo_pipeline.pipelines.evaluate.nodes:certify"),

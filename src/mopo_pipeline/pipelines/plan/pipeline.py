@@ -34,9 +34,23 @@ def create_pipeline(**_: Any) -> Pipeline:
                 ],
                 "certificate_power",
                 name="foresee_certificate",
-                tags=reads_only(
-                    "train", "lag", "fit.steps", "fit.epochs", "fit.batch_size", "fit.accumulation"
-                ),
+                tags=[
+                    *reads_only(
+                        "train",
+                        "lag",
+                        "fit.steps",
+                        "fit.epochs",
+                        "fit.batch_size",
+                        "fit.accumulation",
+                    ),
+                    *reads_only(
+                        "evaluate",
+                        "confidence",
+                        "max_ratio",
+                        "sampling.prompts",
+                        "sampling.samples",
+                    ),
+                ],
             ),
             Node(
                 lazy("mopo_pipeline.pipelines.plan.nodes:tabulate_plan"),
