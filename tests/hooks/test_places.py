@@ -11,7 +11,8 @@ from kedro.pipeline import Node, Pipeline
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks.places import PlacesHook
 from mopo_pipeline.language import places
-from mopo_pipeline.pipelines.stage import order_only, reads_only
+from mopo_pipeline.pipeline_registry import register_pipelines
+from mopo_pipeline.pipelines.stage import has_effect, order_only, reads, reads_only
 
 RUN: dict[str, Any] = {"only_missing_outputs": False}
 
@@ -125,3 +126,22 @@ def test_a_hub_id_that_cannot_be_had_is_named_at_once(
         match=r"reference\.model: org/model is not on this machine and cannot be had from the hub",
     ):
         look({"reference": {"model": "org/model"}})
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "reference.model",
+        "preferences.preference_model.encoder",
+        "train.lag.judge",
+        "evaluate.judges.own",
+        "evaluate.judges.reward_models.harmless",
+        "evaluate.capability.prompt_sets.safety",
+        "evaluate.capability.tasks",
+    ],
+)
+def test_the_default_run_looks_for_it(key: str) -> None:
+    """Tags that say what a node reads must not keep it from being looked for."""
+    group = f"params:{key.split('.', maxsplit=1)[0]}"
+    nodes = [n for n in register_pipelines()["__default__"].nodes if group in n.inputs]
+    assert any(has_effect(n, group) and reads(n, key) for n in nodes)
