@@ -4,12 +4,13 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 from kedro.framework.startup import bootstrap_project
 
 from conftest import PROJECT
-from mopo_pipeline.cli import run
+from mopo_pipeline.cli import check_files, run
 from mopo_pipeline.hooks.command import ENDS, again
 
 
@@ -135,3 +136,40 @@ def test_the_command_to_go_on_with_ends_where_the_run_was_to_end() -> None:
     words = shlex.split(again(record, "--from-nodes=a.b", pipelines=True, parts=ENDS))
     assert words[3:] == ["--to-nodes=plan.print_plan", "--to-outputs=plan_table,win_rates"]
     assert shlex.split(again(record, "--from-nodes=a.b", pipelines=False))[3:] == []
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["params.yml"], "params.yml is not read: name it parameters.yml"),
+        (["parameter.yaml"], "parameter.yaml is not read: name it parameters.yml"),
+        (["Parameters.yml"], "Parameters.yml is not read: name it parameters.yml"),
+        (["parameters.yml.txt"], "parameters.yml.txt is not read: name it parameters.yml"),
+        (["parameters.yml", "global.yml"], "global.yml is not read: name it globals.yml"),
+        (["mine.yml"], "mine.yml is not read: parameters stand in parameters.yml"),
+        (
+            [],
+            "mine holds nothing that is read: write what differs from conf/base to a parameters.yml",
+        ),
+    ],
+)
+def test_a_file_of_an_environment_that_is_not_read_is_named_with_what_to_call_it(
+    files: list[str], said: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in files:
+        (folder / name).touch()
+    with pytest.raises(click.UsageError, match=said):
+        check_files(folder, needed=True)
+
+
+def test_files_that_are_read_and_those_of_others_are_let_be(tmp_path: Path) -> None:
+    for name in ("parameters_task.yml", "globals.yml", "mlflow.yml", "notes.txt", ".hidden.yml"):
+        (tmp_path / name).touch()
+    check_files(tmp_path, needed=True)
+    check_files(tmp_path / "local", needed=False)
+    for environment in sorted((PROJECT / "conf").iterdir()):
+        needed = environment.name not in {"accelerate", "local"}
+        if environment.is_dir() and environment.name != "accelerate":
+            check_files(environment, needed=needed)

@@ -13,7 +13,14 @@ from kedro.framework.cli.project import run as kedro_run
 from kedro.utils import find_kedro_project
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.hooks.config_faults import READ
 from mopo_pipeline.pipelines.stage import TOLD
+
+LOCAL = "local"
+"""Folder of the configuration that counts where no environment is named."""
+
+SUFFIXES = (".yml", ".yaml", ".json")
+"""Of files of the configuration."""
 
 UNUSED = frozenset({"base"})
 """Folders of the configuration that hold no environment of their own, and ``accelerate``'s files."""
@@ -168,15 +175,18 @@ def log_as_the_project_does() -> None:
 
 
 def check_environment(options: Mapping[str, Any]) -> None:
-    """Refuse an environment that has no folder.
+    """Refuse an environment that has no folder, or whose files would not be read.
 
     Raises:
-        click.UsageError: names those there are.
+        click.UsageError: names those there are, or the file.
     """
     environment, source = options.get("env"), options.get("conf_source")
     project = find_kedro_project(Path.cwd())
     folder = Path(source) if source else None if project is None else Path(project) / "conf"
-    if environment is None or folder is None or not folder.is_dir():
+    if folder is None or not folder.is_dir():
+        return
+    check_files(folder / (environment or LOCAL), needed=environment not in {None, LOCAL, *UNUSED})
+    if environment is None:
         return
     known = sorted(
         place.name
@@ -188,6 +198,34 @@ def check_environment(options: Mapping[str, Any]) -> None:
             f"{told('environment', environment, set(known) - UNUSED)}. A new one is the folder {folder / environment} with "
             "a parameters.yml"
         )
+
+
+def check_files(folder: Path, *, needed: bool) -> None:
+    """Refuse an environment's files that are called otherwise than those that are read: the base's values would be taken.
+
+    Args:
+        folder: of the environment; passed over where there is none.
+        needed: whether it must hold a file that is read.
+
+    Raises:
+        click.UsageError: names the file, and what to call it.
+    """
+    inside = [f for f in sorted(folder.rglob("*")) if f.is_file() and not f.name.startswith(".")]
+    read = [f for f in inside if f.suffix in SUFFIXES and _begins_as_read(f.relative_to(folder))]
+    passed = [f for f in inside if f not in read and f.suffix.lower() in (*SUFFIXES, ".txt")]
+    meant = {f: get_close_matches(f.stem.lower(), READ, n=1, cutoff=0.6) for f in passed}
+    told = [(f, f"name it {names[0]}.yml") for f, names in meant.items() if names]
+    told += [(f, "parameters stand in parameters.yml") for f in passed if needed and not read]
+    if told:
+        raise click.UsageError(f"{told[0][0]} is not read: {told[0][1]}")
+    if needed and not read and folder.is_dir():
+        raise click.UsageError(
+            f"{folder} holds nothing that is read: write what differs from conf/base to a parameters.yml in it"
+        )
+
+
+def _begins_as_read(inside: Path) -> bool:
+    return any(part.startswith(READ) for part in inside.parts)
 
 
 def check_selection(options: Mapping[str, Any]) -> None:

@@ -35,10 +35,18 @@ _OTHER_NUMBERS = (
     (re.compile(r"true|false|yes|no|y|n|t|f", re.IGNORECASE), "write 1 for yes and 0 for no"),
     (
         re.compile(
-            r"((response|answer|model|assistant|option)[ _-]?)?[ab12]|left|right|tie|draw|both|neither",
+            r"((response|answer|model|assistant|option)[ _-]?)?[ab12]|left|right|(tie|draw|both|neither)\b.*",
             re.IGNORECASE,
         ),
         "write 1 where response_a wins, 0 where response_b does, 0.5 for a tie",
+    ),
+    (
+        re.compile(r"\[\[[abc]\]\]|a ?[<>=]{1,2} ?b", re.IGNORECASE),
+        "write 1 where A, the first answer, wins, 0 where B does, 0.5 for a tie",
+    ),
+    (
+        re.compile(r"chosen|rejected", re.IGNORECASE),
+        "write 1 where the chosen answer wins, 0 where the rejected one does, 0.5 for a tie",
     ),
 )
 """How people write numbers and winners that are no numbers here, and what to do."""
@@ -212,7 +220,8 @@ def text(value: Any) -> str:
         return value
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return str(value)
-    remedy = "store the column as text" if isinstance(value, bytes) else "put it in quotation marks"
+    written = isinstance(value, float | bool | list | dict)
+    remedy = "put it in quotation marks" if written else "store the column as text"
     raise InputError(f"{str(value)[:60]!r} is a {type(value).__name__}, not text; {remedy}")
 
 

@@ -122,7 +122,9 @@ def test_prompts_are_read_from_lines_and_from_tables_alike(tmp_path: Path) -> No
         ("a.txt", "", "holds no prompt"),
         ("a.txt", "one\n \nthree", "row 2: the prompt is ' '"),
         ("a.csv", "question\nwhy", "no column 'prompt'; it has question"),
-        ("a.docx", "x", "is neither .txt nor"),
+        ("a.docx", "x", "is none of .txt, .csv"),
+        ("a.jsonl", "{", "cannot be read"),
+        ("a.parquet", "x", "cannot be read"),
     ],
 )
 def test_a_set_that_cannot_be_used_says_where_and_why(
@@ -133,6 +135,19 @@ def test_a_set_that_cannot_be_used_says_where_and_why(
     with pytest.raises(InputError, match=said) as error:
         read_prompts(tmp_path / name, "evaluate.capability.prompt_sets.safety")
     assert str(error.value).startswith("evaluate.capability.prompt_sets.safety: ")
+
+
+def test_texts_of_a_table_are_taken_as_they_are_written(tmp_path: Path) -> None:
+    for name, content in (
+        ("a.csv", "prompt\n007\nNA\n"),
+        ("a.jsonl", '{"prompt": "007"}\n{"prompt": "NA"}\n'),
+        ("a.txt", "\ufeff007\nNA"),
+    ):
+        (tmp_path / name).write_text(content, encoding="utf-8")
+        assert read_prompts(tmp_path / name, "x") == [chat_prompt("007"), chat_prompt("NA")]
+    (tmp_path / "a.txt").write_bytes("schön".encode("latin-1"))
+    with pytest.raises(InputError, match=r"x: .*a.txt cannot be read: 'utf-8' codec"):
+        read_prompts(tmp_path / "a.txt", "x")
 
 
 def test_refusals_are_counted_set_by_set_for_both_models(

@@ -145,3 +145,39 @@ def test_the_default_run_looks_for_it(key: str) -> None:
     group = f"params:{key.split('.', maxsplit=1)[0]}"
     nodes = [n for n in register_pipelines()["__default__"].nodes if group in n.inputs]
     assert any(has_effect(n, group) and reads(n, key) for n in nodes)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("{", "the configuration of {} cannot be read"),
+        ('{"model_type": "foo"}', "the configuration of {} cannot be read"),
+        (
+            '{"model_type": "bert", "architectures": ["BertForMaskedLM"]}',
+            "{} is no causal language model: it was saved as BertForMaskedLM",
+        ),
+    ],
+)
+def test_a_reference_that_is_no_language_model_is_told_before_the_data_is_read(
+    config: str, said: str, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text(config)
+    (model / "model.safetensors").touch()
+    with pytest.raises(InputError) as told:
+        look({"reference": {"model": str(model)}})
+    assert str(told.value).startswith(said.format(model)) and "\n" not in str(told.value)
+    look({"preferences": {"win_rates": {"model": {"encoder": str(model)}}}})
+
+
+def test_the_base_of_an_adapter_is_looked_for_too(tmp_path: Path) -> None:
+    (tmp_path / "adapter_model.safetensors").touch()
+    for named, said in (
+        ('{"base_model_name_or_path": "/gone/base"}', "no model at /gone/base"),
+        ('{"base_model_name_or_path": null}', "names no base: write it there"),
+        ("[]", "cannot be read"),
+    ):
+        (tmp_path / "adapter_config.json").write_text(named)
+        with pytest.raises(InputError, match=said):
+            look({"reference": {"model": str(tmp_path)}})

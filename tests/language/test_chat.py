@@ -1,5 +1,6 @@
 """Where a turn begins and ends, in the model's own tokens; the data never ends it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +118,39 @@ def test_an_answer_that_was_not_ended_has_no_end_token() -> None:
         rows.response_lengths[1],
         1,
     ]
+
+
+PARTS = (
+    "{% for m in messages %}{{ m['role'] }}: {% for c in m['content'] %}{% if c['type'] == 'text' %}"
+    "{{ c['text'] }}{% endif %}{% endfor %}<|im_end|>{% endfor %}"
+)
+"""As models of pictures have it: of a plain text nothing is left, and nothing is said."""
+
+NO_SYSTEM = "{% for m in messages if m['role'] != 'system' %}" + CHATML.split("%}", 1)[1]
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        (PARTS, "leaves out what the system says in the prompt 'how do you do'"),
+        (NO_SYSTEM, "leaves out what the system says in the prompt 'how do you do'"),
+        ("{{ messages[0]['content'] + 1 }}", "refuses the prompt 'how do you do'"),
+        ("{{ messages[0]['content'] ", "refuses the prompt 'how do you do'"),
+        ({"tools": CHATML}, "refuses the prompt 'how do you do'"),
+    ],
+)
+def test_a_template_that_loses_what_is_said_or_fails_is_told_in_a_line(
+    template: Any, said: str
+) -> None:
+    told = [{"role": "system", "content": "thanks"}, {"role": "user", "content": "how do you do"}]
+    with pytest.raises(InputError, match=said) as error:
+        Chat(chatml_tokenizer(template)).prompt(json.dumps(told))
+    assert "\n" not in str(error.value)
+
+
+def test_a_template_may_take_white_space_away() -> None:
+    trimming = CHATML.replace("m['content']", "m['content'] | trim")
+    said = chat_prompt("  how do\n\nyou do \n")
+    assert Chat(chatml_tokenizer(trimming)).prompt(said) == Chat(chatml_tokenizer()).prompt(
+        chat_prompt("how do\n\nyou do")
+    )

@@ -33,11 +33,12 @@ def test_a_truth_value_where_one_is_meant_is_taken() -> None:
     assert FitParams.model_validate({"gradient_checkpointing": True}).gradient_checkpointing is True
 
 
-@pytest.mark.parametrize("name", ["help.ful", "a,b", "a=b", "help/harm", "a[0]", " safe", "safe\t"])
+@pytest.mark.parametrize(
+    "name",
+    ["help.ful", "a,b", "a=b", "help/harm", "a[0]", "cost$", "a|b", "_safe", " safe", "safe\t"],
+)
 def test_a_name_that_no_command_could_say_is_refused_with_the_way_round(name: str) -> None:
-    with pytest.raises(
-        ValidationError, match=r"commands could not name; .* its column by ingest\.columns"
-    ):
+    with pytest.raises(ValidationError, match=r"could not name; .* its column by ingest\.columns"):
         TaskParams.model_validate({"objectives": [{"name": "good"}, {"name": name}]})
 
 
@@ -50,3 +51,18 @@ def test_a_radius_and_a_confidence_are_not_both_taken_where_one_would_be_passed_
     with pytest.raises(ValidationError, match=r"epsilon 0\.15 stands in place of a confidence"):
         PlanParams.model_validate({"tau": 0.1, "epsilon": 0.15, "confidence": 0.8})
     assert PlanParams.model_validate({"tau": 0.1, "epsilon": 0.15}).epsilon == 0.15
+
+
+@pytest.mark.parametrize(
+    "name", ["judge", "completion_id", "point", "hypervolume", "chosen", "ended"]
+)
+def test_a_name_that_a_table_behind_training_has_for_a_column_is_refused(name: str) -> None:
+    """Answers are judged, and points compared, in tables of which these are columns."""
+    with pytest.raises(ValidationError, match="tables use it as a column; give it another name"):
+        TaskParams.model_validate({"objectives": [{"name": "good"}, {"name": name}]})
+
+
+@pytest.mark.parametrize("made", ["good_win_rate", "good_win_rate_from", "good_se"])
+def test_a_name_made_of_another_one_is_refused(made: str) -> None:
+    with pytest.raises(ValidationError, match="has the name of a column made for 'good'"):
+        TaskParams.model_validate({"objectives": [{"name": "good"}, {"name": made}]})

@@ -148,7 +148,7 @@ def test_votes_that_contradict_each_other_are_told(tmp_path: Path) -> None:
     turned = {"response_a": "b0", "response_b": "a0"}
     rows = [*pairs(), pairs()[1], pairs()[0] | turned, pairs()[0] | turned | {"good": 1}]
     data = load(write(tmp_path / "d.jsonl", rows))
-    assert data.report["repeated_pairs"] == {"pairs": 2, "contradicting": 1}
+    assert data.report["repeated_pairs"] == {"pairs": 2, "contradicting": 1, "repeated": 2}
 
 
 def test_one_answer_of_another_order_of_length_is_told(

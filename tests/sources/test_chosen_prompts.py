@@ -50,7 +50,7 @@ def test_a_dialogue_about_something_else_than_its_prompt_is_dropped_with_the_rea
 ) -> None:
     other = told("user", "another question")
     with pytest.raises(
-        InputError, match="rows with a dialogue that lacks the prompt beside it': 9"
+        InputError, match="used: 9 rows with a dialogue that lacks the prompt beside it"
     ):
         beside(tmp_path, "q{}", [other, told("assistant", "yes")], [other, told("assistant", "no")])
 

@@ -230,7 +230,7 @@ def test_files_of_several_objectives_are_read_as_one_with_their_weights(tmp_path
     assert winners(data, "safe") == ["?"] * 9 + [f"yes {i}" for i in range(9)]
     assert data.judgements["weight"].tolist() == [1.0] * 18
     assert data.report["rows"] == {"pairs": {"read": 18, "kept": 18, "dropped": 0}}
-    assert data.report["repeated_pairs"] == {"pairs": 9, "contradicting": 0}
+    assert data.report["repeated_pairs"] == {"pairs": 9, "contradicting": 0, "repeated": 0}
 
 
 def test_a_fault_in_one_of_several_files_names_that_file(tmp_path: Path) -> None:

@@ -130,15 +130,18 @@ def order_bias(
     return judge.order_bias(*pair_texts(responses, pairs))
 
 
-def read_in_part(judge: Judge, responses: pd.DataFrame, completions: pd.DataFrame) -> Counts | None:
+def read_in_part(
+    judge: Judge, responses: pd.DataFrame, completions: pd.DataFrame | None
+) -> Counts | None:
     """How many different texts a judge meets, by split and of the models' answers, and how many of them it reads in part.
 
-    None of a judge that does not say.
+    None of a judge that does not say; ``completions`` are None where there are none yet.
     """
     if not isinstance(judge, ReadsInPart):
         return None
     met = {split: responses.loc[responses["split"] == split] for split in ("validation", "test")}
-    met["answers"] = completions.rename(columns={"completion": "response"})
+    if completions is not None:
+        met["answers"] = completions.rename(columns={"completion": "response"})
     return count_read_in_part(judge.read_in_part, met)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mopo_pipeline.evaluation.judge_quality import read_in_part
 from mopo_pipeline.evaluation.judge_scale import on_scale, save_left_out
-from mopo_pipeline.judges.base import Judge, against
+from mopo_pipeline.judges.base import Judge, against, try_on
 from mopo_pipeline.judges.named import OWN, judge_named, own_judge
 from mopo_pipeline.judges.rules import RULES
 from mopo_pipeline.mopo.diagnosis.findings import Finding
@@ -156,6 +157,19 @@ def choose_judges(
 
         judges.append(PreferenceModelJudge(model, objectives))
     return judges
+
+
+def try_judges(responses: pd.DataFrame, objectives: tuple[str, ...], params: JudgeParams) -> None:
+    """Ask every judge about one answer, and whether it can read those of the data: one that cannot judge says so here.
+
+    Raises:
+        InputError: says what a judge lacks, or which text it cannot take.
+    """
+    first = responses.iloc[:1]
+    source = str(first["source"].iloc[0])
+    for judge in choose_judges(source, None, objectives, params):
+        try_on(judge, first["prompt"].tolist(), first["response"].tolist())
+        read_in_part(judge, responses, None)
 
 
 def steered_by(judge: Judge, params: JudgeParams, lag: LagParams) -> bool:

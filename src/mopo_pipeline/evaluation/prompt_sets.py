@@ -1,7 +1,7 @@
 """Sets of prompts by path: how often each model refuses, where it should not and where it should."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation.capability import POLICIES, paired
-from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.parameters.evaluate import CapabilityParams, EvaluateParams
 from mopo_pipeline.tables import chat_prompt
 
 PROMPT = "prompt"
@@ -25,6 +25,16 @@ REFUSAL = re.compile(
     r"|as an ai\b|against my (?:guidelines|policy|programming))",
     re.IGNORECASE,
 )
+
+
+READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    ".txt": lambda path: pd.DataFrame({PROMPT: path.read_text(encoding="utf-8-sig").splitlines()}),
+    ".csv": lambda path: pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig"),
+    ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False),
+    ".json": lambda path: pd.read_json(path, dtype=False),
+    ".parquet": pd.read_parquet,
+}
+"""Tables of files by suffix, texts as they are written."""
 
 
 def refused(answer: str) -> bool:
@@ -44,29 +54,25 @@ def read_prompts(path: Path, where: str) -> list[str]:
         where: the parameter that names it.
 
     Raises:
-        InputError: the file is missing, of another kind, without prompts, or a prompt is empty.
+        InputError: the file is missing, cannot be read, of another kind, without prompts, or a prompt is empty.
     """
-    readers: dict[str, Any] = {
-        ".csv": pd.read_csv,
-        ".jsonl": lambda p: pd.read_json(p, lines=True),
-        ".json": pd.read_json,
-        ".parquet": pd.read_parquet,
-    }
     if not path.is_file():
         raise InputError(f"{where}: there is no file {path}")
-    if path.suffix == ".txt":
-        texts: list[Any] = path.read_text(encoding="utf-8").splitlines()
-    elif path.suffix in readers:
-        table = readers[path.suffix](path)
-        if PROMPT not in table:
-            raise InputError(
-                f"{where}: {path} has no column {PROMPT!r}; it has {', '.join(map(str, table.columns))}"
-            )
-        texts = table[PROMPT].tolist()
-    else:
+    if path.suffix not in READERS:
         raise InputError(
-            f"{where}: {path} is neither .txt nor {', '.join(readers)}; write a prompt per line to a .txt file"
+            f"{where}: {path} is none of {', '.join(READERS)}; write a prompt per line to a .txt file"
         )
+    try:
+        table = READERS[path.suffix](path)
+    except (ValueError, OSError) as error:
+        raise InputError(
+            f"{where}: {path} cannot be read: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
+        ) from error
+    if PROMPT not in table:
+        raise InputError(
+            f"{where}: {path} has no column {PROMPT!r}; it has {', '.join(map(str, table.columns))}"
+        )
+    texts = table[PROMPT].tolist()
     if not texts:
         raise InputError(f"{where}: {path} holds no prompt")
     for row, text in enumerate(texts):
@@ -75,6 +81,18 @@ def read_prompts(path: Path, where: str) -> list[str]:
                 f"{where}: {path}: row {row + 1}: the prompt is {text!r}; give it a text"
             )
     return [chat_prompt(text) for text in texts]
+
+
+def read_sets(params: CapabilityParams) -> dict[str, list[str]]:
+    """Stored prompts of every set by its name.
+
+    Raises:
+        InputError: see ``read_prompts``.
+    """
+    return {
+        name: read_prompts(path, f"evaluate.capability.prompt_sets.{name}")
+        for name, path in params.prompt_sets.items()
+    }
 
 
 def refusal_rows(
@@ -91,10 +109,7 @@ def refusal_rows(
     Raises:
         InputError: see ``read_prompts``.
     """
-    sets = {
-        name: read_prompts(path, f"evaluate.capability.prompt_sets.{name}")
-        for name, path in params.capability.prompt_sets.items()
-    }
+    sets = read_sets(params.capability)
     if not sets:
         return []
     from mopo_pipeline.language.generation import sample_responses

@@ -1,6 +1,7 @@
 """What files and model directories hold, as hashes; a large file is read again only when it changed."""
 
 import json
+import os
 from hashlib import file_digest, sha256
 from pathlib import Path
 
@@ -23,10 +24,16 @@ class Contents:
         self._known = _read(memo)
 
     def digest(self, path: Path) -> str | None:
-        """A hash of a file, or of the files of a directory that decide; None where nothing is."""
-        if path.is_file():
+        """A hash of a file, or of the files of a directory that decide; None where nothing is, or nothing may be read."""
+        try:
+            return self._of(path)
+        except PermissionError:
+            return None
+
+    def _of(self, path: Path) -> str | None:
+        if os.path.isfile(path):
             return self._of_file(path)
-        if not path.is_dir():
+        if not os.path.isdir(path):
             return None
         digest = sha256()
         for file in sorted(path.rglob("*")):

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from os.path import expanduser
+from os.path import expanduser, isdir
 from pathlib import Path
 from typing import Any
 
 from mopo_pipeline.hooks.contents import Contents
 from mopo_pipeline.hooks.own_code import code_of_judge
-from mopo_pipeline.language.loading import adapter_base
+from mopo_pipeline.language.kinds import named_base
 from mopo_pipeline.language.places import PACKAGE_PREFIX
 
 FILES = frozenset(
@@ -61,7 +61,7 @@ def within(project: Path, value: Any, parts: tuple[str, ...] = ()) -> Any:
         return value
     model, logit, number = value.partition(LOGIT) if names_model(parts) else (value, "", "")
     place = project / expanduser(model)
-    is_model = names_model(parts) and value != NO_MODEL and place.is_dir()
+    is_model = names_model(parts) and value != NO_MODEL and isdir(place)
     return f"{place}{logit}{number}" if names_file(parts) or is_model else value
 
 
@@ -99,6 +99,6 @@ def _content_of_model(value: str, contents: Contents) -> str | None:
     model, logit, number = value.partition(LOGIT)
     found = contents.digest(Path(model))
     if found is not None and (Path(model) / "adapter_config.json").is_file():
-        base = str(adapter_base(Path(model)))
+        base = str(named_base(Path(model)) or "")
         found = f"{found} on {_content_of_model(base, contents) or base}"
     return None if found is None else f"{found}{logit}{number}"

@@ -9,12 +9,16 @@ from kedro.framework.hooks import hook_impl
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks.guard import one_line
 from mopo_pipeline.hooks.paths import BY_NAME, JUDGES, LOGIT, NO_MODEL, names_model
+from mopo_pipeline.language.kinds import check_kind
 from mopo_pipeline.language.places import check_model, check_on_hub
 from mopo_pipeline.parameters.evaluate import CapabilityParams
 from mopo_pipeline.pipelines.stage import has_effect, reads
 
 SERVED = "endpoint"
 """A table whose model is a server's, known to it alone."""
+
+WRITES = ("model", "policy", "start")
+"""Last keys of models that write from left to right; encoders and reward models do not."""
 
 TASKS = ("evaluate", "capability", "tasks")
 """Tasks of the evaluation harness."""
@@ -77,6 +81,8 @@ class PlacesHook:
             known = REWARD_MODELS.get(value)
             model = known.model if known else value.partition(LOGIT)[0]
             check_model(model, where)
+            if parts[-1] in WRITES:
+                check_kind(model)
             check_on_hub(model, where)
 
 

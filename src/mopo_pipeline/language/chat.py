@@ -27,9 +27,17 @@ PLAIN_TEMPLATE = (
 ASSISTANT = "assistant"
 """The role of who is trained."""
 
+TEMPLATE_FAULTS = (TemplateError, TypeError, ValueError, KeyError, AttributeError)
+"""What a template raises that does not bear a conversation: of its own accord, or because it expects other messages."""
+
 _QUESTION, _ANSWER = "Question", "Answer"
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _PLACEHOLDER = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
+
+
+def _says(text: str, content: str) -> bool:
+    """Whether a rendered text holds what a message says, white space aside."""
+    return content.strip() in text or " ".join(content.split()) in " ".join(text.split())
 
 
 def conversation(prompt: str, response: str) -> list[dict[str, Any]]:
@@ -166,7 +174,7 @@ class Chat:
         messages = [{"role": roles[i % 2], "content": text} for i, text in enumerate(texts)]
         try:
             return self._render(messages, asks)
-        except TemplateError:
+        except TEMPLATE_FAULTS:
             return ""
 
     def _render(self, messages: list[dict[str, str]], asks: bool) -> str:
@@ -182,12 +190,20 @@ class Chat:
             for m in chat_messages(prompt)
         ]
         try:
-            return self._render(messages, asks=True)
-        except TemplateError as error:
+            text = self._render(messages, asks=True)
+        except TEMPLATE_FAULTS as error:
             raise InputError(
                 f"the model's chat template refuses the prompt {prompt_text(prompt)[:40]!r}... ({error}): drop it, or "
                 "rewrite its messages"
             ) from error
+        for message in messages:
+            if message["role"] != ASSISTANT and not _says(text, message["content"]):
+                raise InputError(
+                    f"the model's chat template leaves out what the {message['role']} says in the prompt "
+                    f"{prompt_text(prompt)[:40]!r}...: move it to a message that the template writes, or give the tokenizer "
+                    "a template for messages of plain text"
+                )
+        return text
 
     def _restored(self, text: str, *, drop_control: bool = False) -> str:
         names = list(self.control)

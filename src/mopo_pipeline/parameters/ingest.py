@@ -11,6 +11,19 @@ from mopo_pipeline.parameters.judges import ChatJudgeParams, JudgeName, needs_ch
 
 HUB_SCHEMAS = ("hh_rlhf", "safe_rlhf", "helpsteer", "ultrafeedback", "beavertails", "summarize")
 
+READ_BY = {
+    "path": ("files", "topical_chat", "sampled", *HUB_SCHEMAS),
+    "judgements_path": ("files",),
+    "parts": ("files", *HUB_SCHEMAS),
+    "columns": ("files", "sampled", *HUB_SCHEMAS),
+    "chosen": ("files", "hh_rlhf"),
+    "strongest": ("files",),
+    "hub_id": HUB_SCHEMAS,
+    "hub_revision": HUB_SCHEMAS,
+    "hub_data_dir": HUB_SCHEMAS,
+}
+"""Keys that some sources alone read."""
+
 
 def _text(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
@@ -121,6 +134,12 @@ class IngestParams(StrictModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        for name, sources in READ_BY.items():
+            if getattr(self, name) and self.source not in sources:
+                raise ValueError(
+                    f"{name} has no effect with source {self.source}: set ingest.source to one that reads it "
+                    f"({', '.join(sources)}), or remove {name}"
+                )
         alone = {"path": self.path, "judgements_path": self.judgements_path, "chosen": self.chosen}
         given = [name for name, value in alone.items() if value is not None]
         if self.parts and given:

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.kinds import named_base
 from mopo_pipeline.language.lengths import encode_all, model_limit
 from mopo_pipeline.language.loading import (
     CONTENT,
-    adapter_base,
     load_model,
     load_tokenizer,
     model_digest,
@@ -101,8 +101,8 @@ def _check_named_base(directory: Path, reference: Path) -> None:
     """Refuse an adapter whose base lies on this machine and is not the reference."""
     if not (directory / "adapter_config.json").is_file():
         return
-    base = Path(adapter_base(directory))
-    if base.is_dir() and model_digest(base) != model_digest(reference):
+    base = Path(named_base(directory) or "")
+    if base != Path() and base.is_dir() and model_digest(base) != model_digest(reference):
         raise InputError(
             f"{NAME}: {directory} is an adapter of {base}, which is not the reference of this run: train it on the "
             f"model that rows_manifest.json names ({model_digest(reference)[:12]}), or merge it and give the whole model"

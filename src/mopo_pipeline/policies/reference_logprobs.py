@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.kinds import read_config
 from mopo_pipeline.language.lengths import Lengths, encode_all, measure, model_limit
 from mopo_pipeline.language.loading import load_model, load_tokenizer, model_digest
 from mopo_pipeline.language.logprobs import row_logprobs
@@ -32,11 +33,9 @@ def measured(
     """Every response whole in a model's tokens, the run's context, and the most the model has.
 
     Raises:
-        InputError: a token that the model has no embedding for.
+        InputError: no causal language model, or a token that it has no embedding for.
     """
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(directory, trust_remote_code=False).get_text_config()
+    config = read_config(directory, directory).get_text_config()
     limit = model_limit(config)
     rows = encode_all(load_tokenizer(directory), responses)
     known, largest = getattr(config, "vocab_size", None), max(max(ids) for ids in rows.ids)

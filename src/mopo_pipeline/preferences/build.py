@@ -1,5 +1,7 @@
 """One comparison per pair of responses, with one label per objective."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.paged import repeated, taken
 from mopo_pipeline.parameters.preferences import LabelParams
 from mopo_pipeline.tables import SCORE_PREFIX, weight_columns
+
+log = logging.getLogger(__name__)
 
 ROUNDING = 1e-9
 """Two ratings this close, relative to their size, differ by how decimals are stored in binary."""
@@ -82,10 +86,12 @@ def compare_ratings(
     margins = np.array([tie_margin(params, name) for name in objectives])
     ids = responses["response_id"].to_numpy()
     ratings = responses[columns].to_numpy(dtype=np.float64)
-    rated, said, parts = ~np.isnan(ratings), text_hashes(responses["response"]), []
+    rated, said, parts, drawn = ~np.isnan(ratings), text_hashes(responses["response"]), [], 0
+    most = params.max_pairs_per_prompt
     for prompt_id, rows in responses.groupby("prompt_id", sort=False).indices.items():
         own = np.asarray(rows, dtype=np.intp)
-        pairs = own[_pairs_of(rated[own], said[own], params.max_pairs_per_prompt, rng)]
+        pairs = own[_pairs_of(rated[own], said[own], most, rng)]
+        drawn += len(pairs) == most < len(own) * (len(own) - 1) // 2
         labels = compare(ratings[pairs[:, 0]], ratings[pairs[:, 1]], margins)
         labelled = dict(zip(objectives, labels.T, strict=True))
         weights = dict(zip(weight_columns(objectives), 1.0 - np.isnan(labels.T), strict=True))
@@ -94,6 +100,13 @@ def compare_ratings(
         )
         parts.append(part.assign(**labelled, **weights))
     table = pd.concat(parts, ignore_index=True)
+    if drawn:
+        log.info(
+            "of the answers to %d prompts %d pairs each are compared, drawn from all "
+            "(preferences.labels.max_pairs_per_prompt)",
+            drawn,
+            most,
+        )
     if table.empty:
         raise InputError(
             "no prompt has two responses, so there is nothing to compare: add responses, or check "

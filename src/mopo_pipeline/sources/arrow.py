@@ -1,5 +1,6 @@
 """Tables of Arrow: parquet files, folders that `datasets` wrote, datasets of the hub."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from mopo_pipeline.sources.opening import FROM_DISK, opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+log = logging.getLogger(__name__)
 
 
 def read_parquet(path: str) -> pd.DataFrame:
@@ -39,6 +42,14 @@ def read_folder(path: str, split: str | None) -> pd.DataFrame:
         if split not in loaded:
             raise InputError(
                 f"{path}: no split {split!r}, there are {sorted(loaded)}; set ingest.hub_split"
+            )
+        if others := sorted(set(loaded) - {split}):
+            log.warning(
+                "%s: of its splits %s alone is read (ingest.hub_split), not %s; write them as one table with a column "
+                "split to keep them apart",
+                path,
+                split,
+                ", ".join(f"{name} ({len(loaded[name])} rows)" for name in others),
             )
         loaded = loaded[split]
     return arrow_frame(loaded.with_format("arrow")[:], path)

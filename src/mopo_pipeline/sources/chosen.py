@@ -20,6 +20,9 @@ from mopo_pipeline.sources.raw import PROMPT_COLUMNS, Rows
 
 CHOSEN = ("chosen", "rejected")
 
+MOST_REASONS, OTHER_REASONS = 8, "rows with other faults"
+"""Reasons that are told each; what a row's own words are part of may differ from row to row."""
+
 
 def chosen_rows(
     table: pd.DataFrame,
@@ -59,7 +62,8 @@ def chosen_rows(
             facts[column] = label_column(table[column]).array
     texts, kept, dropped = _dialogues(table)
     if not texts:
-        raise InputError(f"{where}: none of the {len(table)} rows can be used: {dict(dropped)}")
+        first = ", ".join(f"{count} {reason}" for reason, count in dropped.most_common(3))
+        raise InputError(f"{where}: none of the {len(table)} rows can be used: {first}")
     pairs = pd.DataFrame(texts, columns=["prompt", *SIDES], dtype="str", index=table.index[kept])
     for column, values in facts.items():
         pairs[column] = pd.Series(values).array.take(kept)
@@ -104,7 +108,9 @@ def _dialogues(
             prompt, first = last_answer(better, before)
             other, second = last_answer(worse, before)
         except InputError as error:
-            dropped[f"rows with {error}"] += 1
+            reason = f"rows with {error}"
+            told = reason in dropped or len(dropped) < MOST_REASONS
+            dropped[reason if told else OTHER_REASONS] += 1
             continue
         if prompt != other:
             dropped["rows whose chosen and rejected answer different prompts"] += 1

@@ -8,6 +8,7 @@ import pandas as pd
 
 from mopo_pipeline.columns import is_missing, number, place
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.lengths import ENDED
 from mopo_pipeline.sources.rated import response_rows
 from mopo_pipeline.sources.raw import Rows
 from mopo_pipeline.tables import SCORE_PREFIX
@@ -15,7 +16,7 @@ from mopo_pipeline.tables import SCORE_PREFIX
 TEXTS = ("text", "response", "completion", "content")
 """Keys a completion's text may stand under."""
 
-ROW_FACTS = ("prompt", "prompt_id", "split", "group", "annotator", "weight")
+ROW_FACTS = ("prompt", "prompt_id", "split", "group", "annotator", "weight", ENDED)
 """What a row may say of all its completions."""
 
 
@@ -25,7 +26,7 @@ def completion_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> 
     A rating of an objective is the completion's ``<objective>``, ``score_<objective>`` or
     ``scores[<objective>]``, with one objective also ``score``. A rank (1 is best) stands under ``rank`` in
     the same ways and counts as minus itself: ratings are compared within a prompt alone. A rating of null
-    is a missing label.
+    is a missing label. A completion, or its row, may say whether it was ``ended``.
 
     Args:
         table: ``prompt``, ``completions``, perhaps prompt_id, split, group and annotator.
@@ -80,7 +81,8 @@ def _completion(completion: Any, names: tuple[str, ...]) -> dict[str, Any]:
     if len(texts) != 1:
         raise InputError(f"one of {', '.join(TEXTS)} must hold the text, found {texts}")
     ratings = {name: _rating(completion, name, names) for name in names}
-    return {"response": completion[texts[0]]} | ratings
+    ended = {ENDED: completion[ENDED]} if ENDED in completion else {}
+    return {"response": completion[texts[0]]} | ended | ratings
 
 
 def _rating(completion: dict[str, Any], name: str, names: tuple[str, ...]) -> float:

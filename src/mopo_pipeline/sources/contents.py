@@ -1,5 +1,6 @@
 """What a file's first bytes say it is, where that is not what its name says."""
 
+import os
 from pathlib import Path
 
 from mopo_pipeline.columns import nearest
@@ -59,7 +60,9 @@ def no_such_file(path: str) -> InputError:
         hint = "~ is not replaced; write the whole path"
     elif "*" in path:
         hint = "a path is one file; name several in ingest.parts"
-    elif folder.is_dir():
+    elif shut := [p for p in Path(path).parents if os.path.isdir(p) and not os.access(p, os.X_OK)]:
+        hint = f"the folder {shut[0]} may not be entered: ask whose it is"
+    elif os.path.isdir(folder):
         meant = nearest(Path(path).name, sorted(f.name for f in folder.iterdir()))
         hint += meant
     return InputError(f"{path}: no such file; {hint}")

@@ -8,7 +8,7 @@ import pandas as pd
 from mopo_pipeline.alike import first_equal, positions
 from mopo_pipeline.columns import chunks
 from mopo_pipeline.sources.raw import Counts, Unit
-from mopo_pipeline.tables import SPLITS
+from mopo_pipeline.tables import SPLITS, chat_messages
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +71,17 @@ def text_facts(responses: pd.DataFrame, where: str) -> dict[str, object]:
     if lengths[longest] > max(LONG, TIMES_THE_MEDIAN * median):
         told_of = f"answer {name} has {lengths[longest]} characters, the median {median:.0f}"
         log.warning("%s: %s: one such answer moves what is attainable; look at it", where, told_of)
+    asked = responses["prompt"].str.len().to_numpy(dtype=np.int64)
+    if asked.max() > max(LONG, TIMES_THE_MEDIAN * float(np.median(asked))):
+        row = int(asked.argmax())
+        log.warning(
+            "%s: the prompt of answer %s has %d characters, over %d times the median: the context that a model needs is that "
+            "of the longest; look at it",
+            where,
+            responses["response_id"].iloc[row],
+            sum(len(said["content"]) for said in chat_messages(responses["prompt"].iloc[row])),
+            TIMES_THE_MEDIAN,
+        )
     control = int(responses["response"].str.contains(CONTROL).sum())
     if control:
         log.warning("%s: %d answers hold control characters; they are kept", where, control)
@@ -101,9 +112,9 @@ def text_facts(responses: pd.DataFrame, where: str) -> dict[str, object]:
 
 
 def repeated_pairs(judgements: pd.DataFrame, names: tuple[str, ...]) -> dict[str, int]:
-    """Pairs judged more than once, and those of them whose labels differ on some objective."""
+    """Pairs judged more than once, those of them whose labels differ on some objective, and rows that repeat another one."""
     if judgements.empty:
-        return {"pairs": 0, "contradicting": 0}
+        return {"pairs": 0, "contradicting": 0, "repeated": 0}
     ends = pd.concat([judgements["response_a"], judgements["response_b"]], ignore_index=True)
     a, b = positions(ends, ends).reshape(2, -1)
     pair = first_equal(np.minimum(a, b) * len(ends) + np.maximum(a, b))
@@ -114,7 +125,25 @@ def repeated_pairs(judgements: pd.DataFrame, names: tuple[str, ...]) -> dict[str
     turned = np.where((a > b)[again, None], 1.0 - labels, labels)
     spread = pd.DataFrame(turned).groupby(pair[again]).agg(["min", "max"])
     low, high = (spread.xs(end, axis=1, level=1).to_numpy() for end in ("min", "max"))
-    return {"pairs": len(spread), "contradicting": int((high > low).any(axis=1).sum())}
+    votes = pd.DataFrame(turned).assign(pair=pair[again])
+    votes["annotator"] = judgements.loc[again, "annotator"].to_numpy()
+    return {
+        "pairs": len(spread),
+        "contradicting": int((high > low).any(axis=1).sum()),
+        "repeated": int(votes.duplicated().sum()),
+    }
+
+
+def tell_repeats(count: int, judgements: pd.DataFrame, where: str) -> None:
+    """Warn of rows that say of a pair what another one says, ``count`` of them."""
+    if count:
+        log.warning(
+            "%s: %d rows say of a pair what another one says%s, and each counts as a vote: drop them, unless so many "
+            "people said so",
+            where,
+            count,
+            " by the same annotator" if judgements["annotator"].any() else "",
+        )
 
 
 def table_facts(responses: pd.DataFrame, judgements: pd.DataFrame, where: str) -> dict[str, object]:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from mopo_pipeline.columns import nearest, spelt, text, text_column
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.lengths import ENDED
 from mopo_pipeline.parameters.ingest import IngestParams, PartParams
 from mopo_pipeline.sources.chosen import CHOSEN, chosen_rows
 from mopo_pipeline.sources.completions import completion_rows
@@ -13,7 +14,7 @@ from mopo_pipeline.sources.messages import written_once
 from mopo_pipeline.sources.pairs import PAIR_FACTS, SIDES, labels, pair_rows, split_pairs
 from mopo_pipeline.sources.parts import joined, parts_of, renamed, weighted
 from mopo_pipeline.sources.rated import IDS, rated_responses, response_rows
-from mopo_pipeline.sources.raw import RawTables, Rows
+from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RawTables, Rows
 from mopo_pipeline.sources.reading import read_table
 from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX
 
@@ -34,6 +35,7 @@ def read_files(params: IngestParams, names: tuple[str, ...]) -> RawTables:
         InputError: a missing or unreadable file, a missing column, a cell that is no text or number;
             with line and column.
     """
+    _refuse_unread_names(params.columns, names)
     parts = parts_of(params)
     found = [
         weighted(_rows(part, params, names, whole=len(parts) == 1), part.weight, name)
@@ -42,9 +44,25 @@ def read_files(params: IngestParams, names: tuple[str, ...]) -> RawTables:
     rows = joined(found)
     if params.judgements_path is not None:
         return _judged(rows, params, params.judgements_path, names)
+    if params.strongest is not None and rows.unit != "pairs":
+        raise InputError(
+            f"{rows.where}: ingest.strongest is {params.strongest:g}, but ratings have no strongest one: leave it out"
+        )
     for name in names:
         _require(rows.table, name, rows.where, list(rows.table.columns))
     return split_pairs(rows, names) if rows.unit == "pairs" else rated_responses(rows, names)
+
+
+def _refuse_unread_names(columns: dict[str, str], names: tuple[str, ...]) -> None:
+    """Refuse a name of ``ingest.columns`` that no layout reads: what it was meant for would be passed over."""
+    read = ("prompt", "response", "completions", *SIDES, *CHOSEN, *IDS, *PAIR_FACTS, ENDED, *names)
+    for here, there in columns.items():
+        if here.removeprefix(SCORE_PREFIX) not in read:
+            turned = f", so perhaps {there}: {here} the other way round" if there in read else ""
+            raise InputError(
+                f"ingest.columns names {here!r}, which nothing reads{nearest(here, read)}; it is written as the name here: the "
+                f"name in the file{turned}; names here are {', '.join(read)}"
+            )
 
 
 def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole: bool) -> Rows:
@@ -66,6 +84,10 @@ def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole:
         raise InputError(
             f"{where}: labelled pairs of texts bring their labels; leave ingest.judgements_path empty"
         )
+    if part.chosen is not None and not chosen:
+        raise InputError(
+            f"{where}: ingest.chosen is {part.chosen!r}, but the file has no columns chosen and rejected; leave it out"
+        )
     if chosen:
         return chosen_rows(table, names, where, part.chosen, params.strongest)
     if "completions" in columns and "response" not in columns:
@@ -79,6 +101,12 @@ def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole:
         for name in names:
             _require(table, name, where, list(table.columns))
     if "response" not in columns and columns & set(SIDES):
+        for name in names if whole else ():
+            if name not in columns and SCORE_PREFIX + name in columns:
+                raise InputError(
+                    f"{where}: column {SCORE_PREFIX + name!r} would rate an answer, and a row has two: name the label's column "
+                    f"{name!r}"
+                )
         return pair_rows(table, names, where, params.strongest)
     return response_rows(table, names, where)
 
@@ -100,15 +128,18 @@ def _tell_misspelt(columns: set[str], names: tuple[str, ...], where: str) -> Non
     Raises:
         InputError: both spellings are there, and only one would be read.
     """
-    for known in (*PAIR_FACTS, *names):
+    texts = ("prompt", "response", "completions", *SIDES, *CHOSEN)
+    optional = (*PAIR_FACTS, *IDS, ENDED)
+    every = (*texts, *optional, *names)
+    for known in every:
         others = sorted(c for c in columns if c != known and spelt(c) == spelt(known))
-        others = [c for c in others if c not in (*PAIR_FACTS, *names)]
+        others = [c for c in others if c not in every]
         if others and known in columns:
             raise InputError(
                 f"{where}: columns {known!r} and {others[0]!r} differ in spelling alone, and only the first would be "
                 "read: make one of them, or rename the other"
             )
-        if others and known in PAIR_FACTS:
+        if others and known in optional:
             log.warning(
                 "%s: column %r is not read: if it is meant, write it %r, or set ingest.columns: {%s: %s}",
                 where,
@@ -144,10 +175,17 @@ def _judged(rows: Rows, params: IngestParams, path: str, names: tuple[str, ...])
     for column in PAIR_COLUMNS:
         if column in judgements:
             judgements[column] = text_column(judgements, column, path, text, keeps_text=True)
-    if params.strongest is not None:
-        for name in names:
-            if name in judgements:
-                judgements[name] = labels(judgements, name, path, params.strongest)
+    for name in names:
+        if name in judgements:
+            judgements[name] = labels(judgements, name, path, params.strongest)
+    for column in PROMPT_COLUMNS:
+        if column in judgements and column not in rows.table:
+            log.warning(
+                "%s: column %r is not read of votes: it belongs to the prompts, in %s",
+                path,
+                column,
+                rows.where,
+            )
     responses = rows.table.drop(columns=["annotator", "weight"], errors="ignore")
     return RawTables(
         responses,

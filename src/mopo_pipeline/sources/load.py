@@ -13,7 +13,15 @@ from mopo_pipeline.language.lengths import ENDED
 from mopo_pipeline.paged import repeated, taken_rows
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.ingest import HUB_SCHEMAS, IngestParams
-from mopo_pipeline.sources.counting import account, repeated_pairs, table_facts, text_facts, told
+from mopo_pipeline.sources.counting import (
+    account,
+    repeated_pairs,
+    table_facts,
+    tell_repeats,
+    text_facts,
+    told,
+)
+from mopo_pipeline.sources.marks import tell_marks
 from mopo_pipeline.sources.pairs import SIDES
 from mopo_pipeline.sources.prompts import merge_prompts, tell_divided_groups, with_splits
 from mopo_pipeline.sources.raw import Counts, RawTables, Unit, no_judgements
@@ -70,6 +78,8 @@ def load_source(params: IngestParams, task: TaskParams) -> SourceData:
     if params.source != "pocket":
         tell_divided_groups(responses, raw.where)
     texts = text_facts(responses, raw.where)
+    if params.source != "pocket":
+        tell_marks(responses, raw.where)
     responses, judgements = _shared_columns(responses, judgements, task.names)
     kept_rows = {unit: len(table) for unit, table in _units(responses, judgements).items()}
     report = table_facts(responses, judgements, raw.where) | texts | raw.facts
@@ -79,7 +89,9 @@ def load_source(params: IngestParams, task: TaskParams) -> SourceData:
         unit: account(places[unit], {unit: read}, kept_rows, dropped)[unit]
         for unit, read in raw.read.items()
     }
-    report["repeated_pairs"] = repeated_pairs(judgements, task.names)
+    report["repeated_pairs"] = repeats = repeated_pairs(judgements, task.names)
+    if params.source != "pocket":
+        tell_repeats(repeats["repeated"], judgements, raw.labels_where)
     report["dropped"] = {
         reason: count
         for unit, where in places.items()
@@ -105,13 +117,15 @@ def _useful(
     """
     unlabelled = judgements[list(names)].isna().all(axis=1).to_numpy()
     counts = {"pairs without a label": int(unlabelled.sum())}
-    useless = unlabelled
+    weightless = (judgements["weight"] == 0).to_numpy() & ~unlabelled
+    counts["pairs of weight 0"] = int(weightless.sum())
+    useless = unlabelled | weightless
     if responses is not None:
         said = text_hashes(responses["response"])
         a, b = (said[positions(judgements[side], responses["response_id"])] for side in SIDES)
-        equal = (a == b) & ~unlabelled
+        equal = (a == b) & ~useless
         counts["pairs of equal responses"] = int(equal.sum())
-        useless = unlabelled | equal
+        useless = useless | equal
     if useless.any():
         judgements = taken_rows(judgements, np.flatnonzero(~useless))
     return judgements, counts

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.columns import is_missing, matching, place, text
+from mopo_pipeline.columns import is_missing, matching, nearest, place, text
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.tables import chat_prompt
 
@@ -158,8 +158,9 @@ def _message(message: Any, number: int) -> Message:
         )
     role, content = message[named[0]], message[named[1]]
     if not isinstance(role, str) or role not in ROLES:
+        meant = nearest(str(role).lower(), ROLES)
         raise InputError(
-            f"message {number} has the role {str(role)[:40]!r}; known are {', '.join(ROLES)}: leave it out"
+            f"message {number} has the role {str(role)[:40]!r}{meant}; known are {', '.join(ROLES)}: leave it out"
         )
     calls = message.get("tool_calls")
     if not is_missing(calls) and not (isinstance(calls, list | np.ndarray) and len(calls) == 0):

@@ -13,6 +13,7 @@ COMPRESSED = (".gz", ".zst")
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 FROM_DISK = "; where it cannot be reached, name a local copy of it: ingest.path"
 BOM = b"\xef\xbb\xbf"
+GZIP = b"\x1f\x8b"
 
 
 def suffix(path: str) -> str:
@@ -52,6 +53,8 @@ def lines(path: str) -> Iterator[tuple[int, str]]:
                 raise InputError(
                     f"{path}: the text is UTF-16; save it as UTF-8, for example with iconv -f utf-16 -t utf-8"
                 )
+            if number == 1 and raw.startswith(GZIP):
+                raise InputError(f"{path}: compressed by gzip twice; unpack it once")
             try:
                 yield number, (raw.removeprefix(BOM) if number == 1 else raw).decode("utf-8")
             except UnicodeDecodeError as error:

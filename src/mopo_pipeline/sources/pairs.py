@@ -39,6 +39,9 @@ SIDES = ("response_a", "response_b")
 PAIR_FACTS = (*PROMPT_COLUMNS, "weight", "annotator")
 """What a file may say of a pair beside its labels."""
 
+LARGEST_STRENGTH = 10.0
+"""Above this a label without a sign is taken for a share of 100."""
+
 
 def pair_rows(
     table: pd.DataFrame, names: tuple[str, ...], where: str, strongest: float | None = None
@@ -90,7 +93,10 @@ def labels(
     Raises:
         InputError: a label beyond the ends of its scale, by place.
     """
-    values = number_column(table, name, where)
+    try:
+        values = number_column(table, name, where)
+    except InputError as error:
+        raise InputError(f"{error}{_named_by_text(table, name)}") from None
     low, high = (0.0, 1.0) if strongest is None else (-strongest, strongest)
     if strongest is not None and (values == 0).any() and not (values < 0).any():
         log.warning(
@@ -102,12 +108,34 @@ def labels(
     beyond = (values < low) | (values > high)
     if beyond.any():
         row = int(beyond.argmax())
-        signed = "" if strongest else "; for labels from -N to N set ingest.strongest to N"
+        signed = "" if strongest else _scale(values)
         raise InputError(
             f"{where}: {place(table, row)}, column {name}: label {values[row]:g} lies outside "
             f"[{low:g}, {high:g}] ({high:g} a wins, {low:g} b wins, {(low + high) / 2:g} tie){signed}"
         )
     return (values - low) / (high - low)
+
+
+def _named_by_text(table: pd.DataFrame, name: str) -> str:
+    """What to do where winners are named by what they say."""
+    sides = zip(*(table[side] for side in SIDES if side in table), strict=True)
+    said = any(
+        isinstance(cell, str) and cell in texts
+        for cell, texts in zip(table[name], sides, strict=False)
+    )
+    return (
+        ". Winners are named by their texts or ids: write 1 or 0 in place of them" if said else ""
+    )
+
+
+def _scale(values: NDArray[np.float64]) -> str:
+    """What to do about labels (n,) of another scale, by what they are."""
+    known = set(values[~np.isnan(values)].tolist())
+    if known <= {1.0, 2.0}:
+        return "; where 2 says that the second wins, write 0 for it"
+    if known >= {0.0, 100.0} or (min(known) >= 0.0 and max(known) > LARGEST_STRENGTH):
+        return "; shares of 100 are divided by 100"
+    return "; for labels from -N (b wins) to N set ingest.strongest to N"
 
 
 def split_pairs(rows: Rows, names: tuple[str, ...]) -> RawTables:

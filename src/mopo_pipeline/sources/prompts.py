@@ -83,9 +83,10 @@ def with_splits(
             "or split by prompt"
         )
     units = responses["group" if params.by == "group" else "prompt_id"]
-    if "split" not in responses:
+    given = "split" in responses
+    if not given:
         responses = responses.assign(split=draw_splits(units, params, rng))
-    _check_splits(responses, where)
+    _check_splits(responses, units, where, given=given)
     refuse_contradictions(responses, units, responses["split"], "split", where)
     return responses
 
@@ -115,7 +116,8 @@ def draw_splits(units: pd.Series, params: SplitParams, rng: np.random.Generator)
     return taken(pd.Series(SPLITS, dtype="str"), split_of[codes])
 
 
-def _check_splits(responses: pd.DataFrame, where: str) -> None:
+def _check_splits(responses: pd.DataFrame, units: pd.Series, where: str, *, given: bool) -> None:
+    """Refuse unknown and empty splits; ``units`` (n,) are what is split, named, and ``given`` says that the file splits them."""
     unknown = ~responses["split"].isin(SPLITS).to_numpy()
     if unknown.any():
         row = int(unknown.argmax())
@@ -125,7 +127,11 @@ def _check_splits(responses: pd.DataFrame, where: str) -> None:
         )
     empty = [name for name in SPLITS if not (responses["split"] == name).any()]
     if empty:
+        what, count = ("groups" if units.name == "group" else "prompts"), units.nunique()
+        remedy = "change ingest.split or add" if count >= len(SPLITS) else "add"
+        remedy = f"{remedy} {what}"
+        if given:
+            remedy = f"the file's column split names no {empty[0]}: name some of its prompts so, or drop the column"
         raise InputError(
-            f"{where}: the {empty[0]} split is empty ({responses['prompt_id'].nunique()} prompts in all); "
-            "change ingest.split or add prompts"
+            f"{where}: the {empty[0]} split is empty ({count} {what} in all); {remedy}"
         )

@@ -1,5 +1,6 @@
 """Responses with ratings: read from a table, one row per answer or per answer and annotator."""
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from mopo_pipeline.sources.messages import response_text, stored_prompt
 from mopo_pipeline.sources.prompts import same_prompts
 from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RawTables, Rows, no_judgements
 from mopo_pipeline.tables import SCORE_PREFIX, refuse_contradictions
+
+log = logging.getLogger(__name__)
 
 IDS = ("prompt_id", "response_id")
 
@@ -108,6 +111,15 @@ def rated_responses(rows: Rows, names: tuple[str, ...]) -> RawTables:
         table, repeats, rerated = _averaged(table, answer_of, scores)
         dropped["repeated answers to one prompt"] = repeats
         dropped["further ratings of an answer, averaged with its first"] = rerated
+    rated = [SCORE_PREFIX + name for name in names if SCORE_PREFIX + name in table]
+    if unrated := int(table[rated].isna().all(axis=1).sum()):
+        log.warning(
+            "%s: %d of %d answers have no rating; they are kept, and compared with none",
+            where,
+            unrated,
+            len(table),
+        )
+    facts["responses_without_a_rating"] = unrated
     if not named:
         table["response_id"] = [f"r{i}" for i in range(len(table))]
         merged["other spellings of a prompt"] = spellings

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -52,9 +53,9 @@ def read_table(path: str | Path, split: str | None = None) -> pd.DataFrame:
 
 
 def _read(path: str, split: str | None) -> pd.DataFrame:
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         return read_folder(path, split)
-    if REMOTE not in path and not Path(path).is_file():
+    if REMOTE not in path and not os.path.isfile(path):
         raise no_such_file(path)
     if REMOTE not in path and Path(path).stat().st_size == 0:
         raise InputError(f"{path}: the file is empty")
@@ -120,12 +121,15 @@ def _csv(path: str) -> pd.DataFrame:
 
 def _csv_rows(path: str) -> Iterator[tuple[int, Row]]:
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-    reader = csv.reader((text for _, text in lines(path)), strict=True)
+    record: list[str] = []
+    reader = csv.reader(_remembered(lines(path), record), strict=True)
     end = 0
     header: list[str] | None = None
     try:
         for cells in reader:
             line, end = end + 1, reader.line_num
+            _refuse_late_quotes(cells, record, f"{path}: line {line}")
+            record.clear()
             if not cells:
                 continue
             if header is None:
@@ -143,12 +147,37 @@ def _csv_rows(path: str) -> Iterator[tuple[int, Row]]:
         reason = str(error)
         if "new-line character" in reason:
             reason = "lines end in CR alone, as on an old Macintosh; save it with LF"
+        if "expected after" in reason and '\\"' in "".join(record):
+            reason += '; inside quotation marks one is written twice, "", not \\"'
         raise InputError(f"{path}: line {end + 1}: not valid CSV ({reason})") from error
 
 
+def _remembered(numbered: Iterable[tuple[int, str]], record: list[str]) -> Iterator[str]:
+    """Lines of a file; those since ``record`` was emptied stand in it."""
+    for _, line in numbered:
+        record.append(line)
+        yield line
+
+
+def _refuse_late_quotes(cells: list[str], record: list[str], where: str) -> None:
+    """Refuse quotation marks after a blank: they would be read as part of the text, and commas between them as ends of cells.
+
+    Args:
+        cells: of one record.
+        record: its lines.
+        where: file and line.
+    """
+    late = [i for i, cell in enumerate(cells) if cell[:1] == " " and cell.lstrip()[:1] == '"']
+    if late and next(csv.reader(record, skipinitialspace=True))[late[0]] != cells[late[0]]:
+        raise InputError(
+            f"{where}: a quotation mark stands after a blank, so that it would be part of the text; let cells begin right "
+            "after the comma"
+        )
+
+
 def _header(names: list[str], where: str) -> list[str]:
-    for separator in (";", "\t"):
-        if len(names) == 1 and separator in names[0]:
+    for separator in (";", "\t", "|"):
+        if len(names) == 1 and separator in names[0] and not names[0].lstrip().startswith("|"):
             raise InputError(
                 f"{where}: the columns are separated by {separator!r}; separate them by commas, and "
                 "write decimals with a point"

@@ -1,5 +1,6 @@
 """Candidates drawn from the model that will be tuned, judged by rules anyone can check or by whom the user names."""
 
+import logging
 from functools import partial
 from importlib.resources import as_file, files
 
@@ -17,6 +18,8 @@ from mopo_pipeline.sources.prompts import same_prompts
 from mopo_pipeline.sources.raw import RawTables
 from mopo_pipeline.sources.reading import read_table
 from mopo_pipeline.streams import candidate_seed
+
+log = logging.getLogger(__name__)
 
 
 def read_sampled(params: IngestParams, task: TaskParams) -> RawTables:
@@ -37,7 +40,10 @@ def read_sampled(params: IngestParams, task: TaskParams) -> RawTables:
     if size is None:
         raise InputError("ingest.source 'sampled' needs ingest.sampled with a model")
     judge = judge_of_candidates(size, task.names)
-    prompts, repeated = _prompts(params)
+    there, repeated = _prompts(params)
+    prompts = there[: params.limit]
+    if beyond := len(there) - len(prompts):
+        log.warning("%d of %d prompts are left out: beyond ingest.limit", beyond, len(there))
     drawn = draw(
         size.engine,
         size.model,
@@ -72,7 +78,7 @@ def read_sampled(params: IngestParams, task: TaskParams) -> RawTables:
         f"{where}, labelled by judge {size.judge}",
         read={"responses": len(rows), "pairs": len(judgements)},
         merged={"repeated prompts": repeated},
-        facts=_read_in_part(judge, responses),
+        facts={"prompts_beyond_limit": beyond} | _read_in_part(judge, responses),
     )
 
 
@@ -86,7 +92,7 @@ def _read_in_part(judge: Judge, responses: pd.DataFrame) -> dict[str, object]:
 
 
 def _prompts(params: IngestParams) -> tuple[list[str], int]:
-    """Stored prompts, each once, and how many rows repeat one."""
+    """Stored prompts of the file, each once, and how many rows repeat one."""
     if params.path is not None:
         table, where = read_table(params.path, params.hub_split), params.path
         table = renamed(table, params.columns, where)
@@ -98,4 +104,4 @@ def _prompts(params: IngestParams) -> tuple[list[str], int]:
     table = written_once(table, ["prompt"], where)
     stored = pd.Series(convert_column(table, "prompt", where, stored_prompt), dtype=object)
     prompts = same_prompts(stored)[0].drop_duplicates().tolist()
-    return prompts[: params.limit], len(stored) - len(prompts)
+    return prompts, len(stored) - len(prompts)

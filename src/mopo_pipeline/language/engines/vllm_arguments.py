@@ -8,7 +8,8 @@ from typing import Any
 
 from mopo_pipeline.language.chat import Chat
 from mopo_pipeline.language.generation import Answer, answer_of
-from mopo_pipeline.language.loading import adapter_base, check_base, load_tokenizer
+from mopo_pipeline.language.kinds import adapter_base
+from mopo_pipeline.language.loading import check_base, load_tokenizer
 from mopo_pipeline.language.places import materialise
 from mopo_pipeline.parameters.engine import EngineParams
 

@@ -25,14 +25,10 @@ def train_reference(
     ``policy`` and ``evaluation`` are only checked: nothing trains that the policy's training or its evaluation would
     stop after.
     """
-    from mopo_pipeline.evaluation.judging import choose_judges
-    from mopo_pipeline.judges.base import try_on
+    from mopo_pipeline.evaluation.judging import try_judges
     from mopo_pipeline.policies.reference import make_reference
 
-    first = responses.iloc[:1]
-    source = str(first["source"].iloc[0])
-    for judge in choose_judges(source, None, task.names, evaluation.judges):
-        try_on(judge, first["prompt"].tolist(), first["response"].tolist())
+    try_judges(responses, task.names, evaluation.judges)
     longest = evaluation.sampling.max_new_tokens
     return make_reference(responses, task.seed, params, policy, task.names, longest)
 
