@@ -13,7 +13,7 @@ INTERVALS = ("confidence", "bootstrap")
 
 def create_pipeline(**_: Any) -> Pipeline:
     """Models and test data to values with intervals, threshold checks and a summary."""
-    return stage("evaluate", [*_answers(), *_values(), *_verdict()])
+    return stage("evaluate", [*_answers(), *_values(), _summary(), *_verdict()])
 
 
 def _answers() -> list[Node]:
@@ -61,7 +61,7 @@ def _answers() -> list[Node]:
 
 
 def _values() -> list[Node]:
-    """Values by every estimator, thresholds held against them, and what is told of both."""
+    """Values by every estimator, and thresholds held against them."""
     return [
         Node(
             lazy("mopo_pipeline.pipelines.evaluate.nodes:enumerate_answers"),
@@ -100,28 +100,32 @@ def _values() -> list[Node]:
             "threshold_checks",
             name="check_thresholds",
         ),
-        Node(
-            lazy("mopo_pipeline.pipelines.evaluate.nodes:summarise_evaluation"),
-            [
-                "completions",
-                "threshold_checks",
-                "evaluation_model_metrics",
-                "judge_quality",
-                "doubly_robust_facts",
-                "exact_reference",
-                "responses",
-                "training_plan",
-                "training_log",
-                "duels",
-                "certificate",
-                "params:task",
-                "params:evaluate",
-            ],
-            "evaluation_summary",
-            name="summarise_evaluation",
-            tags=reads_only("evaluate", "sampling", *INTERVALS),
-        ),
     ]
+
+
+def _summary() -> Node:
+    """What is told of values and thresholds."""
+    return Node(
+        lazy("mopo_pipeline.pipelines.evaluate.nodes:summarise_evaluation"),
+        [
+            "completions",
+            "threshold_checks",
+            "evaluation_model_metrics",
+            "judge_quality",
+            "doubly_robust_facts",
+            "exact_reference",
+            "responses",
+            "training_plan",
+            "training_log",
+            "duels",
+            "certificate",
+            "params:task",
+            "params:evaluate",
+        ],
+        "evaluation_summary",
+        name="summarise_evaluation",
+        tags=reads_only("evaluate", "sampling", *INTERVALS),
+    )
 
 
 def _verdict() -> list[Node]:

@@ -7,6 +7,12 @@ from kedro.pipeline import Node, Pipeline
 from mopo_pipeline.pipelines.lazy import lazy
 from mopo_pipeline.pipelines.stage import THRESHOLDS, reads_only, stage
 
+FORESEEN_BY = [
+    *reads_only("train", "lag", "fit.steps", "fit.epochs", "fit.batch_size", "fit.accumulation"),
+    *reads_only("evaluate", "confidence", "max_ratio", "sampling.prompts", "sampling.samples"),
+]
+"""Tags: what the width of a certificate rests on before anything is trained."""
+
 
 def create_pipeline(**_: Any) -> Pipeline:
     """Win rates and comparisons to the training plan, its row weights, and how sure its certificate can be."""
@@ -34,23 +40,7 @@ def create_pipeline(**_: Any) -> Pipeline:
                 ],
                 "certificate_power",
                 name="foresee_certificate",
-                tags=[
-                    *reads_only(
-                        "train",
-                        "lag",
-                        "fit.steps",
-                        "fit.epochs",
-                        "fit.batch_size",
-                        "fit.accumulation",
-                    ),
-                    *reads_only(
-                        "evaluate",
-                        "confidence",
-                        "max_ratio",
-                        "sampling.prompts",
-                        "sampling.samples",
-                    ),
-                ],
+                tags=FORESEEN_BY,
             ),
             Node(
                 lazy("mopo_pipeline.pipelines.plan.nodes:tabulate_plan"),
