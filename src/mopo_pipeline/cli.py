@@ -153,7 +153,7 @@ def _checked(command: click.Command) -> click.Command:
         check_pipelines([*_listed(context.params.get("pipeline") or context.params.get("name"))])
         return command.invoke(context)
 
-    made.invoke = invoke  # type: ignore[method-assign]
+    made.invoke = invoke  # type: ignore[assignment, method-assign, unused-ignore]
     return made
 
 

@@ -142,7 +142,8 @@ function showPlan() {
       element("li", {}, element("b", {}, `${(100 * plan.ess).toFixed(0)}%`), "of the answers count (ESS)"),
       element("li", {}, element("b", {}, number(plan.kl, 2)), "nats from the reference")),
     planTable(),
-    constrained.length ? [element("h3", {}, "What more would cost"), element("ul", { class: "figures" }, priceRows())] : null,
+    constrained.length ? [element("h3", {}, "What more would cost"), element("ul", { class: "figures" }, priceRows()),
+      element("p", { class: "soft small" }, "Of what is planned. λ counts the price in KL besides, and so does +.01 costs in the table of a plan.")] : null,
     constrained.length && state.solved.whole ? [element("h3", {}, "Plan with these"), command(given)] : null,
     element("p", { class: "soft small" }, "Training loses some of what is planned, and the certificate asks for room above each threshold: see the report of a run."));
 }
