@@ -10,6 +10,7 @@ import pandas as pd
 from chromium import Page
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.plan import PlanParams
+from mopo_pipeline.parameters.report import ReportParams
 from mopo_pipeline.plan.make import make_plan
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.reporting.plan_explorer import explorer_data, write_plan_explorer
@@ -30,8 +31,9 @@ class Tables:
     def data(self, thresholds: list[float], **params: Any) -> dict[str, Any]:
         return explorer_data(*self._all(), task(thresholds), PlanParams(tau=0.1, **params))
 
-    def page(self, thresholds: list[float], **params: Any) -> str:
-        return write_plan_explorer(*self._all(), task(thresholds), PlanParams(tau=0.1, **params))
+    def page(self, thresholds: list[float], *, command: str | None = None, **params: Any) -> str:
+        given, told = PlanParams(tau=0.1, **params), ReportParams(command=command)
+        return write_plan_explorer(*self._all(), task(thresholds), given, told)
 
     def plan(self, thresholds: list[float], **params: Any) -> tuple[TrainingPlan, pd.DataFrame]:
         given = self.win_rates, self.comparisons, self.predictions

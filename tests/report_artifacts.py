@@ -162,6 +162,8 @@ def whole_page(
     ingest: dict[str, Any] | None = None,
     findings: tuple[dict[str, Any], ...] = (),
     prompts: int | None = None,
+    units: int | None = None,
+    command: str | None = None,
     plan: TrainingPlan = PLAN,
     free: float = 0.66,
     grammar: bool = False,
@@ -169,7 +171,7 @@ def whole_page(
 ) -> str:
     """A page as HTML, on the objectives of ``evaluated`` or the first of them.
 
-    ``prompts`` where the test split has few, ``free`` is what the primary would be without thresholds, ``grammar``
+    ``prompts`` where the test split has few, in ``units`` that were drawn as one, ``command`` of the run, ``free`` is what the primary would be without thresholds, ``grammar``
     whether answers must have a form.
     """
     names = plan.objectives
@@ -180,14 +182,14 @@ def whole_page(
     issued = (
         certificate(checks, plan)
         if prompts is None
-        else certificate(checks, plan, prompts=prompts, units=prompts)
+        else certificate(checks, plan, prompts=prompts, units=units or prompts)
     )
     told = run_summary(
         checks, plan, evaluation, exact, issued, environment="mine", seed=3, seconds=None,
         trained=findings,
     )  # fmt: skip
     return render_page(
-        params=ReportParams(title="A run", run=run),
+        params=ReportParams(title="A run", run=run, command=command),
         summary=told,
         certificate=issued,
         plan=plan,

@@ -7,6 +7,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from kedro.framework.cli.cli import KedroCLI
 from kedro.framework.startup import bootstrap_project
 
 from conftest import PROJECT
@@ -50,6 +51,7 @@ def refused(*options: str, monkeypatch: pytest.MonkeyPatch, folder: Path = PROJE
         ("--nodes=ingest_source", "did you mean 'ingest.ingest_source'?"),
         ("--namespaces=evalute", "no stage 'evalute', did you mean 'evaluate'?"),
         ("--to-outputs=polic", "no dataset 'polic', did you mean 'policy'?"),
+        ("--runner=Parallel", "no runner 'Parallel', did you mean 'ParallelRunner'?"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Option '--pipeline' is deprecated")
@@ -57,6 +59,26 @@ def test_a_name_that_is_not_there_is_told_with_the_nearest(
     option: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert said in refused(option, monkeypatch=monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("registry describe trian", "no pipeline 'trian', did you mean 'train'?"),
+        ("catalog describe-datasets --env=tset", "no environment 'tset', did you mean 'test'?"),
+        ("catalog resolve-patterns --pipeline=trian", "no pipeline 'trian', did you mean 'train'?"),
+    ],
+)
+def test_commands_that_only_look_tell_a_name_that_is_not_there_too(
+    words: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Kedro's own they end with a traceback, with 'NoneType: None', or with nothing at all."""
+    monkeypatch.chdir(PROJECT)
+    bootstrap_project(PROJECT)
+    result = CliRunner().invoke(KedroCLI(project_path=PROJECT), words.split())
+    assert result.exit_code == 2, result.output
+    assert f"Error: {said}" in result.output
 
 
 @pytest.mark.slow

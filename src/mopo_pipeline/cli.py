@@ -1,4 +1,7 @@
-"""``kedro run`` of this project: what cannot be run is one line that says so, before anything is loaded; ``kedro sweep``."""
+"""``kedro run`` of this project: what cannot be run is one line that says so, before anything is loaded; ``kedro sweep``.
+
+``kedro catalog`` and ``kedro registry`` are Kedro's own, with the same checks.
+"""
 
 import os
 from collections import Counter
@@ -9,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from kedro.framework.cli.catalog import catalog as kedro_catalog
 from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.registry import registry as kedro_registry
 from kedro.utils import find_kedro_project
 
 from mopo_pipeline.errors import InputError
@@ -43,6 +48,10 @@ SELECTING: dict[str, tuple[str, Callable[[Any], set[str]]]] = {
 """Options that choose parts of a pipeline: what they name, and which of them a pipeline has."""
 
 
+RUNNERS = ("SequentialRunner", "ParallelRunner", "ThreadRunner")
+"""Runners that Kedro brings; any other is named by where it is imported from, with a dot."""
+
+
 class PlainRun(click.Command):
     """The command with its mistakes told in one line each."""
 
@@ -51,6 +60,7 @@ class PlainRun(click.Command):
         log_as_the_project_does()
         check_environment(context.params)
         check_selection(context.params)
+        check_runner(context.params.get("runner"))
         try:
             return super().invoke(context)
         except InputError as error:
@@ -133,6 +143,29 @@ run = PlainRun(
     context_settings=kedro_run.context_settings,
 )
 cli.add_command(run)
+
+
+def asking(group: click.Group) -> click.Group:
+    """A group of Kedro's commands that look at pipelines, their mistakes told in one line each."""
+    made = copy(group)
+    made.commands = {name: _checked(command) for name, command in group.commands.items()}
+    return made
+
+
+def _checked(command: click.Command) -> click.Command:
+    made = copy(command)
+
+    def invoke(context: click.Context) -> Any:
+        check_environment(context.params)
+        check_pipelines([*_listed(context.params.get("pipeline") or context.params.get("name"))])
+        return command.invoke(context)
+
+    made.invoke = invoke  # type: ignore[assignment, method-assign, unused-ignore]
+    return made
+
+
+cli.add_command(asking(kedro_catalog))
+cli.add_command(asking(kedro_registry))
 
 
 @cli.command()
@@ -234,19 +267,39 @@ def check_selection(options: Mapping[str, Any]) -> None:
     Raises:
         click.UsageError: names the nearest, or all there are.
     """
-    from mopo_pipeline.pipeline_registry import register_pipelines
-
-    pipelines = register_pipelines()
     wanted = [options["pipeline"]] if options.get("pipeline") else list(options["pipelines"] or [])
-    for name in wanted:
-        if name not in pipelines:
-            raise click.UsageError(told("pipeline", name, set(pipelines) - {"__default__"}))
+    pipelines = check_pipelines(wanted)
     chosen = [pipelines[name] for name in wanted or ["__default__"]]
     for option, (kind, names) in SELECTING.items():
         known = {name for pipeline in chosen for name in names(pipeline)}
         for name in _listed(options.get(option)):
             if name not in known:
                 raise click.UsageError(_of_part(kind, name, known, wanted))
+
+
+def check_pipelines(wanted: list[str]) -> dict[str, Any]:
+    """Refuse names of pipelines that the project does not have; returns those it has, by name.
+
+    Raises:
+        click.UsageError: names the nearest, or all there are.
+    """
+    from mopo_pipeline.pipeline_registry import register_pipelines
+
+    pipelines = register_pipelines()
+    for name in wanted:
+        if name not in pipelines:
+            raise click.UsageError(told("pipeline", name, set(pipelines) - {"__default__"}))
+    return dict(pipelines)
+
+
+def check_runner(name: str | None) -> None:
+    """Refuse a runner that Kedro does not bring.
+
+    Raises:
+        click.UsageError: names the nearest, or all there are.
+    """
+    if name is not None and "." not in name and name not in RUNNERS:
+        raise click.UsageError(told("runner", name, RUNNERS))
 
 
 def _of_part(kind: str, name: str, known: set[str], wanted: list[str]) -> str:

@@ -13,9 +13,16 @@ from conftest import PROJECT, without_nearest
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.experiments.coverage import coverage
 from mopo_pipeline.experiments.stochastic import distances
-from mopo_pipeline.experiments.structures import Problem, problems, sample, thresholds_above
+from mopo_pipeline.experiments.structures import (
+    Problem,
+    problems,
+    sample,
+    solve_sample,
+    thresholds_above,
+)
 from mopo_pipeline.experiments.synthetic import shortfalls, sweep
 from mopo_pipeline.experiments.workers import for_each
+from mopo_pipeline.mopo import DualSolution, NotConvergedError
 from mopo_pipeline.parameters.groups import GROUPS, validate_parameters
 from mopo_pipeline.parameters.synthetic import SyntheticParams
 from mopo_pipeline.pareto.front import true_front_at
@@ -189,6 +196,33 @@ def test_a_refused_dataset_is_counted_and_never_missed(here: None) -> None:
     assert found.loc[0.99, "missed"] == 0
     assert np.isnan(found.loc[0.99, "held"])
     assert found.loc[0.5, "refused"] < 1
+
+
+def unsolved_at(*confidences: float) -> Callable[..., DualSolution]:
+    """``solve_sample``, for which the data are too few at some confidences."""
+
+    def solve(*given: Any) -> DualSolution:
+        if given[-1] in confidences:
+            raise NotConvergedError("the data are too few")
+        return solve_sample(*given)
+
+    return solve
+
+
+def test_data_too_few_to_plan_for_are_refused_and_end_neither_coverage_nor_sweep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    for module in ("coverage", "synthetic"):
+        named = f"mopo_pipeline.experiments.{module}.solve_sample"
+        monkeypatch.setattr(named, unsolved_at(0.8))
+    small = {"structures": only("total_order"), "objectives": [2], "comparisons": [2000]}
+    small |= {"replicates": 1, "thresholds": 1, "steps": 2, "confidence": 0.8}
+    table = coverage(params(**small)).set_index("confidence")
+    assert table["refused"].to_dict() == {0.5: 0.0, 0.8: 1.0, 0.95: 0.0}
+    assert table.loc[0.8, "missed"] == 0.0
+    swept = sweep(params(**small))
+    assert swept.loc[swept["preferences"] == "sampled", "refused"].tolist() == [True]
 
 
 @pytest.mark.slow

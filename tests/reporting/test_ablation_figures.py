@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.reporting.ablation import (
@@ -68,6 +69,13 @@ def test_every_variant_stands_in_its_sweep_with_a_mark_for_how_it_ended(
     assert [t.get_text() for t in lag.texts] == [MARKS[STOPPED]]
     said = [t.get_text() for t in tau.get_xticklabels()]
     assert said == ["tau=0.1, lag=fresh+0.9", "tau=1.0, lag=fresh+0.9"]
+
+
+def test_the_title_of_a_single_sweep_is_not_cut(points: pd.DataFrame) -> None:
+    figure = stability_figure(points.iloc[:2], NAMES)
+    FigureCanvasAgg(figure).draw()
+    title = figure._suptitle  # type: ignore[attr-defined]
+    assert title.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_each_sweep_has_a_row_with_a_line_per_variant() -> None:

@@ -83,6 +83,29 @@ def test_why_nothing_can_be_decided_is_said_once_in_the_box_of_the_certificate()
     assert text.count("9 test prompts, 20 needed") == 1
 
 
+def test_groups_that_were_drawn_as_one_are_what_numbers_are_said_to_be_over() -> None:
+    by_prompt = page(values(), {"preference_model": judge()})
+    assert "bootstrapped over prompts" in by_prompt and "40 prompts, 12 effective" in by_prompt
+    text = page(values(), {"preference_model": judge()}, prompts=80, units=40)
+    assert "bootstrapped over groups of prompts" in text
+    assert "40 groups of prompts, 12 effective comparisons" in text
+
+
+@pytest.mark.parametrize(("units", "told"), [(40, True), (20, False)])
+def test_settings_are_said_to_be_shared_by_the_splits_only_where_they_are(
+    units: int, told: bool
+) -> None:
+    exact = estimate("exact", [0.6, 0.52, 0.455])
+    text = page(exact, {}, prompts=40, units=units, estimator="exact")
+    assert ("settings that training prompts have too" in text) is told
+
+
+def test_the_page_s_own_command_repeats_environment_and_parameters_of_the_run() -> None:
+    given = "kedro run --env=mine --params=data_root=x"
+    text = page(values(), {"preference_model": judge()}, command=given)
+    assert "kedro run --env=mine --pipelines=explore --params=data_root=x" in text
+
+
 def test_what_would_help_is_a_column_where_something_would() -> None:
     assert "what would help" in page(values(), {"preference_model": judge()})
     held = estimate("preference_model", [0.6, 0.52, 0.48], half=0.005)

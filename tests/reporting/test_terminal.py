@@ -223,6 +223,19 @@ def test_an_ablation_ends_with_every_variant_and_why_one_left_nothing(
     shown("ablation", capsys.readouterr().out)
 
 
+def test_settings_of_an_ablation_are_told_apart_beside_long_names(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = ("helpfulness", "harmlessness", "conciseness")
+    task = TaskParams.model_validate({"objectives": [{"name": name} for name in names]})
+    row = {"method": "confidence", "status": "done", "reason": "", "kl": 0.1}
+    row |= {f"value_{name}": 0.5 for name in names}
+    points = [row | {"point": f"plan.confidence={level}"} for level in (0.5, 0.8)]
+    variants_table(pd.DataFrame(points), task)
+    said = capsys.readouterr().out
+    assert "confidence=0.5" in said and "confidence=0.8" in said and "…" not in said
+
+
 def test_a_steered_policy_is_told_with_its_words(capsys: pytest.CaptureFixture[str]) -> None:
     row = {"words": "<harm:3> 100%, <short:0>", "seconds": 0.002, "threshold_harm": 0.5, "threshold_short": 0.45,
            "value_help": 0.61, "value_harm": 0.52, "value_short": 0.47}  # fmt: skip

@@ -15,7 +15,7 @@ from mopo_pipeline.experiments.structures import (
     thresholds_above,
 )
 from mopo_pipeline.experiments.workers import for_each
-from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
+from mopo_pipeline.mopo import InfeasibleThresholdsError, NotConvergedError, solve_dual
 from mopo_pipeline.mopo.solution import MET
 from mopo_pipeline.parameters.synthetic import SyntheticParams
 
@@ -29,7 +29,8 @@ def coverage(params: SyntheticParams) -> pd.DataFrame:
         One row per structure, objectives (K), comparisons and confidence, with
 
         - threshold_<k>;
-        - refused: share of the datasets on which the thresholds were out of reach;
+        - refused: share of the datasets on which the thresholds were out of reach, or that were too few to
+          plan for them;
         - held_<k>, held: share of the others on which threshold k, and all of them, truly held;
         - missed_<k>, missed: share of all datasets that were answered with a policy that misses
           threshold k, and any; what the confidence promises is missed <= 1 - confidence;
@@ -70,7 +71,7 @@ def _replicate(params: SyntheticParams, task: tuple[tuple[Problem, int, Array], 
     """True values and the largest multiplier at every confidence, (confidences, K + 1).
 
     NaN where refused. The draws depend on the replicate's own number alone. Bounds fall as the
-    confidence rises, so what is refused at one confidence is refused at all higher ones.
+    confidence rises, so what is out of reach at one confidence is out of reach at all higher ones.
     """
     (problem, n, thresholds), replicate = task
     drawn = sample(problem, n, problem.generator(params.seed, n, replicate))
@@ -82,6 +83,8 @@ def _replicate(params: SyntheticParams, task: tuple[tuple[Problem, int, Array], 
             )
         except InfeasibleThresholdsError:
             break
+        except NotConvergedError:
+            continue
         found[index] = *problem.values(solution), solution.multipliers.max()
     return found
 

@@ -185,6 +185,7 @@ def solve_sample(
 
     Raises:
         InfeasibleThresholdsError: no policy's bounds meet the thresholds on this dataset.
+        NotConvergedError: some do, and none with complementary slackness: the dataset is too small.
     """
     level = each_level(confidence, len(thresholds))
     return solve_dual(

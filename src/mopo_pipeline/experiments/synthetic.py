@@ -14,7 +14,7 @@ from mopo_pipeline.experiments.structures import (
     threshold_grid,
 )
 from mopo_pipeline.experiments.workers import for_each
-from mopo_pipeline.mopo import InfeasibleThresholdsError, run_tabular
+from mopo_pipeline.mopo import InfeasibleThresholdsError, NotConvergedError, run_tabular
 from mopo_pipeline.parameters.synthetic import SyntheticParams
 from mopo_pipeline.pareto.front import true_front_at
 
@@ -29,7 +29,7 @@ def sweep(params: SyntheticParams) -> pd.DataFrame:
     Returns:
         structure, objectives (K), preferences (``exact`` or ``sampled``), reference (``static`` or
         ``lagged``), comparisons (0 where exact), threshold_<k>, refused (the dataset supports no
-        policy at these thresholds), value_<k>, true_optimum (the primary's greatest value under
+        policy at these thresholds, or is too small to plan for one), value_<k>, true_optimum (the primary's greatest value under
         the thresholds), shortfall (what the run misses of it), violation (the most by which a
         threshold is missed, negative where all are held with room). NaN: refused, or no such k.
     """
@@ -96,7 +96,7 @@ def _runs(
         try:
             solution = solve_sample(problem, drawn, thresholds, params.tau, params.confidence)
             values = problem.values(solution)
-        except InfeasibleThresholdsError:
+        except (InfeasibleThresholdsError, NotConvergedError):
             values = None
         yield {"preferences": "sampled", "reference": "static", "comparisons": n}, values
 

@@ -31,6 +31,9 @@ HELD, MISSED, STOPPED = "held", "missed", "stopped"
 MARKS = {HELD: "●", MISSED: "○", STOPPED: "✕"}
 """How a variant ended: all thresholds met, one missed, or no policy at all."""
 
+TITLE = 6.4
+"""Inches that the title of the stable region takes."""
+
 
 def draw_ablation(
     ablation_points: pd.DataFrame, ablation_runs: Mapping[str, Any], task: TaskParams
@@ -167,7 +170,7 @@ def stability_figure(points: pd.DataFrame, objectives: tuple[str, ...]) -> Figur
     if own.empty:
         return nothing("No variant was run.")
     sweeps = list(dict.fromkeys(own["method"]))
-    figure, axes = new_figure(1, len(sweeps), 3.6 * len(sweeps) + 0.6, 3.6)
+    figure, axes = new_figure(1, len(sweeps), max(3.6 * len(sweeps) + 0.6, TITLE), 3.6)
     for axis, sweep in zip(axes, sweeps, strict=True):
         part = own.loc[own["method"] == sweep].reset_index(drop=True)
         margin = least_margin(part, objectives)
@@ -177,6 +180,8 @@ def stability_figure(points: pd.DataFrame, objectives: tuple[str, ...]) -> Figur
         axis.bar(
             places, np.nan_to_num(margin), color=[colour(0 if e == HELD else 2) for e in ended]
         )
+        axis.use_sticky_edges = False
+        axis.margins(y=0.12)
         for place, end in enumerate(ended):
             axis.text(place, 0.0, MARKS[end], ha="center", va="bottom", fontsize=LARGE)
         axis.set_xticks(places, [short(p) for p in part["point"]], rotation=75, fontsize=SMALL - 1)

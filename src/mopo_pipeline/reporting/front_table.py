@@ -83,14 +83,23 @@ def variants_table(ablation_points: pd.DataFrame, task: TaskParams) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, title="Ablations", title_justify="left", pad_edge=False)
+    from mopo_pipeline.reporting.ablation import short
+
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        title="Ablations",
+        title_justify="left",
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column("sweep", no_wrap=True)
-    table.add_column("setting")
+    table.add_column("setting", overflow="fold")
     for name in (*task.names, "KL"):
         table.add_column(name, justify="right", no_wrap=True)
     for _, row in ablation_points.iterrows():
         done = row["status"] == "done"
         numbers = [f"{row[f'value_{n}']:.3f}" if done else "" for n in task.names]
-        said = row["point"] if done else f"{row['point']}: {row['status']}, {row['reason']}"
+        setting = short(row["point"])
+        said = setting if done else f"{setting}: {row['status']}, {row['reason']}"
         table.add_row(row["method"], escape(said), *numbers, f"{row['kl']:.2f}" if done else "")
     Console().print(table)

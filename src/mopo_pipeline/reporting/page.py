@@ -16,6 +16,7 @@ from mopo_pipeline.reporting.picture import Picture, themed
 from mopo_pipeline.reporting.summary import level, said, span
 from mopo_pipeline.reporting.templates import environment
 from mopo_pipeline.reporting.values import ESTIMATORS
+from mopo_pipeline.reporting.verdict import joined
 from mopo_pipeline.tables import source_name
 
 PACKAGES = ("mopo_pipeline", "kedro", "torch", "transformers", "numpy", "scipy", "moocore")
@@ -77,6 +78,7 @@ def render_page(
             level=level(summary),
             span=span,
             versions=versions(),
+            explore=joined(params.command or "kedro run", ("--pipelines=explore",)),
         )
     )
 

@@ -20,10 +20,12 @@ from mopo_pipeline.mopo.rows import build_rows
 from mopo_pipeline.mopo.terms import Terms
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.plan import PlanParams
+from mopo_pipeline.parameters.report import ReportParams
 from mopo_pipeline.plan.posed import assurance, pooling_of
 from mopo_pipeline.plan.problem import row_comparisons
 from mopo_pipeline.plan.thresholds import margins_above, resolve_thresholds
 from mopo_pipeline.reporting.interactive.page import render_interactive
+from mopo_pipeline.reporting.verdict import joined
 from mopo_pipeline.tables import prompt_text
 
 ROWS, COMPARISONS = 12_000, 12_000
@@ -55,6 +57,7 @@ def write_plan_explorer(
     predictions: pd.DataFrame,
     task: TaskParams,
     params: PlanParams,
+    report: ReportParams,
 ) -> str:
     """The page: sliders for the thresholds, and what the plan would give.
 
@@ -65,13 +68,15 @@ def write_plan_explorer(
         predictions: the preference model's probabilities, row for row with ``comparisons``.
         task: the objectives with the thresholds where the sliders start.
         params: temperature, confidence, normaliser, margins.
+        report: the command of the run, which the page's own repeats.
 
     Raises:
         InputError: the training split is empty.
     """
+    data = explorer_data(responses, win_rates, comparisons, predictions, task, params)
     return render_interactive(
         "plan_explorer.html.j2",
-        explorer_data(responses, win_rates, comparisons, predictions, task, params),
+        data | {"command": plan_command(report.command or "kedro run", task.names[1:])},
         ("common.js", "estimator.js", "multipliers.js", "plan_explorer.js"),
     )
 
@@ -122,6 +127,16 @@ def explorer_data(
         "comparisons": pairs,
         "answers": shown_answers(part, responses),
     }
+
+
+def plan_command(command: str, constrained: tuple[str, ...]) -> str:
+    """A command that plans with other thresholds, ``@0@`` and so on in their places.
+
+    >>> plan_command("kedro run --env=mine --params=data_root=x", ("harm",))
+    'kedro run --env=mine --pipelines=plan --params=data_root=x,plan.thresholds.harm=@0@'
+    """
+    asked = ",".join(f"plan.thresholds.{name}=@{k}@" for k, name in enumerate(constrained))
+    return joined(command, ("--pipelines=plan", *([f"--params={asked}"] if asked else [])))
 
 
 def posed(

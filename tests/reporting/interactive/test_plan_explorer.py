@@ -27,11 +27,22 @@ def given() -> Tables:
 def test_the_page_holds_its_data_and_loads_nothing(given: Tables) -> None:
     html = given.page([0.5, 0.5])
     assert len(html.encode()) < 3_000_000
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, flags=re.S)
-    assert found is not None
-    assert json.loads(found[1])["problem"]["names"] == list(NAMES)
+    assert embedded(html)["problem"]["names"] == list(NAMES)
     head = html[: html.index("<script")]
     assert re.findall(r'(?:src|href)="([^"]*)"', head) == ["data:,"]
+
+
+def embedded(html: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, flags=re.S)
+    assert found is not None
+    return dict(json.loads(found[1]))
+
+
+def test_the_page_plans_with_the_environment_and_the_parameters_of_its_run(given: Tables) -> None:
+    html = given.page([0.5, 0.5], command="kedro run --env=mine '--params=data_root=my runs'")
+    asked = "plan.thresholds.harm=@0@,plan.thresholds.short=@1@"
+    command = f"kedro run --env=mine --pipelines=plan '--params=data_root=my runs,{asked}'"
+    assert embedded(html)["command"] == command
 
 
 def test_rows_and_labels_travel_in_the_plan_s_order(given: Tables) -> None:

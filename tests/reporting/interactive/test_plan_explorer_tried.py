@@ -102,7 +102,8 @@ def test_the_browser_finds_the_plan(
 def test_a_slider_let_go_gives_the_plan_of_its_threshold_its_price_and_its_command(
     page: Page, given: Tables, tmp_path: Path
 ) -> None:
-    opened(page, tmp_path, given.page([0.45, 0.47]))
+    command = "kedro run --env=mine --params=data_root=x,plan.thresholds.harm=0.45"
+    opened(page, tmp_path, given.page([0.45, 0.47], command=command))
     before = page.run("document.getElementById('plan').innerText")
     page.run(f"{SLIDER.format(0)}.scrollIntoView({{ block: 'center' }})")
     page.drag(place_on_slider(page, 0, 0.45), place_on_slider(page, 0, 0.49))
@@ -118,10 +119,8 @@ def test_a_slider_let_go_gives_the_plan_of_its_threshold_its_price_and_its_comma
     after = page.run("document.getElementById('plan').innerText")
     assert after != before
     assert f"{plan.values['help']:.3f}" in after
-    assert (
-        f"kedro run --params=plan.thresholds.harm={asked[0]:.3f},plan.thresholds.short=0.470"
-        in after
-    )
+    again = f"data_root=x,plan.thresholds.harm={asked[0]:.3f},plan.thresholds.short=0.470"
+    assert f"kedro run --env=mine --pipelines=plan --params={again}" in after
 
 
 def test_a_curve_of_costs_holds_plans_and_falls_where_its_threshold_binds(

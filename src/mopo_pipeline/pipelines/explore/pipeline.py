@@ -5,7 +5,7 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from mopo_pipeline.pipelines.lazy import lazy
-from mopo_pipeline.pipelines.stage import THRESHOLDS, stage
+from mopo_pipeline.pipelines.stage import THRESHOLDS, order_only, stage
 
 
 def create_pipeline(**_: Any) -> Pipeline:
@@ -22,10 +22,11 @@ def create_pipeline(**_: Any) -> Pipeline:
                     "predictions",
                     "params:task",
                     "params:plan",
+                    "params:report",
                 ],
                 "plan_explorer",
                 name="write_plan_explorer",
-                tags=THRESHOLDS,
+                tags=[THRESHOLDS, *order_only("params:report")],
             )
         ],
     )

@@ -134,7 +134,7 @@ function priceRows() {
 
 function showPlan() {
   const { plan } = state;
-  const given = constrained.map((name, k) => `plan.thresholds.${name}=${number(Math.floor(1000 * state.asked[k] + 1e-6) / 1000)}`).join(",");
+  const given = constrained.reduce((said, _, k) => said.replaceAll(`@${k}@`, number(Math.floor(1000 * state.asked[k] + 1e-6) / 1000)), data.command);
   replaceContent("plan",
     element("h2", {}, "What you would get"),
     element("ul", { class: "figures" },
@@ -142,8 +142,9 @@ function showPlan() {
       element("li", {}, element("b", {}, `${(100 * plan.ess).toFixed(0)}%`), "of the answers count (ESS)"),
       element("li", {}, element("b", {}, number(plan.kl, 2)), "nats from the reference")),
     planTable(),
-    constrained.length ? [element("h3", {}, "What more would cost"), element("ul", { class: "figures" }, priceRows())] : null,
-    constrained.length && state.solved.whole ? [element("h3", {}, "Plan with these"), command(`kedro run --params=${given}`)] : null,
+    constrained.length ? [element("h3", {}, "What more would cost"), element("ul", { class: "figures" }, priceRows()),
+      element("p", { class: "soft small" }, "Of what is planned. λ counts the price in KL besides, and so does +.01 costs in the table of a plan.")] : null,
+    constrained.length && state.solved.whole ? [element("h3", {}, "Plan with these"), command(given)] : null,
     element("p", { class: "soft small" }, "Training loses some of what is planned, and the certificate asks for room above each threshold: see the report of a run."));
 }
 
