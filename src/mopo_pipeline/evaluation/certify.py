@@ -239,7 +239,7 @@ def _joint(
     if units < MIN_PROMPTS:
         return UNDECIDABLE, (
             f"{units} {drawn}, {MIN_PROMPTS} needed: add prompts, lower ingest.split.train or ingest.split.validation, or "
-            "ask more of them (evaluate.sampling.prompts)",
+            "raise evaluate.sampling.prompts where it leaves some out",
         )
     open_ones = [entry for entry in entries if entry.verdict == UNDECIDED]
     if open_ones:

@@ -137,7 +137,7 @@ def _findings(outlook: list[Outlook], answers: int | None, drawn: str) -> list[F
                 float(fewest),
                 float(MIN_PROMPTS),
                 f"no verdict can rest on so few {drawn}, whatever is trained: add prompts, lower ingest.split.train or "
-                "ingest.split.validation, or ask more of them (evaluate.sampling.prompts)",
+                "ingest.split.validation, or raise evaluate.sampling.prompts where it leaves some out",
                 "error",
             )
         ]
