@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from conftest import PROJECT
 from mopo_pipeline.evaluation.looks import LooksFile
-from mopo_pipeline.hooks.fingerprints import WITHOUT_EFFECT
+from mopo_pipeline.hooks.provenance import WITHOUT_EFFECT
 from mopo_pipeline.parameters.by_model import follow_model
 from mopo_pipeline.parameters.groups import GROUPS
 from mopo_pipeline.pareto.verdicts import VERDICTS, verdict
