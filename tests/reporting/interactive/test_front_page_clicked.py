@@ -94,6 +94,11 @@ def test_methods_stand_side_by_side_with_the_probability_that_ours_is_above(page
     assert "IGD+" not in told
 
 
+def test_a_number_that_rounds_to_nothing_has_no_sign(page: Page) -> None:
+    shown = page.run("[number(-1e-9), number(-0.0004, 4), number(null)].join(' ')")
+    assert shown == "0.000 -0.0004 –"
+
+
 def test_a_row_of_the_table_opens_the_same(page: Page) -> None:
     page.click_on("document.querySelector('#table button[data-place=\"12\"]')")
     page.wait(f"{DETAIL}.includes('scalarised DPO: weights=0.2')")

@@ -17,7 +17,9 @@ function replaceContent(id, ...children) {
 }
 
 function number(value, digits = 3) {
-  return value == null || !Number.isFinite(value) ? "–" : value.toFixed(digits);
+  if (value == null || !Number.isFinite(value)) return "–";
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : text;
 }
 
 function signed(value, digits = 4) {
