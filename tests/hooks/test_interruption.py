@@ -1,6 +1,8 @@
 """Signals that end a run: what must be told is told to the end, and then the signal is obeyed."""
 
 import contextlib
+import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +103,39 @@ def test_a_signal_lost_in_other_people_s_code_ends_the_run_before_its_next_node(
                 boundary()
     finally:
         hook._interruption.forget()
+
+
+def test_a_process_forked_for_a_node_obeys_and_tells_nothing(tmp_path: Path) -> None:
+    def told(name: str) -> None:
+        (tmp_path / "told").write_text(name)
+
+    interruption = Interruption(told)
+    interruption.expect()
+    try:
+        child = os.fork()
+        if child == 0:
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            except SystemExit as ends:
+                os._exit(int(str(ends)) % 256)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 128 + signal.SIGTERM
+        assert not (tmp_path / "told").exists()
+    finally:
+        interruption.forget()
+
+
+def test_what_a_library_makes_of_a_signal_is_an_interruption_and_no_failure(
+    tmp_path: Path,
+) -> None:
+    hook = RunLogHook()
+    hook._folder, hook._record = tmp_path, {"run_id": "one", "finished_nodes": [], "nodes": ["a"]}
+    hook._pipeline = Pipeline([])
+    hook._interruption.expect()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    hook.on_pipeline_error(RuntimeError("a worker was interrupted"))
+    assert json.loads((tmp_path / "one.json").read_text())["status"] == "interrupted"
 
 
 def test_what_one_run_was_told_does_not_end_the_next_one_of_the_session() -> None:

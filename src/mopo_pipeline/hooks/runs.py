@@ -82,6 +82,7 @@ class RunLogHook:
         """Open the record; the data root is this run's alone, so that no other one is running."""
         say_once()
         self._began, self._pipeline, self._saved = time.monotonic(), pipeline, set()
+        self._started = {}
         self._run = run_params
         close_abandoned(self._folder)
         self._record = {
@@ -153,7 +154,8 @@ class RunLogHook:
     def on_pipeline_error(self, error: Exception) -> None:
         """Close the record of a run that failed; what a user can act on is printed as one line."""
         self._interruption.forget()
-        self._end("failed", error=str(error))
+        if not self._interruption.was_told:  # what a library made of a signal is no failure
+            self._end("failed", error=str(error))
         with contextlib.suppress(OSError):  # a full disk: the error that stopped the run is shown
             self._write()
         if exhausted(error):

@@ -1,5 +1,6 @@
 """Ctrl-C and a scheduler's SIGTERM: told before the run ends, then obeyed."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -15,19 +16,25 @@ class Interruption:
 
     What is ignored stays ignored: a run that a script puts in the background is not meant by Ctrl-C. An
     exception that a signal raised can be lost where it strikes, in a finaliser or in a library that tries an
-    import and excepts everything: :meth:`insist` raises it again.
+    import and excepts everything: :meth:`insist` raises it again. A process forked for a node tells nothing.
     """
 
     def __init__(self, told: Callable[[str], None]) -> None:
         self._told = told
         self._before: dict[signal.Signals, Any] = {}
         self._ends: Callable[[], None] | None = None
+        self._process = 0
+
+    @property
+    def was_told(self) -> bool:
+        """Whether a signal has come since it was expected."""
+        return self._ends is not None
 
     def expect(self) -> None:
         """From now on; outside the main thread, which alone gets signals, nothing happens."""
         if threading.current_thread() is threading.main_thread():
             self.forget()
-            self._ends = None
+            self._ends, self._process = None, os.getpid()
             heeded = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
             self._before = {number: signal.signal(number, self._handle) for number in heeded}
 
@@ -46,7 +53,8 @@ class Interruption:
         before = self._before.get(signal.Signals(number))
         for waiting in self._before:
             signal.signal(waiting, signal.SIG_IGN)
-        self._told(signal.Signals(number).name)
+        if os.getpid() == self._process:
+            self._told(signal.Signals(number).name)
         self.forget()
         self._ends = partial(_obey, before, number, frame)
         self._ends()
