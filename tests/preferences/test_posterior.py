@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
@@ -242,6 +243,7 @@ def tables(missing: bool = False) -> tuple[pd.DataFrame, pd.DataFrame, CrossFit]
         {
             "prompt_id": prompt.astype(str),
             "response_id": [f"r{i}" for i in range(len(prompt))],
+            "prompt": prompt.astype(str),
             "response": [f"answer {i}" for i in range(len(prompt))],
             "split": np.where(prompt < 50, "train", "test"),
         }
@@ -261,9 +263,13 @@ def tables(missing: bool = False) -> tuple[pd.DataFrame, pd.DataFrame, CrossFit]
     comparisons[weight_columns(NAMES)] = 1.0 - np.isnan(labels)
     rewards = np.column_stack([scores, other])
 
+    class ReadsAll(EncoderFeatures):
+        def read_in_part(self, prompts: list[str], responses: list[str]) -> NDArray[np.bool_]:
+            return np.zeros(len(responses), dtype=np.bool_)
+
     class Model:
         temperature = np.ones(2)
-        features = EncoderFeatures("of whatever kind", 8)
+        features = ReadsAll("of whatever kind", 8)
 
     model: Any = Model()
     words = expit(rewards[pairs.first] - rewards[pairs.second])
