@@ -17,10 +17,8 @@ test: .venv/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term $(ARGS)
-	$(BIN)/pytest -m "slow and not browser" -n auto --dist loadfile $(ARGS)
+	$(BIN)/pytest -m "not browser" -n auto --dist loadfile $(ARGS)
 
-# What the slow tests reach too: two thirds of the time again, which is what tracing costs.
 coverage: .venv/.test
 	$(BIN)/pytest -m "not browser" -n auto --dist loadfile --cov --cov-report=term $(ARGS)
 

@@ -30,7 +30,7 @@ def pairs(draw: Draw) -> World:
         if draw.chance(0.3):
             row["annotator"] = draw.one(("ann", 7, None, "", "Bob"))
         rows.append(row)
-        if meant_a != meant_b and not np.isnan(labels).all():
+        if meant_a != meant_b and not np.isnan(labels).all() and weight:
             facts[pair_fact(folded(messages), meant_a, meant_b, labels, weight)] += 1
     params: Row = {} if strongest is None else {"strongest": strongest}
     world = World({"path": rows}, params, len(rows), facts)

@@ -25,7 +25,7 @@ def test_what_is_read_whole_is_not_told_and_a_twentieth_only_explains() -> None:
     assert (few.severity, few.value) == ("info", 0.05)
     assert few.remedy.startswith("1 of 20 test answers are longer than it reads")
     some = {"labelled": {"texts": 9, "in_part": 1}, "train": {"texts": 4, "in_part": 2}}
-    (many,) = told_in_part("encoder", some, "an encoder")
+    (many,) = told_in_part("encoder", some)
     assert (many.severity, many.value) == ("warning", 0.5)
     assert many.remedy.startswith("1 of 9 answers, 2 of 4 training answers are longer")
-    assert "name an encoder that reads more" in many.remedy
+    assert "name another that reads more" in many.remedy

@@ -36,7 +36,7 @@ def count_read_in_part(reads: Reads, met: Mapping[str, pd.DataFrame]) -> Counts:
     return found
 
 
-def told_in_part(reader: str, counts: Counts | None, kind: str = "a judge") -> list[Finding]:
+def told_in_part(reader: str, counts: Counts | None) -> list[Finding]:
     """What to say of a reader: nothing where it reads every text whole, or does not say; the share is that of the kind with most."""
     parts = {where: n for where, n in (counts or {}).items() if n["in_part"]}
     if not parts:
@@ -48,7 +48,7 @@ def told_in_part(reader: str, counts: Counts | None, kind: str = "a judge") -> l
             f"texts read in part: {reader}",
             share,
             MAX_CUT,
-            f"{', '.join(told)} are longer than it reads, so its word on them is of a part: name {kind} that reads more, let "
+            f"{', '.join(told)} are longer than it reads, so its word on them is of a part: name another that reads more, let "
             "it read more, or drop the longest",
             "warning" if share > MAX_CUT else "info",
         )

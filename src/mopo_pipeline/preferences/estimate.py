@@ -132,7 +132,7 @@ def _read_in_part(responses: pd.DataFrame, model: PreferenceModel) -> dict[str, 
     if isinstance(model.features, EncoderFeatures):
         met = {split: responses.loc[responses["split"] == split] for split in SPLITS}
         counts = count_read_in_part(model.features.read_in_part, met)
-    told = told_in_part("encoder of win rates", counts, "an encoder")
+    told = told_in_part("encoder of win rates", counts)
     return {"read_in_part": counts, "findings": [found.as_dict() for found in told]}
 
 
