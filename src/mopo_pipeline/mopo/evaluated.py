@@ -39,7 +39,7 @@ def evaluate(terms: Terms, ratio: Array, own: Array, value: Array) -> Evaluated:
         own: (J, G) its values by prompt.
         value: (J,) its values, which the terms are moved to where rows are a sample.
     """
-    folds, padded = len(ratio), np.pad(own, ((0, 0), (0, 1)))
+    folds, padded = len(ratio), np.hstack([own, np.zeros((len(own), 1))])
     values, mass, sums = np.empty(terms.count), np.empty(terms.count), np.zeros((3, folds))
     for here, part in terms.blocks():
         left, right, beside_value = terms.coefficients(part)
