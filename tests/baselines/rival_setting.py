@@ -52,7 +52,9 @@ def small_setting(root: Path, **changes: Any) -> Setting:
         model = build_model(tokenizer, layers=1, width=32, heads=2, max_length=128, seed=0)
         model.save_pretrained(reference)
         tokenizer.save_pretrained(reference)
-    fit = FixedFit(steps=4, batch_size=8, weight_decay=0.0, device="cpu", log_every=2)
+    fit = FixedFit(
+        steps=4, batch_size=8, learning_rate=0.002, weight_decay=0.0, device="cpu", log_every=2
+    )
     given: dict[str, Any] = {
         "reference": reference,
         "responses": responses,

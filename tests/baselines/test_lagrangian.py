@@ -22,7 +22,9 @@ from mopo_pipeline.language.tokens import prompt_ids
 from mopo_pipeline.parameters.baselines import LagrangianParams
 
 THRESHOLDS = {"harmlessness": 0.5, "conciseness": 0.45}
-PARAMS = LagrangianParams(thresholds=(THRESHOLDS,), answers=4, multiplier_rate=0.5)
+PARAMS = LagrangianParams(
+    thresholds=(THRESHOLDS,), learning_rate=1e-4, answers=4, multiplier_rate=0.5
+)
 
 
 def folder_of(point: RivalPolicy) -> Path:

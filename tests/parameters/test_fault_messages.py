@@ -89,6 +89,37 @@ THRESHOLD = "task.objectives.1.threshold"
             "unknown parameter 'front.thresholds.1.bb', did you mean 'front.thresholds.1.b'?",
         ),
         (
+            {"front": {"methods": ["reference", "scalarized_dpo"]}},
+            "unknown method 'scalarized_dpo', did you mean 'scalarised_dpo'?",
+        ),
+        (
+            {"front": {"rivals": {"radco": {}}}},
+            "unknown parameter 'front.rivals.radco', did you mean 'front.rivals.raco'?",
+        ),
+        (
+            with_threshold() | {"front": {"rivals": {"amopo": {"beta": -1}}}},
+            "front.rivals: rival amopo: beta: Input should be greater than 0; it takes weights, divisions, "
+            "learning_rate, beta, margin",
+        ),
+        (
+            with_threshold() | {"front": {"rivals": {"raco": {"weights": [[0.5, 0.25, 0.25]]}}}},
+            "front.rivals: weights [0.5, 0.25, 0.25] are 3, but there are 2 objectives: a, b",
+        ),
+        (
+            with_threshold() | {"front": {"rivals": {"modpo": {"tuning": {"beta": [1]}}}}},
+            "front.rivals: rival modpo.tuning: beta: Extra inputs are not permitted; it takes learning_rates, betas",
+        ),
+        (
+            with_threshold() | {"front": {"methods": ["lagrangian_grpo"]}},
+            "front.rivals: rival lagrangian_grpo: thresholds: Field required; it takes thresholds, "
+            "learning_rate, beta, multiplier_rate, answers",
+        ),
+        (
+            with_threshold()
+            | {"front": {"rivals": {"lagrangian_grpo": {"thresholds": [{"a": 0.5}]}}}},
+            "front.rivals: a threshold for each of b is needed, and for nothing else; given were a",
+        ),
+        (
             with_threshold() | {"preferences": {"labels": {"tie_margin": {"a": 0.1, "bb": 0.1}}}},
             "unknown parameter 'preferences.labels.tie_margin.bb', did you mean "
             "'preferences.labels.tie_margin.b'?",

@@ -13,8 +13,7 @@ from mopo_pipeline.baselines.policies import FolderPolicy
 from mopo_pipeline.baselines.setting import RivalPolicy, Setting
 from mopo_pipeline.baselines.sweep import point
 from mopo_pipeline.baselines.trained import stored
-from mopo_pipeline.errors import InputError
-from mopo_pipeline.parameters.baselines import LagrangianParams
+from mopo_pipeline.parameters.baselines import LagrangianParams, check_complete
 from mopo_pipeline.policies.valued import Budget
 
 
@@ -61,9 +60,5 @@ def thresholds_of(setting: Setting, thresholds: Mapping[str, float]) -> Array:
         InputError: one is missing, or belongs to no constrained objective.
     """
     names = setting.objectives[1:]
-    if set(names) != set(thresholds):
-        raise InputError(
-            f"{NAME} needs a threshold for each of {', '.join(names)} and for nothing else; it was given "
-            f"{', '.join(thresholds) or 'none'}"
-        )
+    check_complete(thresholds, names)
     return np.array([thresholds[name] for name in names])

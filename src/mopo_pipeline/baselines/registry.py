@@ -1,43 +1,59 @@
 """Rivals by name; what one stands on is imported when it is trained."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib import import_module
-from typing import Any, NamedTuple, TypeVar
-
-from pydantic import ValidationError
+from importlib.util import find_spec
+from typing import Any, NamedTuple
 
 from mopo_pipeline.baselines.setting import RivalPolicy, Setting
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.parameters import baselines as parameters
-from mopo_pipeline.parameters.base import StrictModel
-
-Params = TypeVar("Params", bound=StrictModel)
+from mopo_pipeline.parameters.baselines import (
+    HYPERPARAMETERS,
+    TUNING,
+    rival_params,
+    tuning_params,
+)
 
 
 class Rival(NamedTuple):
-    """A rival: its module, whose ``train`` makes its points, and its hyperparameters."""
+    """A rival: its module, whose ``train`` makes its points, and what that needs beside this project's own libraries."""
 
     module: str
-    hyperparameters: type[StrictModel]
+    library: str | None = "trl"
 
 
 RIVALS: dict[str, Rival] = {
-    "scalarised_dpo": Rival("scalarised_dpo", parameters.PairRivalParams),
-    "rewarded_soups": Rival("rewarded_soups", parameters.SoupParams),
-    "mod": Rival("mod", parameters.PairRivalParams),
-    "best_of_n": Rival("best_of_n", parameters.BestOfNParams),
-    "loss_weighted_dpo": Rival("loss_weighted_dpo", parameters.PairRivalParams),
-    "modpo": Rival("modpo", parameters.PairRivalParams),
-    "raco": Rival("raco", parameters.RacoParams),
-    "amopo": Rival("amopo", parameters.AmopoParams),
-    "rewards_in_context": Rival("rewards_in_context", parameters.InContextParams),
-    "lagrangian_grpo": Rival("lagrangian", parameters.LagrangianParams),
+    "scalarised_dpo": Rival("scalarised_dpo"),
+    "rewarded_soups": Rival("rewarded_soups"),
+    "mod": Rival("mod"),
+    "best_of_n": Rival("best_of_n", None),
+    "loss_weighted_dpo": Rival("loss_weighted_dpo"),
+    "modpo": Rival("modpo"),
+    "raco": Rival("raco"),
+    "amopo": Rival("amopo"),
+    "rewards_in_context": Rival("rewards_in_context", None),
+    "lagrangian_grpo": Rival("lagrangian"),
 }
 
 
-TUNING, TUNED = "tuning", "tuned_over"
-"""Keys beside a rival's hyperparameters: the grid to tune over, and what was found on it."""
+TUNED = "tuned_over"
+"""The key beside a rival's hyperparameters that says what was found on the grid."""
+
+
+def check_rivals(names: Iterable[str]) -> None:
+    """Look for the libraries of rivals.
+
+    Raises:
+        InputError: one is not installed.
+    """
+    for name in names:
+        library = RIVALS[name].library if name in RIVALS else None
+        if library is not None and find_spec(library) is None:
+            raise InputError(
+                f"rival {name} needs {library}, which is not installed: pip install 'mopo_pipeline[baselines]', "
+                "or leave it out of front.methods"
+            )
 
 
 def train_rival(
@@ -48,26 +64,20 @@ def train_rival(
     Args:
         name: of ``RIVALS``.
         setting: the ground of all rivals.
-        hyperparameters: those that differ from the defaults of the rival's parameter model; with ``tuning``, a
-            grid as ``TuningParams`` takes it, the rest is chosen by validation labels first.
+        hyperparameters: those that differ from the defaults of ``rival_params``; with ``tuning``, a grid as
+            ``tuning_params`` takes it, the rest is chosen by validation labels first.
 
     Raises:
         InputError: there is no such rival or hyperparameter, or the setting lacks what it needs.
     """
     if name not in RIVALS:
         raise InputError(f"there is no rival {name!r}; there are {', '.join(RIVALS)}")
-    rival = RIVALS[name]
-    module = import_module(f"mopo_pipeline.baselines.{rival.module}")
+    check_rivals([name])
+    module = import_module(f"mopo_pipeline.baselines.{RIVALS[name].module}")
+    rate = setting.fit.learning_rate
 
     def train(given: Mapping[str, Any]) -> tuple[RivalPolicy, ...]:
-        params = _validated(name, rival.hyperparameters, given)
-        try:
-            points: tuple[RivalPolicy, ...] = module.train(setting, params)
-        except ModuleNotFoundError as error:
-            library = str(error.name).split(".")[0]
-            raise InputError(
-                f"rival {name} needs {library}, which is not installed: pip install 'mopo_pipeline[baselines]'"
-            ) from error
+        points: tuple[RivalPolicy, ...] = module.train(setting, rival_params(name, given, rate))
         return points
 
     given = dict(hyperparameters)
@@ -76,30 +86,9 @@ def train_rival(
         return train(given)
     from mopo_pipeline.baselines.tuning import tuned
 
-    chosen = tuned(
-        setting,
-        rival.hyperparameters,
-        given,
-        _validated(name, parameters.TuningParams, grid),
-        train,
-    )
+    chosen = tuned(setting, HYPERPARAMETERS[name], given, tuning_params(name, grid, rate), train)
     found = chosen.pop(TUNED)
     return tuple(
         replace(point, hyperparameters={**point.hyperparameters, TUNED: found})
         for point in train(chosen)
     )
-
-
-def _validated(name: str, model: type[Params], given: Mapping[str, Any]) -> Params:
-    """Parameters of a rival.
-
-    Raises:
-        InputError: the first mistake, and what there is.
-    """
-    try:
-        return model.model_validate(dict(given))
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"]))
-        known = ", ".join(model.model_fields)
-        raise InputError(f"rival {name}: {where}: {fault['msg']}; it takes {known}") from error

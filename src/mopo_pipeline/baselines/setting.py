@@ -24,8 +24,8 @@ class Setting:
         responses: every response with its split; rivals see those of ``train``.
         comparisons: labelled pairs with their split; rivals see those of ``train``.
         objectives: K names, the primary first.
-        fit: length, batch and optimiser of one training; its learning rate is the rival's own. A pair is two
-            of the batch's sequences.
+        fit: length, batch and optimiser of one training; its learning rate is ours, of which a rival takes its
+            share unless it is given one. A pair is two of the batch's sequences.
         seed: of initial adapters, order of pairs and draws.
         work_dir: where trainings lie; one that is there is not trained again.
         judge: who scores answers for rivals that need scores; None where there is none.

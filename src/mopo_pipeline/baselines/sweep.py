@@ -7,8 +7,8 @@ from typing import Any
 
 from mopo_pipeline.baselines.policies import FolderPolicy
 from mopo_pipeline.baselines.setting import Kind, RivalPolicy, Setting, Training
-from mopo_pipeline.baselines.weights import Weights, checked, lattice, point_name
-from mopo_pipeline.parameters.baselines import SweptParams
+from mopo_pipeline.baselines.weights import Weights, lattice, point_name
+from mopo_pipeline.parameters.baselines import SweptParams, check_weights
 from mopo_pipeline.policies.valued import Budget, Policy
 
 
@@ -20,7 +20,8 @@ def weights_of(params: SweptParams, objectives: tuple[str, ...]) -> tuple[Weight
     """
     if params.weights is None:
         return lattice(len(objectives), params.divisions)
-    return checked(params.weights, objectives)
+    check_weights(params.weights, objectives)
+    return params.weights
 
 
 def swept(

@@ -1,9 +1,6 @@
 """Weights over objectives: the simplex on a lattice, and what its points are called."""
 
-from collections.abc import Iterator, Sequence
-from math import isclose
-
-from mopo_pipeline.errors import InputError
+from collections.abc import Iterator
 
 Weights = tuple[float, ...]
 
@@ -19,27 +16,6 @@ def lattice(objectives: int, divisions: int) -> tuple[Weights, ...]:
     return tuple(
         tuple(part / divisions for part in parts) for parts in _compositions(divisions, objectives)
     )
-
-
-def checked(weights: Sequence[Weights], objectives: tuple[str, ...]) -> tuple[Weights, ...]:
-    """The weights as given.
-
-    Raises:
-        InputError: one that has not a weight >= 0 per objective, does not sum to 1, or stands there twice.
-    """
-    for place, one in enumerate(weights):
-        if len(one) != len(objectives):
-            raise InputError(
-                f"weights {list(one)} are {len(one)}, but there are {len(objectives)} objectives: "
-                f"{', '.join(objectives)}"
-            )
-        if min(one) < 0.0 or not isclose(sum(one), 1.0, abs_tol=1e-6):
-            raise InputError(
-                f"weights {list(one)} must be 0 or more and sum to 1; they sum to {sum(one):g}"
-            )
-        if one in weights[:place]:
-            raise InputError(f"weights {list(one)} stand there twice: remove one")
-    return tuple(weights)
 
 
 def vertex(index: int, objectives: int) -> Weights:

@@ -11,6 +11,9 @@ from mopo_pipeline.parameters.executor import ExecutorParams
 
 OURS = ("mopo", "mopo_interpolated")
 
+COMPARED = ("reference", "primary_only", "steerable")
+"""Methods that are no rivals of baselines."""
+
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 

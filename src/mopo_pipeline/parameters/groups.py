@@ -10,11 +10,12 @@ from pydantic import ValidationError
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.ablation import AblationParams
 from mopo_pipeline.parameters.base import StrictModel, TaskParams
+from mopo_pipeline.parameters.baselines import HYPERPARAMETERS, rival_faults
 from mopo_pipeline.parameters.by_model import follow_model, implausible_rates
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.export import ExportParams
 from mopo_pipeline.parameters.faults import siblings, told_once
-from mopo_pipeline.parameters.front import FrontParams
+from mopo_pipeline.parameters.front import COMPARED, FrontParams
 from mopo_pipeline.parameters.ingest import IngestParams
 from mopo_pipeline.parameters.lag import MODES, mode_of
 from mopo_pipeline.parameters.plan import PlanParams
@@ -92,6 +93,7 @@ def _contradictions(resolved: Mapping[str, Any]) -> list[str]:
     names = [objective["name"] for objective in resolved["task"]["objectives"]]
     found = implausible_rates(resolved) + _idle(resolved["train"]["loop"], lag["mode"])
     found += _of_no_objective(resolved, names)
+    found += _of_no_rival(resolved, names)
     found += _without_judge("evaluate.judges", resolved["evaluate"]["judges"], names)
     found += _without_judge("train.lag", lag, names)
     found += _without_judge("ingest.sampled", resolved["ingest"]["sampled"] or {}, names)
@@ -125,6 +127,20 @@ def _of_no_objective(resolved: Mapping[str, Any], names: list[str]) -> list[str]
         for name in given
         if name not in known
     ]
+
+
+def _of_no_rival(resolved: Mapping[str, Any], names: list[str]) -> list[str]:
+    """Methods and hyperparameters that no rival has; ``names`` of the objectives, of which a front takes two or more."""
+    front, rate = resolved["front"], resolved["train"]["fit"]["learning_rate"]
+    methods = [name for name in front["methods"] if name not in COMPARED]
+    known = (*COMPARED, *HYPERPARAMETERS)
+    found = [_unknown(name, known, what="method") for name in methods if name not in known]
+    found += [
+        _unknown(name, HYPERPARAMETERS, "front.rivals.")
+        for name in front["rivals"]
+        if name not in HYPERPARAMETERS
+    ]
+    return found + (rival_faults(front["rivals"], methods, names, rate) if names[1:] else [])
 
 
 def _idle(loop: Mapping[str, Any], mode: str) -> list[str]:
@@ -188,10 +204,10 @@ def _describe_at(group: str, model: type[StrictModel], path: list[str], fault: A
     return f"{where} is {fault['input']!r}: {reason[0].lower()}{reason[1:]}"
 
 
-def _unknown(name: str, known: Iterable[str], where: str = "") -> str:
+def _unknown(name: str, known: Iterable[str], where: str = "", what: str = "parameter") -> str:
     """No such name, and the nearest or all there are; ``where`` stands before each."""
     given = list(known)
     close = get_close_matches(name, given, n=1, cutoff=0.5)
     there = ", ".join(where + one for one in given)
     hint = f", did you mean {where + close[0]!r}?" if close else f", known: {there}"
-    return f"unknown parameter {where + name!r}{hint if given else ''}"
+    return f"unknown {what} {where + name!r}{hint if given else ''}"

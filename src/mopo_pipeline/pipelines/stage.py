@@ -13,13 +13,16 @@ ORDER_ONLY = "order-only."
 SWEEPS = "sweeps"
 """Tag of nodes that start whole runs."""
 
+TRAINS_RIVALS = "trains-rivals"
+"""Tag of nodes that train the rivals ``front.methods`` names."""
+
 DRAWS_WITH = "draws-with."
 """Begin of the tag of a node that draws answers: where its engine stands among the parameters."""
 
 READS_ONLY = "reads-only."
 """Begin of tags that name the keys of a parameter group that a node reads, where it does not read all."""
 
-TOLD = (ORDER_ONLY, READS_ONLY, DRAWS_WITH)
+TOLD = (ORDER_ONLY, READS_ONLY, DRAWS_WITH, TRAINS_RIVALS)
 """Begins of tags that tell something of a node and group none."""
 
 

@@ -16,6 +16,7 @@ import pytest
 
 import submitit_stand_in
 from conftest import PROJECT
+from mopo_pipeline.baselines import registry
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.fronts.executors import choose, job
 from mopo_pipeline.fronts.executors.base import LostRunError
@@ -359,6 +360,27 @@ def test_a_sweep_without_submitit_is_refused_before_anything_is_computed(
         hook.before_pipeline_run(whole)
     assert told.value.exit_code == 2
     hook.before_pipeline_run(whole.only_nodes("front.plan_points"))
+
+
+def test_a_rival_whose_library_is_missing_is_refused_before_any_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import click
+
+    monkeypatch.setattr(registry, "find_spec", lambda name: None)
+    whole = register_pipelines()["front"]
+
+    def check(*methods: str) -> None:
+        hook, front = ExecutorHook(), {"methods": list(methods)}
+        hook.after_context_created(SimpleNamespace(config_loader={"parameters": {"front": front}}))
+        hook.before_pipeline_run(whole)
+
+    check("reference", "best_of_n")
+    with (
+        click.Context(click.Command("run")),
+        pytest.raises(UsersError, match="rival raco needs trl"),
+    ):
+        check("reference", "raco")
 
 
 def test_a_record_that_is_half_written_counts_as_none(tmp_path: Path) -> None:

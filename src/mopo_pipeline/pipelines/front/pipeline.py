@@ -5,7 +5,14 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from mopo_pipeline.pipelines.lazy import lazy
-from mopo_pipeline.pipelines.stage import SWEEPS, THRESHOLDS, order_only, reads_only, stage
+from mopo_pipeline.pipelines.stage import (
+    SWEEPS,
+    THRESHOLDS,
+    TRAINS_RIVALS,
+    order_only,
+    reads_only,
+    stage,
+)
 from mopo_pipeline.pipelines.steerable.pipeline import DECIDING
 
 
@@ -75,6 +82,7 @@ def _compared() -> list[Node]:
             ["front_points", "front_values", "front_samples"],
             name="value_points",
             tags=[
+                TRAINS_RIVALS,
                 *reads_only("plan", "tau", "normalisation", "kappa"),
                 *reads_only("steerable", *DECIDING),
             ],

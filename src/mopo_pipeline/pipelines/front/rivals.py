@@ -6,18 +6,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from mopo_pipeline.fronts.candidates import PRIMARY_ONLY, REFERENCE, STEERABLE, Candidate
+from mopo_pipeline.fronts.candidates import Candidate
 from mopo_pipeline.parameters.base import TaskParams
-from mopo_pipeline.parameters.front import FrontParams
+from mopo_pipeline.parameters.front import COMPARED, FrontParams
 from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.parameters.train import TrainParams
 
 if TYPE_CHECKING:
     from mopo_pipeline.baselines.setting import RivalPolicy
     from mopo_pipeline.judges.base import Judge
-
-OWN = (REFERENCE, PRIMARY_ONLY, STEERABLE)
-"""Methods that need no rival's code."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def rival_candidates(training: Training, params: FrontParams) -> list[Candidate]
     Raises:
         InputError: there is no such rival.
     """
-    names = [name for name in params.methods if name not in OWN]
+    names = [name for name in params.methods if name not in COMPARED]
     if not names:
         return []
     from mopo_pipeline.baselines.registry import train_rival
