@@ -108,8 +108,9 @@ def read_params(context: click.Context, option: click.Parameter, value: Any) -> 
     """
     if isinstance(value, dict):
         return value
-    import yaml
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     parts = at_commas(value)
     for part in parts:
@@ -117,11 +118,11 @@ def read_params(context: click.Context, option: click.Parameter, value: Any) -> 
         if not name.strip() or not equals:
             context.fail(f"--params: {part!r} is no name=value; several are separated by commas")
         try:
-            yaml.safe_load(given)
-        except yaml.YAMLError:
+            OmegaConf.from_dotlist([part])
+        except (YAMLError, OmegaConfBaseException):
             context.fail(
-                f"--params: {given!r} is no value of {name.strip()}: brackets and quotes must be closed, and the shell takes "
-                "spaces and quotes for its own unless the whole option stands in quotes"
+                f"--params: {given!r} is no value of {name.strip()}: brackets and quotes must be closed, a space follows "
+                "the colon of a table, and the shell takes spaces and quotes for its own unless the whole option stands in quotes"
             )
     return OmegaConf.to_container(OmegaConf.from_dotlist(parts))
 

@@ -1,6 +1,7 @@
 """Parameters are checked before any node; every run leaves a record of how it ended."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -15,6 +16,9 @@ from mopo_pipeline.hooks.contents import Contents
 from mopo_pipeline.hooks.guard import one_line
 from mopo_pipeline.hooks.provenance import trace
 from mopo_pipeline.memory import MemoryExhaustedError
+from mopo_pipeline.parameters.by_model import laid_over
+from mopo_pipeline.pipeline_registry import register_pipelines
+from parameters.test_by_model import base
 
 
 def test_outside_of_the_command_line_an_error_stays_itself() -> None:
@@ -37,6 +41,34 @@ def test_a_mistyped_parameter_is_refused_once_the_context_stands() -> None:
     context = SimpleNamespace(config_loader=Loader(parameters=raw))
     with pytest.raises(InputError, match=r"did you mean 'evaluate\.bootstrap'"):
         ParameterGuardHook().after_context_created(context)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "own", "message"),
+    [
+        (
+            "front",
+            {"front": {"variants": {"v": {"plan.taau": 1}}}},
+            r"front\.variants\.v: .*'plan\.tau'",
+        ),
+        ("front", {"front": {"variants": {"v": {"plan.tau": 1}}}}, None),
+        (
+            "ablation",
+            {"ablation": {"sweeps": {"x": {"train.lag": [{"mode": "nono"}]}}}},
+            r"sweeps\.x/.*nono",
+        ),
+        ("ablation", {"front": {"variants": {"v": {"plan.taau": 1}}}}, None),
+    ],
+)
+def test_what_the_runs_of_a_sweep_change_is_checked_before_any_of_them(
+    tmp_path: Path, pipeline: str, own: dict[str, Any], message: str | None
+) -> None:
+    given = Loader(parameters=laid_over(base(), own), globals={"data_root": "data"})
+    hook, whole = ParameterGuardHook(), register_pipelines()[pipeline]
+    hook.after_context_created(SimpleNamespace(config_loader=given, project_path=tmp_path))
+    with nullcontext() if message is None else pytest.raises(InputError, match=message):
+        hook.before_pipeline_run(whole)
+    hook.before_pipeline_run(whole.only_nodes_with_namespaces(["plan"]))
 
 
 def chain() -> Pipeline:

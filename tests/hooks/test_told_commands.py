@@ -22,8 +22,18 @@ from mopo_pipeline.hooks.command import BEGINS, LIMITS, again
         {"front": {"methods": ["reference", "best_of_n"], "seeds": []}},
         {"ingest": {"path": "o'neill, [raw].jsonl"}, "report": {"title": "1.0"}},
         {"report": {"title": "a: b"}, "evaluate": {"judges": {"own": ["a:B", 'say "no", c']}}},
+        {"front": {"variants": {"plain": {"plan.confidence": 0.5, "train.lag": {"mode": "none"}}}}},
+        {"ablation": {"sweeps": {"tau": {"plan.tau": [0.1, 1.0]}}}, "train": {"lag": {}}},
     ],
-    ids=["scalars", "tables in a list", "lists", "odd texts", "colons and quotes"],
+    ids=[
+        "scalars",
+        "tables in a list",
+        "lists",
+        "odd texts",
+        "colons and quotes",
+        "variants",
+        "sweeps",
+    ],
 )
 def test_a_command_that_is_told_has_the_parameters_of_the_run(given: dict[str, Any]) -> None:
     words = shlex.split(again({"env": "test", "runtime_params": given}, pipelines=True))
@@ -46,7 +56,7 @@ def test_a_parameter_without_a_name_or_a_value_is_told(part: str) -> None:
         run.make_context("run", [f"--params=data_root=x,{part}"])
 
 
-@pytest.mark.parametrize("value", ["[reference", "{a: 1", '"x'])
+@pytest.mark.parametrize("value", ["[reference", "{a: 1", '"x', "{plan.tau:[1]}", "${a"])
 def test_a_value_that_is_cut_short_is_told_with_its_parameter(value: str) -> None:
     with pytest.raises(click.UsageError, match=r"is no value of front\.methods: brackets"):
         run.make_context("run", [f"--params=data_root=x,front.methods={value}"])

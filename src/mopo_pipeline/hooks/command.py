@@ -54,14 +54,19 @@ def _flat(given: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
     flat: list[tuple[str, Any]] = []
     for key, value in given.items():
         name = f"{before}{key}"
-        flat += _flat(value, f"{name}.") if isinstance(value, Mapping) else [(name, value)]
+        flat += _flat(value, f"{name}.") if _is_way(value) else [(name, value)]
     return flat
+
+
+def _is_way(value: Any) -> bool:
+    """Whether a table can be said by names with dots; one that is empty, or whose own keys have dots, is a value."""
+    return isinstance(value, Mapping) and bool(value) and not any("." in str(k) for k in value)
 
 
 def _said(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, list) or (isinstance(value, str) and not _plain(value)):
+    if isinstance(value, list | Mapping) or (isinstance(value, str) and not _plain(value)):
         return json.dumps(value, ensure_ascii=False)
     return str(value)
 

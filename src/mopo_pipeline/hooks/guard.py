@@ -12,8 +12,10 @@ from yaml import YAMLError
 
 from mopo_pipeline.errors import InputError, MopoError
 from mopo_pipeline.hooks.paths import remote_places, within
+from mopo_pipeline.parameters.ablation import AblationParams
 from mopo_pipeline.parameters.by_model import follow_model
 from mopo_pipeline.parameters.groups import GROUPS, validate_parameters
+from mopo_pipeline.pipelines.stage import SWEEPS
 
 NOT_PARAMETERS = ("data_root",)
 """Runtime parameters that move the catalog and belong to no group."""
@@ -28,6 +30,9 @@ class UsersError(click.ClickException):
 class ParameterGuardHook:
     """Stops at the first sight of a parameter that is unknown, mistyped or out of range."""
 
+    def __init__(self) -> None:
+        self._written: dict[str, Any] = {}
+
     @hook_impl
     def after_context_created(self, context: Any) -> None:
         """Validate the merged parameters of this environment and command line.
@@ -38,12 +43,39 @@ class ParameterGuardHook:
         """
         write_what_can_be_written()
         try:
-            merged = follow_model(context.config_loader["parameters"])
+            written = context.config_loader["parameters"]
+            self._written = {k: v for k, v in written.items() if k not in NOT_PARAMETERS}
+            merged = follow_model(written)
             validate_parameters({k: v for k, v in merged.items() if k not in NOT_PARAMETERS})
             refuse_remote(merged, str(context.config_loader["globals"]["data_root"]))
         except (InputError, YAMLError) as error:
             raise one_line(InputError(f"{error}{cut_at_comma(context)}")) from None
         context.config_loader["parameters"] = within(Path(context.project_path), merged)
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Any) -> None:
+        """Validate what the runs of a sweep change.
+
+        Raises:
+            UsersError: one could not run.
+        """
+        if not pipeline.only_nodes_with_tags(SWEEPS).nodes:
+            return
+        from mopo_pipeline.fronts.jobs import merged
+        from mopo_pipeline.fronts.overrides import overrides
+        from mopo_pipeline.fronts.variants import variants
+
+        if "params:ablation" in pipeline.inputs():
+            ablation = AblationParams.model_validate(self._written["ablation"])
+            changed = {f"ablation.sweeps.{n}": made for n, made in variants(ablation).items()}
+        else:
+            given = self._written["front"].get("variants") or {}
+            changed = {f"front.variants.{n}": made for n, made in given.items()}
+        for where, setting in changed.items():
+            try:
+                validate_parameters(merged(self._written, overrides(setting)))
+            except InputError as error:
+                raise one_line(InputError(f"{where}: {error}")) from None
 
 
 def write_what_can_be_written() -> None:
