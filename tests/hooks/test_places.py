@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
+from transformers import LlamaConfig
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks.places import PlacesHook
@@ -40,7 +41,14 @@ def cases(folder: Path) -> dict[str, dict[str, Any]]:
     other = {"capability": {"prompt_sets": {"safety": str(folder / "prompts.csv")}}}
     tasks = {"capability": {"tasks": ["arc"], "task_folder": str(folder / "absent")}}
     rewards = {"judges": {"reward_models": {"harmless": "./nowhere#1"}}}
+    tiny = folder / "tiny"
+    LlamaConfig(hidden_size=8, intermediate_size=8, num_attention_heads=1).save_pretrained(tiny)
+    (tiny / "model.safetensors").touch()
+    adapters = {"model": str(tiny), "lora": {"target_modules": ["q_proj", "v_projj"]}}
     return {
+        "names 'v_projj', which no layer of this model is called; its linear layers are down_proj": {
+            "reference": adapters
+        },
         "reference.model: no model at ./nowhere": {"reference": {"model": "./nowhere"}},
         "empty is not a model": {"reference": {"model": str(folder / "empty")}},
         "package absent_package is not installed": {

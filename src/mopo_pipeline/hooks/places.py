@@ -20,6 +20,9 @@ SERVED = "endpoint"
 WRITES = ("model", "policy", "start")
 """Last keys of models that write from left to right; encoders and reward models do not."""
 
+TARGETS = "target_modules"
+"""Layers that adapters are put on, by name."""
+
 TASKS = ("evaluate", "capability", "tasks")
 """Tasks of the evaluation harness."""
 
@@ -69,6 +72,10 @@ class PlacesHook:
             from mopo_pipeline.evaluation.benchmarks import known_tasks
 
             known_tasks(CapabilityParams.model_validate(self._parameters["evaluate"]["capability"]))
+        elif parts[-1] == TARGETS and isinstance(value, list):
+            from mopo_pipeline.language.adapters import check_targets_of
+
+            check_targets_of(Path(str(self._parameters["reference"]["model"])), value)
         elif parts[-1] in JUDGES and ":" in str(value):
             from mopo_pipeline.judges.named import check_importable
 

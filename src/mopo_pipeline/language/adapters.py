@@ -1,13 +1,17 @@
 """Adapters: wrapped around a base, folded into it, and held against the model that was trained."""
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from transformers import AutoModelForCausalLM
+from transformers.pytorch_utils import Conv1D
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.kinds import read_config
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.logprobs import row_logprobs
 from mopo_pipeline.language.quiet import while_adapting
@@ -81,12 +85,49 @@ def check_installed() -> None:
         )
 
 
+def check_targets(model: torch.nn.Module, targets: str | Sequence[str]) -> None:
+    """Refuse names that no layer has: PEFT passes over them without a word where another one is found.
+
+    Raises:
+        InputError: the first such name, and what layers there are.
+    """
+    if isinstance(targets, str):
+        return
+    layers = dict(model.named_modules())
+    for target in targets:
+        if not any(name == target or name.endswith(f".{target}") for name in layers):
+            linear = (torch.nn.Linear, Conv1D)
+            there = {
+                n.rpartition(".")[2] for n, layer in layers.items() if isinstance(layer, linear)
+            }
+            raise InputError(
+                f"lora.target_modules names {target!r}, which no layer of this model is called; its linear layers are "
+                f"{', '.join(sorted(there))}"
+            )
+
+
+def check_targets_of(folder: Path, targets: str | Sequence[str]) -> None:
+    """``check_targets`` of a model by its configuration alone; a folder without one passes.
+
+    Raises:
+        InputError: see ``check_targets`` and ``read_config``.
+    """
+    if (folder / "config.json").is_file():
+        with torch.device("meta"):
+            check_targets(AutoModelForCausalLM.from_config(read_config(folder, folder)), targets)
+
+
 def add_adapter(model: Any, params: LoraParams, seed: int) -> Any:
-    """Wrap a frozen base with a fresh low-rank adapter."""
+    """Wrap a frozen base with a fresh low-rank adapter.
+
+    Raises:
+        InputError: the library is missing, or no layer has a name that is asked for.
+    """
     check_installed()
     from peft import LoraConfig, get_peft_model
 
     targets = params.target_modules
+    check_targets(model, targets)
     config = LoraConfig(
         r=params.r,
         lora_alpha=params.alpha,
