@@ -1,13 +1,17 @@
 """What rivals cost beside a front."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from mopo_pipeline.baselines import registry
 from mopo_pipeline.baselines.setting import RivalPolicy, Training
+from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.parameters.train import TrainParams
-from mopo_pipeline.pipelines.front.rivals import _candidate, steering_judge
+from mopo_pipeline.pipelines.front.rivals import _candidate, _points, steering_judge
 from mopo_pipeline.pocket.task import OBJECTIVES
 from mopo_pipeline.policies.valued import Budget
 
@@ -25,6 +29,22 @@ def test_a_training_that_diverged_is_a_failed_point_with_its_reason_and_cost() -
     assert (found.method, found.status, found.policy) == ("raco", "failed", None)
     assert found.reason == "the loss became nan at step 3"
     assert found.spent.sequences == 7
+
+
+def test_a_rival_that_the_data_cannot_train_is_a_failed_point_and_the_next_one_is_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def train(name: str, *_: Any) -> tuple[RivalPolicy, ...]:
+        if name == "raco":
+            raise InputError("2 decided pairs, fewer than the 4 of a batch")
+        return (soup("1,0"),)
+
+    monkeypatch.setattr(registry, "train_rival", train)
+    setting: Any = SimpleNamespace(seed=3)
+    [lost] = _points("raco", setting, {"beta": 0.1})
+    assert (lost.status, lost.seed, lost.policy) == ("failed", 3, None)
+    assert "fewer than the 4" in lost.reason
+    assert [point.point for point in _points("soup", setting, {})] == ["1,0"]
 
 
 def test_a_training_that_several_points_rest_on_is_paid_once() -> None:

@@ -1,11 +1,13 @@
 """Rivals as candidates: what `baselines` trains, in the words of `fronts`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from mopo_pipeline.errors import InputError
 from mopo_pipeline.fronts.candidates import Candidate
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.front import COMPARED, FrontParams
@@ -13,7 +15,7 @@ from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.parameters.train import TrainParams
 
 if TYPE_CHECKING:
-    from mopo_pipeline.baselines.setting import RivalPolicy
+    from mopo_pipeline.baselines.setting import RivalPolicy, Setting
     from mopo_pipeline.judges.base import Judge
 
 
@@ -54,15 +56,10 @@ def steering_judge(
 
 
 def rival_candidates(training: Training, params: FrontParams) -> list[Candidate]:
-    """All points of the rivals that ``front.methods`` names.
-
-    Raises:
-        InputError: there is no such rival.
-    """
+    """All points of the rivals that ``front.methods`` names; one that this data cannot train is a failed point."""
     names = [name for name in params.methods if name not in COMPARED]
     if not names:
         return []
-    from mopo_pipeline.baselines.registry import train_rival
     from mopo_pipeline.baselines.setting import Setting
 
     setting = Setting(
@@ -81,8 +78,22 @@ def rival_candidates(training: Training, params: FrontParams) -> list[Candidate]
     return [
         _candidate(point, trained)
         for name in names
-        for point in train_rival(name, setting, params.rivals.get(name, {}))
+        for point in _points(name, setting, params.rivals.get(name, {}))
     ]
+
+
+def _points(
+    name: str, setting: "Setting", hyperparameters: Mapping[str, Any]
+) -> tuple["RivalPolicy", ...]:
+    """A rival's points; the others, and ours, are not lost with one that cannot be trained."""
+    from mopo_pipeline.baselines.registry import train_rival
+    from mopo_pipeline.baselines.setting import RivalPolicy
+
+    try:
+        return train_rival(name, setting, hyperparameters)
+    except InputError as error:
+        failed = RivalPolicy(name, "trained", "none", setting.seed, hyperparameters, (), None)
+        return (replace(failed, status="failed", reason=str(error)),)
 
 
 def _candidate(point: "RivalPolicy", trained: set[str]) -> Candidate:
