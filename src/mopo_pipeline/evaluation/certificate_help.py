@@ -1,6 +1,9 @@
 """What a certificate assumes, and what would help where a threshold is not certified."""
 
+import math
 from dataclasses import replace
+
+import pandas as pd
 
 from mopo_pipeline.evaluation.certificate import ThresholdCertificate
 from mopo_pipeline.evaluation.judge_quality import BLIND, DEPENDENT, UNCALIBRATED
@@ -80,10 +83,43 @@ def _divided(groups: int) -> str:
     )
 
 
+def labels_instead(checks: pd.DataFrame, units: int, drawn: str) -> str:
+    """How many labelled prompts would let labels speak where a judge has to; empty where it is not these that are missing.
+
+    Args:
+        checks: every threshold by every estimator.
+        units: independent draws of the test split that have labels.
+        drawn: what they are, for people.
+    """
+    if f"{LABELS}_effective" not in checks:
+        return ""
+    effective = float(checks[f"{LABELS}_effective"].min())
+    if not 1.0 <= effective < MIN_COMPARISONS:
+        return ""
+    return (
+        f"have {math.ceil(units * MIN_COMPARISONS / effective)} {drawn} labelled in place of {units}, for labels to speak "
+        f"instead of a judge ({effective:.0f} effective comparisons now, {MIN_COMPARISONS} needed)"
+    )
+
+
 def helps(
-    entry: ThresholdCertificate, estimator: str | None, units: int, drawn: str, margin: float
+    entry: ThresholdCertificate,
+    estimator: str | None,
+    units: int,
+    drawn: str,
+    margin: float,
+    instead: str = "",
 ) -> ThresholdCertificate:
-    """The entry with what would help, as it is where nothing is short; ``margin`` is the plan's above its threshold."""
+    """The entry with what would help, as it is where nothing is short.
+
+    Args:
+        entry: without it.
+        estimator: the certificate rests on.
+        units: independent draws of the test split.
+        drawn: what they are, for people.
+        margin: of the plan above this threshold.
+        instead: what would let another estimator speak; told where this one is in doubt.
+    """
     said: list[str] = []
     if entry.shortfall is not None:
         said += [
@@ -99,6 +135,7 @@ def helps(
             "the policy labelled and plan on those"
         )
     elif entry.doubt:
+        said += [instead] if instead else []
         said.append(f"{_against(entry)}name another judge in evaluate.judges")
     return replace(entry, helps=tuple(said))
 

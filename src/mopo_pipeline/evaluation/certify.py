@@ -14,7 +14,12 @@ from mopo_pipeline.evaluation.certificate import (
     Certificate,
     ThresholdCertificate,
 )
-from mopo_pipeline.evaluation.certificate_help import CONTRADICTED, assumptions, helps
+from mopo_pipeline.evaluation.certificate_help import (
+    CONTRADICTED,
+    assumptions,
+    helps,
+    labels_instead,
+)
 from mopo_pipeline.evaluation.checks import missing
 from mopo_pipeline.evaluation.findings import MAX_CLIPPED, MAX_MEAN_RATIO
 from mopo_pipeline.evaluation.looks import Look
@@ -131,8 +136,11 @@ def certify(
     levels = Levels.of(confidence, len(plan.constrained), look)
     estimator, passed_over = choose_estimator(checks, evidence)
     prompts, units, drawn = evidence.counted(estimator)
+    instead = (
+        "" if estimator in LABEL_BASED else labels_instead(checks, *evidence.counted(LABELS)[1:])
+    )
     entries = tuple(
-        threshold_certificate(row, estimator, plan, levels, drawn)
+        threshold_certificate(row, estimator, plan, levels, drawn, instead)
         for _, row in checks.iterrows()
         if row["objective"] in plan.constrained
     )
@@ -186,9 +194,14 @@ def choose_estimator(
 
 
 def threshold_certificate(
-    row: pd.Series, estimator: str | None, plan: TrainingPlan, levels: Levels, drawn: str
+    row: pd.Series,
+    estimator: str | None,
+    plan: TrainingPlan,
+    levels: Levels,
+    drawn: str,
+    instead: str = "",
 ) -> ThresholdCertificate:
-    """Bounds, verdict and what would help, for one threshold."""
+    """Bounds, verdict and what would help, for one threshold; ``instead`` as ``helps`` takes it."""
     name, threshold = str(row["objective"]), float(row["threshold"])
     value, se, n, effective = (
         math.nan if estimator is None else float(row[f"{estimator}_{column}"])
@@ -219,7 +232,7 @@ def threshold_certificate(
         prompts_needed=needed,
         certifiable=_known(weaker),
     )
-    return helps(entry, estimator, int(n) if n > 0 else 0, drawn, plan.margin(name))
+    return helps(entry, estimator, int(n) if n > 0 else 0, drawn, plan.margin(name), instead)
 
 
 def _joint(

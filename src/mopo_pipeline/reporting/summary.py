@@ -63,7 +63,7 @@ def run_summary(
         "certified": certificate.certified,
         "certificate": headline(certificate),
         "drawn": drawn_as(certificate.prompts, certificate.units),
-        "helps": [text for entry in certificate.thresholds for text in entry.helps],
+        "helps": list(dict.fromkeys(text for e in certificate.thresholds for text in e.helps)),
         "errors": [
             f"{finding['name']}: {_value(finding)}; {finding['remedy']}"
             for finding in findings
