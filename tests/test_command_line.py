@@ -51,7 +51,9 @@ def refused(*options: str, monkeypatch: pytest.MonkeyPatch, folder: Path = PROJE
         ("--nodes=ingest_source", "did you mean 'ingest.ingest_source'?"),
         ("--namespaces=evalute", "no stage 'evalute', did you mean 'evaluate'?"),
         ("--to-outputs=polic", "no dataset 'polic', did you mean 'policy'?"),
-        ("--runner=Parallel", "no runner 'Parallel', did you mean 'ParallelRunner'?"),
+        ("--runner=Sequential", "no runner 'Sequential', did you mean 'SequentialRunner'?"),
+        ("--runner=ParallelRunner", "--runner=ParallelRunner: nodes run one after another"),
+        ("--runner=kedro.runner.ThreadRunner", "nodes run one after another"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Option '--pipeline' is deprecated")

@@ -19,6 +19,7 @@ from kedro.utils import find_kedro_project
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks.config_faults import READ
+from mopo_pipeline.hooks.runs import ONE_BY_ONE
 from mopo_pipeline.pipelines.stage import TOLD
 
 LOCAL = "local"
@@ -48,8 +49,8 @@ SELECTING: dict[str, tuple[str, Callable[[Any], set[str]]]] = {
 """Options that choose parts of a pipeline: what they name, and which of them a pipeline has."""
 
 
-RUNNERS = ("SequentialRunner", "ParallelRunner", "ThreadRunner")
-"""Runners that Kedro brings; any other is named by where it is imported from, with a dot."""
+RUNNER, SIDE_BY_SIDE = "SequentialRunner", ("ParallelRunner", "ThreadRunner")
+"""Runners that Kedro brings, and those of them that are refused; any other is named by where it is imported from, with a dot."""
 
 
 class PlainRun(click.Command):
@@ -294,13 +295,17 @@ def check_pipelines(wanted: list[str]) -> dict[str, Any]:
 
 
 def check_runner(name: str | None) -> None:
-    """Refuse a runner that Kedro does not bring.
+    """Refuse a runner that Kedro does not bring, or that runs nodes side by side.
 
     Raises:
-        click.UsageError: names the nearest, or all there are.
+        click.UsageError: names the one there is, or says why nodes are not run side by side.
     """
-    if name is not None and "." not in name and name not in RUNNERS:
-        raise click.UsageError(told("runner", name, RUNNERS))
+    if name is None:
+        return
+    if name.rpartition(".")[2] in SIDE_BY_SIDE:
+        raise click.UsageError(f"--runner={name}: {ONE_BY_ONE}")
+    if "." not in name and name != RUNNER:
+        raise click.UsageError(told("runner", name, [RUNNER]))
 
 
 def _of_part(kind: str, name: str, known: set[str], wanted: list[str]) -> str:

@@ -1,6 +1,8 @@
 """Parameters are checked before any node; every run leaves a record of how it ended."""
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -214,3 +216,22 @@ def test_a_node_that_only_prints_is_the_last_to_be_read(
             hook.after_node_run(node)
     hook._interruption.forget()
     assert [record.message for record in caplog.records] == ["first (1 of 2)"]
+
+
+def test_a_node_in_another_thread_or_process_is_refused_as_the_record_would_not_know_of_it(
+    tmp_path: Path,
+) -> None:
+    """As Kedro's ``ThreadRunner`` and ``ParallelRunner`` would have it, whatever they are called."""
+    hook, [first, _] = begun(tmp_path), chain().nodes
+    hook._interruption.forget()
+    with ThreadPoolExecutor(1) as threads, pytest.raises(InputError, match="leave out --runner"):
+        threads.submit(hook.before_node_run, first, {}).result()
+    child = os.fork()
+    if child == 0:
+        try:
+            hook.before_node_run(first, {})
+        except InputError:
+            os._exit(3)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+    hook.before_node_run(first, {})

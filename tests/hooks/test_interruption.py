@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from kedro.pipeline import Node, Pipeline
 
-from mopo_pipeline.hooks.runs import RunLogHook
+from mopo_pipeline.hooks.runs import RunLogHook, _here
 from mopo_pipeline.hooks.signals import SIGNALS, Interruption
 
 
@@ -88,7 +88,7 @@ def test_a_signal_lost_in_other_people_s_code_ends_the_run_before_its_next_node(
 
     hook = RunLogHook()
     hook._folder, hook._record = tmp_path, {"run_id": "one", "finished_nodes": [], "nodes": ["a"]}
-    hook._pipeline = Pipeline([])
+    hook._pipeline, hook._at = Pipeline([]), _here()
     node = Node(lambda: 1, None, "one", name="a")
     hook._interruption.expect()
     try:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from kedro.framework.hooks import hook_impl
+from kedro.framework.hooks.manager import _create_hook_manager
 from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 
@@ -101,6 +103,24 @@ def test_a_second_run_or_sweep_is_told_who_holds_its_folder(tmp_path: Path) -> N
     assert str(told.value).startswith(said)
     hook.before_pipeline_run({"run_id": "the-second"})
     hook.after_pipeline_run()
+
+
+def test_a_run_that_a_later_hook_refuses_leaves_its_folder_to_others(tmp_path: Path) -> None:
+    """Kedro calls nothing after that, and a notebook's process lives on."""
+
+    class Stale:
+        @hook_impl
+        def before_pipeline_run(self) -> None:
+            raise InputError("stale")
+
+    manager, lock = _create_hook_manager(), RunLockHook()
+    lock._root = tmp_path
+    for hook in (Stale(), lock):
+        manager.register(hook)
+    with pytest.raises(InputError, match="stale"):
+        manager.hook.before_pipeline_run(run_params={"run_id": "one"}, pipeline=None, catalog=None)
+    with held(tmp_path, run_id="another"):
+        pass
 
 
 def test_a_run_s_seconds_are_its_own_however_the_clock_is_set(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import inspect
 import subprocess
 import sys
 from importlib import import_module
-from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from types import NoneType
 from typing import Any, get_args
@@ -54,15 +53,6 @@ def test_kedro_checks_every_parameter_group_that_a_node_reads() -> None:
 
 def test_a_lazy_function_does_what_the_real_one_does() -> None:
     assert lazy("mopo_pipeline.reporting.summary:number")(1) == 1.0
-
-
-@pytest.mark.parametrize("name", PIPELINES)
-def test_every_node_reaches_another_process(name: str) -> None:
-    """As Kedro's ``ParallelRunner`` sends it."""
-    for node in PIPELINES[name].nodes:
-        there = ForkingPickler.loads(ForkingPickler.dumps(node))
-        assert inspect.getsource(there.func) == inspect.getsource(node.func)
-        assert (there.name, there.inputs, there.outputs) == (node.name, node.inputs, node.outputs)
 
 
 def test_a_node_with_too_few_inputs_is_refused_where_it_is_defined() -> None:

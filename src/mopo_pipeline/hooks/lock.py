@@ -1,5 +1,6 @@
 """A data root has one run at a time."""
 
+from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,15 @@ class RunLockHook:
                 "another place with --params=data_root=..."
             )
             raise one_line(InputError(message)) from None
+
+    @hook_impl(specname="before_pipeline_run", wrapper=True)
+    def let_go_where_refused(self) -> Generator[None, Any, Any]:
+        """Let go where a later hook refuses the run: Kedro tells nobody, and the process may live on, as a notebook's does."""
+        try:
+            return (yield)
+        except BaseException:
+            self._held.close()
+            raise
 
     @hook_impl
     def after_pipeline_run(self) -> None:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import platform
+import threading
 import time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +16,7 @@ import click
 from kedro.framework.hooks import hook_impl
 from kedro.io import DatasetError
 
-from mopo_pipeline.errors import MopoError
+from mopo_pipeline.errors import InputError, MopoError
 from mopo_pipeline.hooks.command import BEGINS, LIMITS, again
 from mopo_pipeline.hooks.facts import commit_of, run_facts
 from mopo_pipeline.hooks.guard import data_root, one_line
@@ -44,6 +45,13 @@ BASE = "base"
 PAGE = ".html"
 """What a browser opens."""
 
+ONE_BY_ONE = (
+    "nodes run one after another, in one process and thread: it keeps the run's record and what is left to do, hears its "
+    "signals and draws its random numbers; leave out --runner. Whole runs go side by side: kedro run --pipelines=front, or "
+    "each with a data_root of its own"
+)
+"""Why Kedro's runners that do otherwise are refused."""
+
 REPORT, FRONT = "params:report", "params:front"
 """Groups that are told which run they are of."""
 
@@ -62,6 +70,7 @@ class RunLogHook:
         self._run: dict[str, Any] = {}
         self._repeated: SweepRun | None = None
         self._project = Path()
+        self._at = (0, 0)
         self._interruption = Interruption(self._interrupted)
 
     @hook_impl
@@ -83,7 +92,7 @@ class RunLogHook:
         say_once()
         self._began, self._pipeline, self._saved = time.monotonic(), pipeline, set()
         self._started = {}
-        self._run = run_params
+        self._run, self._at = run_params, _here()
         close_abandoned(self._folder)
         self._record = {
             "run_id": run_params["run_id"],
@@ -105,7 +114,13 @@ class RunLogHook:
 
     @hook_impl
     def before_node_run(self, node: Any, inputs: dict[str, Any]) -> dict[str, Any] | None:
-        """Start a node's clock, its inputs loaded; tell the report which run it is of."""
+        """Start a node's clock, its inputs loaded; tell the report which run it is of.
+
+        Raises:
+            InputError: another process or thread than the run's own is about to carry it out.
+        """
+        if _here() != self._at:
+            raise InputError(ONE_BY_ONE)
         self._interruption.insist()
         self._started[node.name] = time.perf_counter()
         told: dict[str, Any] = {}
@@ -226,6 +241,11 @@ def close_abandoned(folder: Path) -> None:
         if record.get("status") == "running":
             record["status"] = "interrupted"
             path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _here() -> tuple[int, int]:
+    """The process and thread at work."""
+    return os.getpid(), threading.get_ident()
 
 
 def _now() -> str:

@@ -1,14 +1,11 @@
 """Functions named in a pipeline without importing what they stand on."""
 
 import ast
-import copyreg
 import inspect
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-from kedro.pipeline import Node
 
 OWN = "mopo_pipeline"
 ROOT = Path(__file__).parents[1]
@@ -40,20 +37,6 @@ def lazy(target: str) -> Callable[..., Any]:
     call.__signature__ = _signature(found, call.__annotations__)  # type: ignore[attr-defined]
     call.target = target  # type: ignore[attr-defined]
     return call
-
-
-def _sent(node: Node) -> tuple[Callable[[dict[str, Any]], Node], tuple[dict[str, Any]]]:
-    """A node for another process (Kedro's ``ParallelRunner``), its function by name."""
-    return _received, (vars(node) | {"_func": getattr(node.func, "target", node.func)},)
-
-
-def _received(state: dict[str, Any]) -> Node:
-    node, function = Node.__new__(Node), state["_func"]
-    vars(node).update(state | {"_func": lazy(function) if isinstance(function, str) else function})
-    return node
-
-
-copyreg.pickle(Node, _sent)
 
 
 def _definition(module: str, name: str) -> tuple[Path, ast.Module, ast.FunctionDef]:
