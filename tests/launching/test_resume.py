@@ -37,6 +37,7 @@ pytestmark = pytest.mark.slow
 SHORT = "train.lag.every=3,train.fit.steps=24,train.fit.save_every=4"
 OFFLINE = f"{SHORT},train.lag.mode=offline,train.lag.min_ess=0"
 ON_POLICY = f"{SHORT},train.lag.mode=fresh,train.lag.support_quantile=null,train.lag.fresh_prompts=8,train.lag.max_new_tokens=8"
+Left = tuple[bytes, list[dict[str, float]]]
 ONLY = ("--from-nodes=train.train_policy", "--to-nodes=train.train_policy")
 
 
@@ -109,17 +110,20 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
 
 
 def tiny_run_of(root: Path) -> Any:
-    return tiny_run(tiny_model(root / "model"), save_every=2, log_every=2)
+    return tiny_run(tiny_model(root / "model"), save_every=2, log_every=3)
 
 
 @pytest.fixture(scope="module")
-def whole(runs: Callable[[], Path]) -> bytes:
+def whole(runs: Callable[[], Path]) -> Left:
     return finished(runs())
 
 
-def finished(directory: Path) -> bytes:
+def finished(directory: Path) -> Left:
+    """Weights, and what was logged but for the time it took; not every save is a step that would be logged anyway."""
     worker.main(directory)
-    return (directory / "final/model.safetensors").read_bytes()
+    history = json.loads((directory / "log.json").read_text(encoding="utf-8"))["history"]
+    logged = [{k: v for k, v in entry.items() if "second" not in k} for entry in history]
+    return (directory / "final/model.safetensors").read_bytes(), logged
 
 
 def in_a_process(directory: Path, prepare: Callable[[], None], seconds: float = 60.0) -> int:
@@ -176,14 +180,14 @@ MOMENTS = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_killed_at_a_chosen_moment(runs: Callable[[], Path], whole: bytes, moment: str) -> None:
+def test_killed_at_a_chosen_moment(runs: Callable[[], Path], whole: Left, moment: str) -> None:
     directory = runs()
     assert in_a_process(directory, MOMENTS[moment]) == signal.SIGKILL
     assert not (directory / "final" / MANIFEST).exists()
     assert finished(directory) == whole
 
 
-def test_killed_again_and_again_at_random_moments(runs: Callable[[], Path], whole: bytes) -> None:
+def test_killed_again_and_again_at_random_moments(runs: Callable[[], Path], whole: Left) -> None:
     rng, directory, kills = random.Random(0), runs(), 0
     for _ in range(12):
         kills += in_a_process(directory, lambda: None, rng.uniform(0.02, 0.5)) == signal.SIGKILL
@@ -207,7 +211,7 @@ def cut(checkpoint: Path, name: str, size: int) -> None:
     ],
 )
 def test_a_cut_checkpoint_is_skipped_by_name(
-    runs: Callable[[], Path], whole: bytes, caplog: pytest.LogCaptureFixture, name: str, size: int
+    runs: Callable[[], Path], whole: Left, caplog: pytest.LogCaptureFixture, name: str, size: int
 ) -> None:
     directory = runs()
     in_a_process(directory, dying(worker, "seal", 1, after=False))
@@ -220,17 +224,17 @@ def test_a_cut_checkpoint_is_skipped_by_name(
     assert name in said or name == MANIFEST
 
 
-def test_a_cut_final_model_is_made_again(runs: Callable[[], Path], whole: bytes) -> None:
+def test_a_cut_final_model_is_made_again(runs: Callable[[], Path], whole: Left) -> None:
     root = runs().parent / "cut"
     run = tiny_run_of(root)
     final = train_run(run, root).directory
     cut(final, "model.safetensors", 0)
-    assert (train_run(run, root).directory / "model.safetensors").read_bytes() == whole
+    assert (train_run(run, root).directory / "model.safetensors").read_bytes() == whole[0]
 
 
 @pytest.mark.parametrize("lost", ["optimiser", "lag state"])
 def test_without_part_of_the_state_the_weights_differ(
-    runs: Callable[[], Path], whole: bytes, monkeypatch: pytest.MonkeyPatch, lost: str
+    runs: Callable[[], Path], whole: Left, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
     """Negative controls: the comparisons above can fail."""
     directory = runs()
@@ -244,12 +248,12 @@ def test_without_part_of_the_state_the_weights_differ(
         own = WeightedTrainer
         base = transformers.Trainer._load_optimizer_and_scheduler
         monkeypatch.setattr(own, "_load_optimizer_and_scheduler", base)
-    assert finished(directory) != whole
+    assert finished(directory)[0] != whole[0]
 
 
 @pytest.mark.parametrize("wall", ["limit", "no space"])
 def test_a_full_disk_stops_in_one_line_and_keeps_the_last_checkpoint(
-    runs: Callable[[], Path], whole: bytes, monkeypatch: pytest.MonkeyPatch, wall: str
+    runs: Callable[[], Path], whole: Left, monkeypatch: pytest.MonkeyPatch, wall: str
 ) -> None:
     directory = runs()
     if wall == "limit":

@@ -28,6 +28,7 @@ from mopo_pipeline.training.callbacks import (
     FirstLogprobs,
     LookCallback,
     RefreshCallback,
+    SavedIsLogged,
 )
 from mopo_pipeline.training.candidates import (
     PASSED,
@@ -56,6 +57,7 @@ def prepare_trainer(directory: Path, spec: RunSpec) -> tuple[WeightedTrainer, An
     problem = read_problem(directory)
     state = initial_state(table, problem, spec.lag, spec.start)
     trainer = build_trainer(directory, spec, model, tokenizer, rows, state, problem)
+    trainer.add_callback(SavedIsLogged)
     labelled = read_labelled(directory, tokenizer, spec.context)
     answers = None
     if labelled is not None:

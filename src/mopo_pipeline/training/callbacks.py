@@ -60,6 +60,20 @@ class LookCallback(TrainerCallback):
             self.look()
 
 
+class SavedIsLogged(TrainerCallback):
+    """Log a step that is saved, the last one among them: what was watched since the last logged step is in no checkpoint.
+
+    A run that goes on from there logs what one that was not stopped does, and the last look at validation prompts is
+    written however many steps there are.
+    """
+
+    def on_step_end(
+        self, args: Any, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Log before the checkpoint is written."""
+        control.should_log = control.should_log or control.should_save
+
+
 class FirstLogprobs(TrainerCallback):
     """Take the first log-probabilities from the trained model itself, before its first step.
 
