@@ -183,7 +183,7 @@ def zero3(machine: Machine) -> Figures:
 
 def _sharded(machine: Machine, name: str) -> Figures:
     text = (PROJECT / "conf/accelerate" / name).read_text(encoding="utf-8")
-    text = text.replace("num_processes: 8", "num_processes: 2").replace("bf16", '"no"')
+    text = text.replace("num_processes: 8", "num_processes: 2")
     file = machine.work / name
     file.write_text(text, encoding="utf-8")
     alone = trained(machine, "alone", steps=6)

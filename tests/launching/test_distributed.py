@@ -196,12 +196,15 @@ def test_shipped_launch_files_are_accelerate_configurations(file: Path) -> None:
     launch = plan_launch(FitParams(**FIT | {"accelerate": file}))
     machines, processes = (2, 16) if "2_nodes" in file.stem else (1, int(file.stem[0]))
     assert (launch.machines, launch.processes) == (machines, processes)
+    assert plan_launch(FitParams(**FIT | {"accelerate": file, "dtype": "bfloat16"})) == launch
 
 
 def test_launches_this_machine_cannot_do(tmp_path: Path) -> None:
     broken, sharded = tmp_path / "broken.yaml", tmp_path / "sharded.yaml"
     broken.write_text(DATA_PARALLEL.format(n=2) + "processes: 2\n")
     sharded.write_text("distributed_type: FSDP\nnum_processes: 2\n")
+    halved = tmp_path / "halved.yaml"
+    halved.write_text("distributed_type: MULTI_GPU\nnum_processes: 2\nmixed_precision: bf16\n")
 
     def refused(expected: str, **fit: object) -> None:
         with pytest.raises(InputError, match=expected):
@@ -211,6 +214,7 @@ def test_launches_this_machine_cannot_do(tmp_path: Path) -> None:
     refused(f"starts {8 * cores} processes .* has {cores} CPU cores", processes=8 * cores)
     refused("no such file; examples lie in conf/accelerate", accelerate=tmp_path / "absent.yaml")
     refused("no accelerate configuration.*processes", accelerate=broken)
+    refused("says mixed_precision: bf16, but train.fit.dtype is float32", accelerate=halved)
     refused("asks for FSDP, which accelerate does on GPUs only", accelerate=sharded)
     refused("is 9 and cannot be divided evenly among 2", processes=2, batch_size=9)
     refused("batch_size is 41, but there are 40 rows", batch_size=41)

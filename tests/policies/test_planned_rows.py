@@ -206,6 +206,20 @@ def test_an_answer_that_nobody_ended_stands_among_the_tokens_alone_and_without_a
     assert "rows_tokens.jsonl alone" in note
 
 
+def test_a_row_longer_than_the_context_is_told_as_messages_hold_it_whole(
+    reference: Path, tmp_path: Path
+) -> None:
+    long = texts()
+    long.loc[7, "response"] = " ".join(["red"] * 90)
+    found = made(reference, tmp_path, long, size=300)
+    context = found.manifest["context"]
+    assert max(len(ids) for ids in found.tokens["input_ids"]) == context
+    assert any(said[-1]["content"].count("red") == 90 for said in found.messages["messages"])
+    assert found.manifest["rows"]["cut"] == 1
+    [note] = found.manifest["notes"]
+    assert note.startswith(f"1 rows are longer than the context of {context} tokens")
+
+
 def test_a_template_that_ends_no_answer_is_told_and_so_is_a_reference_that_would_move(
     tmp_path: Path,
 ) -> None:

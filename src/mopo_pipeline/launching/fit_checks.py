@@ -18,6 +18,10 @@ DATA_PARALLEL = "MULTI_GPU"
 """What accelerate calls data parallel; on a machine without a GPU it runs over gloo."""
 
 
+PRECISIONS = {"float32": "no", "bfloat16": "bf16"}
+"""What accelerate calls the precisions of ``fit.dtype``."""
+
+
 class Launch(NamedTuple):
     """Who trains: processes in all, machines they are spread over, and how the model is split.
 
@@ -113,7 +117,7 @@ def plan_launch(fit: FitParams, where: str = "fit") -> Launch:
     """Read ``fit.accelerate``, or take ``fit.processes`` data-parallel processes on this machine.
 
     Raises:
-        InputError: no such file, or not an accelerate configuration.
+        InputError: no such file, not an accelerate configuration, or one of another precision.
     """
     if fit.accelerate is None:
         return Launch(fit.processes, 1, "NO" if fit.processes == 1 else DATA_PARALLEL)
@@ -122,6 +126,11 @@ def plan_launch(fit: FitParams, where: str = "fit") -> Launch:
             f"{where}.accelerate is {fit.accelerate}: no such file; examples lie in conf/accelerate"
         )
     config = read_launch_file(fit.accelerate)
+    if config.mixed_precision not in {None, "no", PRECISIONS[fit.dtype]}:
+        raise InputError(
+            f"{fit.accelerate} says mixed_precision: {config.mixed_precision}, but {where}.dtype is {fit.dtype} and says the "
+            "precision: remove the line, or set both alike"
+        )
     return Launch(config.num_processes, config.num_machines, str(config.distributed_type.value))
 
 

@@ -16,7 +16,7 @@ import yaml
 
 from mopo_pipeline.errors import MopoError
 from mopo_pipeline.launching.failures import ERRORS, TrainingFailedError, first_failure
-from mopo_pipeline.launching.fit_checks import Launch, read_launch_file
+from mopo_pipeline.launching.fit_checks import PRECISIONS, Launch, read_launch_file
 from mopo_pipeline.parameters.fit import FitParams
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ def _write_launch_file(directory: Path, fit: FitParams, launch: Launch) -> None:
                 "num_processes": launch.processes,
                 "num_machines": 1,
                 "machine_rank": 0,
-                "mixed_precision": "bf16" if fit.dtype == "bfloat16" else "no",
+                "mixed_precision": PRECISIONS[fit.dtype],
             }
         )
     (directory / LAUNCH_FILE).write_text(text, encoding="utf-8")

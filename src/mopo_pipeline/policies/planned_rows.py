@@ -95,7 +95,10 @@ def planned_rows(
     drawn_ended = _drawn(np.where(ended, weight, 0.0), size, task.seed)
     messages = [*map(conversation, rows["prompt"], rows["response"])]
     differ = rendered_otherwise(tokenizer, messages, encoded)[written]
-    counts = _counted(weight, ended, drawn) | {"rendered_otherwise": int(differ.sum())}
+    counts = _counted(weight, ended, drawn) | {
+        "rendered_otherwise": int(differ.sum()),
+        "cut": int((encoded.truncated & (weight > 0)).sum()),
+    }
     end = str(tokenizer.convert_ids_to_tokens(Chat(tokenizer).end_id))
     manifest = {
         **{name: plan.to_json()[name] for name in OF_PLAN},
@@ -106,7 +109,7 @@ def planned_rows(
         "end_token": end,
         "seed": task.seed,
         "rows": counts,
-        "notes": notes(counts, train.lag.mode),
+        "notes": notes(counts, train.lag.mode, context),
     }
     for note in manifest["notes"]:
         log.warning("%s", note)
@@ -165,7 +168,7 @@ def rendered_otherwise(
     )
 
 
-def notes(counts: dict[str, Any], mode: str) -> list[str]:
+def notes(counts: dict[str, Any], mode: str, context: int) -> list[str]:
     """What another trainer must know of these rows, a sentence each."""
     found = []
     if counts["rendered_otherwise"]:
@@ -177,6 +180,11 @@ def notes(counts: dict[str, Any], mode: str) -> list[str]:
         found.append(
             f"{counts['unended']} rows, {counts['unended_weight']:.1%} of the weight, have no end and stand in "
             "rows_tokens.jsonl alone, since a trainer that renders messages would end them"
+        )
+    if counts["cut"]:
+        found.append(
+            f"{counts['cut']} rows are longer than the context of {context} tokens: rows_tokens.jsonl has them cut, messages "
+            "whole, so have that trainer cut at the end there (some leave such rows out), or train on rows_tokens.jsonl"
         )
     if mode != "none":
         found.append(
