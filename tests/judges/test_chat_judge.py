@@ -2,6 +2,7 @@
 
 import math
 import re
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from loopback import Said
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation.judging import steered_by
 from mopo_pipeline.judges import Comparer, win_rates_against
-from mopo_pipeline.judges.base import ReadsInPart, few
+from mopo_pipeline.judges.base import ReadsInPart, differences, few
 from mopo_pipeline.judges.chat import ChatJudge
 from mopo_pipeline.judges.letters import Asked, LocalModel, asked, letter_ids, question
 from mopo_pipeline.judges.named import imported_judge, own_judge
@@ -111,6 +112,37 @@ def test_a_cache_that_is_none_is_one_line(tmp_path: Path) -> None:
     judge = ChatJudge(params(tmp_path), OBJECTIVES, Biased())
     with pytest.raises(InputError, match=r"judged\.sqlite, cannot be used: file is not a database"):
         judge.differences([PROMPT], [BIRDS[0]], [BIRDS[1]])
+
+
+def test_a_full_disk_asks_for_room_and_not_for_the_end_of_what_was_paid_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_any = sqlite3.connect
+
+    def of_two_pages(*given: Any, **options: Any) -> sqlite3.Connection:
+        table = open_any(*given, **options)
+        table.execute("PRAGMA max_page_count = 3")
+        return table
+
+    monkeypatch.setattr(sqlite3, "connect", of_two_pages)
+    many = [f"Bird number {i}." for i in range(200)]
+    with pytest.raises(InputError, match="is full; make room for it") as caught:
+        ChatJudge(params(tmp_path), ("brief",), Biased()).differences(
+            [PROMPT] * 200, many, ["None."] * 200
+        )
+    assert "delete" not in str(caught.value)
+
+
+def test_what_is_no_number_is_refused_and_not_kept(tmp_path: Path) -> None:
+    class Broken(Biased):
+        def ask(self, questions: Sequence[str], description: str) -> list[Asked]:
+            return [Asked(float("nan"), 1.0) for _ in questions]
+
+    asked = ([PROMPT], [BIRDS[0]], [BIRDS[1]])
+    with pytest.raises(InputError, match="gave nan"):
+        differences(ChatJudge(params(tmp_path), OBJECTIVES, Broken()), *asked)
+    repaired = ChatJudge(params(tmp_path), OBJECTIVES, Biased())
+    assert np.isfinite(differences(repaired, *asked)).all()
 
 
 def test_an_objective_without_a_rubric_is_named(tmp_path: Path) -> None:
