@@ -26,7 +26,10 @@ def raised_from(cause: Exception) -> Exception:
         (NO_SPACE, True),
         (OSError(122, "Disk quota exceeded"), True),
         (raised_from(NO_SPACE), True),
-        (RuntimeError("Error writing bytes to file. Detail: [errno 28] No space left on device"), True),
+        (
+            RuntimeError("Error writing bytes to file. Detail: [errno 28] No space left on device"),
+            True,
+        ),
         (RuntimeError("I/O error: No space left on device (os error 28)"), True),
         (sqlite3.OperationalError("database or disk is full"), True),
         (OSError(13, "Permission denied"), False),

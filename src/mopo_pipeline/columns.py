@@ -188,7 +188,9 @@ def nearest(name: str, known: Iterable[Any]) -> str:
     """
     others = [str(k) for k in known]
     if twins := [k for k in others if k != name and composed(k) == composed(name)]:
-        return f" ({twins[0]!r} looks the same and is encoded otherwise: write both in Unicode's NFC)"
+        return (
+            f" ({twins[0]!r} looks the same and is encoded otherwise: write both in Unicode's NFC)"
+        )
     found = difflib.get_close_matches(name, others, n=1)
     return f" (did you mean {found[0]!r}?)" if found else ""
 

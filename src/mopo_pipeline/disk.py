@@ -11,7 +11,9 @@ from mopo_pipeline.errors import MopoError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
-SAID = re.compile(r"no space left on device|disk quota exceeded|os error 28\b|disk is full", re.IGNORECASE)
+SAID = re.compile(
+    r"no space left on device|disk quota exceeded|os error 28\b|disk is full", re.IGNORECASE
+)
 """What libraries say of it in errors of their own."""
 
 
@@ -47,7 +49,9 @@ def disk_error(stage: str, error: BaseException, places: Iterable[Path]) -> Disk
         error: what was raised.
         places: folders that exist or will, of which one is full; that of the error's file comes before them.
     """
-    named = [Path(e.filename).parent for e in _causes(error) if isinstance(e, OSError) and _named(e)]
+    named = [
+        Path(e.filename).parent for e in _causes(error) if isinstance(e, OSError) and _named(e)
+    ]
     free = {place: shutil.disk_usage(_there(place)).free for place in named[:1] or places}
     told = [
         f"{place} ({room / 2**20:,.1f} MiB free)"

@@ -1,5 +1,6 @@
 """A chat model that compares answers by a rubric: both orders, what is cached, what is refused."""
 
+import json
 import math
 import re
 import sqlite3
@@ -16,10 +17,11 @@ from loopback import Said
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation.judging import steered_by
 from mopo_pipeline.judges import Comparer, win_rates_against
-from mopo_pipeline.judges.base import ReadsInPart, differences, few
+from mopo_pipeline.judges.base import ReadsInPart, differences, few, score
 from mopo_pipeline.judges.chat import ChatJudge
 from mopo_pipeline.judges.letters import Asked, LocalModel, asked, letter_ids, question
 from mopo_pipeline.judges.named import imported_judge, own_judge
+from mopo_pipeline.judges.rules import TextRules
 from mopo_pipeline.parameters.evaluate import JudgeParams
 from mopo_pipeline.parameters.groups import validate_parameters
 from mopo_pipeline.parameters.judges import ChatJudgeParams
@@ -338,9 +340,50 @@ def test_a_judge_of_one_s_own_is_named_by_where_it_is_imported_from() -> None:
     assert rates.tolist() == [[0.5, 0.5]]
 
 
+class Silent(Either):
+    """Compares with nobody."""
+
+    opponents = 0
+
+
+class Faulty(Length):
+    """Fails at one text; of another kind of answer where there are two of them."""
+
+    def scores(self, prompts: list[str], responses: list[str]) -> Any:
+        if len(responses) > 1:
+            return [[1.0], [1.0, 2.0]]
+        return json.loads(responses[0])
+
+
+def test_a_fault_of_a_judge_of_one_s_own_is_one_line_that_says_where() -> None:
+    judge = own_judge(f"{__name__}:Faulty", OBJECTIVES)
+    with pytest.raises(
+        InputError, match=rf"judge 'own' failed on 1 answers at {__file__}, line \d+: JSONDec"
+    ) as caught:
+        score(judge, [PROMPT], ["{"])
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="judge 'own' returned a list that is no array of numbers"):
+        score(judge, [PROMPT] * 2, ["a", "b"])
+    with pytest.raises(InputError, match="returned a dict that is no array"):
+        score(judge, [PROMPT], ["{}"])
+
+
+def test_a_fault_of_a_built_in_judge_or_of_memory_is_not_made_the_user_s() -> None:
+    with pytest.raises(AttributeError):
+        score(TextRules(("brevity",)), [PROMPT], [7])  # type: ignore[list-item]
+
+    class Large(Length):
+        def scores(self, prompts: list[str], responses: list[str]) -> Any:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        score(Large(OBJECTIVES), [PROMPT], ["a"])
+
+
 @pytest.mark.parametrize(
     ("path", "told"),
     [
+        (f"{__name__}:Silent", "has opponents 0: it says how many"),
         ("no_such_module:Judge", "no judge can be imported as 'no_such_module:Judge': No module"),
         ("math:Judge", "no judge can be imported as 'math:Judge': .*no attribute 'Judge'"),
         ("builtins:list", "makes list, which is no judge"),

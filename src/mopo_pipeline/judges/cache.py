@@ -59,7 +59,11 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         yield table
     except sqlite3.Error as error:
         passing = isinstance(error, sqlite3.OperationalError)
-        remedy = "make room for it and see that it can be written (what it holds stays)" if passing else "delete it"
+        remedy = (
+            "make room for it and see that it can be written (what it holds stays)"
+            if passing
+            else "delete it"
+        )
         raise InputError(
             f"the cache of a chat judge, {path}, cannot be used: {error}; {remedy}, or name another as `cache`"
         ) from error
