@@ -328,6 +328,25 @@ def test_groups_of_another_spelling_are_told_for_splits_may_part_them(
     assert "6 names of groups are other spellings of an earlier one" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("column", "warned"),
+    [
+        ("system", "system is not read: what was asked must stand in the column prompt"),
+        ("Input", "Input is not read: what was asked must stand in the column prompt"),
+        ("margin", "margin is not read: the choice alone is a label"),
+        ("source_url", ""),
+    ],
+)
+def test_columns_that_are_not_read_are_named_and_those_that_change_what_is_meant_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, column: str, warned: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    load(write(tmp_path / "pairs.csv", pairs(**{column: "x", "annotator": "Ann"})))
+    assert f"columns that are not read: {column}\n" in caplog.text
+    assert bool(warned) == ("WARNING" in caplog.text)
+    assert warned in caplog.text
+
+
 def test_two_objectives_may_differ_in_spelling_alone(tmp_path: Path) -> None:
     rows = [row | {"Good": 1 - row["good"]} for row in pairs()]
     data = load(write(tmp_path / "pairs.jsonl", rows), "good", "Good")

@@ -70,7 +70,8 @@ def test_a_bad_dialogue_is_one_dropped_row_with_its_reason(tmp_path: Path) -> No
     assert len(data.judgements) == 8
     assert data.report["dropped"] == {
         "rows whose chosen and rejected answer different prompts": 1,
-        "rows with no dialogue that ends with an answer of the assistant": 1,
+        "rows with no dialogue that ends with an answer of the assistant (turns begin with 'Human:' and 'Assistant:' after an "
+        "empty line)": 1,
         "rows with missing value; fill it or drop the row": 1,
         "pairs of equal responses": 1,
     }
