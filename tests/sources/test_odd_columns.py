@@ -347,6 +347,30 @@ def test_columns_that_are_not_read_are_named_and_those_that_change_what_is_meant
     assert warned in caplog.text
 
 
+def test_ratings_beside_votes_are_said_not_to_be_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [
+        row | {"prompt_id": row["prompt"], "response_id": str(i)} for i, row in enumerate(rated())
+    ]
+    judged = [
+        {
+            "prompt_id": rows[i]["prompt"],
+            "response_a": str(i),
+            "response_b": str(i + 1),
+            "good": i % 2,
+        }
+        for i in range(0, 27, 3)
+    ]
+    votes = write(tmp_path / "votes.jsonl", judged)
+    data = load(write(tmp_path / "rated.jsonl", rows), judgements_path=votes)
+    for origin, told in (("auto", True), ("judgements", False), ("ratings", False)):
+        caplog.clear()
+        params = LabelParams.model_validate({"origin": origin})
+        build_comparisons(*data[:2], params, ("good",), np.random.default_rng(0))
+        assert ("the ratings are not used" in caplog.text) == told
+
+
 def test_two_objectives_may_differ_in_spelling_alone(tmp_path: Path) -> None:
     rows = [row | {"Good": 1 - row["good"]} for row in pairs()]
     data = load(write(tmp_path / "pairs.jsonl", rows), "good", "Good")

@@ -10,7 +10,7 @@ from mopo_pipeline.sources.messages import Message, chat
 
 _TURN = re.compile(r"(?:^|\r?\n\r?\n)(Human|Assistant):")
 _ANSWER_TO_COME = re.compile(r"(?:\r?\n){2}Assistant:\s*\Z")
-_MARKER = re.compile(r"\n?<extra_id_1>(User|Assistant)\n")
+_MARKER = re.compile(r"(?:\r?\n)?<extra_id_1>(User|Assistant)\r?\n")
 
 
 def last_answer(dialogue: Any, prompt: list[Message]) -> tuple[str, str]:
