@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from functools import lru_cache
@@ -185,17 +186,27 @@ def nearest(name: str, known: Iterable[Any]) -> str:
     >>> nearest("helpfull", ["prompt", "helpful"])
     " (did you mean 'helpful'?)"
     """
-    found = difflib.get_close_matches(name, [str(k) for k in known], n=1)
+    others = [str(k) for k in known]
+    if twins := [k for k in others if k != name and composed(k) == composed(name)]:
+        return (
+            f" ({twins[0]!r} looks the same and is encoded otherwise: write both in Unicode's NFC)"
+        )
+    found = difflib.get_close_matches(name, others, n=1)
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 
+def composed(name: str) -> str:
+    """A name in Unicode's composed form (NFC), in which what looks the same mostly is the same."""
+    return unicodedata.normalize("NFC", name)
+
+
 def spelt(name: str) -> str:
-    """What two names have in common that differ in case, white space, ``-`` and ``_`` alone.
+    """What two names have in common that differ in case, white space, ``-``, ``_`` and Unicode's form alone.
 
     >>> spelt(" Prompt-ID"), spelt("prompt_id")
     ('prompt_id', 'prompt_id')
     """
-    return re.sub(r"[\s_-]+", "_", name.strip().casefold())
+    return re.sub(r"[\s_-]+", "_", composed(name).strip().casefold())
 
 
 def is_missing(value: Any) -> bool:

@@ -142,9 +142,12 @@ def test_texts_of_a_table_are_taken_as_they_are_written(tmp_path: Path) -> None:
         ("a.csv", "prompt\n007\nNA\n"),
         ("a.jsonl", '{"prompt": "007"}\n{"prompt": "NA"}\n'),
         ("a.txt", "\ufeff007\nNA"),
+        ("a.txt", "007\r\nNA\r\n"),
     ):
         (tmp_path / name).write_text(content, encoding="utf-8")
         assert read_prompts(tmp_path / name, "x") == [chat_prompt("007"), chat_prompt("NA")]
+    (tmp_path / "a.txt").write_text("one\u2028and two\nthree\n", encoding="utf-8")
+    assert len(read_prompts(tmp_path / "a.txt", "x")) == 2, "Unicode's ends of lines are text"
     (tmp_path / "a.txt").write_bytes("schön".encode("latin-1"))
     with pytest.raises(InputError, match=r"x: .*a.txt cannot be read: 'utf-8' codec"):
         read_prompts(tmp_path / "a.txt", "x")

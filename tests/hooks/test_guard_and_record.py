@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,11 +13,13 @@ import click
 import pytest
 from kedro.pipeline import Node, Pipeline
 
+from mopo_pipeline.disk import DiskFullError
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks import ParameterGuardHook
-from mopo_pipeline.hooks.contents import Contents
+from mopo_pipeline.hooks.contents import SMALL, Contents
 from mopo_pipeline.hooks.guard import one_line
 from mopo_pipeline.hooks.provenance import trace
+from mopo_pipeline.hooks.runs import close_abandoned
 from mopo_pipeline.memory import MemoryExhaustedError
 from mopo_pipeline.parameters.by_model import laid_over
 from mopo_pipeline.pipeline_registry import register_pipelines
@@ -203,6 +206,58 @@ def test_memory_that_did_not_suffice_is_one_line_with_the_stage_that_asked_for_i
     hook.before_node_run(named, {})
     with pytest.raises(MemoryExhaustedError, match=r"^evaluate: .*evaluate\.batch_tokens"):
         hook.on_pipeline_error(MemoryError("Unable to allocate 9.31 GiB"))
+
+
+FULL = OSError(28, "No space left on device")
+
+
+def test_a_disk_that_is_full_is_one_line_with_the_folder_that_wants_room(tmp_path: Path) -> None:
+    folder = tmp_path / "data/08_reporting/runs"
+    hook, node = begun(folder), chain().nodes[0]
+    hook.before_node_run(node, {})
+    with pytest.raises(DiskFullError, match=rf"^first: no space left on .*{tmp_path}/data \("):
+        hook.on_pipeline_error(FULL)
+
+
+def test_a_run_that_cannot_be_recorded_ends_with_one_line_and_hears_signals_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    def full(*_: object) -> None:
+        raise FULL
+
+    monkeypatch.setattr("mopo_pipeline.hooks.runs.write_text", full)
+    with pytest.raises(DiskFullError, match=f"{tmp_path}/data"):
+        begun(tmp_path / "data/08_reporting/runs")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_record_that_cannot_be_closed_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one.json").write_text('{"status": "running"}')
+
+    def full(*_: object, **__: object) -> None:
+        raise FULL
+
+    monkeypatch.setattr(Path, "write_text", full)
+    close_abandoned(tmp_path)
+    assert (tmp_path / "one.json").read_text() == '{"status": "running"}'
+
+
+def test_a_memo_of_contents_that_cannot_be_written_costs_time_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "large.bin").write_bytes(b"a" * (SMALL + 1))
+    known = Contents(tmp_path / "memo.json").digest(tmp_path / "large.bin")
+
+    def full(*_: object, **__: object) -> None:
+        raise FULL
+
+    monkeypatch.setattr(Path, "write_text", full)
+    memo = Contents(tmp_path / "other.json")
+    assert memo.digest(tmp_path / "large.bin") == known
 
 
 def test_a_node_that_only_prints_is_the_last_to_be_read(

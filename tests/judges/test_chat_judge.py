@@ -1,7 +1,9 @@
 """A chat model that compares answers by a rubric: both orders, what is cached, what is refused."""
 
+import json
 import math
 import re
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,11 @@ from loopback import Said
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation.judging import steered_by
 from mopo_pipeline.judges import Comparer, win_rates_against
-from mopo_pipeline.judges.base import ReadsInPart, few
+from mopo_pipeline.judges.base import ReadsInPart, differences, few, score
 from mopo_pipeline.judges.chat import ChatJudge
 from mopo_pipeline.judges.letters import Asked, LocalModel, asked, letter_ids, question
 from mopo_pipeline.judges.named import imported_judge, own_judge
+from mopo_pipeline.judges.rules import TextRules
 from mopo_pipeline.parameters.evaluate import JudgeParams
 from mopo_pipeline.parameters.groups import validate_parameters
 from mopo_pipeline.parameters.judges import ChatJudgeParams
@@ -111,6 +114,37 @@ def test_a_cache_that_is_none_is_one_line(tmp_path: Path) -> None:
     judge = ChatJudge(params(tmp_path), OBJECTIVES, Biased())
     with pytest.raises(InputError, match=r"judged\.sqlite, cannot be used: file is not a database"):
         judge.differences([PROMPT], [BIRDS[0]], [BIRDS[1]])
+
+
+def test_a_full_disk_asks_for_room_and_not_for_the_end_of_what_was_paid_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_any = sqlite3.connect
+
+    def of_two_pages(*given: Any, **options: Any) -> sqlite3.Connection:
+        table = open_any(*given, **options)
+        table.execute("PRAGMA max_page_count = 3")
+        return table
+
+    monkeypatch.setattr(sqlite3, "connect", of_two_pages)
+    many = [f"Bird number {i}." for i in range(200)]
+    with pytest.raises(InputError, match="is full; make room for it") as caught:
+        ChatJudge(params(tmp_path), ("brief",), Biased()).differences(
+            [PROMPT] * 200, many, ["None."] * 200
+        )
+    assert "delete" not in str(caught.value)
+
+
+def test_what_is_no_number_is_refused_and_not_kept(tmp_path: Path) -> None:
+    class Broken(Biased):
+        def ask(self, questions: Sequence[str], description: str) -> list[Asked]:
+            return [Asked(float("nan"), 1.0) for _ in questions]
+
+    asked = ([PROMPT], [BIRDS[0]], [BIRDS[1]])
+    with pytest.raises(InputError, match="gave nan"):
+        differences(ChatJudge(params(tmp_path), OBJECTIVES, Broken()), *asked)
+    repaired = ChatJudge(params(tmp_path), OBJECTIVES, Biased())
+    assert np.isfinite(differences(repaired, *asked)).all()
 
 
 def test_an_objective_without_a_rubric_is_named(tmp_path: Path) -> None:
@@ -306,9 +340,50 @@ def test_a_judge_of_one_s_own_is_named_by_where_it_is_imported_from() -> None:
     assert rates.tolist() == [[0.5, 0.5]]
 
 
+class Silent(Either):
+    """Compares with nobody."""
+
+    opponents = 0
+
+
+class Faulty(Length):
+    """Fails at one text; of another kind of answer where there are two of them."""
+
+    def scores(self, prompts: list[str], responses: list[str]) -> Any:
+        if len(responses) > 1:
+            return [[1.0], [1.0, 2.0]]
+        return json.loads(responses[0])
+
+
+def test_a_fault_of_a_judge_of_one_s_own_is_one_line_that_says_where() -> None:
+    judge = own_judge(f"{__name__}:Faulty", OBJECTIVES)
+    with pytest.raises(
+        InputError, match=rf"judge 'own' failed on 1 answers at {__file__}, line \d+: JSONDec"
+    ) as caught:
+        score(judge, [PROMPT], ["{"])
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="judge 'own' returned a list that is no array of numbers"):
+        score(judge, [PROMPT] * 2, ["a", "b"])
+    with pytest.raises(InputError, match="returned a dict that is no array"):
+        score(judge, [PROMPT], ["{}"])
+
+
+def test_a_fault_of_a_built_in_judge_or_of_memory_is_not_made_the_user_s() -> None:
+    with pytest.raises(AttributeError):
+        score(TextRules(("brevity",)), [PROMPT], [7])  # type: ignore[list-item]
+
+    class Large(Length):
+        def scores(self, prompts: list[str], responses: list[str]) -> Any:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        score(Large(OBJECTIVES), [PROMPT], ["a"])
+
+
 @pytest.mark.parametrize(
     ("path", "told"),
     [
+        (f"{__name__}:Silent", "has opponents 0: it says how many"),
         ("no_such_module:Judge", "no judge can be imported as 'no_such_module:Judge': No module"),
         ("math:Judge", "no judge can be imported as 'math:Judge': .*no attribute 'Judge'"),
         ("builtins:list", "makes list, which is no judge"),

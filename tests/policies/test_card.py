@@ -1,5 +1,6 @@
 """A policy's card can be read by the Hub's tools as well as by people."""
 
+import shutil
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -13,6 +14,7 @@ from mopo_pipeline.datasets import ModelCardDataset
 from mopo_pipeline.parameters.evaluate import SamplingParams
 from mopo_pipeline.policies.card import Measured, Origin, model_card, origin
 from mopo_pipeline.policies.export import export_policy
+from mopo_pipeline.training.checkpoints import WriteError
 
 ORIGIN = Origin(
     "someone/small",
@@ -39,6 +41,22 @@ def exported(tmp_path: Path, *, adapter: bool = False) -> Path:
         "base_fingerprint": "b" * 64,
     }
     return export_policy(source, tmp_path, facts)
+
+
+def test_a_copy_without_room_says_that_the_training_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = ("a/config.json", "b/config.json", "[Errno 28] No space left on device: 'a/config.json'")
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise shutil.Error([full, full])
+
+    monkeypatch.setattr(shutil, "copytree", fail)
+    with pytest.raises(
+        WriteError, match=r"\(\[Errno 28\] No space left on device: 'a/config"
+    ) as caught:
+        exported(tmp_path)
+    assert f"is whole in {tmp_path / 'trained'} and the next run takes it" in str(caught.value)
 
 
 @pytest.mark.parametrize(("adapter", "library"), [(False, "transformers"), (True, "peft")])

@@ -62,3 +62,26 @@ def test_an_answer_that_runs_on_into_turns_of_its_own_is_the_answer_to_its_promp
     data = beside(tmp_path, "q{}", f"Yes. {run_on}", f"No. {run_on}")
     assert chat_messages(data.responses["prompt"][0]) == [told("user", "q0")]
     assert data.responses["response"][0] == "Yes. Sure.\n\nHuman: and then?\n\nAssistant: 0."
+
+
+def test_dialogues_whose_lines_end_as_on_windows_are_read_as_the_same(tmp_path: Path) -> None:
+    turns = "\n\nHuman: q{}\n\nAssistant: "
+    data = beside(tmp_path, None, f"{turns}yes{{}}", f"{turns}no{{}}")
+    windows = turns.replace("\n", "\r\n")
+    other = beside(tmp_path, None, f"{windows}yes{{}}", f"{windows}no{{}}")
+    assert other.responses.equals(data.responses)
+    assert other.judgements.equals(data.judgements)
+
+
+def test_a_dialogue_whose_question_is_called_otherwise_is_dropped_with_how_turns_begin(
+    tmp_path: Path,
+) -> None:
+    """Before, what the user said became what the system was told."""
+    turns = "User: q{}\n\nAssistant: "
+    with pytest.raises(InputError, match=r"9 rows with no dialogue .*turns begin with 'Human:'"):
+        beside(tmp_path, None, f"{turns}yes{{}}", f"{turns}no{{}}")
+
+
+def test_a_question_before_the_mark_of_an_answer_is_the_user_s(tmp_path: Path) -> None:
+    data = beside(tmp_path, "Write {} lines.\n\nAssistant:", "yes {}", "no {}")
+    assert chat_messages(data.responses["prompt"].iloc[0]) == [told("user", "Write 0 lines.")]

@@ -78,6 +78,13 @@ def test_what_a_download_left_in_place_of_the_data_is_named(
         ("a.jsonl", "\n".join(json.dumps(row, indent=1) for row in pairs()), "stands on one line"),
         ("a.jsonl", json.dumps(pairs()), "a list of objects is a file .json"),
         ("a.json", pd.DataFrame(pairs()).to_json(), "orient='records'"),
+        ("a.json", json.dumps({"version": 1, "data": pairs()}), "the list under 'data' may be it"),
+        ("a.json", json.dumps(pairs()[0]), r"of a single row too, in \[ \]"),
+        ("a.tsv", "prompt\tgood\n", "by commas and name it .csv"),
+        ("a.NDJSON.gz", "{}", "it is what .jsonl is: name it so"),
+        ("a.jsonl.bz2", "{}", "unpack it"),
+        ("a.tar.gz", "{}", "unpack it"),
+        ("a.XLSX", "PK", "save its sheet as .csv"),
     ],
 )
 def test_an_arrangement_that_cannot_be_read_is_answered_with_one_that_can(

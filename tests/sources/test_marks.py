@@ -23,6 +23,8 @@ def told(path: Path, caplog: pytest.LogCaptureFixture) -> list[str]:
         ({"response_a": "yes{}<|im_end|>\n"}, "12 of 24 answers .* end with a token"),
         ({"prompt": "<|im_start|>user\nq{}<|im_end|>"}, "24 of 24 prompts .* a chat template"),
         ({"prompt": "<s>[INST] q{} [/INST]"}, "prompts .* a chat template"),
+        ({"prompt": "<extra_id_0>System\nBe brief {}."}, "prompts .* a chat template"),
+        ({"response_a": "yes{}\n<extra_id_1>User\n"}, "12 of 24 answers .* end with a token"),
         ({"prompt": "\n\nHuman: q{}\n\nAssistant:"}, "prompts .* a chat template"),
         ({"prompt": "### Instruction:\nq{}\n\n### Response:\n"}, "prompts .* a chat template"),
         ({"response_a": "sch\ufffdn {}"}, r"U\+FFFD, what is left of letters"),

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +281,94 @@ def test_an_objective_under_two_spellings_is_refused_for_half_of_its_labels_woul
         InputError, match="differ in spelling alone, and only the first would be read"
     ):
         load(write(tmp_path / "pairs.jsonl", rows))
+
+
+def test_an_objective_encoded_otherwise_than_its_column_is_answered_with_what_to_do(
+    tmp_path: Path,
+) -> None:
+    name = "sch\u00f6n"
+    rows = [row | {unicodedata.normalize("NFD", name): row.pop("good")} for row in pairs()]
+    with pytest.raises(InputError, match="looks the same and is encoded otherwise: write both"):
+        load(write(tmp_path / "pairs.jsonl", rows), name)
+    with pytest.raises(ValueError, match="objective names must differ"):
+        task(name, unicodedata.normalize("NFD", name))
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("Ann", "ann "), "'Ann' and 'ann '"),
+        (("Zo\u00eb", "Zoe\u0308"), "1 names of annotators are other spellings"),
+        (("Ann", "Anna"), ""),
+        (("", " "), "'' and ' '"),
+    ],
+)
+@pytest.mark.parametrize("made", [pairs, rated])
+def test_annotators_of_another_spelling_are_told_for_they_count_as_different(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    made: Any,
+    names: tuple[str, str],
+    told: str,
+) -> None:
+    rows = [row | {"annotator": names[i % 2]} for i, row in enumerate(made())]
+    load(write(tmp_path / "data.csv", rows) if names[0] else write(tmp_path / "data.jsonl", rows))
+    assert told in caplog.text
+    assert ("other spellings of an earlier one" in caplog.text) == bool(told)
+
+
+def test_groups_of_another_spelling_are_told_for_splits_may_part_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [
+        row | {"group": f"site {i // 2}" if i % 2 else f"Site_{i // 2}"}
+        for i, row in enumerate(pairs())
+    ]
+    load(write(tmp_path / "pairs.jsonl", rows), split={"by": "group"})
+    assert "6 names of groups are other spellings of an earlier one" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("column", "warned"),
+    [
+        ("system", "system is not read: what was asked must stand in the column prompt"),
+        ("Input", "Input is not read: what was asked must stand in the column prompt"),
+        ("margin", "margin is not read: the choice alone is a label"),
+        ("source_url", ""),
+    ],
+)
+def test_columns_that_are_not_read_are_named_and_those_that_change_what_is_meant_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, column: str, warned: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    load(write(tmp_path / "pairs.csv", pairs(**{column: "x", "annotator": "Ann"})))
+    assert f"columns that are not read: {column}\n" in caplog.text
+    assert bool(warned) == ("WARNING" in caplog.text)
+    assert warned in caplog.text
+
+
+def test_ratings_beside_votes_are_said_not_to_be_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [
+        row | {"prompt_id": row["prompt"], "response_id": str(i)} for i, row in enumerate(rated())
+    ]
+    judged = [
+        {
+            "prompt_id": rows[i]["prompt"],
+            "response_a": str(i),
+            "response_b": str(i + 1),
+            "good": i % 2,
+        }
+        for i in range(0, 27, 3)
+    ]
+    votes = write(tmp_path / "votes.jsonl", judged)
+    data = load(write(tmp_path / "rated.jsonl", rows), judgements_path=votes)
+    for origin, told in (("auto", True), ("judgements", False), ("ratings", False)):
+        caplog.clear()
+        params = LabelParams.model_validate({"origin": origin})
+        build_comparisons(*data[:2], params, ("good",), np.random.default_rng(0))
+        assert ("the ratings are not used" in caplog.text) == told
 
 
 def test_two_objectives_may_differ_in_spelling_alone(tmp_path: Path) -> None:

@@ -53,6 +53,23 @@ def test_a_winner_that_is_no_response_is_refused_by_line(tmp_path: Path, winner:
         published(tmp_path, "safe_rlhf", rows, "helpfulness")
 
 
+@pytest.mark.parametrize("column", ["weight", "annotator", "split", "group"])
+def test_what_a_schema_passes_over_of_a_pair_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, column: str
+) -> None:
+    published(tmp_path, "safe_rlhf", safe(**{column: 1}), "helpfulness")
+    assert (
+        f"d.jsonl: {column} not read in the safe_rlhf schema; ingest.source: files" in caplog.text
+    )
+
+
+def test_a_harm_that_is_neither_there_nor_not_is_refused_by_line(tmp_path: Path) -> None:
+    row = {"response": "x", "is_safe": True, "category": {"privacy_violation": 2}}
+    rows = [row | {"prompt": f"q{i}"} for i in range(9)]
+    with pytest.raises(InputError, match=r"line 1: 2 is neither yes nor no"):
+        published(tmp_path, "beavertails", rows, "no_privacy_violation")
+
+
 def hh(question: str, better: str, worse: str, before: str = "") -> dict[str, Any]:
     return {
         side: f"{before}\n\nHuman: {question}\n\nAssistant: {answer}"
@@ -70,7 +87,8 @@ def test_a_bad_dialogue_is_one_dropped_row_with_its_reason(tmp_path: Path) -> No
     assert len(data.judgements) == 8
     assert data.report["dropped"] == {
         "rows whose chosen and rejected answer different prompts": 1,
-        "rows with no dialogue that ends with an answer of the assistant": 1,
+        "rows with no dialogue that ends with an answer of the assistant (turns begin with 'Human:' and 'Assistant:' after an "
+        "empty line)": 1,
         "rows with missing value; fill it or drop the row": 1,
         "pairs of equal responses": 1,
     }
@@ -149,8 +167,9 @@ def test_a_rating_missing_on_one_axis_leaves_the_answer_its_others(tmp_path: Pat
         published(tmp_path, "ultrafeedback", rows, "helpfulness", "honesty")
 
 
-def test_turn_marks_of_helpsteer_are_messages(tmp_path: Path) -> None:
-    prompt = "Why?\n<extra_id_1>Assistant\nWhat?\n<extra_id_1>User\nThis {}."
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_turn_marks_of_helpsteer_are_messages(tmp_path: Path, end: str) -> None:
+    prompt = "Why?\n<extra_id_1>Assistant\nWhat?\n<extra_id_1>User\nThis {}.".replace("\n", end)
     rows = [
         {"prompt": prompt.format(i), "response": f"r{i}{j}", "helpfulness": j, "verbosity": 2}
         for i in range(9)

@@ -28,13 +28,19 @@ REFUSAL = re.compile(
 
 
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    ".txt": lambda path: pd.DataFrame({PROMPT: path.read_text(encoding="utf-8-sig").splitlines()}),
+    ".txt": lambda path: pd.DataFrame({PROMPT: _lines(path)}),
     ".csv": lambda path: pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig"),
     ".jsonl": lambda path: pd.read_json(path, lines=True, dtype=False),
     ".json": lambda path: pd.read_json(path, dtype=False),
     ".parquet": pd.read_parquet,
 }
 """Tables of files by suffix, texts as they are written."""
+
+
+def _lines(path: Path) -> list[str]:
+    """Lines of a text, parted by line feeds alone: Unicode knows other ends, which a prompt may hold."""
+    text = path.read_text(encoding="utf-8-sig").removesuffix("\n")
+    return text.split("\n") if text else []
 
 
 def refused(answer: str) -> bool:

@@ -2,9 +2,11 @@
 
 import json
 import os
+from contextlib import suppress
 from hashlib import file_digest, sha256
 from pathlib import Path
 
+from mopo_pipeline.disk import write_text
 from mopo_pipeline.language.loading import CONTENT
 
 SMALL = 1 << 20
@@ -64,10 +66,9 @@ class Contents:
         return str(absolute.relative_to(root) if absolute.is_relative_to(root) else absolute)
 
     def _write(self) -> None:
-        self._memo.parent.mkdir(parents=True, exist_ok=True)
-        staging = self._memo.with_suffix(".tmp")
-        staging.write_text(json.dumps(self._known, indent=1), encoding="utf-8")
-        staging.replace(self._memo)
+        """Keep what is known, where there is room: a memo that is not written costs time alone."""
+        with suppress(OSError):
+            write_text(self._memo, json.dumps(self._known, indent=1))
 
 
 def _read(memo: Path) -> Known:

@@ -5,7 +5,6 @@ artifact it doesn't make compares both.
 """
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
+from mopo_pipeline.disk import write_text
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks.command import ENDS, again
 from mopo_pipeline.hooks.contents import Contents
@@ -178,9 +178,7 @@ class FingerprintHook:
 
 def _replace(path: Path, facts: dict[str, Any]) -> None:
     """Write a file of facts, whole or not at all."""
-    staging = path.with_name(f"{path.name}.tmp")
-    staging.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    os.replace(staging, path)
+    write_text(path, json.dumps(facts, indent=2) + "\n")
 
 
 def _and_more(items: list[str]) -> str:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import platform
+import tempfile
 import threading
 import time
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ import click
 from kedro.framework.hooks import hook_impl
 from kedro.io import DatasetError
 
+from mopo_pipeline.disk import disk_error, disk_full, write_text
 from mopo_pipeline.errors import InputError, MopoError
 from mopo_pipeline.hooks.command import BEGINS, LIMITS, again
 from mopo_pipeline.hooks.facts import commit_of, run_facts
@@ -110,7 +112,7 @@ class RunLogHook:
             "packages": {name: _version(name) for name in RECORDED_PACKAGES},
         }
         self._interruption.expect()
-        self._write()
+        self._write_or_end()
 
     @hook_impl
     def before_node_run(self, node: Any, inputs: dict[str, Any]) -> dict[str, Any] | None:
@@ -159,7 +161,7 @@ class RunLogHook:
         """Close the record of a run that succeeded, and say where the page lies that it was asked for."""
         self._interruption.forget()
         self._end("succeeded")
-        self._write()
+        self._write_or_end()
         for name in sorted(self._pipeline.outputs()):  # the report's own table says where that lies
             place = getattr(catalog.get(name), "_filepath", None)
             if place is not None and place.suffix == PAGE:
@@ -175,6 +177,8 @@ class RunLogHook:
             self._write()
         if exhausted(error):
             error = memory_error(self._stage(), error)
+        elif disk_full(error):
+            error = disk_error(self._stage(), error, self._places())
         if isinstance(error, MopoError | DatasetError | OSError):
             if self._record["finished_nodes"] and (command := self._go_on()):
                 tell(f"what is done is kept: once mended, go on with `{command}`")
@@ -218,12 +222,22 @@ class RunLogHook:
     def _seconds(self) -> float:
         return round(time.monotonic() - self._began, 1)
 
+    def _places(self) -> list[Path]:
+        """Folders that a run writes to."""
+        return [self._folder.parents[1], Path(tempfile.gettempdir())]
+
+    def _write_or_end(self) -> None:
+        """Write the record; a run that cannot be recorded ends with one line."""
+        try:
+            self._write()
+        except OSError as error:
+            self._interruption.forget()
+            full = disk_full(error)
+            raise one_line(disk_error("", error, self._places()) if full else error) from error
+
     def _write(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{self._record['run_id'].replace(':', '.')}.json"
-        staging = path.with_suffix(".tmp")
-        staging.write_text(json.dumps(self._record, indent=2) + "\n", encoding="utf-8")
-        os.replace(staging, path)
+        write_text(path, json.dumps(self._record, indent=2) + "\n")
 
 
 def tell(text: str) -> None:
@@ -240,7 +254,8 @@ def close_abandoned(folder: Path) -> None:
             continue
         if record.get("status") == "running":
             record["status"] = "interrupted"
-            path.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            with contextlib.suppress(OSError):  # a full disk: the record as it was says as much
+                write_text(path, json.dumps(record, indent=2) + "\n")
 
 
 def _here() -> tuple[int, int]:

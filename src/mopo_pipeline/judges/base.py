@@ -1,7 +1,9 @@
 """What every judge offers, and how its scores become win rates."""
 
 from collections.abc import Callable
-from typing import Literal, Protocol, runtime_checkable
+from sys import modules
+from traceback import extract_tb
+from typing import Any, Literal, Protocol, runtime_checkable
 from zlib import crc32
 
 import numpy as np
@@ -9,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from mopo_pipeline.arrays import Array
-from mopo_pipeline.errors import InputError
+from mopo_pipeline.errors import InputError, MopoError, first_line
+from mopo_pipeline.memory import exhausted
 from mopo_pipeline.tables import prompt_text
 
 Link = Literal["logistic", "step"]
@@ -92,7 +95,7 @@ def differences(judge: Judge, prompts: list[str], first: list[str], second: list
     if not distinct:
         return np.empty((0, len(judge.objectives)))
     asked, one, other = (list(column) for column in zip(*distinct, strict=True))
-    values = _checked(judge, judge.differences(asked, one, other), asked, one)
+    values = _checked(judge, _said(judge, judge.differences, asked, one, other), asked, one)
     place = {key: i for i, key in enumerate(distinct)}
     return values[[place[key] for key in triples]]
 
@@ -122,7 +125,7 @@ def score(judge: Scorer, prompts: list[str], responses: list[str]) -> Array:
     if not distinct:
         return np.empty((0, len(judge.objectives)))
     asked, answers = (list(column) for column in zip(*distinct, strict=True))
-    values = _checked(judge, judge.scores(asked, answers), asked, answers)
+    values = _checked(judge, _said(judge, judge.scores, asked, answers), asked, answers)
     place = {key: i for i, key in enumerate(distinct)}
     return values[[place[key] for key in zip(prompts, responses, strict=True)]]
 
@@ -205,9 +208,38 @@ def few(texts: list[str], most: int) -> list[str]:
     return sorted(texts, key=lambda text: (crc32(text.encode()), text))[:most]
 
 
-def _checked(judge: Judge, values: Array, prompts: list[str], responses: list[str]) -> Array:
-    """What a judge gave, (n, K), if it is of that shape and finite."""
-    values = np.asarray(values, np.float64)
+def _said(judge: Judge, ask: Callable[..., Any], *texts: list[str]) -> Any:
+    """What a judge gives for these texts; of one of the user's own a fault is one line that says where it is."""
+    try:
+        return ask(*texts)
+    except MopoError:
+        raise
+    except Exception as error:
+        made = type(getattr(judge, "judge", judge)).__module__
+        if exhausted(error) or made.split(".")[0] == __name__.split(".")[0]:
+            raise
+        frames = extract_tb(error.__traceback__)
+        own = [
+            frame
+            for frame in frames
+            if frame.filename == getattr(modules.get(made), "__file__", "")
+        ]
+        at = (own or frames)[-1]
+        raise InputError(
+            f"judge {judge.name!r} failed on {len(texts[0])} answers at {at.filename}, line {at.lineno}: "
+            f"{type(error).__name__}: {first_line(error)}; repair it or choose another"
+        ) from error
+
+
+def _checked(judge: Judge, given: Any, prompts: list[str], responses: list[str]) -> Array:
+    """What a judge gave, (n, K), if it is numbers, of that shape and finite."""
+    try:
+        values = np.asarray(given, np.float64)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"judge {judge.name!r} returned a {type(given).__name__} that is no array of numbers ({first_line(error)}); its "
+            "scores are one of NumPy, a row per answer and a column per objective"
+        ) from error
     expected = (len(prompts), len(judge.objectives))
     if values.shape != expected:
         raise InputError(

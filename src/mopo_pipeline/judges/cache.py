@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
+from math import isfinite
 from pathlib import Path
 
 from mopo_pipeline.errors import InputError
@@ -26,8 +27,10 @@ def default_cache() -> Path:
 def ask_once(model: Model, questions: Sequence[str], path: Path, description: str) -> list[Asked]:
     """What the model says of each question, from the cache where it was asked before.
 
+    What is no number is not kept: a model that was repaired is asked again.
+
     Raises:
-        InputError: the cache is no such file.
+        InputError: the cache is no such file, or there is no room for it.
     """
     keys = [_key(model.identity, text) for text in questions]
     with _opened(path) as table:
@@ -38,7 +41,7 @@ def ask_once(model: Model, questions: Sequence[str], path: Path, description: st
             part = new[start : start + CHUNK]
             said = model.ask([text_of[k] for k in part], f"{description} {start}/{len(new)}")
             known.update(zip(part, said, strict=True))
-            rows = [(k, *known[k]) for k in part]
+            rows = [(k, *known[k]) for k in part if all(map(isfinite, known[k]))]
             with table:
                 table.executemany("INSERT OR IGNORE INTO said VALUES (?, ?, ?)", rows)
     return [known[key] for key in keys]
@@ -55,8 +58,14 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
             )
         yield table
     except sqlite3.Error as error:
+        passing = isinstance(error, sqlite3.OperationalError)
+        remedy = (
+            "make room for it and see that it can be written (what it holds stays)"
+            if passing
+            else "delete it"
+        )
         raise InputError(
-            f"the cache of a chat judge, {path}, cannot be used: {error}; delete it, or name another as `cache`"
+            f"the cache of a chat judge, {path}, cannot be used: {error}; {remedy}, or name another as `cache`"
         ) from error
     finally:
         table.close()

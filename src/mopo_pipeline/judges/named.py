@@ -87,6 +87,10 @@ def imported_judge(path: str, objectives: tuple[str, ...]) -> Judge:
             f"the judge {path!r} has objectives {list(judge.objectives)} and link {judge.link!r}; the task's objectives are "
             f"{list(objectives)}, a link is logistic or step"
         )
+    if isinstance(judge, Comparer) and (type(judge.opponents) is not int or judge.opponents < 1):
+        raise InputError(
+            f"the judge {path!r} has opponents {judge.opponents!r}: it says how many answers one is held against, 1 or more"
+        )
     return judge
 
 

@@ -1,5 +1,6 @@
 """What every parameter group shares, and the task: its objectives and its seed."""
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Self, get_args, get_origin
 
@@ -113,7 +114,7 @@ class TaskParams(StrictModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         names = self.names
-        if len(set(names)) != len(names):
+        if len({unicodedata.normalize("NFC", name) for name in names}) != len(names):
             raise ValueError(f"objective names must differ, got {list(names)}")
         for name in names:
             if (held := _held(name)) is not None:

@@ -25,7 +25,8 @@ def export_policy(source: Path, work_dir: Path, facts: dict[str, Any]) -> Path:
     try:
         shutil.copytree(source, target, dirs_exist_ok=True, ignore=ignored)
     except OSError as error:
-        raise write_error(target, error) from error
+        resume = f"what was trained is whole in {source} and the next run takes it from there"
+        raise write_error(target, error, resume) from error
     adapter = target / "adapter_config.json"
     if adapter.is_file():
         settings = json.loads(adapter.read_text(encoding="utf-8"))

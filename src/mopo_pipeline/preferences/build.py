@@ -241,6 +241,10 @@ def _origin(responses: pd.DataFrame, judgements: pd.DataFrame, params: LabelPara
             raise InputError(
                 "the source gives neither pairwise labels nor ratings; nothing to compare"
             )
+        if rated and not judgements.empty:
+            log.warning(
+                "there are labels of pairs and ratings, and the ratings are not used (preferences.labels.origin)"
+            )
         return "ratings" if judgements.empty else "judgements"
     if params.origin == "judgements" and judgements.empty:
         raise InputError(

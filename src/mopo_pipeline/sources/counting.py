@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.alike import first_equal, positions
-from mopo_pipeline.columns import chunks
+from mopo_pipeline.columns import chunks, spelt
 from mopo_pipeline.sources.raw import Counts, Unit
 from mopo_pipeline.tables import SPLITS, chat_messages
 
@@ -143,6 +143,31 @@ def tell_repeats(count: int, judgements: pd.DataFrame, where: str) -> None:
             where,
             count,
             " by the same annotator" if judgements["annotator"].any() else "",
+        )
+
+
+def tell_other_spellings(names: pd.Series, what: str, where: str) -> None:
+    """Warn of names, of people or groups, that differ in case, blanks or marks between words alone, and count as different.
+
+    Args:
+        names: cells as they are told apart; an empty one names nobody.
+        what: whom or what they name.
+        where: the file or source.
+    """
+    first: dict[str, str] = {}
+    twins = [
+        (first[key], name)
+        for name in map(str, names.unique())
+        if first.setdefault(key := spelt(name), name) != name
+    ]
+    if twins:
+        log.warning(
+            "%s: %d names of %s are other spellings of an earlier one (%r and %r), and count as different: write them alike if "
+            "they mean the same",
+            where,
+            len(twins),
+            what,
+            *twins[0],
         )
 
 

@@ -8,8 +8,9 @@ from mopo_pipeline.columns import text
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.sources.messages import Message, chat
 
-_TURN = re.compile(r"(?:^|\n\n)(Human|Assistant):")
-_MARKER = re.compile(r"\n?<extra_id_1>(User|Assistant)\n")
+_TURN = re.compile(r"(?:^|\r?\n\r?\n)(Human|Assistant):")
+_ANSWER_TO_COME = re.compile(r"(?:\r?\n){2}Assistant:\s*\Z")
+_MARKER = re.compile(r"(?:\r?\n)?<extra_id_1>(User|Assistant)\r?\n")
 
 
 def last_answer(dialogue: Any, prompt: list[Message]) -> tuple[str, str]:
@@ -31,7 +32,9 @@ def last_answer(dialogue: Any, prompt: list[Message]) -> tuple[str, str]:
     if messages is None and prompt:
         messages = [{"role": "assistant", "content": text(dialogue)}]
     if not messages or messages[-1]["role"] != "assistant":
-        raise InputError("no dialogue that ends with an answer of the assistant")
+        raise InputError(
+            "no dialogue that ends with an answer of the assistant (turns begin with 'Human:' and 'Assistant:' after an empty line)"
+        )
     before = messages[:-1]
     if messages[0]["role"] == "assistant":
         before = [*prompt, *before]
@@ -55,7 +58,7 @@ def prompt_messages(prompt: Any) -> list[Message]:
     """Messages of a prompt: a list, marked turns (an empty last one is the answer's), or plain text."""
     messages = chat(prompt) or _marked_turns(text(prompt))
     if messages is None:
-        return [{"role": "user", "content": text(prompt)}]
+        return [{"role": "user", "content": _ANSWER_TO_COME.sub("", text(prompt))}]
     return messages if messages[-1]["content"] else messages[:-1]
 
 
@@ -74,9 +77,9 @@ def marked_prompt(prompt: str) -> str:
 
 
 def _marked_turns(dialogue: str) -> list[Message] | None:
-    """Turns of a string; text before the first one is what the system was told. None: no turns."""
+    """Turns of a string; text before the first one is what the system was told. None: no turns, or whose question is called otherwise."""
     before, *rest = _TURN.split(dialogue)
-    if not rest:
+    if not rest or (before.strip() and "Human" not in rest[::2]):
         return None
     roles = {"Human": "user", "Assistant": "assistant"}
     turns = [

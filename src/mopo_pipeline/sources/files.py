@@ -20,6 +20,12 @@ from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX
 
 log = logging.getLogger(__name__)
 
+OF_A_PROMPT = ("system", "system_prompt", "instruction", "input", "context", "history", "tools")
+"""Columns in which other programs keep a part of what was asked."""
+
+OF_A_CHOICE = ("score_chosen", "score_rejected", "chosen_score", "rejected_score", "margin")
+"""Columns in which they keep how far one answer was better."""
+
 
 def read_files(params: IngestParams, names: tuple[str, ...]) -> RawTables:
     """Read responses and, where there are any, pairwise labels.
@@ -79,6 +85,7 @@ def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole:
     columns = set(map(str, table.columns))
     _refuse_several_layouts(columns, where)
     _tell_misspelt(columns, names, where)
+    _tell_unread(columns, names, where)
     chosen = columns >= set(CHOSEN)
     if params.judgements_path is not None and (chosen or columns >= set(SIDES)):
         raise InputError(
@@ -150,6 +157,29 @@ def _tell_misspelt(columns: set[str], names: tuple[str, ...], where: str) -> Non
             )
 
 
+def _tell_unread(columns: set[str], names: tuple[str, ...], where: str) -> None:
+    """Name the columns that no layout reads; warn of those that may hold a part of what was asked, or of the choice."""
+    read = {"prompt", "response", "completions", *SIDES, *CHOSEN, *IDS, *PAIR_FACTS, ENDED, *names}
+    unread = sorted(c for c in columns if c.removeprefix(SCORE_PREFIX) not in read)
+    if unread:
+        log.info("%s: columns that are not read: %s", where, ", ".join(unread))
+    for meant, told in (
+        (OF_A_PROMPT, "what was asked must stand in the column prompt, whole, as text or messages"),
+        (
+            OF_A_CHOICE,
+            "the choice alone is a label; strengths are labels of pairs (ingest.strongest)",
+        ),
+    ):
+        if found := [c for c in unread if c.lower() in meant]:
+            log.warning(
+                "%s: %s %s not read: %s",
+                where,
+                " and ".join(found),
+                "is" if len(found) == 1 else "are",
+                told,
+            )
+
+
 def _require(table: pd.DataFrame, name: str, where: str, known: list[str]) -> None:
     if name not in table and SCORE_PREFIX + name not in table:
         raise InputError(
@@ -171,7 +201,9 @@ def _judged(rows: Rows, params: IngestParams, path: str, names: tuple[str, ...])
             )
     given = {here: there for here, there in params.columns.items() if there in judgements}
     judgements = renamed(judgements, given, path)
-    _tell_misspelt(set(map(str, judgements.columns)), names, path)
+    columns = set(map(str, judgements.columns))
+    _tell_misspelt(columns, names, path)
+    _tell_unread(columns, names, path)
     for column in PAIR_COLUMNS:
         if column in judgements:
             judgements[column] = text_column(judgements, column, path, text, keeps_text=True)

@@ -1,5 +1,6 @@
 """Published preference data by hub id, or local files of the same schema."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,11 +16,13 @@ from mopo_pipeline.parameters.ingest import IngestParams, PartParams
 from mopo_pipeline.sources.arrow import read_dataset
 from mopo_pipeline.sources.chosen import chosen_rows
 from mopo_pipeline.sources.dialogues import marked_prompt
-from mopo_pipeline.sources.pairs import pair_rows, split_pairs
+from mopo_pipeline.sources.pairs import PAIR_FACTS, pair_rows, split_pairs
 from mopo_pipeline.sources.parts import joined, parts_of, renamed, weighted
 from mopo_pipeline.sources.rated import rated_responses, response_rows
 from mopo_pipeline.sources.raw import RawTables, Rows
 from mopo_pipeline.sources.reading import frame, read_table
+
+log = logging.getLogger(__name__)
 
 Converted = TypeVar("Converted")
 Convert = Callable[[pd.DataFrame, tuple[str, ...], str, PartParams], Rows]
@@ -37,12 +40,13 @@ BEAVERTAILS_HARMS = (
 
 
 class Schema(NamedTuple):
-    """Where a dataset lies, the columns it must have, and how its rows become tables."""
+    """Where a dataset lies, the columns it must have, how its rows become tables, and which of ``PAIR_FACTS`` are read or its own."""
 
     hub_id: str
     config: str | None
     columns: tuple[str, ...]
     convert: Convert
+    facts: tuple[str, ...] = ()
 
 
 def read_hub(params: IngestParams, task: TaskParams) -> RawTables:
@@ -62,6 +66,14 @@ def read_hub(params: IngestParams, task: TaskParams) -> RawTables:
                     f"{where}: missing column {column!r} of the {params.source} schema; found "
                     f"{sorted(map(str, table.columns))}"
                 )
+        unread = [c for c in PAIR_FACTS if c in table and c not in schema.facts]
+        if unread:
+            log.warning(
+                "%s: %s not read in the %s schema; ingest.source: files reads them",
+                where,
+                " and ".join(unread),
+                params.source,
+            )
         rows = schema.convert(table, names, where, part)
         found.append(weighted(rows, part.weight, name))
     rows = joined(found)
@@ -156,9 +168,9 @@ def _beavertails(table: pd.DataFrame, names: tuple[str, ...], where: str, _: Par
 
     def answer(row: dict[str, Any]) -> list[dict[str, Any]]:
         marks = {
-            name: number(row["is_safe"])
+            name: _yes(row["is_safe"])
             if name == "harmlessness"
-            else 1.0 - number(row["category"][harms[name]])
+            else 1.0 - _yes(row["category"][harms[name]])
             for name in names
         }
         return [{"prompt": row["prompt"], "response": row["response"], **marks}]
@@ -223,6 +235,14 @@ def _winner(value: Any, column: str) -> float:
     return labels[winner]
 
 
+def _yes(value: Any) -> float:
+    """1 for yes, 0 for no, NaN where nobody said."""
+    told = number(value)
+    if told not in (0.0, 1.0) and not is_missing(told):
+        raise InputError(f"{value!r} is neither yes nor no; use true, false, or null for unknown")
+    return told
+
+
 def _mark(annotation: Any) -> float:
     rating = None if annotation is None else annotation["Rating"]
     unknown = isinstance(rating, str) and text(rating).strip().upper() in ("N/A", "NA", "NONE")
@@ -238,7 +258,7 @@ def _require(names: tuple[str, ...], known: Any, where: str) -> None:
 
 
 SCHEMAS = {
-    "hh_rlhf": Schema("Anthropic/hh-rlhf", None, ("chosen", "rejected"), _hh_rlhf),
+    "hh_rlhf": Schema("Anthropic/hh-rlhf", None, ("chosen", "rejected"), _hh_rlhf, PAIR_FACTS),
     "safe_rlhf": Schema(
         "PKU-Alignment/PKU-SafeRLHF", None,
         ("prompt", "response_0", "response_1", "better_response_id", "safer_response_id"),
@@ -254,7 +274,7 @@ SCHEMAS = {
         "PKU-Alignment/BeaverTails", None, ("prompt", "response", "category", "is_safe"), _beavertails
     ),
     "summarize": Schema(
-        "openai/summarize_from_feedback", "axis", ("info", "summary"), _summarize
+        "openai/summarize_from_feedback", "axis", ("info", "summary"), _summarize, ("split",)
     ),
 }  # fmt: skip
 """Every source name of ``parameters.ingest.HUB_SCHEMAS``."""

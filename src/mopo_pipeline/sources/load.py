@@ -17,6 +17,7 @@ from mopo_pipeline.sources.counting import (
     account,
     repeated_pairs,
     table_facts,
+    tell_other_spellings,
     tell_repeats,
     text_facts,
     told,
@@ -81,6 +82,9 @@ def load_source(params: IngestParams, task: TaskParams) -> SourceData:
     if params.source != "pocket":
         tell_marks(responses, raw.where)
     responses, judgements = _shared_columns(responses, judgements, task.names)
+    tell_other_spellings(judgements["annotator"], "annotators", raw.labels_where)
+    if "group" in responses:
+        tell_other_spellings(responses["group"], "groups", raw.where)
     kept_rows = {unit: len(table) for unit, table in _units(responses, judgements).items()}
     report = table_facts(responses, judgements, raw.where) | texts | raw.facts
     report["split_by"] = params.split.by

@@ -30,13 +30,15 @@ class Mark(NamedTuple):
 
 
 ENDS = Mark(
-    re.compile(r"(</s>|<\|(im_end|endoftext|eot_id|end_of_text|end)\|>|<end_of_turn>|<eos>)\s*\Z"),
+    re.compile(
+        r"(</s>|<\|(im_end|endoftext|eot_id|end_of_text|end)\|>|<end_of_turn>|<eos>|<extra_id_\d>\w*)\s*\Z"
+    ),
     0.02,
     "end with a token that ends texts, which would be learned as words: cut it off, the model's own end is added",
 )
 TEMPLATES = Mark(
     re.compile(
-        r"<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|\[INST\]|\A\s*(Human|User|### ?\w+):.*\n\s*"
+        r"<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>|\[INST\]|<extra_id_\d>|\A\s*(Human|User|### ?\w+):.*\n\s*"
         r"(Assistant|### ?(Response|Assistant)):?\s*\Z",
         re.DOTALL,
     ),

@@ -160,7 +160,7 @@ def _message(message: Any, number: int) -> Message:
     if not isinstance(role, str) or role not in ROLES:
         meant = nearest(str(role).lower(), ROLES)
         raise InputError(
-            f"message {number} has the role {str(role)[:40]!r}{meant}; known are {', '.join(ROLES)}: leave it out"
+            f"message {number} has the role {str(role)[:40]!r}{meant}; known are {', '.join(ROLES)}: call it one of these, or leave it out"
         )
     calls = message.get("tool_calls")
     if not is_missing(calls) and not (isinstance(calls, list | np.ndarray) and len(calls) == 0):

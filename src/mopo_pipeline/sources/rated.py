@@ -20,6 +20,7 @@ from mopo_pipeline.columns import (
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.lengths import ENDED
 from mopo_pipeline.preferences.agreement import krippendorff_alpha
+from mopo_pipeline.sources.counting import tell_other_spellings
 from mopo_pipeline.sources.messages import response_text, stored_prompt
 from mopo_pipeline.sources.prompts import same_prompts
 from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RawTables, Rows, no_judgements
@@ -107,6 +108,7 @@ def rated_responses(rows: Rows, names: tuple[str, ...]) -> RawTables:
         answer_of = _answers_of(table, prompts, where)
         scores = [c for c in (SCORE_PREFIX + name for name in names) if c in table]
         if "annotator" in table:
+            tell_other_spellings(table["annotator"], "annotators", where)
             facts["annotator_agreement"] = _agreement(table, answer_of, scores)
         table, repeats, rerated = _averaged(table, answer_of, scores)
         dropped["repeated answers to one prompt"] = repeats

@@ -21,6 +21,18 @@ from mopo_pipeline.sources.opening import FROM_DISK, REMOTE, lines, suffix
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 
+OTHER_SUFFIXES = {
+    ".tsv": "separate its columns by commas and name it .csv",
+    ".tab": "separate its columns by commas and name it .csv",
+    ".ndjson": "it is what .jsonl is: name it so",
+    ".jsonlines": "it is what .jsonl is: name it so",
+    **dict.fromkeys((".bz2", ".xz", ".lzma", ".zip", ".7z", ".rar", ".tar", ".tgz"), "unpack it"),
+    **dict.fromkeys((".xls", ".xlsx", ".ods", ".numbers"), "save its sheet as .csv, UTF-8"),
+    **dict.fromkeys((".arrow", ".feather", ".orc", ".pkl", ".pickle", ".rds"), "write its table as .parquet"),
+    **dict.fromkeys((".yaml", ".yml", ".xml"), "write its rows as .jsonl, an object on each line"),
+}  # fmt: skip
+"""What to do about files of other kinds."""
+
 UNREADABLE = (ValueError, NotImplementedError, OSError, EOFError, csv.Error, zlib.error)
 """What reading a file raises that is not what its name says; a store's library raises what it likes."""
 
@@ -64,9 +76,10 @@ def _read(path: str, split: str | None) -> pd.DataFrame:
     }  # fmt: skip
     kind = suffix(path)
     if kind not in readers:
+        first = f"{OTHER_SUFFIXES[kind]}; " if kind in OTHER_SUFFIXES else ""
         raise InputError(
-            f"{path}: unknown suffix {kind!r}; use one of {', '.join(SUFFIXES)}, with .gz or .zst after it "
-            "where it is compressed"
+            f"{path}: unknown suffix {kind!r}; {first}read are {', '.join(SUFFIXES)}, with .gz or .zst after it where it is "
+            "compressed"
         )
     unreadable = (Exception,) if REMOTE in path else UNREADABLE
     try:
@@ -225,9 +238,20 @@ def _json(path: str) -> pd.DataFrame:
         raise InputError(f"{path}: {error}") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise InputError(
-            f"{path}: expected a JSON list of objects, one per row; pandas writes it with orient='records'"
+            f"{path}: expected a JSON list of objects, one per row; {_written_otherwise(rows)}"
         )
     return _gathered(enumerate(rows, start=1), "row")
+
+
+def _written_otherwise(content: Any) -> str:
+    """What to do about JSON of another build: a list inside an object, one object, or what pandas writes by columns."""
+    held = content if isinstance(content, dict) else {}
+    inner = [k for k, v in held.items() if isinstance(v, list) and v and isinstance(v[0], dict)]
+    if len(inner) == 1:
+        return f"the list under {inner[0]!r} may be it: write that list alone"
+    if held and not any(isinstance(value, dict | list) for value in held.values()):
+        return "of a single row too, in [ ]"
+    return "pandas writes it with orient='records'"
 
 
 def _reason(error: ValueError) -> str:

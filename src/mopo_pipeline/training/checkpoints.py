@@ -48,19 +48,27 @@ def last_complete_checkpoint(directory: Path) -> Path | None:
     return None
 
 
-def write_error(target: Path, error: Exception) -> WriteError:
-    """Remove what was written of ``target``; say where, why, and how much room there was."""
+def write_error(target: Path, error: Exception, resume: str = "") -> WriteError:
+    """Remove what was written of ``target``; say where, why, and how much room there was.
+
+    Args:
+        target: a checkpoint, or what is copied from one.
+        error: that writing raised.
+        resume: what the next run does; found out by the checkpoints beside the target where nothing is said.
+    """
     directory = target.parent
     disk = shutil.disk_usage(directory)
     shutil.rmtree(target, ignore_errors=True)
-    kept = last_complete_checkpoint(directory)
-    resume = (
-        f"{kept.name} is kept and the next run resumes there"
-        if kept
-        else "the next run begins anew"
-    )
+    if not resume:
+        kept = last_complete_checkpoint(directory)
+        resume = (
+            f"{kept.name} is kept and the next run resumes there"
+            if kept
+            else "the next run begins anew"
+        )
+    reason = error.args[0][0][-1] if isinstance(error, shutil.Error) else error
     return WriteError(
-        f"{target.name} could not be written to {directory} ({str(error).splitlines()[0]}); {disk.free / 2**20:,.0f} MiB "
+        f"{target.name} could not be written to {directory} ({str(reason).splitlines()[0]}); {disk.free / 2**20:,.0f} MiB "
         f"of {disk.total / 2**20:,.0f} MiB were free: make room or move work_dir; {resume}"
     )
 

@@ -82,7 +82,9 @@ class KeptAnswers:
             return
         text = self.file.read_text(encoding="utf-8", errors="replace")
         broken = 0
-        for line in text.splitlines():
+        for line in filter(
+            None, text.split("\n")
+        ):  # an answer may hold what Unicode calls an end of a line
             try:
                 one = json.loads(line)
                 place = str(one["prompt"]), int(one["number"])
