@@ -173,6 +173,12 @@ def test_the_headline_calls_held_only_what_is_held(given: list[float], expected:
     assert said == f"Help reached a win rate of 0.600{expected}"
 
 
+def test_the_headline_leaves_the_name_of_an_objective_as_it_is_written() -> None:
+    told = summary(checked(estimate("preference_model", [0.6, 0.52, 0.47])))
+    told["objectives"][0]["name"] = "isHelpful"
+    assert headline(told).startswith("IsHelpful reached")
+
+
 def test_without_an_estimator_the_headline_says_so() -> None:
     checks = checked(estimate("doubly_robust", [0.6, 0.52, 0.47], effective=3.0))
     assert headline(summary(checks, estimator=None)).startswith("Nothing could judge the policy")

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.pareto.verdicts import capitalised
 
 CERTIFIED = "certified"
 NOT_CERTIFIED = "not certified"
@@ -165,12 +166,16 @@ def certificate_text(certificate: Certificate) -> str:
         for entry in certificate.thresholds
         if entry.lower is not None
     ]
+    said = headline(certificate)
     if certificate.certified and not certificate.thresholds:
-        return f"{headline(certificate).capitalize()}."
+        return f"{capitalised(said)}."
+    reasons = [reason for reason in certificate.reasons if reason not in said]
     parts = [
-        f"{headline(certificate).capitalize()}.",
+        f"{said[:1].upper()}{said[1:]}.",
         f"Lower bounds: {', '.join(bounds)}." if bounds else "",
-        f"Why: {'; '.join(certificate.reasons)}." if certificate.reasons else "",
+        f"{'And' if len(reasons) < len(certificate.reasons) else 'Why'}: {'; '.join(reasons)}."
+        if reasons
+        else "",
         f"Assumed: {'; '.join(certificate.assumed)}." if certificate.assumed else "",
     ]
     return " ".join(part for part in parts if part)

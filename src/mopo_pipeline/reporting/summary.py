@@ -37,7 +37,7 @@ def run_summary(
     Per objective ``achieved`` is the policy's value by the ``estimator`` that is believed, with its
     interval, the interval's ``level`` and the ``n`` prompts it rests on; ``verdict`` is one of the
     four of ``pareto.verdicts`` or undecided, ``held`` whether it is the first of them, ``doubt``
-    what makes its judge doubtful. ``certificate`` is what the certificate says jointly, ``certified`` whether
+    what makes its judge doubtful, ``helps`` what a certificate of its threshold would take. ``certificate`` is what the certificate says jointly, ``certified`` whether
     it is one. ``findings`` are all there are in the order of the run: those ``found`` before the plan, the plan's, what was
     ``foreseen`` of the certificate unless it came out as held, those of the ``trained`` policy and of its evaluation;
     ``errors`` are those of them that make the result worthless, each in a sentence.
@@ -54,6 +54,7 @@ def run_summary(
     ]
     rows: dict[str, Any] = {row["objective"]: row for _, row in checks.iterrows()}
     optimum = (exact.get("optimum") or {}).get("values", {})
+    helps = {entry.objective: list(entry.helps) for entry in certificate.thresholds}
     return {
         "environment": environment,
         "seed": seed,
@@ -72,7 +73,7 @@ def run_summary(
         "findings": findings,
         "objectives": [
             _objective(rows[name], name, estimator, plan)
-            | {"exact_optimum": number(optimum.get(name))}
+            | {"exact_optimum": number(optimum.get(name)), "helps": helps.get(name, [])}
             for name in plan.objectives
         ],
     }
