@@ -89,6 +89,8 @@ def test_groups_that_were_drawn_as_one_are_what_numbers_are_said_to_be_over() ->
     text = page(values(), {"preference_model": judge()}, prompts=80, units=40)
     assert "bootstrapped over groups of prompts" in text
     assert "40 groups of prompts, 12 effective comparisons" in text
+    assert "comparisons groups of prompts Brier" in text
+    assert "95% intervals over groups of prompts; a change" in text
 
 
 @pytest.mark.parametrize(("units", "told"), [(40, True), (20, False)])
