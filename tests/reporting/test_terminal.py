@@ -176,6 +176,24 @@ def test_while_a_judge_cannot_tell_of_one_threshold_no_training_is_advised() -> 
     assert next_step(found) == ()
 
 
+def test_where_no_objective_has_a_threshold_nothing_is_called_certified() -> None:
+    alone = replace(PLAN, objectives=("help",), thresholds={})
+    checks = checked(estimate("preference_model", [0.6, 0.5, 0.5]), plan=alone)
+    found = run_summary(
+        checks,
+        alone,
+        facts(),
+        {},
+        certificate(checks, alone),
+        environment="mine",
+        seed=3,
+        seconds=12.0,
+    )
+    assert found["certified"] is None
+    assert meaning(found) == []
+    assert next_step(found) == ("--pipelines=export",)
+
+
 def test_a_worthless_run_is_advised_to_mend_its_errors_and_nothing_else() -> None:
     said = " ".join(meaning(ENDS["worthless"]))
     assert "training lost .034" in said

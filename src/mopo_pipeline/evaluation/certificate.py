@@ -10,6 +10,7 @@ from mopo_pipeline.pareto.verdicts import capitalised
 CERTIFIED = "certified"
 NOT_CERTIFIED = "not certified"
 UNDECIDABLE = "undecidable"
+NOTHING = "nothing to certify"
 
 KINDS = {
     "exact": "exact",
@@ -65,7 +66,7 @@ class Certificate:
     """Whether all thresholds hold, at a joint level, on prompts that steered nothing.
 
     Attributes:
-        verdict: "certified", "not certified" or "undecidable".
+        verdict: "certified", "not certified" or "undecidable"; "nothing to certify" where no objective has a threshold.
         reasons: why it is not certified; empty where it is.
         confidence: joint level of all looks at this test split together.
         look: which look this is, from 1; None where none was taken.
@@ -106,8 +107,13 @@ class Certificate:
 
     @property
     def certified(self) -> bool:
-        """Whether the policy may be used elsewhere with its thresholds' word."""
+        """Whether there are thresholds, and all hold."""
         return self.verdict == CERTIFIED
+
+    @property
+    def open(self) -> bool:
+        """Whether there are thresholds of which not all are known to hold."""
+        return self.verdict not in (CERTIFIED, NOTHING)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -146,8 +152,8 @@ def headline(certificate: Certificate) -> str:
 
     Where nothing can be decided, the first reason stands for the evidence.
     """
-    if certificate.certified and not certificate.thresholds:
-        return "nothing to certify: no objective has a threshold"
+    if certificate.verdict == NOTHING:
+        return f"{NOTHING}: no objective has a threshold"
     if certificate.verdict == UNDECIDABLE:
         return f"{certificate.verdict}: {certificate.reasons[0]}"
     grouped = certificate.units != certificate.prompts
@@ -167,7 +173,7 @@ def certificate_text(certificate: Certificate) -> str:
         if entry.lower is not None
     ]
     said = headline(certificate)
-    if certificate.certified and not certificate.thresholds:
+    if certificate.verdict == NOTHING:
         return f"{capitalised(said)}."
     reasons = [reason for reason in certificate.reasons if reason not in said]
     parts = [

@@ -29,7 +29,7 @@ def meaning(summary: Mapping[str, Any]) -> list[str]:
     Where errors make the result worthless they are what to mend, and nothing else is advised. A certificate needs no
     words, even where the table's two-sided interval does not reach a threshold that its one-sided bound does.
     """
-    if summary["certified"]:
+    if summary["certified"] is not False:
         return []
     rows = sorted(_constrained(summary), key=lambda row: (not _undecided(row), _room(row)))
     told = (_of_threshold(row, summary["drawn"], remedy=not summary["errors"]) for row in rows)
@@ -46,7 +46,7 @@ def next_step(summary: Mapping[str, Any]) -> tuple[str, ...]:
     """
     if summary["errors"]:
         return ()
-    if summary["certified"]:
+    if summary["certified"] is not False:
         return ("--pipelines=export",)
     rows = [row for row in _constrained(summary) if row["achieved"] is not None]
     short = sorted((row for row in rows if row["verdict"] != HELD), key=_room)
