@@ -114,7 +114,7 @@ def test_a_certified_policy_is_exported_with_card_certificate_and_how_to_sample(
 
 
 def test_where_nothing_is_to_certify_the_policy_is_exported_and_not_called_certified(
-    policy: Path, reference: Path, tmp_path: Path
+    policy: Path,
 ) -> None:
     alone = replace(PLAN, objectives=("help",), thresholds={})
     found = certificate(checked(estimate("exact", [0.6] * 3), plan=alone), alone)
