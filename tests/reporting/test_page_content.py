@@ -197,6 +197,13 @@ def test_two_pages_are_told_apart_by_their_titles() -> None:
     assert second[1] == "A run · files · mine · seed 3 · 2026-11-27 08:00"
 
 
+def test_a_reference_of_which_the_estimator_says_nothing_is_not_said_to_be_drawn() -> None:
+    both = estimate("doubly_robust", [0.59, 0.51, 0.45], effective=200.0)
+    alone = both.loc[both["policy"] == "policy"]
+    assert "Policy and reference by: test labels" in page(both, {}, estimator="doubly_robust")
+    assert "Policy by: test labels" in page(alone, {}, estimator="doubly_robust")
+
+
 def test_what_the_thresholds_cost_stands_on_the_page() -> None:
     text = page()
     assert "help would reach 0.660 without thresholds and 0.600 with them: they cost 0.060" in text
