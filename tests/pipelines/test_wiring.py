@@ -126,8 +126,8 @@ def test_a_run_that_ends_with_its_plan_says_how_to_go_on(
     from mopo_pipeline.pipelines.plan.nodes import print_plan
 
     row = dict.fromkeys(("asked", "together", "bound", "price", "effective", "bound_at_twice"))
-    row |= {"name": "a", "attainable_low": 0.2, "attainable_high": 0.8, "planned": 0.6,
-            "proposed": False}  # fmt: skip
+    row |= {"name": "a", "attainable_low": 0.2, "attainable_high": 0.8, "planned": 0.6}
+    row |= {"proposed": False}
     params = ReportParams(command="kedro run --env=mine", stages=stages)
     print_plan({"objectives": [row], "comparisons": 3}, params)
     said = "next: kedro run --env=mine --only-missing-outputs"

@@ -161,8 +161,10 @@ def test_what_is_certified_is_not_said_to_be_too_little_to_tell() -> None:
 def test_while_a_judge_cannot_tell_of_one_threshold_no_training_is_advised() -> None:
     judges = {"preference_model": judge()}
     judges["preference_model"]["objectives"]["harm"] |= {
-        "slope": 0.07, "slope_low": 0.02, "slope_high": 0.12,
-    }  # fmt: skip
+        "slope": 0.07,
+        "slope_low": 0.02,
+        "slope_high": 0.12,
+    }
     checks = checked(estimate("preference_model", [0.6, 0.52, 0.40]), judges=judges)
     found = run_summary(
         checks, PLAN, facts(), {}, certificate(checks), environment="mine", seed=3, seconds=12.0

@@ -46,16 +46,12 @@ def evaluation_summary(
     """
     groups = {name: completions.loc[completions["policy"] == name] for name in POLICIES}
     own = groups["policy"]
-    gap = own["logprob_policy"] - own["logprob_reference"]
-    per_prompt = gap.groupby(own["prompt_id"]).mean()
-    drawn = per_prompt.index if units is None else units.loc[per_prompt.index]
-    of_unit = per_prompt.groupby(np.asarray(drawn)).agg(["sum", "size"]).to_numpy(np.float64)
-    spread = jackknife_error(of_unit[:, 0], of_unit[:, 1]) if len(of_unit) > 1 else None
+    kl, kl_error = _divergence(own, units)
     facts: dict[str, Any] = {
         "prompts": int(completions["prompt_id"].nunique()),
         "samples_per_prompt": int(own.groupby("prompt_id").size().max()),
-        "kl_to_reference": float(per_prompt.mean()),
-        "kl_to_reference_se": spread,
+        "kl_to_reference": kl,
+        "kl_to_reference_se": kl_error,
         "kl_planned": planned_kl,
         "kl_farthest": planned_kl if farthest_kl is None else max(farthest_kl, planned_kl),
         "estimator": rests_on or best_estimator(checks),
@@ -77,6 +73,16 @@ def evaluation_summary(
     facts["length_drift"] = facts["tokens"]["policy"] - facts["tokens"]["reference"]
     tell(found := diagnose_policy(facts, checks))
     return facts | {"findings": [*model_metrics["findings"], *(f.as_dict() for f in found)]}
+
+
+def _divergence(own: pd.DataFrame, units: pd.Series | None) -> tuple[float, float | None]:
+    """Mean gain in log-probability of a policy's own answers, and its error over what was drawn as one; None of one draw."""
+    gap = own["logprob_policy"] - own["logprob_reference"]
+    per_prompt = gap.groupby(own["prompt_id"]).mean()
+    drawn = per_prompt.index if units is None else units.loc[per_prompt.index]
+    of_unit = per_prompt.groupby(np.asarray(drawn)).agg(["sum", "size"]).to_numpy(np.float64)
+    error = jackknife_error(of_unit[:, 0], of_unit[:, 1]) if len(of_unit) > 1 else None
+    return float(per_prompt.mean()), error
 
 
 def well_formed_share(completions: pd.DataFrame, source: str) -> float | None:
