@@ -168,7 +168,7 @@ def _table(plan: TrainingPlan, measured: Measured | None) -> str:
     return "\n".join(lines)
 
 
-def _attained(row: pd.Series, estimator: str) -> list[str]:
+def _attained(row: Any, estimator: str) -> list[str]:
     """What was attained of one objective: value, interval, on how many draws, verdict."""
     value, low, high, n = (row[f"{estimator}_{key}"] for key in ("value", "ci_low", "ci_high", "n"))
     verdict = qualified(str(row[f"{estimator}_verdict"]), str(row[f"{estimator}_doubt"]))
