@@ -1,6 +1,10 @@
 """Project settings read by Kedro."""
 
-from mopo_pipeline.hooks import (
+from mopo_pipeline.errors import abort_in_one_line
+
+abort_in_one_line()  # before what takes seconds to import
+
+from mopo_pipeline.hooks import (  # noqa: E402
     EngineHook,
     EnvironmentConfigLoader,
     ExecutorHook,

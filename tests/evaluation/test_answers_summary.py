@@ -35,11 +35,19 @@ def completions(**changes: Any) -> pd.DataFrame:
     ).assign(**changes)
 
 
-def summary(table: pd.DataFrame) -> dict[str, Any]:
+def summary(table: pd.DataFrame, units: pd.Series | None = None) -> dict[str, Any]:
     checks = checked(estimate("rules", [0.6, 0.52, 0.47]))
     metrics = {"split": "validation", "findings": [{"name": "given", "severity": "warning"}]}
     return evaluation_summary(
-        table, checks, metrics, {"rules": judge()}, ROBUST, {"well_formed": None}, "files", 1.0
+        table,
+        checks,
+        metrics,
+        {"rules": judge()},
+        ROBUST,
+        {"well_formed": None},
+        "files",
+        1.0,
+        units=units,
     )
 
 
@@ -54,6 +62,14 @@ def test_divergence_and_entropy_are_of_each_model_s_own_answers() -> None:
     assert (found["prompts"], found["samples_per_prompt"]) == (2, 2)
     assert found["estimator"] == "rules"
     assert [f["name"] for f in found["findings"]] == ["given"]
+
+
+def test_the_error_of_the_divergence_counts_what_was_drawn_as_one() -> None:
+    """Gains of 1.25 and .75 on two prompts; as one draw nothing says how draws differ."""
+    apart = summary(completions())
+    assert apart["kl_to_reference_se"] == pytest.approx(0.25)
+    assert summary(completions(), pd.Series({"p": "g", "q": "h"})) == apart
+    assert summary(completions(), pd.Series({"p": "g", "q": "g"}))["kl_to_reference_se"] is None
 
 
 def test_what_is_shown_is_what_the_certificate_rests_on() -> None:

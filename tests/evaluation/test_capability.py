@@ -50,7 +50,13 @@ def held_out(policy: list[float], reference: list[float]) -> pd.DataFrame:
 def rows_of(policy: list[str], reference: list[str]) -> dict[str, dict[str, Any]]:
     table = completions(policy, reference)
     held = held_out([-2.0, -4.0], [-1.0, -3.5])
-    return {row["measure"]: row for row in capability_rows(table, held, **SURE)}
+    return {row["measure"]: row for row in capability_rows(table, held, units(table, held), **SURE)}
+
+
+def units(*tables: pd.DataFrame, size: int = 1) -> pd.Series:
+    """So many prompts are drawn as one, by prompt_id."""
+    prompts = pd.concat(tables)["prompt_id"].unique()
+    return pd.Series([f"u{place // size}" for place in range(len(prompts))], index=prompts)
 
 
 def test_every_measure_is_the_mean_over_prompts_of_its_definition() -> None:
@@ -79,6 +85,21 @@ def test_the_change_is_taken_prompt_by_prompt() -> None:
     said = rows_of([text + " w" for text in reference], reference)["length"]
     assert said["change"] == pytest.approx({"value": 1.0, "low": 1.0, "high": 1.0})
     assert said["policy"]["low"] < said["reference"]["value"] < said["policy"]["high"]
+
+
+def test_prompts_that_were_drawn_as_one_count_as_one() -> None:
+    """Ten groups of four prompts that say the same: the interval of ten prompts, not of forty."""
+    lengths = np.repeat(np.random.default_rng(0).integers(1, 20, size=10), 4)
+    texts = [" ".join(["w"] * n) for n in np.repeat(lengths, 2)]
+    whole, few = completions(texts, texts), completions(texts[::4], texts[::4])
+    held = held_out([-2.0] * 10, [-1.0] * 10)
+    said = [
+        capability_rows(table, held, units(table, size=size), **SURE)[0]["policy"]
+        for table, size in ((whole, 1), (whole, 4), (few, 1))
+    ]
+    each, grouped, ten = (row["high"] - row["low"] for row in said)
+    assert grouped > 1.7 * each
+    assert grouped == pytest.approx(ten, rel=0.1)
 
 
 def test_a_single_prompt_has_no_interval() -> None:

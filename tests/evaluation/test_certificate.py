@@ -288,7 +288,8 @@ def test_one_objective_has_nothing_to_hold() -> None:
     plan = replace(PLAN, objectives=("help",), thresholds={})
     checks = checked(estimate("exact", [0.6, 0.5, 0.5]), plan=plan)
     found = certificate(checks, plan, look=None)
-    assert (found.verdict, found.thresholds) == ("certified", ())
+    assert (found.verdict, found.thresholds) == ("nothing to certify", ())
+    assert not found.certified and not found.open
     assert headline(found) == "nothing to certify: no objective has a threshold"
 
 

@@ -106,6 +106,21 @@ def test_labels_that_the_verdict_rests_on_are_trusted_over_a_judge() -> None:
     assert "trust preference_model (preference_model measures more directly)" in other.remedy
 
 
+def test_one_that_is_not_to_be_trusted_speaks_against_no_other() -> None:
+    """Labels both ways agree and the verdict rests on one of them; a judge sees more."""
+    checks = checked(
+        estimate("preference_model", [0.7, 0.52, 0.47]),
+        estimate("doubly_robust", GOOD, effective=200.0),
+        estimate("labels", [0.605, 0.52, 0.47], effective=200.0),
+    )
+    [found] = disagreements(checks, "doubly_robust")
+    assert found.name == "estimators disagree: help, doubly_robust and preference_model"
+    assert (found.value, found.limit) == (0.7, 0.61)
+    assert "trust doubly_robust (the verdict rests on it)" in found.remedy
+    advice = " ".join(one.remedy for one in disagreements(checks))
+    assert "trust preference_model" in advice and "trust doubly_robust" not in advice
+
+
 def test_an_estimate_between_two_others_does_not_hide_their_disagreement() -> None:
     """The wide first one covers both; the other two exclude each other."""
     found = disagreements(

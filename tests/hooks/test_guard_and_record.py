@@ -150,6 +150,19 @@ def begun(folder: Path) -> Any:
     return hook
 
 
+def test_a_node_of_the_report_is_told_the_stages_of_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mopo_pipeline.parameters.report import ReportParams
+
+    monkeypatch.setattr("mopo_pipeline.hooks.runs.run_facts", lambda *_: None)
+    hook = begun(tmp_path)
+    hook._record["nodes"] = ["plan.plan_training", "plan.print_plan", "train.train_policy"]
+    told = hook.before_node_run(chain().nodes[0], {"params:report": ReportParams()})
+    hook._interruption.forget()
+    assert told["params:report"].stages == ("plan", "train")
+
+
 AGAIN = (
     "`kedro run --from-nodes={} --env=mine --pipelines=evaluate --params=plan.tau=0.2,data_root=x`"
 )

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 from kedro.pipeline import Node, Pipeline
 
+from conftest import PROJECT
+from mopo_pipeline.errors import abort_in_one_line
 from mopo_pipeline.hooks.runs import RunLogHook, _here
 from mopo_pipeline.hooks.signals import SIGNALS, Interruption
 
@@ -69,6 +72,25 @@ def test_a_signal_that_was_ignored_before_the_run_stays_ignored(ignored: signal.
         signal.raise_signal(other)
     assert said == [other.name]
     assert signal.getsignal(ignored) is signal.SIG_IGN
+
+
+def test_ctrl_c_that_nobody_catches_is_one_line_and_an_error_is_told_as_ever(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[type[BaseException]] = []
+    monkeypatch.setattr(sys, "excepthook", lambda kind, *_: told.append(kind))
+    abort_in_one_line()
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert (capsys.readouterr().err.split(), told) == (["Aborted!"], [])
+    sys.excepthook(ValueError, ValueError("no"), None)
+    assert told == [ValueError]
+
+
+def test_the_settings_see_to_it_before_what_takes_seconds_to_import() -> None:
+    lines = (PROJECT / "src/mopo_pipeline/settings.py").read_text(encoding="utf-8").splitlines()
+    begun = [line for line in lines if line.startswith(("from ", "import ", "abort_"))]
+    assert begun[0] == "from mopo_pipeline.errors import abort_in_one_line"
+    assert begun[1].startswith("abort_in_one_line()")
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ FILLED_IN_BY_THE_RUN = (
     "report.environment",
     "report.seconds",
     "report.command",
-    "report.pipelines",
+    "report.stages",
     "report.run.",
     "front.run.",
 )

@@ -105,6 +105,25 @@ def test_a_plan_that_is_run_alone_ends_with_its_table() -> None:
     assert not last[0].outputs
 
 
+@pytest.mark.parametrize(
+    ("stages", "told"),
+    [(("ingest", "preferences", "plan"), True), (("plan",), True), (("plan", "train"), False)],
+)
+def test_a_run_that_ends_with_its_plan_says_how_to_go_on(
+    stages: tuple[str, ...], told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mopo_pipeline.parameters.report import ReportParams
+    from mopo_pipeline.pipelines.plan.nodes import print_plan
+
+    row = dict.fromkeys(("asked", "together", "bound", "price", "effective", "bound_at_twice"))
+    row |= {"name": "a", "attainable_low": 0.2, "attainable_high": 0.8, "planned": 0.6}
+    row |= {"proposed": False}
+    params = ReportParams(command="kedro run --env=mine", stages=stages)
+    print_plan({"objectives": [row], "comparisons": 3}, params)
+    said = "next: kedro run --env=mine --only-missing-outputs"
+    assert (said in capsys.readouterr().out) is told
+
+
 def test_thresholds_are_explored_from_parameters_alone_and_without_a_plan_that_might_stop() -> None:
     made = PIPELINES["explore"].all_outputs()
     assert "plan_explorer" in made

@@ -11,6 +11,7 @@ from huggingface_hub import ModelCard
 
 from evaluated import PLAN, certificate, checked, estimate
 from mopo_pipeline.datasets import ModelCardDataset
+from mopo_pipeline.evaluation.certificate import certificate_text
 from mopo_pipeline.parameters.evaluate import SamplingParams
 from mopo_pipeline.policies.card import Measured, Origin, model_card, origin
 from mopo_pipeline.policies.export import export_policy
@@ -113,6 +114,26 @@ def test_a_card_says_what_its_values_were_measured_on(
     checks = checked(estimate(estimator, [0.6, 0.52, 0.48], effective=200.0))
     found = Measured(checks, estimator, certificate(checks), ORIGIN)
     assert f"- measured on 2026-03-01, {said}" in model_card(exported(tmp_path), found)
+
+
+def test_the_table_of_a_card_says_what_was_drawn_and_dashes_where_no_interval_is_known(
+    tmp_path: Path,
+) -> None:
+    checks = checked(estimate("exact", [0.6, 0.52, 0.48]).assign(ci_low=None, ci_high=None))
+    grouped = Measured(checks, "exact", certificate(checks, prompts=80, units=40), ORIGIN)
+    text = model_card(exported(tmp_path), grouped)
+    assert "| attained | 95% interval | groups of test prompts | verdict |" in text
+    assert "| 0.520 | – | 40 | undecided |" in text and "nan" not in text
+
+
+def test_a_card_says_a_reason_once_and_leaves_names_as_they_are(tmp_path: Path) -> None:
+    checks = checked(estimate("preference_model", [0.6, 0.52, 0.48]))
+    few = Measured(checks, "preference_model", certificate(checks, prompts=9, units=9), ORIGIN)
+    text = model_card(exported(tmp_path), few)
+    assert "Undecidable: 9 test prompts, 20 needed" in text
+    assert text.count("20 needed") == 1
+    refused = certificate(checks, refused="of KL nothing is known")
+    assert "Undecidable: of KL nothing is known." in certificate_text(refused)
 
 
 def test_a_card_names_a_file_of_the_data_and_not_where_it_lies_here() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from mopo_pipeline.parameters.export import ExportParams
 from mopo_pipeline.parameters.fit import LoraParams
 from mopo_pipeline.policies.card import Measured, Origin
 from mopo_pipeline.policies.export import export_policy
-from mopo_pipeline.policies.release import write_release
+from mopo_pipeline.policies.release import check_gate, write_release
 from tiny_training import tiny_model, tiny_texts
 
 ORIGIN = Origin("scratch", "votes.csv", {"test": 10}, 400, 0.7, 0.9, date(2026, 3, 1))
@@ -110,6 +111,15 @@ def test_a_certified_policy_is_exported_with_card_certificate_and_how_to_sample(
     assert settings.max_new_tokens > 5
     assert settings.eos_token_id == [loaded[1].eos_token_id]
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["release"]
+
+
+def test_where_nothing_is_to_certify_the_policy_is_exported_and_not_called_certified(
+    policy: Path,
+) -> None:
+    alone = replace(PLAN, objectives=("help",), thresholds={})
+    found = certificate(checked(estimate("exact", [0.6] * 3), plan=alone), alone)
+    check_gate(policy, replace(found, policy=model_digest(policy)[:16]), uncertified=False)
+    assert not found.certified
 
 
 def test_without_a_certificate_nothing_is_written_and_the_error_says_what_is_short(

@@ -89,6 +89,8 @@ def test_groups_that_were_drawn_as_one_are_what_numbers_are_said_to_be_over() ->
     text = page(values(), {"preference_model": judge()}, prompts=80, units=40)
     assert "bootstrapped over groups of prompts" in text
     assert "40 groups of prompts, 12 effective comparisons" in text
+    assert "comparisons groups of prompts Brier" in text
+    assert "95% intervals over groups of prompts; a change" in text
 
 
 @pytest.mark.parametrize(("units", "told"), [(40, True), (20, False)])
@@ -173,6 +175,12 @@ def test_the_headline_calls_held_only_what_is_held(given: list[float], expected:
     assert said == f"Help reached a win rate of 0.600{expected}"
 
 
+def test_the_headline_leaves_the_name_of_an_objective_as_it_is_written() -> None:
+    told = summary(checked(estimate("preference_model", [0.6, 0.52, 0.47])))
+    told["objectives"][0]["name"] = "isHelpful"
+    assert headline(told).startswith("IsHelpful reached")
+
+
 def test_without_an_estimator_the_headline_says_so() -> None:
     checks = checked(estimate("doubly_robust", [0.6, 0.52, 0.47], effective=3.0))
     assert headline(summary(checks, estimator=None)).startswith("Nothing could judge the policy")
@@ -187,6 +195,13 @@ def test_two_pages_are_told_apart_by_their_titles() -> None:
     assert second is not None
     assert first[1] == "A run · files · mine · seed 3 · 2026-11-26 01:54"
     assert second[1] == "A run · files · mine · seed 3 · 2026-11-27 08:00"
+
+
+def test_a_reference_of_which_the_estimator_says_nothing_is_not_said_to_be_drawn() -> None:
+    both = estimate("doubly_robust", [0.59, 0.51, 0.45], effective=200.0)
+    alone = both.loc[both["policy"] == "policy"]
+    assert "Policy and reference by: test labels" in page(both, {}, estimator="doubly_robust")
+    assert "Policy by: test labels" in page(alone, {}, estimator="doubly_robust")
 
 
 def test_what_the_thresholds_cost_stands_on_the_page() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluated import NAMES, PLAN, certificate, checked, estimate, facts
+from evaluated import NAMES, PLAN, certificate, checked, estimate, facts, judge
 from front_artifacts import report as front_report
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.reporting.capability import capability_table
@@ -156,6 +156,44 @@ def test_what_is_certified_is_not_said_to_be_too_little_to_tell() -> None:
     assert issued.certified
     assert found["objectives"][1]["verdict"] == "held, within noise"
     assert meaning(found) == []
+
+
+def test_while_a_judge_cannot_tell_of_one_threshold_no_training_is_advised() -> None:
+    judges = {"preference_model": judge()}
+    judges["preference_model"]["objectives"]["harm"] |= {
+        "slope": 0.07,
+        "slope_low": 0.02,
+        "slope_high": 0.12,
+    }
+    checks = checked(estimate("preference_model", [0.6, 0.52, 0.40]), judges=judges)
+    found = run_summary(
+        checks, PLAN, facts(), {}, certificate(checks), environment="mine", seed=3, seconds=12.0
+    )
+    assert [row["verdict"] for row in found["objectives"]] == [None, "undecided", "missed"]
+    blind, short = meaning(found)
+    assert blind == (
+        "harm is undecided, which no training changes; name another judge in evaluate.judges."
+    )
+    assert "short .400 for .450" in short
+    assert next_step(found) == ()
+
+
+def test_where_no_objective_has_a_threshold_nothing_is_called_certified() -> None:
+    alone = replace(PLAN, objectives=("help",), thresholds={})
+    checks = checked(estimate("preference_model", [0.6, 0.5, 0.5]), plan=alone)
+    found = run_summary(
+        checks,
+        alone,
+        facts(),
+        {},
+        certificate(checks, alone),
+        environment="mine",
+        seed=3,
+        seconds=12.0,
+    )
+    assert found["certified"] is None
+    assert meaning(found) == []
+    assert next_step(found) == ("--pipelines=export",)
 
 
 def test_a_worthless_run_is_advised_to_mend_its_errors_and_nothing_else() -> None:

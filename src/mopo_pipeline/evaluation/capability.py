@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.arrays import Array
-from mopo_pipeline.pareto.intervals import prompt_bootstrap
+from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.streams import Stream, generator
 
 POLICIES = ("reference", "policy")
@@ -22,6 +22,7 @@ DISTINCT = 2
 def capability_rows(
     completions: pd.DataFrame,
     test_logprobs: pd.DataFrame,
+    units: pd.Series,
     *,
     confidence: float,
     draws: int,
@@ -29,11 +30,13 @@ def capability_rows(
 ) -> list[dict[str, Any]]:
     """Length, repetition, diversity, entropy and test likelihood of both models, and what changed.
 
-    The unit is the prompt: numbers are means over prompts of what its answers say, the change is taken prompt by prompt.
+    Numbers are means over prompts of what its answers say, the change is taken prompt by prompt; intervals are over what
+    was drawn one by one, prompts or groups of them.
 
     Args:
         completions: sampled answers of both, ``n_tokens`` and both log-probabilities.
         test_logprobs: log-probabilities of the data's test answers under both.
+        units: what was drawn as one, by prompt_id.
         confidence: of the intervals, two-sided.
         draws: bootstrap replicates.
         seed: of the task.
@@ -51,13 +54,14 @@ def capability_rows(
     ):
         tables = {n: completions.loc[completions["policy"] == n] for n in POLICIES}
         per_prompt = {n: measured(part, n) for n, part in tables.items()}
-        rows.append(_row(name, unit, per_prompt, confidence, draws, seed))
+        rows.append(_row(name, unit, per_prompt, units, confidence, draws, seed))
     likelihood = {n: test_logprobs.groupby("prompt_id")[f"logprob_{n}"].mean() for n in POLICIES}
     rows.append(
         _row(
             "test likelihood",
             "nats per test answer of the data",
             likelihood,
+            units,
             confidence,
             draws,
             seed,
@@ -97,15 +101,24 @@ def ngrams(text: str, n: int) -> list[tuple[str, ...]]:
 
 
 def paired(
-    per_prompt: dict[str, "pd.Series[float]"], confidence: float, draws: int, seed: int
+    per_prompt: dict[str, "pd.Series[float]"],
+    confidence: float,
+    draws: int,
+    seed: int,
+    units: pd.Series | None = None,
 ) -> dict[str, dict[str, float | None]]:
-    """Means with intervals of both models and of the policy less the reference, the same prompts drawn again for all."""
+    """Means with intervals of both models and of the policy less the reference, the same prompts drawn again for all.
+
+    Prompts are drawn with those of their unit, by prompt_id; one by one where none are given.
+    """
     shared = per_prompt["reference"].index.intersection(per_prompt["policy"].index)
     first, own = (per_prompt[n].loc[shared].to_numpy(dtype=np.float64) for n in POLICIES)
-    columns: Array = np.column_stack([first, own, own - first])
+    columns: Array = np.column_stack([first, own, own - first, np.ones(len(shared))])
+    codes, drawn = pd.factorize(shared if units is None else units.loc[shared])
+    sums = sum_by(columns, codes.astype(np.intp), len(drawn))
     found = prompt_bootstrap(
-        columns,
-        np.ones((len(shared), 1)),
+        sums[:, :3],
+        sums[:, 3:],
         confidence=confidence,
         draws=draws,
         rng=generator(seed, Stream.CAPABILITY),
@@ -129,11 +142,12 @@ def _row(
     measure: str,
     unit: str,
     per_prompt: dict[str, "pd.Series[float]"],
+    units: pd.Series,
     confidence: float,
     draws: int,
     seed: int,
 ) -> dict[str, Any]:
-    return {"measure": measure, "unit": unit} | paired(per_prompt, confidence, draws, seed)
+    return {"measure": measure, "unit": unit} | paired(per_prompt, confidence, draws, seed, units)
 
 
 def _mean(column: str) -> Callable[[pd.DataFrame, str], "pd.Series[float]"]:

@@ -5,10 +5,12 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.pareto.verdicts import capitalised
 
 CERTIFIED = "certified"
 NOT_CERTIFIED = "not certified"
 UNDECIDABLE = "undecidable"
+NOTHING = "nothing to certify"
 
 KINDS = {
     "exact": "exact",
@@ -64,7 +66,7 @@ class Certificate:
     """Whether all thresholds hold, at a joint level, on prompts that steered nothing.
 
     Attributes:
-        verdict: "certified", "not certified" or "undecidable".
+        verdict: "certified", "not certified" or "undecidable"; "nothing to certify" where no objective has a threshold.
         reasons: why it is not certified; empty where it is.
         confidence: joint level of all looks at this test split together.
         look: which look this is, from 1; None where none was taken.
@@ -105,8 +107,13 @@ class Certificate:
 
     @property
     def certified(self) -> bool:
-        """Whether the policy may be used elsewhere with its thresholds' word."""
+        """Whether there are thresholds, and all hold."""
         return self.verdict == CERTIFIED
+
+    @property
+    def open(self) -> bool:
+        """Whether there are thresholds of which not all are known to hold."""
+        return self.verdict not in (CERTIFIED, NOTHING)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -145,8 +152,8 @@ def headline(certificate: Certificate) -> str:
 
     Where nothing can be decided, the first reason stands for the evidence.
     """
-    if certificate.certified and not certificate.thresholds:
-        return "nothing to certify: no objective has a threshold"
+    if certificate.verdict == NOTHING:
+        return f"{NOTHING}: no objective has a threshold"
     if certificate.verdict == UNDECIDABLE:
         return f"{certificate.verdict}: {certificate.reasons[0]}"
     grouped = certificate.units != certificate.prompts
@@ -165,12 +172,16 @@ def certificate_text(certificate: Certificate) -> str:
         for entry in certificate.thresholds
         if entry.lower is not None
     ]
-    if certificate.certified and not certificate.thresholds:
-        return f"{headline(certificate).capitalize()}."
+    said = headline(certificate)
+    if certificate.verdict == NOTHING:
+        return f"{capitalised(said)}."
+    reasons = [reason for reason in certificate.reasons if reason not in said]
     parts = [
-        f"{headline(certificate).capitalize()}.",
+        f"{said[:1].upper()}{said[1:]}.",
         f"Lower bounds: {', '.join(bounds)}." if bounds else "",
-        f"Why: {'; '.join(certificate.reasons)}." if certificate.reasons else "",
+        f"{'And' if len(reasons) < len(certificate.reasons) else 'Why'}: {'; '.join(reasons)}."
+        if reasons
+        else "",
         f"Assumed: {'; '.join(certificate.assumed)}." if certificate.assumed else "",
     ]
     return " ".join(part for part in parts if part)

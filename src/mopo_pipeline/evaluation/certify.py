@@ -10,6 +10,7 @@ from mopo_pipeline.evaluation.certificate import (
     CERTIFIED,
     KINDS,
     NOT_CERTIFIED,
+    NOTHING,
     UNDECIDABLE,
     Certificate,
     ThresholdCertificate,
@@ -243,7 +244,7 @@ def _joint(
     refused: str,
 ) -> tuple[str, tuple[str, ...]]:
     if not entries:
-        return CERTIFIED, ()
+        return NOTHING, ()
     if refused:
         return UNDECIDABLE, (refused,)
     if estimator is None:

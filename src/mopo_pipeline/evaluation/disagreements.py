@@ -13,8 +13,9 @@ RESOLUTION = 1e-3
 def disagreements(checks: pd.DataFrame, believed: str | None = None) -> list[Finding]:
     """Estimators whose interval and that of a more direct one exclude each other's value.
 
-    Each estimator is set against the most direct one it disagrees with. Estimates without an
-    interval, or with too few effective comparisons, contradict nobody.
+    Each estimator is set against the first it disagrees with: that which verdicts rest on where nothing makes it
+    doubtful, then the most direct. One that is not to be trusted itself is no witness against others, nor are
+    estimates without an interval, or with too few effective comparisons.
 
     Args:
         checks: every threshold by every estimator.
@@ -24,11 +25,16 @@ def disagreements(checks: pd.DataFrame, believed: str | None = None) -> list[Fin
     findings = []
     for _, row in checks.iterrows():
         able = [e for e in estimators if _speaks(row, e)]
+        if believed in able and not row[f"{believed}_doubt"]:
+            able.sort(key=lambda e: e != believed)
+        refuted: set[str] = set()
         for place, other in enumerate(able):
-            one = next((e for e in able[:place] if _disagree(row, e, other)), None)
+            before = [e for e in able[:place] if e not in refuted]
+            one = next((e for e in before if _disagree(row, e, other)), None)
             if one is None:
                 continue
-            trusted, left = _trust(row, one, other, believed)
+            trusted, left = _trust(row, one, other)
+            refuted.add(left)
             value = float(row[f"{left}_value"])
             findings.append(
                 Finding(
@@ -41,10 +47,8 @@ def disagreements(checks: pd.DataFrame, believed: str | None = None) -> list[Fin
     return findings
 
 
-def _trust(row: pd.Series, one: str, other: str, believed: str | None) -> tuple[str, str]:
-    """Which of two estimators to trust, ``one`` being the more direct, and which not."""
-    if other == believed and not row[f"{other}_doubt"]:
-        return other, one
+def _trust(row: pd.Series, one: str, other: str) -> tuple[str, str]:
+    """Which of two estimators to trust, ``one`` being the first of them, and which not."""
     doubtful = row[f"{one}_doubt"] and not row[f"{other}_doubt"]
     return (other, one) if doubtful else (one, other)
 

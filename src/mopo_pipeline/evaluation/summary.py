@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from mopo_pipeline.evaluation.checks import best_estimator
 from mopo_pipeline.evaluation.findings import diagnose_policy
 from mopo_pipeline.language.lengths import tell
+from mopo_pipeline.pareto.intervals import jackknife_error
 
 POLICIES = ("reference", "policy")
 
@@ -24,6 +25,7 @@ def evaluation_summary(
     planned_kl: float,
     farthest_kl: float | None = None,
     rests_on: str | None = None,
+    units: pd.Series | None = None,
 ) -> dict[str, Any]:
     """KL, form, length and diversity of the sampled answers, and who is believed, with findings.
 
@@ -40,17 +42,16 @@ def evaluation_summary(
         planned_kl: of the planned policy from the reference, nats.
         farthest_kl: the same of all moves planned in training, were all one way; None where nothing was logged.
         rests_on: the estimator of the certificate, so that one verdict stands everywhere; None where it has none.
+        units: what was drawn as one, by prompt_id; the prompts where nothing is said.
     """
     groups = {name: completions.loc[completions["policy"] == name] for name in POLICIES}
     own = groups["policy"]
-    gap = own["logprob_policy"] - own["logprob_reference"]
-    per_prompt = gap.groupby(own["prompt_id"]).mean()
-    spread: Any = per_prompt.sem()
+    kl, kl_error = _divergence(own, units)
     facts: dict[str, Any] = {
         "prompts": int(completions["prompt_id"].nunique()),
         "samples_per_prompt": int(own.groupby("prompt_id").size().max()),
-        "kl_to_reference": float(per_prompt.mean()),
-        "kl_to_reference_se": float(spread) if len(per_prompt) > 1 else None,
+        "kl_to_reference": kl,
+        "kl_to_reference_se": kl_error,
         "kl_planned": planned_kl,
         "kl_farthest": planned_kl if farthest_kl is None else max(farthest_kl, planned_kl),
         "estimator": rests_on or best_estimator(checks),
@@ -72,6 +73,16 @@ def evaluation_summary(
     facts["length_drift"] = facts["tokens"]["policy"] - facts["tokens"]["reference"]
     tell(found := diagnose_policy(facts, checks))
     return facts | {"findings": [*model_metrics["findings"], *(f.as_dict() for f in found)]}
+
+
+def _divergence(own: pd.DataFrame, units: pd.Series | None) -> tuple[float, float | None]:
+    """Mean gain in log-probability of a policy's own answers, and its error over what was drawn as one; None of one draw."""
+    gap = own["logprob_policy"] - own["logprob_reference"]
+    per_prompt = gap.groupby(own["prompt_id"]).mean()
+    drawn = per_prompt.index if units is None else units.loc[per_prompt.index]
+    of_unit = per_prompt.groupby(np.asarray(drawn)).agg(["sum", "size"]).to_numpy(np.float64)
+    error = jackknife_error(of_unit[:, 0], of_unit[:, 1]) if len(of_unit) > 1 else None
+    return float(per_prompt.mean()), error
 
 
 def well_formed_share(completions: pd.DataFrame, source: str) -> float | None:

@@ -28,7 +28,7 @@ WITHOUT_EFFECT_BY_NAME = frozenset(
         "report.environment",
         "report.seconds",
         "report.command",
-        "report.pipelines",
+        "report.stages",
         "export.path",
     }
 )

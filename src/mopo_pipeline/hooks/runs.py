@@ -131,7 +131,7 @@ class RunLogHook:
                 "environment": self._record["environment"],
                 "seconds": self._seconds(),
                 "command": again(self._run, pipelines=False),
-                "pipelines": tuple(self._record["pipelines"] or ()),
+                "stages": tuple(dict.fromkeys(_stage(n) for n in self._record["nodes"])),
                 "run": run_facts(self._record, self._same(), self._folder),
             }
             told[REPORT] = report.model_copy(update=run)
@@ -209,7 +209,7 @@ class RunLogHook:
 
     def _stage(self) -> str:
         """The stage of the node that began last."""
-        return next(reversed(self._started), "").partition(".")[0]
+        return _stage(next(reversed(self._started), ""))
 
     def _same(self) -> str:
         """The command that does the same again."""
@@ -261,6 +261,10 @@ def close_abandoned(folder: Path) -> None:
 def _here() -> tuple[int, int]:
     """The process and thread at work."""
     return os.getpid(), threading.get_ident()
+
+
+def _stage(node: str) -> str:
+    return node.partition(".")[0]
 
 
 def _now() -> str:

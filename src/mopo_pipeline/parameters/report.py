@@ -30,13 +30,13 @@ class RunFacts(StrictModel):
 
 
 class ReportParams(StrictModel):
-    """What the report shows and where it lies; the run itself fills in its environment, seconds, command, pipelines and facts."""
+    """What the report shows and where it lies; the run itself fills in its environment, seconds, command, stages and facts."""
 
     title: str = "MOPO run"
     environment: str | None = None
     seconds: float | None = None
     command: str | None = None
-    pipelines: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
     run: RunFacts | None = None
     path: str | None = None
     sample_prompts: NonNegativeInt = 6

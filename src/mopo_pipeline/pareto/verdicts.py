@@ -54,3 +54,12 @@ def qualified(said: str, doubt: str) -> str:
     'held (judge right in 17% of 8 comparisons)'
     """
     return f"{said} ({doubt})" if said and doubt else said
+
+
+def capitalised(text: str) -> str:
+    """The begin of a sentence; names within it stay as they are written.
+
+    >>> capitalised("isHelpful beats BLEU")
+    'IsHelpful beats BLEU'
+    """
+    return text[:1].upper() + text[1:]

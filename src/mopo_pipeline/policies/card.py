@@ -1,6 +1,7 @@
 """The model card of a policy: what it is, what it holds, by whose word, and the lines that run it."""
 
 import json
+import math
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from mopo_pipeline.language.loading import FACTS, trained_elsewhere
 from mopo_pipeline.parameters.evaluate import SamplingParams
 from mopo_pipeline.pareto.verdicts import qualified
 from mopo_pipeline.plan.training_plan import TrainingPlan
+from mopo_pipeline.sampling_units import drawn_as
 from mopo_pipeline.tables import source_name
 
 BASE_NAME = "reference_policy"
@@ -104,7 +106,7 @@ def model_card(policy: Path, measured: Measured | None = None) -> str:
         plan=plan,
         primary=plan.objectives[0],
         constrained=", ".join(plan.constrained),
-        table=_table(plan, None if measured is None else measured.checks, estimator),
+        table=_table(plan, measured),
         estimator=estimator,
         certified=measured is not None and measured.certificate.certified,
         certificate="" if measured is None else certificate_text(measured.certificate),
@@ -137,12 +139,14 @@ def _on_hub(model: str) -> bool:
     )
 
 
-def _table(plan: TrainingPlan, checks: pd.DataFrame | None, estimator: str | None) -> str:
-    attained = None if checks is None or estimator is None else checks.set_index("objective")
+def _table(plan: TrainingPlan, measured: Measured | None) -> str:
+    known = measured if measured is not None and measured.estimator is not None else None
     head = ["objective", "role", "threshold", "planned", "planned bound", "multiplier", "status"]
-    if attained is not None:
-        level = attained[f"{estimator}_level"].iloc[0]
-        head += ["attained", f"{level:.0%} interval", "prompts", "verdict"]
+    if known is not None:
+        attained, issued = known.checks.set_index("objective"), known.certificate
+        level = attained[f"{known.estimator}_level"].iloc[0]
+        interval = "interval" if math.isnan(level) else f"{level:.0%} interval"
+        head += ["attained", interval, drawn_as(issued.prompts, issued.units), "verdict"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for name in plan.objectives:
         planned = f"{plan.values[name]:.3f}"
@@ -158,13 +162,19 @@ def _table(plan: TrainingPlan, checks: pd.DataFrame | None, estimator: str | Non
                 f"{plan.multipliers[name]:.3f}",
                 plan.status[name],
             ]
-        if attained is not None:
-            row = attained.loc[name]
-            cells += [
-                f"{row[f'{estimator}_value']:.3f}",
-                f"{row[f'{estimator}_ci_low']:.3f}–{row[f'{estimator}_ci_high']:.3f}",
-                f"{row[f'{estimator}_n']:.0f}",
-                qualified(str(row[f"{estimator}_verdict"]), str(row[f"{estimator}_doubt"])),
-            ]
+        if known is not None:
+            cells += _attained(attained.loc[name], str(known.estimator))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _attained(row: Any, estimator: str) -> list[str]:
+    """What was attained of one objective: value, interval, on how many draws, verdict."""
+    value, low, high, n = (row[f"{estimator}_{key}"] for key in ("value", "ci_low", "ci_high", "n"))
+    verdict = qualified(str(row[f"{estimator}_verdict"]), str(row[f"{estimator}_doubt"]))
+    return [
+        f"{value:.3f}",
+        "–" if math.isnan(low) else f"{low:.3f}–{high:.3f}",
+        f"{n:.0f}",
+        verdict,
+    ]

@@ -78,7 +78,7 @@ def write_release(
         if adapter and not merged:
             _copy(reference_policy, new / BASE_NAME)
         _write_sampling(target, reference_policy, responses, sampling)
-        note = "" if certificate.certified else UNCERTIFIED
+        note = UNCERTIFIED if certificate.open else ""
         _write_papers(target, replace(measured, note=note))
         apply_umask(new)
         if params.path.exists():
@@ -103,7 +103,7 @@ def _write_papers(target: Path, measured: Measured) -> None:
 
 
 def check_gate(policy: Path, certificate: Certificate, uncertified: bool) -> None:
-    """Let a certified policy pass, and another one only when told so.
+    """Let a policy pass whose thresholds are certified, if it has any, and another one only when told so.
 
     Raises:
         InputError: says what the certificate says and what to do.
@@ -113,7 +113,7 @@ def check_gate(policy: Path, certificate: Certificate, uncertified: bool) -> Non
             f"the certificate is of policy {certificate.policy}, and {policy} holds another one: run "
             "kedro run --from-nodes=evaluate.certify"
         )
-    if certificate.certified or uncertified:
+    if uncertified or not certificate.open:
         return
     why = f" ({'; '.join(certificate.reasons)})" if certificate.verdict != "undecidable" else ""
     raise InputError(

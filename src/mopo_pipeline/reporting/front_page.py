@@ -9,6 +9,7 @@ import pandas as pd
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.pareto import non_dominated
+from mopo_pipeline.pareto.verdicts import capitalised
 from mopo_pipeline.reporting.interactive.page import render_interactive
 from mopo_pipeline.reporting.style import OBJECTIVES, POLICY, REFERENCE
 from mopo_pipeline.tables import prompt_text
@@ -218,7 +219,7 @@ def _lead(table: pd.DataFrame, names: list[str]) -> str:
     methods, seeds = table["method"].nunique(), table["seed"].nunique()
     return (
         f"{_count(done, 'policy', 'policies')} of {_count(methods, 'method')} over {_count(seeds, 'seed')}. "
-        f"{names[0].capitalize()} is maximised{', thresholds hold the others' if len(names) > 1 else ''}; "
+        f"{capitalised(names[0])} is maximised{', thresholds hold the others' if len(names) > 1 else ''}; "
         "values are win rates against the data's own answers."
     )
 

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mopo_pipeline.pareto.verdicts import capitalised
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.reporting.style import (
     OPTIMUM,
@@ -91,7 +92,7 @@ def front_alt(
             told.append(
                 f"the data would give {plan.objectives[0]} {cheap:.3f} with {name} at {high:.3f} and {dear:.3f} at {low:.3f}"
             )
-    return f"The policy stands with {', '.join(held)}. {'; '.join(told).capitalize()}."
+    return f"The policy stands with {', '.join(held)}. {capitalised('; '.join(told))}."
 
 
 def _planned_line(axis: Axes, points: np.ndarray) -> np.ndarray:

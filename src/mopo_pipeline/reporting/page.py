@@ -8,7 +8,7 @@ import pandas as pd
 
 from mopo_pipeline.evaluation.certificate import Certificate
 from mopo_pipeline.parameters.report import ReportParams
-from mopo_pipeline.pareto.verdicts import HELD, qualified
+from mopo_pipeline.pareto.verdicts import HELD, capitalised, qualified
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.preferences.baselines import TOO_WEAK
 from mopo_pipeline.reporting.capability import certain
@@ -128,7 +128,7 @@ def headline(summary: dict[str, Any]) -> str:
             "Nothing could judge the policy: no exact values, no judge, and no test labels of which "
             "enough count."
         )
-    text = f"{primary['name'].capitalize()} reached a win rate of {reached:.3f}"
+    text = f"{capitalised(primary['name'])} reached a win rate of {reached:.3f}"
     if primary["doubt"]:
         text += f" ({primary['doubt']})"
     if primary["exact_optimum"] is not None:

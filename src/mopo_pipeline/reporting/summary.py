@@ -37,8 +37,8 @@ def run_summary(
     Per objective ``achieved`` is the policy's value by the ``estimator`` that is believed, with its
     interval, the interval's ``level`` and the ``n`` prompts it rests on; ``verdict`` is one of the
     four of ``pareto.verdicts`` or undecided, ``held`` whether it is the first of them, ``doubt``
-    what makes its judge doubtful. ``certificate`` is what the certificate says jointly, ``certified`` whether
-    it is one. ``findings`` are all there are in the order of the run: those ``found`` before the plan, the plan's, what was
+    what makes its judge doubtful, ``helps`` what a certificate of its threshold would take. ``certificate`` is what the certificate says jointly, ``certified`` whether
+    it is one, None where no objective has a threshold. ``findings`` are all there are in the order of the run: those ``found`` before the plan, the plan's, what was
     ``foreseen`` of the certificate unless it came out as held, those of the ``trained`` policy and of its evaluation;
     ``errors`` are those of them that make the result worthless, each in a sentence.
     """
@@ -54,13 +54,14 @@ def run_summary(
     ]
     rows: dict[str, Any] = {row["objective"]: row for _, row in checks.iterrows()}
     optimum = (exact.get("optimum") or {}).get("values", {})
+    helps = {entry.objective: list(entry.helps) for entry in certificate.thresholds}
     return {
         "environment": environment,
         "seed": seed,
         "seconds": number(seconds),
         "well_formed": number(well_formed),
         "estimator": estimator,
-        "certified": certificate.certified,
+        "certified": certificate.certified if certificate.thresholds else None,
         "certificate": headline(certificate),
         "drawn": drawn_as(certificate.prompts, certificate.units),
         "helps": list(dict.fromkeys(text for e in certificate.thresholds for text in e.helps)),
@@ -72,7 +73,7 @@ def run_summary(
         "findings": findings,
         "objectives": [
             _objective(rows[name], name, estimator, plan)
-            | {"exact_optimum": number(optimum.get(name))}
+            | {"exact_optimum": number(optimum.get(name)), "helps": helps.get(name, [])}
             for name in plan.objectives
         ],
     }
@@ -189,7 +190,7 @@ def closing_table(summary: dict[str, Any], report: str | None, command: str | No
     if summary["seconds"] is not None:
         facts.append(f"{summary['seconds']:.0f} s")
     console.print(", ".join(facts), highlight=False)
-    colour = "green" if summary["certified"] else "yellow"
+    colour = {True: "green", False: "yellow"}.get(summary["certified"], "default")
     console.print(f"[{colour}]{escape(summary['certificate'])}[/{colour}]", highlight=False)
     for error in summary["errors"]:
         if summary["certificate"].startswith(UNDECIDABLE) and error.startswith(SAID):

@@ -7,7 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mopo_pipeline.evaluation.certificate import Certificate
-from mopo_pipeline.pareto.verdicts import HELD, HELD_WITHIN_NOISE, MISSED, MISSED_WITHIN_NOISE
+from mopo_pipeline.pareto.verdicts import (
+    HELD,
+    HELD_WITHIN_NOISE,
+    MISSED,
+    MISSED_WITHIN_NOISE,
+    UNDECIDED,
+)
 from mopo_pipeline.plan.power import WIDTH
 
 ROOM = 0.005
@@ -18,30 +24,33 @@ FROM_PLAN = "--from-nodes=plan.plan_training"
 
 
 def meaning(summary: Mapping[str, Any]) -> list[str]:
-    """One sentence per threshold that does not hold for sure, the worst first, then what a certificate would take.
+    """One sentence per threshold that does not hold for sure, undecided ones first, then the worst, or what a certificate takes.
 
     Where errors make the result worthless they are what to mend, and nothing else is advised. A certificate needs no
     words, even where the table's two-sided interval does not reach a threshold that its one-sided bound does.
     """
-    if summary["certified"]:
+    if summary["certified"] is not False:
         return []
-    rows = sorted(_constrained(summary), key=_room)
+    rows = sorted(_constrained(summary), key=lambda row: (not _undecided(row), _room(row)))
     told = (_of_threshold(row, summary["drawn"], remedy=not summary["errors"]) for row in rows)
     lines = [text for text in told if text]
     if not lines and not summary["errors"]:
-        lines = list(summary.get("helps", []))[:1]
+        lines = [text for row in rows for text in row["helps"]][:1]
     return lines
 
 
 def next_step(summary: Mapping[str, Any]) -> tuple[str, ...]:
-    """Options of the run that is worth trying next; empty where only a person can say."""
+    """Options of the run that is worth trying next; empty where only a person can say.
+
+    While a judge cannot tell of one threshold no policy is worth training: it would be judged by the same.
+    """
     if summary["errors"]:
         return ()
-    if summary["certified"]:
+    if summary["certified"] is not False:
         return ("--pipelines=export",)
     rows = [row for row in _constrained(summary) if row["achieved"] is not None]
     short = sorted((row for row in rows if row["verdict"] != HELD), key=_room)
-    if not short:
+    if not short or any(_undecided(row) for row in short):
         return ()
     return (FROM_PLAN, "--params=" + ",".join(_remedy(row) for row in short))
 
@@ -76,6 +85,10 @@ def _constrained(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [row for row in summary["objectives"] if row["role"] != "primary"]
 
 
+def _undecided(row: Mapping[str, Any]) -> bool:
+    return (row["verdict"] or "").startswith(UNDECIDED)
+
+
 def _room(row: Mapping[str, Any]) -> float:
     known = row["achieved"] is not None and row["threshold"] is not None
     return row["achieved"] - row["threshold"] if known else math.inf
@@ -84,6 +97,9 @@ def _room(row: Mapping[str, Any]) -> float:
 def _of_threshold(row: Mapping[str, Any], drawn: str, *, remedy: bool) -> str:
     """What happened to one threshold, and a remedy where one is wanted; empty where it holds."""
     name, verdict, achieved, asked = (row[k] for k in ("name", "verdict", "achieved", "threshold"))
+    if _undecided(row):
+        helps = row["helps"][:1] if remedy else []
+        return "; ".join((f"{name} is undecided, which no training changes", *helps)) + "."
     if achieved is None or verdict not in (HELD_WITHIN_NOISE, MISSED, MISSED_WITHIN_NOISE):
         return ""
     said = f"{name} {_short(achieved)} for {_short(asked)}"

@@ -158,6 +158,7 @@ def summarise_evaluation(
     """KL, drift, form and diversity of the sampled answers, with findings, and the protocol's win rates."""
     from mopo_pipeline.evaluation.protocol import protocol
     from mopo_pipeline.evaluation.summary import evaluation_summary
+    from mopo_pipeline.sampling_units import sampling_units
 
     summary = evaluation_summary(
         completions,
@@ -170,6 +171,7 @@ def summarise_evaluation(
         training_plan.kl,
         float(training_log["kl_planned"].iloc[-1]) if len(training_log) else None,
         certificate.estimator,
+        sampling_units(responses),
     )
     told = protocol(duels, task.names, judge_quality, params, task.seed)
     return summary | {"protocol": told}
@@ -187,6 +189,7 @@ def measure_capability(
     """What both models say and know beside the task, and what training changed of it."""
     from mopo_pipeline.evaluation import benchmarks, capability, prompt_sets, sampling
     from mopo_pipeline.language.loading import load_tokenizer
+    from mopo_pipeline.sampling_units import sampling_units
     from mopo_pipeline.streams import completion_seed
 
     models = {"reference": Path(reference_policy), "policy": Path(policy)}
@@ -197,6 +200,7 @@ def measure_capability(
         *capability.capability_rows(
             completions,
             test_logprobs,
+            sampling_units(responses),
             confidence=params.confidence,
             draws=params.bootstrap,
             seed=task.seed,

@@ -13,6 +13,9 @@ from mopo_pipeline.parameters.train import TrainParams
 if TYPE_CHECKING:
     from mopo_pipeline.plan.training_plan import TrainingPlan
 
+BEFORE_TRAINING = frozenset({"ingest", "preferences", "plan"})
+"""Stages of a run that ends with its plan."""
+
 
 def foresee_certificate(
     responses: pd.DataFrame,
@@ -90,5 +93,5 @@ def print_plan(plan_table: dict[str, Any], params: ReportParams) -> None:
     """The table that a plan ends with, and where it ends a run how to go on."""
     from mopo_pipeline.reporting.plan_table import print_plan_table
 
-    alone = params.pipelines == ("plan",) and params.command
+    alone = set(params.stages) <= BEFORE_TRAINING and params.command
     print_plan_table(plan_table, f"{params.command} --only-missing-outputs" if alone else "")
