@@ -11,7 +11,12 @@ import pytest
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation.benchmarks import benchmark_rows, compared
-from mopo_pipeline.evaluation.capability import capability_rows, distinct_share, repeated_share
+from mopo_pipeline.evaluation.capability import (
+    capability_rows,
+    distinct_share,
+    paired,
+    repeated_share,
+)
 from mopo_pipeline.evaluation.prompt_sets import read_prompts, refusal_rows, refused
 from mopo_pipeline.language.generation import Answer
 from mopo_pipeline.parameters.evaluate import CapabilityParams, EvaluateParams
@@ -50,7 +55,9 @@ def held_out(policy: list[float], reference: list[float]) -> pd.DataFrame:
 def rows_of(policy: list[str], reference: list[str]) -> dict[str, dict[str, Any]]:
     table = completions(policy, reference)
     held = held_out([-2.0, -4.0], [-1.0, -3.5])
-    return {row["measure"]: row for row in capability_rows(table, held, **SURE)}
+    ids = sorted({*table["prompt_id"], *held["prompt_id"]})
+    alone = pd.Series(ids, index=ids)
+    return {row["measure"]: row for row in capability_rows(table, held, alone, **SURE)}
 
 
 def test_every_measure_is_the_mean_over_prompts_of_its_definition() -> None:
@@ -79,6 +86,23 @@ def test_the_change_is_taken_prompt_by_prompt() -> None:
     said = rows_of([text + " w" for text in reference], reference)["length"]
     assert said["change"] == pytest.approx({"value": 1.0, "low": 1.0, "high": 1.0})
     assert said["policy"]["low"] < said["reference"]["value"] < said["policy"]["high"]
+
+
+def test_prompts_of_one_group_are_no_independent_draws() -> None:
+    """Twenty prompts in four groups, alike within each: an interval of four draws, not of twenty."""
+    group = np.repeat([0.0, 1.0, 2.0, 3.0], 5)
+    said = {"reference": pd.Series(np.zeros(20)), "policy": pd.Series(group)}
+    one_each = {"reference": pd.Series(np.zeros(4)), "policy": pd.Series(group[::5])}
+    units = pd.Series(group)
+    grouped, alone, four = (
+        paired(table, 0.95, 2000, 0, of)["change"]
+        for table, of in ((said, units), (said, None), (one_each, None))
+    )
+    width = [
+        float(found["high"] or 0) - float(found["low"] or 0) for found in (grouped, alone, four)
+    ]
+    assert grouped["value"] == alone["value"] == 1.5
+    assert width[0] == pytest.approx(width[2], abs=1e-9) and width[0] > 2 * width[1]
 
 
 def test_a_single_prompt_has_no_interval() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.arrays import Array
-from mopo_pipeline.pareto.intervals import prompt_bootstrap
+from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.streams import Stream, generator
 
 POLICIES = ("reference", "policy")
@@ -22,6 +22,7 @@ DISTINCT = 2
 def capability_rows(
     completions: pd.DataFrame,
     test_logprobs: pd.DataFrame,
+    units: pd.Series,
     *,
     confidence: float,
     draws: int,
@@ -29,11 +30,13 @@ def capability_rows(
 ) -> list[dict[str, Any]]:
     """Length, repetition, diversity, entropy and test likelihood of both models, and what changed.
 
-    The unit is the prompt: numbers are means over prompts of what its answers say, the change is taken prompt by prompt.
+    Numbers are means over prompts of what its answers say, the change is taken prompt by prompt; what was drawn as one is
+    drawn again as one.
 
     Args:
         completions: sampled answers of both, ``n_tokens`` and both log-probabilities.
         test_logprobs: log-probabilities of the data's test answers under both.
+        units: by prompt_id what the prompt was drawn as.
         confidence: of the intervals, two-sided.
         draws: bootstrap replicates.
         seed: of the task.
@@ -42,7 +45,7 @@ def capability_rows(
         JSON-ready, a row per measure: ``measure``, ``unit``, and for ``reference``, ``policy`` and ``change`` a
         value, ``low`` and ``high``; None where unknown.
     """
-    rows = []
+    measures = []
     for name, unit, measured in (
         ("length", "tokens per answer", _mean("n_tokens")),
         ("repetition", f"share of {REPEATED}-grams said before in the answer", _repetition),
@@ -51,19 +54,13 @@ def capability_rows(
     ):
         tables = {n: completions.loc[completions["policy"] == n] for n in POLICIES}
         per_prompt = {n: measured(part, n) for n, part in tables.items()}
-        rows.append(_row(name, unit, per_prompt, confidence, draws, seed))
+        measures.append((name, unit, per_prompt))
     likelihood = {n: test_logprobs.groupby("prompt_id")[f"logprob_{n}"].mean() for n in POLICIES}
-    rows.append(
-        _row(
-            "test likelihood",
-            "nats per test answer of the data",
-            likelihood,
-            confidence,
-            draws,
-            seed,
-        )
-    )
-    return rows
+    measures.append(("test likelihood", "nats per test answer of the data", likelihood))
+    return [
+        {"measure": name, "unit": unit} | paired(found, confidence, draws, seed, units)
+        for name, unit, found in measures
+    ]
 
 
 def repeated_share(text: str, n: int = REPEATED) -> float:
@@ -97,15 +94,28 @@ def ngrams(text: str, n: int) -> list[tuple[str, ...]]:
 
 
 def paired(
-    per_prompt: dict[str, "pd.Series[float]"], confidence: float, draws: int, seed: int
+    per_prompt: dict[str, "pd.Series[float]"],
+    confidence: float,
+    draws: int,
+    seed: int,
+    units: pd.Series | None = None,
 ) -> dict[str, dict[str, float | None]]:
-    """Means with intervals of both models and of the policy less the reference, the same prompts drawn again for all."""
+    """Means over prompts with intervals of both models and of the policy less the reference, the same units drawn again for all.
+
+    Args:
+        per_prompt: of both models, by prompt.
+        confidence: of the intervals, two-sided.
+        draws: bootstrap replicates.
+        seed: of the draws.
+        units: by prompt what it was drawn as; None is each alone.
+    """
     shared = per_prompt["reference"].index.intersection(per_prompt["policy"].index)
     first, own = (per_prompt[n].loc[shared].to_numpy(dtype=np.float64) for n in POLICIES)
     columns: Array = np.column_stack([first, own, own - first])
+    codes, drawn = pd.factorize(shared if units is None else units.loc[shared])
     found = prompt_bootstrap(
-        columns,
-        np.ones((len(shared), 1)),
+        sum_by(columns, codes, len(drawn)),
+        np.bincount(codes, minlength=len(drawn))[:, None].astype(np.float64),
         confidence=confidence,
         draws=draws,
         rng=generator(seed, Stream.CAPABILITY),
@@ -123,17 +133,6 @@ def paired(
 def known(value: float) -> float | None:
     """A number for JSON; None where it is none."""
     return float(value) if np.isfinite(value) else None
-
-
-def _row(
-    measure: str,
-    unit: str,
-    per_prompt: dict[str, "pd.Series[float]"],
-    confidence: float,
-    draws: int,
-    seed: int,
-) -> dict[str, Any]:
-    return {"measure": measure, "unit": unit} | paired(per_prompt, confidence, draws, seed)
 
 
 def _mean(column: str) -> Callable[[pd.DataFrame, str], "pd.Series[float]"]:

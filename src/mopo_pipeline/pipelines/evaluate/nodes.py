@@ -187,6 +187,7 @@ def measure_capability(
     """What both models say and know beside the task, and what training changed of it."""
     from mopo_pipeline.evaluation import benchmarks, capability, prompt_sets, sampling
     from mopo_pipeline.language.loading import load_tokenizer
+    from mopo_pipeline.sampling_units import sampling_units
     from mopo_pipeline.streams import completion_seed
 
     models = {"reference": Path(reference_policy), "policy": Path(policy)}
@@ -197,6 +198,7 @@ def measure_capability(
         *capability.capability_rows(
             completions,
             test_logprobs,
+            sampling_units(responses),
             confidence=params.confidence,
             draws=params.bootstrap,
             seed=task.seed,
