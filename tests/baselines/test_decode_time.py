@@ -161,9 +161,18 @@ def drawn_ground(setting: Setting, prompts: list[str]) -> Ground:
     known = {"words": {"objectives": {name: {"calibration": None} for name in OBJECTIVES}}}
     params = EvaluateParams(sampling=SamplingParams(samples=3), bootstrap=10)
     return Ground(
-        table, setting.responses.assign(source="files"), table["prompt_id"], OBJECTIVES, params, 0,
-        FolderPolicy(setting.reference), WordCounts(), known, 6, 1,
-    )  # fmt: skip
+        table,
+        setting.responses.assign(source="files"),
+        table["prompt_id"],
+        OBJECTIVES,
+        params,
+        0,
+        FolderPolicy(setting.reference),
+        WordCounts(),
+        known,
+        6,
+        1,
+    )
 
 
 def test_best_of_n_leaves_the_reference_by_what_n_draws_can_where_its_answers_are_drawn(
