@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 import torch
 from pocket_values import pocket_values
-from rival_setting import OBJECTIVES, small_setting
+from rival_setting import OBJECTIVES, WordCounts, small_setting
 
 from mopo_pipeline.baselines.best_of_n import BestOfN, best_of
 from mopo_pipeline.baselines.policies import FolderPolicy, MixedPolicy
 from mopo_pipeline.baselines.registry import train_rival
 from mopo_pipeline.baselines.setting import Setting
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.fronts.values import Ground
 from mopo_pipeline.judges.pocket import PocketRules
+from mopo_pipeline.language.generation import Answer
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.scratch import build_model
 from mopo_pipeline.language.tokens import encode
+from mopo_pipeline.parameters.evaluate import EvaluateParams, SamplingParams
 from mopo_pipeline.pocket import task as pocket
 
 DECODING = {"n": 3, "max_new_tokens": 6, "seed": 5, "batch_size": 4, "temperature": 1.0, "top_p": 1.0}  # fmt: skip
@@ -149,6 +152,65 @@ def test_best_of_one_is_the_reference(setting: Setting) -> None:
     )
     assert point.policy.sample(prompts, **DECODING) == reference.sample(prompts, **DECODING)
     assert point.budget.judge_calls == 1
+
+
+def drawn_ground(setting: Setting, prompts: list[str]) -> Ground:
+    """A ground on which answers are drawn and judged, as outside the pocket task."""
+    asked = setting.responses.drop_duplicates("prompt_id").set_index("prompt").loc[prompts]
+    table = asked.reset_index()[["prompt_id", "prompt"]]
+    known = {"words": {"objectives": {name: {"calibration": None} for name in OBJECTIVES}}}
+    params = EvaluateParams(sampling=SamplingParams(samples=3), bootstrap=10)
+    return Ground(
+        table,
+        setting.responses.assign(source="files"),
+        table["prompt_id"],
+        OBJECTIVES,
+        params,
+        0,
+        FolderPolicy(setting.reference),
+        WordCounts(),
+        known,
+        6,
+        1,
+    )
+
+
+def test_best_of_n_leaves_the_reference_by_what_n_draws_can_where_its_answers_are_drawn(
+    setting: Setting,
+) -> None:
+    """A few drawn answers, taken for all there are, would each seem n times as likely: log n."""
+    [point] = train_rival("best_of_n", setting, {"weights": ((1.0, 0.0, 0.0),), "n": 4})
+    assert point.policy is not None
+    ground = drawn_ground(setting, setting.responses["prompt"].unique()[:2].tolist())
+    assert ground.value(point.policy).kl == pytest.approx(np.log(4) - 3 / 4)
+    rng = np.random.default_rng(0)
+    mass, liked = rng.dirichlet(np.ones(4000)), rng.normal(size=4000)
+    given = best_of(mass, liked, 4)
+    assert given @ np.log(given / mass) == pytest.approx(np.log(4) - 3 / 4, abs=1e-3)
+
+
+class Fixed(FolderPolicy):
+    """A model that is made to say these answers."""
+
+    def sample(self, prompts: list[str], *, n: int, **_: object) -> list[list[Answer]]:
+        texts = [pocket.exact_problem([p]).texts[0] for p in prompts]
+        return [[Answer(text, i == 0) for i in range(n)] for text in texts]
+
+
+def test_an_answer_that_was_cut_counts_no_end_that_nobody_drew(
+    setting: Setting, folders: tuple[Path, ...]
+) -> None:
+    prompts = setting.responses["prompt"].unique()[:2].tolist()
+    ground, policy = drawn_ground(setting, prompts), Fixed(folders[0])
+    answers = [a for some in policy.sample(prompts, n=3) for a in some]
+    given = (
+        np.repeat(prompts, 3).tolist(), [a.text for a in answers], [a.ended for a in answers]
+    )  # fmt: skip
+    reference = FolderPolicy(setting.reference)
+    gap = policy.answer_logprobs(*given) - reference.answer_logprobs(*given)
+    as_ended = policy.answer_logprobs(*given[:2]) - reference.answer_logprobs(*given[:2])
+    assert ground.value(policy).kl == pytest.approx(gap.mean(), abs=1e-9)
+    assert abs(gap.mean() - as_ended.mean()) > 0.01
 
 
 @pytest.mark.parametrize("liked", [[0.0, 1.0, 2.0, 3.0], [1.0, 0.0, 1.0, 0.0]])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from rival_setting import OBJECTIVES, small_setting
 
+from mopo_pipeline.baselines import rewards_in_context
 from mopo_pipeline.baselines.policies import ToldPolicy
 from mopo_pipeline.baselines.registry import train_rival
 from mopo_pipeline.baselines.rewards_in_context import Scale, goals, wanted
@@ -14,6 +15,7 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.control import control_words, told, with_words
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.tokens import encode
+from mopo_pipeline.launching.run import TrainingRun
 from mopo_pipeline.parameters.fit import LoraParams
 from mopo_pipeline.tables import prompt_text
 
@@ -89,10 +91,20 @@ def test_one_training_serves_every_weight_and_counts_what_it_drew(setting: Setti
 
 
 @pytest.mark.slow
-def test_an_adapter_is_folded_in_before_the_next_round(setting: Setting, tmp_path: Path) -> None:
-    adapted = small_setting(tmp_path, reference=setting.reference, lora=LoraParams(r=2, alpha=4))
+def test_an_adapter_is_folded_in_before_the_next_round_and_rows_fill_the_context_of_all(
+    setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapted = small_setting(
+        tmp_path, reference=setting.reference, lora=LoraParams(r=2, alpha=4), context=30
+    )
     asked = {"weights": ((1.0, 0.0, 0.0),), "levels": 4, "prompts": 3, "answers": 2}
+    seen: list[TrainingRun] = []
+    begun = rewards_in_context.train_rows
+    monkeypatch.setattr(
+        rewards_in_context, "train_rows", lambda run, work: (seen.append(run), begun(run, work))[1]
+    )
     [point] = train_rival("rewards_in_context", adapted, asked)
+    assert [run.context for run in seen] == [30 + len(OBJECTIVES)] * 2
     [training] = point.trainings
     assert point.status == "done" and training.folder is not None
     assert not (training.folder / "adapter_config.json").exists()

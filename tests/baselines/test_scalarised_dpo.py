@@ -212,10 +212,17 @@ def test_a_missing_library_is_told_with_how_to_get_it(
         train_rival("scalarised_dpo", setting, {"weights": ((1.0, 0.0, 0.0),)})
 
 
-def test_too_few_decided_pairs_are_told(setting: Setting, tmp_path: Path) -> None:
-    few = small_setting(tmp_path, comparisons=setting.comparisons.iloc[8:11])
-    with pytest.raises(InputError, match="fewer than the 4 of a batch"):
-        train_rival("scalarised_dpo", few, {"weights": ((1.0, 0.0, 0.0),)})
+def test_weights_that_decide_too_few_pairs_are_a_failed_point(
+    setting: Setting, tmp_path: Path
+) -> None:
+    """Two objectives that pull apart in every pair: at even weights each is a tie."""
+    labels = setting.comparisons
+    apart = labels.assign(**{OBJECTIVES[0]: labels.index % 2, OBJECTIVES[1]: 1 - labels.index % 2})
+    few = small_setting(tmp_path, comparisons=apart)
+    asked = {"weights": ((0.5, 0.5, 0.0), (0.6, 0.4, 0.0))}
+    tied, decided = train_rival("scalarised_dpo", few, asked)
+    assert (tied.status, decided.status) == ("failed", "done")
+    assert "0 pairs of the training split are decided, fewer than the 4 of a batch" in tied.reason
 
 
 def test_the_lattice_is_every_multiple_once() -> None:

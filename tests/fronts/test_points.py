@@ -70,16 +70,25 @@ def test_points_out_of_reach_or_alike_are_skipped_by_name(
 ) -> None:
     without_nearest(monkeypatch)
     given = [{"harm": 0.45, "brief": 0.45}, {"harm": 0.95, "brief": 0.95}, {"harm": 0.4502, "brief": 0.45},
-             {"harm": 0.3}]  # fmt: skip
+             {"harm": 0.95, "brief": 0.95}, {"harm": 0.02}, {"harm": 0.01}]  # fmt: skip
     found = plan_front(*data, task(*NAMES), PLAN, front(thresholds=given))
-    first, far, twin, partial = found["points"]
+    first, far, partial, twin = found["points"]
     assert first["status"] == partial["status"] == "planned"
     assert far["status"] == "skipped"
     assert "thresholds out of reach" in far["reason"]
     assert "asked for harm 0.950, brief 0.950" in far["reason"]
-    assert twin["reason"] == "the same plan as harm=0.450,brief=0.450"
-    assert partial["point"] == "harm=0.300,brief=0.400"
+    assert twin["reason"] == "the same plan as harm=0.020,brief=0.400"
+    assert partial["point"] == "harm=0.020,brief=0.400"
+    assert found["findings"] == []
     assert {p["start"] for p in (first, partial)} >= {None}
+
+
+def test_a_grid_with_room_for_one_point_says_what_two_positions_take(data: tuple) -> None:
+    found = plan_front(*data, task(*NAMES), PLAN, front(points=3))
+    assert len(found["points"]) == 1
+    [told] = found["findings"]
+    assert (told["name"], told["value"], told["limit"]) == ("a grid of one point", 3.0, 4.0)
+    assert "raise front.points to that" in told["remedy"]
 
 
 def test_one_objective_has_no_front_and_says_so(data: tuple) -> None:

@@ -8,9 +8,13 @@ import torch
 from scipy.special import rel_entr
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.fronts import collect
+from mopo_pipeline.fronts.candidates import Candidate, ModelPolicy
 from mopo_pipeline.fronts.interpolate import between
 from mopo_pipeline.fronts.values import divergence
 from mopo_pipeline.language.loading import load_model
+from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.parameters.front import FrontParams
 from tiny_training import tiny_model
 
 
@@ -32,6 +36,30 @@ def test_a_policy_between_two_has_weights_between_theirs(
     first, last, made = (weights(d) for d in (*ends, tmp_path / "m"))
     for name, weight in made.items():
         torch.testing.assert_close(weight, (1 - share) * first[name] + share * last[name])
+
+
+def test_two_policies_half_way_to_the_same_thresholds_have_names_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collect, "between", lambda *_: None)
+    corners = {"a": (0.2, 0.2), "b": (0.4, 0.4), "c": (0.2, 0.4), "d": (0.4, 0.2)}
+    trained = [
+        Candidate(
+            "mopo", "trained", name, 0, ModelPolicy(tmp_path / name, 1),
+            planned={"threshold_harm": at[0], "threshold_brief": at[1]},
+        )
+        for name, at in corners.items()
+    ]  # fmt: skip
+    starts = {"a": None, "b": "a", "c": None, "d": "c"}
+    plan = {"points": [{"point": name, "start": start} for name, start in starts.items()]}
+    params = FrontParams(data_root=tmp_path)
+    made = collect.interpolated_candidates(
+        trained, plan, params, EvaluateParams(), ("help", "harm", "brief")
+    )
+    assert [c.point for c in made] == [
+        "harm=0.300,brief=0.300 (0.5 of the way)",
+        "harm=0.300,brief=0.300 (0.5 of the way), from c to d",
+    ]
 
 
 def test_policies_of_other_sizes_have_nothing_between_them(

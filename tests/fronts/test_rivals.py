@@ -11,7 +11,12 @@ from mopo_pipeline.baselines.setting import RivalPolicy, Training
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.parameters.train import TrainParams
-from mopo_pipeline.pipelines.front.rivals import _candidate, _points, steering_judge
+from mopo_pipeline.pipelines.front.rivals import (
+    _candidate,
+    _points,
+    paid_once,
+    steering_judge,
+)
 from mopo_pipeline.pocket.task import OBJECTIVES
 from mopo_pipeline.policies.valued import Budget
 
@@ -49,11 +54,11 @@ def test_a_rival_that_the_data_cannot_train_is_a_failed_point_and_the_next_one_i
 
 def test_a_training_that_several_points_rest_on_is_paid_once() -> None:
     first, second = (Training(key, Path(key), Budget(sequences=10)) for key in ("a", "b"))
-    trained: set[str] = set()
     points = [soup("1,0", first), soup("half", first, second), soup("0,1", second)]
-    spent = [_candidate(point, trained).spent for point in points]
-    assert [cost.sequences for cost in spent] == [10, 10, 0]
-    assert [cost.judge_calls for cost in spent] == [1, 1, 1]
+    for _ in ("soups", "another rival of the same experts"):
+        spent = [found.spent for found in paid_once(points)]
+        assert [cost.sequences for cost in spent] == [10, 10, 0]
+        assert [cost.judge_calls for cost in spent] == [1, 1, 1]
 
 
 @pytest.mark.slow

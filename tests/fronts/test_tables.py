@@ -10,7 +10,7 @@ import pytest
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.fronts.candidates import Candidate
-from mopo_pipeline.fronts.tables import front_tables
+from mopo_pipeline.fronts.tables import NO_NUMBERS, front_tables
 from mopo_pipeline.fronts.values import Ground
 from mopo_pipeline.judges.named import judge_named
 from mopo_pipeline.language.generation import Answer
@@ -126,6 +126,16 @@ def test_answers_stand_beside_the_reference_s_with_their_scores(ground: Ground) 
         place = pocket.answers().index(pocket.parse(prompt, row["response"]))  # type: ignore[arg-type]
         found = [row[f"score_{n}"] for n in pocket.OBJECTIVES]
         assert found == pytest.approx(pocket.scores(prompt)[place])
+
+
+def test_a_policy_whose_values_are_no_numbers_is_a_failed_point(ground: Ground) -> None:
+    broken = Candidate("rival", "trained", "c", 0, Tilted(np.nan, 0, 0))
+    points, values, samples = front_tables([*candidates(), broken], ground)
+    row = points.set_index("point").loc["c"]
+    assert (row["status"], row["reason"]) == ("failed", NO_NUMBERS)
+    assert "rival" not in {*values["method"], *samples["method"]}
+    with pytest.raises(InputError, match=NO_NUMBERS):
+        front_tables([broken], ground)
 
 
 def test_a_front_of_failures_alone_says_why(ground: Ground) -> None:

@@ -118,6 +118,20 @@ def test_seeds_that_disagree_are_drawn_again_and_leave_a_doubt() -> None:
     assert "one seed" not in [f["name"] for f in found["findings"]]
 
 
+def test_a_seed_at_which_ours_failed_does_not_count_for_ours() -> None:
+    """The rival is ahead wherever both have points; where only it has some, its front is poor."""
+    tables = joined(
+        *(front("mopo", CURVE, seed=seed) for seed in (0, 1)),
+        *(front("rival", CURVE, seed=seed, shift=0.02) for seed in (0, 1)),
+        front("rival", CURVE, seed=2, shift=-0.08),
+    )
+    found = front_report(*tables, NAMES, ASKED, {})
+    assert found["dominance"]["mopo"]["rival"] == 0.0
+    assert found["standing"] == {"rival": "loss"}
+    [told] = [f for f in found["findings"] if f["name"] == "mopo has points at 2 of 3 seeds"]
+    assert "none at 2: its hypervolume is the mean over its own seeds" in told["remedy"]
+
+
 def test_one_seed_is_told() -> None:
     found = front_report(*front("mopo", CURVE), NAMES, ASKED, {})
     assert "one seed" in [f["name"] for f in found["findings"]]

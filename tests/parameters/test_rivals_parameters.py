@@ -35,5 +35,14 @@ def test_a_grid_lies_about_our_rate() -> None:
 
 
 def test_what_is_not_trained_is_checked_where_it_is_given_and_only_there() -> None:
-    assert rival_faults({}, ["amopo"], ["a", "b"], POCKET) == []
-    assert len(rival_faults({"raco": {"weights": [[1.0]]}}, ["amopo"], ["a", "b"], POCKET)) == 1
+    assert rival_faults({}, ["amopo"], ["a", "b"], POCKET, 16) == []
+    raco = {"raco": {"weights": [[1.0]]}}
+    assert len(rival_faults(raco, ["amopo"], ["a", "b"], POCKET, 16)) == 1
+
+
+def test_answers_to_a_prompt_fill_a_batch_or_are_refused_with_a_number_that_does() -> None:
+    grpo = {"lagrangian_grpo": {"thresholds": [{"b": 0.5}]}}
+    assert rival_faults(grpo, [], ["a", "b"], POCKET, 24) == []
+    [told] = rival_faults(grpo, [], ["a", "b"], POCKET, 20)
+    assert "8 answers to a prompt do not fill a batch of 20" in told
+    assert told.endswith("set answers to 10")

@@ -1,5 +1,6 @@
 """Best of n: n answers of the reference, the one the judge's weighted score likes best is given."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,9 @@ class BestOfN:
         """Weighted score of every answer, (m,)."""
         return np.asarray(score(self.judge, prompts, texts) @ np.asarray(self.weights))
 
-    def answer_logprobs(self, prompts: list[str], texts: list[str]) -> Array:
+    def answer_logprobs(
+        self, prompts: list[str], texts: list[str], ended: Sequence[bool] | None = None
+    ) -> Array:
         """Log of the probability that an answer is given, (m,), nats.
 
         The answers listed for a prompt must be all that can be drawn, but for what is drawn instead: that
@@ -48,8 +51,9 @@ class BestOfN:
         Args:
             prompts: stored prompts, one per answer.
             texts: answers, none twice for one prompt.
+            ended: per answer whether the model ended it; None says all were.
         """
-        mass = np.exp(FolderPolicy(self.folder).answer_logprobs(prompts, texts))
+        mass = np.exp(FolderPolicy(self.folder).answer_logprobs(prompts, texts, ended))
         liked, given = self.liked(prompts, texts), np.empty(len(texts))
         codes = np.unique(np.array(prompts), return_inverse=True)[1]
         for code in range(codes.max() + 1):
@@ -57,6 +61,14 @@ class BestOfN:
             given[rows] = best_of(mass[rows], liked[rows], self.n)
         with np.errstate(divide="ignore"):
             return np.log(given)
+
+    def divergence(self) -> float:
+        """KL from the reference, nats per answer, where no two draws are liked alike; less where some are.
+
+        Of listed answers ``answer_logprobs`` says it exactly. A few drawn ones do not: each of them alone seems n
+        times as likely as under the reference, log n nats.
+        """
+        return float(np.log(self.n) - (self.n - 1) / self.n)
 
     def sample(
         self, prompts: list[str], *, n: int, seed: int, **decoding: Any

@@ -13,7 +13,7 @@ from mopo_pipeline.baselines.policies import FolderPolicy
 from mopo_pipeline.baselines.setting import RivalPolicy, Setting
 from mopo_pipeline.baselines.sweep import point
 from mopo_pipeline.baselines.trained import stored
-from mopo_pipeline.parameters.baselines import LagrangianParams, check_complete
+from mopo_pipeline.parameters.baselines import LagrangianParams, check_batch, check_complete
 from mopo_pipeline.policies.valued import Budget
 
 
@@ -21,9 +21,11 @@ def train(setting: Setting, params: LagrangianParams) -> tuple[RivalPolicy, ...]
     """A training for each thresholds.
 
     Raises:
-        InputError: thresholds that are not those of the constrained objectives, or no judge.
+        InputError: thresholds that are not those of the constrained objectives, a batch that answers to a prompt do not
+            fill, or no judge.
     """
     judge_of(setting, NAME)
+    check_batch(params.answers, setting.fit.batch_size * setting.fit.accumulation)
     points = []
     for thresholds in params.thresholds:
         asked = thresholds_of(setting, thresholds)

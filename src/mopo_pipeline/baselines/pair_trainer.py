@@ -16,7 +16,6 @@ from datasets import Dataset
 from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.baselines.setting import Setting
 from mopo_pipeline.baselines.trained import DivergedError
-from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.adapters import add_adapter
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.tokens import EncodedRows
@@ -173,8 +172,7 @@ def fit_pairs(setting: Setting, data: PairData, own: PairFit, target: Path) -> B
     """Train the reference on pairs and write the model, or the adapter, to ``target``.
 
     Raises:
-        InputError: fewer pairs than a batch holds.
-        DivergedError: the loss or a weight became something else than a number.
+        DivergedError: fewer pairs than a batch holds, or the loss or a weight became something else than a number.
     """
     model, tokenizer = load_model(setting.reference.resolve(), device="cpu")
     if setting.lora is not None:
@@ -199,13 +197,14 @@ def pair_trainer(
     """The trainer, ready.
 
     Raises:
-        InputError: fewer pairs than a batch holds.
+        DivergedError: fewer pairs than a batch holds.
     """
     size = max(1, setting.fit.batch_size // 2)
     if len(data.first) < size:
-        raise InputError(
+        raise DivergedError(
             f"{len(data.first)} pairs of the training split are decided, fewer than the {size} of a batch: lower "
-            "fit.batch_size or add labels"
+            "train.fit.batch_size or add labels",
+            Budget(),
         )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`gradient_checkpointing` is deprecated", FutureWarning)

@@ -1,6 +1,7 @@
 """Policies a rival leaves: log-probabilities of given answers, and draws by the decoder all methods share."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ class _OfModel(ABC):
         """What the model is asked for each stored prompt."""
         return prompts
 
-    def answer_logprobs(self, prompts: list[str], texts: list[str]) -> Array:
-        """Log pi of ended answers to stored prompts, (n,), nats."""
-        return sequence_logprobs(*self.load(), self.asked(prompts), texts).logprob
+    def answer_logprobs(
+        self, prompts: list[str], texts: list[str], ended: Sequence[bool] | None = None
+    ) -> Array:
+        """Log pi of answers to stored prompts, (n,), nats; all of them ended where ``ended`` says nothing."""
+        return sequence_logprobs(*self.load(), self.asked(prompts), texts, ended=ended).logprob
 
     def sample(self, prompts: list[str], **decoding: Any) -> list[list[Answer]]:
         """``n`` answers to every prompt, as ``sample_responses`` takes it."""

@@ -17,7 +17,7 @@ from mopo_pipeline.baselines.trained import DivergedError, stored
 from mopo_pipeline.baselines.weights import Weights
 from mopo_pipeline.errors import MopoError
 from mopo_pipeline.judges.base import score
-from mopo_pipeline.language.control import control_words, told, with_words
+from mopo_pipeline.language.control import context_with, control_words, told, with_words
 from mopo_pipeline.language.lengths import ENDED, ended_column
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.launching.run import TrainingRun
@@ -136,7 +136,10 @@ def _fitted(
         DivergedError: training stopped.
     """
     fit = setting.fit.model_copy(update={"steps": steps, "learning_rate": params.learning_rate})
-    run = TrainingRun(NAME, model, data, fit, setting.seed, lora=setting.lora, context=None)
+    words = control_words(setting.objectives, [params.levels - 1] * len(setting.objectives))
+    known = setting.context
+    context = None if known is None else context_with(model, words, known)
+    run = TrainingRun(NAME, model, data, fit, setting.seed, lora=setting.lora, context=context)
     try:
         left = train_rows(run, work).directory
     except MopoError as error:

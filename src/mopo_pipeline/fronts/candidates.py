@@ -1,6 +1,6 @@
 """What is held against a front: policies of any origin with what they cost."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,17 @@ class ModelPolicy:
     folder: Path
     batch_tokens: int
 
-    def answer_logprobs(self, prompts: list[str], texts: list[str]) -> Array:
-        """Log pi of ended answers to stored prompts, (n,), nats."""
+    def answer_logprobs(
+        self, prompts: list[str], texts: list[str], ended: Sequence[bool] | None = None
+    ) -> Array:
+        """Log pi of answers to stored prompts, (n,), nats; all of them ended where ``ended`` says nothing."""
         from mopo_pipeline.language.loading import load_model
 
         scored = sequence_logprobs(
             *load_model(self.folder),
             prompts,
             texts,
+            ended=ended,
             batch_tokens=self.batch_tokens,
             description=f"answers under {self.folder.name}",
         )

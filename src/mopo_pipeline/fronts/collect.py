@@ -105,6 +105,8 @@ def interpolated_candidates(
                 for name in names[1:]
             }
             name = f"{point_name(asked)} ({share:g} of the way)"
+            if any(name == other.point for other in made):
+                name = f"{name}, from {first.point} to {last.point}"
             folder = params.folder / "interpolated" / f"{len(made):03d}"
             assert isinstance(first.policy, ModelPolicy)
             assert isinstance(last.policy, ModelPolicy)

@@ -95,7 +95,7 @@ def plan_front(
     for point in points:
         if point.status == SKIPPED:
             log.warning("%s skipped: %s", point.point, point.reason)
-    findings = [finding.as_dict() for finding in posed.unsure]
+    findings = [finding.as_dict() for finding in (*posed.unsure, *_alone(task, params))]
     return {
         "objectives": list(task.names),
         "rows": len(posed.rows),
@@ -115,6 +115,9 @@ def planned_points(
     for row, thresholds in enumerate(asked):
         named = dict(zip(posed.names[1:], map(float, thresholds), strict=True))
         point = PlannedPoint(point_name(named), named)
+        if any(point.point == other.point for other in points):
+            log.warning("%s stands there twice: one policy is trained for it", point.point)
+            continue
         try:
             found = posed.solve(thresholds, last if starts is None else starts[row])
         except (UnreachableThresholdsError, NotConvergedError) as error:
@@ -153,10 +156,35 @@ def _asked(
             resolve_thresholds(task.objectives, t, posed.attainable) for t in params.thresholds
         ]
         return np.asarray(np.round(given, 3), dtype=np.float64), None
-    per_objective = max(1, int(params.points ** (1.0 / (len(posed.names) - 1)) + 1e-9))
-    positions = np.linspace(0.0, params.reach, per_objective)
+    positions = np.linspace(0.0, params.reach, per_objective(params, len(posed.names)))
     thresholds, multipliers = joint_grid(posed.values, positions.tolist(), **posed.given)
     return np.clip(np.floor(thresholds * 1000) / 1000, 0.0, 1.0), multipliers
+
+
+def per_objective(params: FrontParams, objectives: int) -> int:
+    """Positions of every constrained objective on a grid of at most so many points.
+
+    >>> front = FrontParams(data_root=".", points=9)
+    >>> per_objective(front, 2), per_objective(front, 3), per_objective(front, 5)
+    (9, 3, 1)
+    """
+    return max(1, int(params.points ** (1.0 / (objectives - 1)) + 1e-9))
+
+
+def _alone(task: TaskParams, params: FrontParams) -> list[Finding]:
+    """A grid of one point is no front; with many objectives it takes many points to be more."""
+    constrained = len(task.names) - 1
+    if params.thresholds or per_objective(params, len(task.names)) > 1:
+        return []
+    found = Finding(
+        "a grid of one point",
+        float(params.points),
+        float(2**constrained),
+        f"two positions of each of {constrained} thresholds take {2**constrained} points: raise front.points to that, or "
+        "name the points in front.thresholds",
+    )
+    log.warning("%s", found)
+    return [found]
 
 
 def _skipped(point: PlannedPoint, reason: str) -> PlannedPoint:

@@ -59,10 +59,12 @@ class Fronts:
                     points.setdefault(method, {})[seed] = tuple(names[i] for i in rows)
         return replace(self, values=values, points=points)
 
-    def replicates(self, draws: int, rng: np.random.Generator) -> Iterator[dict[str, list[Array]]]:
+    def replicates(
+        self, draws: int, rng: np.random.Generator
+    ) -> Iterator[dict[str, list[Array | None]]]:
         """Values (M, K) of every method with seeds, and prompts within each, drawn again; the same for all methods.
 
-        Prompts that were drawn as one are drawn again as one.
+        Prompts that were drawn as one are drawn again as one. None stands where a method has no point at a seed that was drawn.
         """
         seeds = np.array(self.seeds)
         for _ in range(draws):
@@ -71,8 +73,9 @@ class Fronts:
             yield {
                 method: [
                     np.einsum("mpk,p->mk", of_seed[int(seed)], share)
-                    for seed, share in zip(drawn, shares, strict=True)
                     if int(seed) in of_seed
+                    else None
+                    for seed, share in zip(drawn, shares, strict=True)
                 ]
                 for method, of_seed in self.values.items()
             }
@@ -114,6 +117,13 @@ def by_method_and_seed(points: pd.DataFrame) -> Iterator[tuple[str, int, pd.Data
         of_method = points.loc[points["method"] == method]
         for seed in of_method["seed"].unique():
             yield str(method), int(seed), of_method.loc[of_method["seed"] == seed]
+
+
+def mean_over(known: NDArray[np.bool_], volumes: Array) -> Array:
+    """Mean (R,) over those of S seeds (R, S) that are known; NaN where none is."""
+    count = known.sum(axis=1)
+    total = np.where(known, volumes, 0.0).sum(axis=1)
+    return np.asarray(np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0))
 
 
 def mean_hypervolume(fronts: list[Array], corner: Array) -> float:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from mopo_pipeline.fronts.values import Ground, Valued
 from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.progress import track
 from mopo_pipeline.streams import Stream, generator
+
+NO_NUMBERS = "its values, or its divergence from the reference, are no numbers"
 
 
 def front_tables(
@@ -31,14 +34,15 @@ def front_tables(
     Raises:
         InputError: no candidate is done.
     """
-    if all(c.policy is None for c in candidates):
-        first = next((f": {c.point}, {c.reason}" for c in candidates if c.status == "failed"), "")
-        raise InputError(f"no policy of the front was trained{first}; nothing can be compared")
     valued = {
         (c.method, c.point, c.seed): ground.value(c.policy)
         for c in track(candidates, "values of policies")
         if c.policy is not None
     }
+    candidates = [_with_numbers(c, valued) for c in candidates]
+    if all(c.policy is None for c in candidates):
+        first = next((f": {c.point}, {c.reason}" for c in candidates if c.status == "failed"), "")
+        raise InputError(f"no policy of the front was trained{first}; nothing can be compared")
     points = [point_row(c, valued.get((c.method, c.point, c.seed)), ground) for c in candidates]
     values = [
         _identity(c, ground.asked["prompt_id"]).assign(
@@ -49,6 +53,16 @@ def front_tables(
         if (found := valued.get((c.method, c.point, c.seed))) is not None
     ]
     return pd.DataFrame(points), pd.concat(values, ignore_index=True), _samples(candidates, valued)
+
+
+def _with_numbers(candidate: Candidate, valued: dict[tuple[str, str, int], Valued]) -> Candidate:
+    """The candidate; failed, and without values, where its values are no numbers."""
+    key = candidate.method, candidate.point, candidate.seed
+    found = valued.get(key)
+    if found is None or (np.isfinite(found.per_prompt).all() and np.isfinite(found.kl)):
+        return candidate
+    del valued[key]
+    return replace(candidate, policy=None, status="failed", reason=NO_NUMBERS)
 
 
 def point_row(candidate: Candidate, valued: Valued | None, ground: Ground) -> dict[str, Any]:

@@ -20,11 +20,12 @@ from mopo_pipeline.evaluation.judge_quality import judge_quality
 from mopo_pipeline.evaluation.sampling import longest_answer, prompts_of_test_split
 from mopo_pipeline.fronts.candidates import ModelPolicy
 from mopo_pipeline.judges.base import Judge, Scorer, score
+from mopo_pipeline.language.generation import Answer
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import sum_by
 from mopo_pipeline.pocket import task as pocket
-from mopo_pipeline.policies.valued import Policy
+from mopo_pipeline.policies.valued import KnownDivergence, Policy
 from mopo_pipeline.sampling_units import sampling_units
 from mopo_pipeline.streams import completion_seed
 
@@ -103,10 +104,10 @@ class Ground:
         """Values, divergence and a few answers of a policy."""
         return _enumerated(self, policy) if self.enumerated else _judged(self, policy)
 
-    def drawn(self, policy: Policy, prompts: list[str], n: int) -> list[list[str]]:
+    def drawn(self, policy: Policy, prompts: list[str], n: int) -> list[list[Answer]]:
         """``n`` answers to each prompt by the decoder all methods share."""
         size = self.params.sampling
-        answers = policy.sample(
+        return policy.sample(
             prompts,
             n=n,
             max_new_tokens=self.longest,
@@ -115,7 +116,6 @@ class Ground:
             batch_size=size.batch_size,
             seed=completion_seed(self.seed, policy=True),
         )
-        return [[answer.text for answer in some] for some in answers]
 
 
 def ground(
@@ -195,19 +195,30 @@ def divergence(own: Array, first: Array) -> Array:
 def _judged(ground: Ground, policy: Policy) -> Valued:
     assert ground.judge is not None
     prompts, n = ground.asked["prompt"].tolist(), ground.params.sampling.samples
-    texts = [text for some in ground.drawn(policy, prompts, n) for text in some]
+    answers = [answer for some in ground.drawn(policy, prompts, n) for answer in some]
+    texts = [answer.text for answer in answers]
     table = ground.asked.loc[ground.asked.index.repeat(n)].reset_index(drop=True)
     table = table.assign(completion=texts, completion_id=[f"{i:06d}" for i in range(len(table))])
     scored = judging.judge_completions(table, ground.responses, [ground.judge], ground.quality)
     rates = scored[[f"{name}_win_rate" for name in ground.objectives]].to_numpy(dtype=np.float64)
     codes = np.repeat(np.arange(len(prompts)), n)
-    given = (table["prompt"].tolist(), texts)
-    gap = policy.answer_logprobs(*given) - ground.reference.answer_logprobs(*given)
     first = np.arange(min(ground.shown, len(prompts))) * n
     samples = table.iloc[first][["prompt_id", "prompt"]].assign(response=[texts[i] for i in first])
     for name in ground.objectives:
         samples[f"score_{name}"] = scored[name].to_numpy()[first]
-    return Valued(sum_by(rates, codes, len(prompts)) / n, float(gap.mean()), np.nan, samples)
+    kl = _drawn_divergence(ground, policy, table["prompt"].tolist(), answers)
+    return Valued(sum_by(rates, codes, len(prompts)) / n, kl, np.nan, samples)
+
+
+def _drawn_divergence(
+    ground: Ground, policy: Policy, prompts: list[str], answers: list[Answer]
+) -> float:
+    """KL from the reference, nats per answer, by the policy's own answers, cut ones as they were cut."""
+    if isinstance(policy, KnownDivergence):
+        return policy.divergence()
+    given = (prompts, [a.text for a in answers], [a.ended for a in answers])
+    gap = policy.answer_logprobs(*given) - ground.reference.answer_logprobs(*given)
+    return float(gap.mean())
 
 
 def _shown(ground: Ground, policy: Policy) -> pd.DataFrame:
@@ -217,7 +228,7 @@ def _shown(ground: Ground, policy: Policy) -> pd.DataFrame:
     if some.empty:
         return pd.DataFrame(columns=["prompt_id", "prompt", "response", *names])
     prompts = some["prompt"].tolist()
-    texts = [answers[0] for answers in ground.drawn(policy, prompts, 1)]
+    texts = [answers[0].text for answers in ground.drawn(policy, prompts, 1)]
     table = some[["prompt_id", "prompt"]].assign(response=texts)
     if not isinstance(ground.judge, Scorer):
         return table.assign(**dict.fromkeys(names, np.nan))

@@ -8,10 +8,16 @@ import pandas as pd
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.fronts.candidates import MOPO
+from mopo_pipeline.fronts.findings import front_findings
 from mopo_pipeline.fronts.held import attained, violations
-from mopo_pipeline.fronts.sets import Fronts, by_method_and_seed, fronts_of, mean_hypervolume
+from mopo_pipeline.fronts.sets import (
+    Fronts,
+    by_method_and_seed,
+    fronts_of,
+    mean_hypervolume,
+    mean_over,
+)
 from mopo_pipeline.fronts.truth import Truth
-from mopo_pipeline.mopo import Finding
 from mopo_pipeline.pareto import (
     compare_sets,
     expected_utility,
@@ -92,7 +98,7 @@ def front_report(
         "sensitivity": sensitivity(fronts),
         "matched_kl": {"budget": budget} | matched,
         "thresholds": attained(points, objectives),
-        "findings": [finding.as_dict() for finding in _findings(points, fronts, asked)],
+        "findings": [found.as_dict() for found in front_findings(points, fronts, asked.corner)],
     }
 
 
@@ -100,13 +106,20 @@ def compared(fronts: Fronts, asked: Asked) -> dict[str, Any]:
     """Hypervolume of every method with its interval, and the probability that each beats each.
 
     ``dominance[a][b]`` is the share of bootstrap replicates, of seeds and prompts, in which a's
-    hypervolume is above b's, ties counting half.
+    hypervolume is above b's, ties counting half. Both are means over the seeds drawn at which either has a
+    point: a seed at which one of them failed says nothing of which is better.
     """
     corner = np.full(len(fronts.objectives), asked.corner)
     rng = generator(asked.seed, Stream.FRONT_VERDICT)
     drawn = np.array(
         [
-            [mean_hypervolume(replicate[m], corner) for m in fronts.methods]
+            [
+                [
+                    np.nan if points is None else hypervolume(points, corner)
+                    for points in replicate[m]
+                ]
+                for m in fronts.methods
+            ]
             for replicate in fronts.replicates(asked.draws, rng)
         ]
     )
@@ -114,7 +127,9 @@ def compared(fronts: Fronts, asked: Asked) -> dict[str, Any]:
     hypervolumes = {}
     for column, method in enumerate(fronts.methods):
         value = mean_hypervolume(list(fronts.means(method).values()), corner)
-        known = drawn[~np.isnan(drawn[:, column]), column]
+        own = drawn[:, column]
+        means = mean_over(~np.isnan(own), own)
+        known = means[~np.isnan(means)]
         low, high = np.quantile(known, [tail, 1.0 - tail]) if len(known) else (np.nan, np.nan)
         hypervolumes[method] = {
             "hypervolume": value,
@@ -203,7 +218,7 @@ def _method(
     counts = own["status"].value_counts()
     arrays = list(means.values())
     return {
-        "kind": str(own["kind"].iloc[0]),
+        "kind": str(done["kind"].iloc[0]),
         "points": int(counts.get("done", 0)),
         "failed": int(counts.get("failed", 0)),
         "skipped": int(counts.get("skipped", 0)),
@@ -266,50 +281,12 @@ def _matched(
     return float(budget), found | {"points": counts, "standing": standing(found["dominance"])}
 
 
-def _findings(points: pd.DataFrame, fronts: Fronts, asked: Asked) -> list[Finding]:
-    found = []
-    for method in fronts.methods:
-        for array in fronts.means(method).values():
-            lowest = float(array[non_dominated(array)].min())
-            if lowest <= asked.corner:
-                found.append(
-                    Finding(
-                        f"reference point inside the front of {method}",
-                        asked.corner,
-                        lowest,
-                        "points below it add no hypervolume: lower front.hypervolume_reference, for all methods alike",
-                    )
-                )
-                break
-    if len(fronts.seeds) == 1:
-        found.append(
-            Finding(
-                "one seed",
-                1.0,
-                3.0,
-                "probabilities speak of these prompts alone, not of another training: name more in front.seeds",
-            )
-        )
-    for method in points["method"].unique():
-        failed = points.loc[(points["method"] == method) & (points["status"] == "failed")]
-        if len(failed):
-            found.append(
-                Finding(
-                    f"points of {method} failed",
-                    float(len(failed)),
-                    0.0,
-                    f"the first, {failed['point'].iloc[0]}: {failed['reason'].iloc[0]}",
-                )
-            )
-    return found
-
-
 def _above(first: Array, second: Array) -> float | None:
-    """Share of replicates (R,) in which the first is above the second (R,), ties counting half."""
-    known = ~(np.isnan(first) | np.isnan(second))
-    if not known.any():
+    """Share of replicates in which the first (R, S) is above the second (R, S) over the seeds both have, ties counting half."""
+    gap = mean_over(~(np.isnan(first) | np.isnan(second)), first - second)
+    gap = gap[~np.isnan(gap)]
+    if not len(gap):
         return None
-    gap = first[known] - second[known]
     return float(((gap > 0) + 0.5 * (gap == 0)).mean())
 
 

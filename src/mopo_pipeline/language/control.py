@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mopo_pipeline.language.lengths import model_limit
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.tables import chat_messages
 
@@ -23,6 +24,20 @@ def told(prompt: str, words: str) -> str:
     messages = chat_messages(prompt)
     last = messages[-1] | {"content": f"{messages[-1]['content']} {words}"}
     return json.dumps([*messages[:-1], last], ensure_ascii=False)
+
+
+def context_with(directory: Path, words: str, context: int) -> int:
+    """Tokens of prompt, control words and response, where those of prompt and response are ``context``; no more than the model reads.
+
+    Args:
+        directory: of a model that can read the words.
+        words: behind every prompt.
+        context: of the run.
+    """
+    model, tokenizer = load_model(directory, device="cpu")
+    more = context + len(tokenizer(" " + words, add_special_tokens=False)["input_ids"])
+    limit = model_limit(model.config)
+    return more if limit is None else min(more, limit)
 
 
 def with_words(directory: Path, names: Sequence[str], levels: int, seed: int, target: Path) -> Path:

@@ -162,11 +162,27 @@ def check_complete(thresholds: Mapping[str, float], constrained: Sequence[str]) 
         )
 
 
+def check_batch(answers: int, batch: int) -> None:
+    """Refuse answers to a prompt that do not fill a batch of sequences.
+
+    Raises:
+        InputError: says the nearest number that does.
+    """
+    if batch % answers:
+        filling = [n for n in range(2, batch + 1) if batch % n == 0]
+        nearest = min(filling, key=lambda n: abs(n - answers), default=None)
+        advice = "" if nearest is None else f": set answers to {nearest}"
+        raise InputError(
+            f"{answers} answers to a prompt do not fill a batch of {batch} (train.fit.batch_size times accumulation){advice}"
+        )
+
+
 def rival_faults(
     given: Mapping[str, Mapping[str, Any]],
     methods: Sequence[str],
     objectives: Sequence[str],
     learning_rate: float,
+    batch: int,
 ) -> list[str]:
     """What no training of the rivals could use, found before any.
 
@@ -175,6 +191,7 @@ def rival_faults(
         methods: that are trained.
         objectives: the primary first.
         learning_rate: ours.
+        batch: sequences of a step.
     """
     found = []
     for name in HYPERPARAMETERS:
@@ -187,6 +204,8 @@ def rival_faults(
             if grid is not None:
                 tuning_params(name, grid, learning_rate)
             _check_objectives(params, objectives)
+            if isinstance(params, LagrangianParams):
+                check_batch(params.answers, batch)
         except InputError as error:
             found.append(f"front.rivals: {error}")
     return found

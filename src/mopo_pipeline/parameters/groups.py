@@ -131,7 +131,8 @@ def _of_no_objective(resolved: Mapping[str, Any], names: list[str]) -> list[str]
 
 def _of_no_rival(resolved: Mapping[str, Any], names: list[str]) -> list[str]:
     """Methods and hyperparameters that no rival has; ``names`` of the objectives, of which a front takes two or more."""
-    front, rate = resolved["front"], resolved["train"]["fit"]["learning_rate"]
+    front, fit = resolved["front"], resolved["train"]["fit"]
+    rate, batch = fit["learning_rate"], fit["batch_size"] * fit["accumulation"]
     methods = [name for name in front["methods"] if name not in COMPARED]
     known = (*COMPARED, *HYPERPARAMETERS)
     found = [_unknown(name, known, what="method") for name in methods if name not in known]
@@ -140,7 +141,7 @@ def _of_no_rival(resolved: Mapping[str, Any], names: list[str]) -> list[str]:
         for name in front["rivals"]
         if name not in HYPERPARAMETERS
     ]
-    return found + (rival_faults(front["rivals"], methods, names, rate) if names[1:] else [])
+    return found + (rival_faults(front["rivals"], methods, names, rate, batch) if names[1:] else [])
 
 
 def _idle(loop: Mapping[str, Any], mode: str) -> list[str]:

@@ -1,7 +1,8 @@
 """What every policy that is compared offers, however it came about, and what it cost."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.language.generation import Answer
@@ -10,8 +11,10 @@ from mopo_pipeline.language.generation import Answer
 class Policy(Protocol):
     """What can be valued: log pi(y|x) of given answers, and draws."""
 
-    def answer_logprobs(self, prompts: list[str], texts: list[str]) -> Array:
-        """Log pi of ended answers to stored prompts, (n,), nats."""
+    def answer_logprobs(
+        self, prompts: list[str], texts: list[str], ended: Sequence[bool] | None = None
+    ) -> Array:
+        """Log pi of answers to stored prompts, (n,), nats; all of them ended where ``ended`` says nothing."""
 
     def sample(
         self,
@@ -25,6 +28,14 @@ class Policy(Protocol):
         top_p: float,
     ) -> list[list[Answer]]:
         """``n`` answers to every prompt by the decoder all methods share."""
+
+
+@runtime_checkable
+class KnownDivergence(Protocol):
+    """A policy whose answers have no probability of their own that one could ask for, but a known divergence."""
+
+    def divergence(self) -> float:
+        """KL from the reference, nats per answer, of answers that are too many to be listed."""
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ def page_data(
     if missing := [column for column in wanted if column not in front_points]:
         raise InputError(f"front_points has no column {missing[0]!r}; it has {list(front_points)}")
     table = front_points.reset_index(drop=True)
-    kinds = table.groupby("method")["kind"].agg(lambda kind: sorted(set(kind)))
+    trained = table.loc[table["status"] == "done"]
+    kinds = trained.groupby("method")["kind"].agg(lambda kind: sorted(set(kind)))
     if len(mixed := kinds[kinds.map(len) > 1]):
         raise InputError(
             f"front_points: method {mixed.index[0]!r} mixes the kinds {mixed.iloc[0]}; a front holds one: name them apart"
@@ -175,8 +176,10 @@ def _samples(
 
 
 def _methods(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Methods in a fixed order, each with a colour and a symbol of its own."""
+    """Methods in a fixed order, each with a colour and a symbol of its own; a point that failed may not know its kind."""
+    done = table.loc[table["status"] == "done"]
     found = dict(zip(table["method"], table["kind"], strict=True))
+    found |= dict(zip(done["method"], done["kind"], strict=True))
     order = [*(name for name in KNOWN if name in found), *(n for n in found if n not in KNOWN)]
     others = [name for name in order if name not in KNOWN]
     methods = []

@@ -1,7 +1,7 @@
 """A trained steerable policy on disk, and what it is once thresholds are given."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,10 @@ class Steered:
     values: tuple[float, ...]
     batch_tokens: int
 
-    def answer_logprobs(self, prompts: list[str], texts: list[str]) -> Array:
-        """Log pi of ended answers to stored prompts, (n,), nats."""
+    def answer_logprobs(
+        self, prompts: list[str], texts: list[str], ended: Sequence[bool] | None = None
+    ) -> Array:
+        """Log pi of answers to stored prompts, (n,), nats; all of them ended where ``ended`` says nothing."""
         from mopo_pipeline.language.loading import load_model
         from mopo_pipeline.language.logprobs import sequence_logprobs
 
@@ -67,6 +69,7 @@ class Steered:
                 *model,
                 [told(prompt, words) for prompt in prompts],
                 texts,
+                ended=ended,
                 batch_tokens=self.batch_tokens,
                 description=f"answers told {words}",
             ).logprob

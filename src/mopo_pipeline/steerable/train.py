@@ -15,8 +15,8 @@ import pandas as pd
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.adapters import save_merged
-from mopo_pipeline.language.control import control_words, with_words
-from mopo_pipeline.language.lengths import ENDED, ended_column, model_limit
+from mopo_pipeline.language.control import context_with, control_words, with_words
+from mopo_pipeline.language.lengths import ENDED, ended_column
 from mopo_pipeline.language.loading import load_model, model_digest
 from mopo_pipeline.language.sealed import damage, handed_over, seal
 from mopo_pipeline.launching.run import TrainingRun, train
@@ -189,6 +189,7 @@ def _trained(ground: Ground, given: Given, params: SteerableParams) -> tuple[Pat
     steps = max(1, round(params.trainings * whole.steps / (rounds + 1)))
     fit = whole.model_copy(update={"steps": steps})
     size = fit.batch_size * fit.accumulation
+    told = control_words(ground.objectives[1:], ground.lattice.levels[-1].tolist())
     model, spent = ground.model, Budget()
     for number in range(rounds + 1):
         if number:
@@ -202,7 +203,7 @@ def _trained(ground: Ground, given: Given, params: SteerableParams) -> tuple[Pat
             fit,
             given.task.seed + number,
             lora=given.train.lora,
-            context=_context(ground, given.context),
+            context=context_with(ground.model, told, given.context),
             start=model if number else None,
         )
         model = train(run, given.train.work_dir).directory
@@ -211,15 +212,6 @@ def _trained(ground: Ground, given: Given, params: SteerableParams) -> tuple[Pat
         some = ground.encoded.subset(np.arange(min(8, len(ground.rows))))
         model = save_merged(*load_model(model, device="cpu"), some, given.train.work_dir)
     return model, spent
-
-
-def _context(ground: Ground, context: int) -> int:
-    """Tokens of prompt, control words and response."""
-    model, tokenizer = load_model(ground.model, device="cpu")
-    words = control_words(ground.objectives[1:], ground.lattice.levels[-1].tolist())
-    more = context + len(tokenizer(" " + words, add_special_tokens=False)["input_ids"])
-    limit = model_limit(model.config)
-    return more if limit is None else min(more, limit)
 
 
 def _digest(given: Given, params: SteerableParams) -> str:

@@ -137,6 +137,8 @@ def test_a_method_of_two_kinds_is_refused() -> None:
         InputError, match=r"method 'mod' mixes the kinds \['decode_time', 'trained'\]"
     ):
         data_of(points)
+    lost = points.assign(status=["failed", "done"], seed=[1, 0])
+    assert [m["kind"] for m in data_of(lost)["methods"]] == ["decode time"]
 
 
 def test_a_policy_is_exported_by_the_parameters_of_its_own_run() -> None:

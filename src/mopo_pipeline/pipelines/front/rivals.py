@@ -1,6 +1,6 @@
 """Rivals as candidates: what `baselines` trains, in the words of `fronts`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,12 +74,19 @@ def rival_candidates(training: Training, params: FrontParams) -> list[Candidate]
         context=training.context,
         lora=training.train.lora,
     )
+    found: list[Candidate] = []
+    for name in names:
+        found += paid_once(_points(name, setting, params.rivals.get(name, {})))
+    return found
+
+
+def paid_once(points: "Iterable[RivalPolicy]") -> list[Candidate]:
+    """The points of one rival's front: a training that several rest on is paid by the first.
+
+    What another rival has trained already is paid here again: each front costs what it would cost alone.
+    """
     trained: set[str] = set()
-    return [
-        _candidate(point, trained)
-        for name in names
-        for point in _points(name, setting, params.rivals.get(name, {}))
-    ]
+    return [_candidate(point, trained) for point in points]
 
 
 def _points(

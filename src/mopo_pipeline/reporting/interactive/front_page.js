@@ -150,8 +150,8 @@ function showTable() {
 }
 
 const MEANING = {
-  hypervolume: "Hypervolume: what a method's policies dominate together, with its interval over prompts.",
-  "ours above, probability": "Ours above: how often, over resampled prompts, the thresholds' front has the greater one.",
+  hypervolume: "Hypervolume: what a method's policies dominate together, with its interval over prompts and seeds.",
+  "ours above, probability": "Ours above: how often, over prompts and seeds drawn again, the thresholds' front has the greater one.",
   "of the exact front": "Of the exact front: its share of the best there can be.",
   "IGD+": "IGD+: mean distance to the best front, 0 is on it.",
   "thresholds missed": "Thresholds missed, certified: of policies that were asked for thresholds.",
