@@ -10,6 +10,7 @@ from mopo_pipeline.evaluation.judge_quality import (
     UNCALIBRATED,
     doubt,
     judge_quality,
+    read_in_part,
     unknown_words,
 )
 from mopo_pipeline.judges.pocket import PocketRules
@@ -137,3 +138,5 @@ def test_texts_a_judge_reads_in_part_are_counted_by_split(given: World) -> None:
         assert counts[name] == {"texts": len(texts), "in_part": int((texts.str.len() > 30).sum())}
     assert 0 < counts["test"]["in_part"] < counts["test"]["texts"]
     assert judge_quality(PocketRules(), *judged[1:])["read_in_part"] is None
+    of_a_front = answers.assign(response="what the data said")
+    assert read_in_part(Nearsighted(), responses, of_a_front) == counts

@@ -141,7 +141,7 @@ def read_in_part(
         return None
     met = {split: responses.loc[responses["split"] == split] for split in ("validation", "test")}
     if completions is not None:
-        met["answers"] = completions.rename(columns={"completion": "response"})
+        met["answers"] = completions.assign(response=completions["completion"])
     return count_read_in_part(judge.read_in_part, met)
 
 
