@@ -128,7 +128,7 @@ def test_a_seed_at_which_ours_failed_does_not_count_for_ours() -> None:
     found = front_report(*tables, NAMES, ASKED, {})
     assert found["dominance"]["mopo"]["rival"] == 0.0
     assert found["standing"] == {"rival": "loss"}
-    [told] = [f for f in found["findings"] if f["name"] == "mopo has points at 2 of 3 seeds"]
+    [told] = [f for f in found["findings"] if f["name"] == "seeds with points of mopo"]
     assert "none at 2: its hypervolume is the mean over its own seeds" in told["remedy"]
 
 

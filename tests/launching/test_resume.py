@@ -361,7 +361,7 @@ def test_policy_loads_in_plain_transformers(tiny_run: Path) -> None:
 
 def test_the_card_says_what_was_planned_and_attained(tiny_run: Path) -> None:
     card = (tiny_run / "06_models/policy/README.md").read_text()
-    assert "| attained | 95% interval | prompts | verdict |" in card
+    assert "| attained | 95% interval | test prompts | verdict |" in card
     for name in (
         "helpfulness | primary",
         "harmlessness | constrained",

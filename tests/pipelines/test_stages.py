@@ -216,7 +216,7 @@ def test_sampled_and_enumerated_values_of_the_reference_agree(evaluated: Made) -
 
 def test_the_card_of_the_policy_says_verdicts(evaluated: Made) -> None:
     card = evaluated["model_card"]
-    assert "attained | 95% interval | prompts | verdict |" in card
+    assert "attained | 95% interval | test prompts | verdict |" in card
     rows = [line for line in card.splitlines() if "| constrained |" in line]
     said = evaluated["threshold_checks"]["exact_verdict"].tolist()[1:]
     assert [row.split("|")[-2].strip() for row in rows] == said

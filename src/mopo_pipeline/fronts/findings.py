@@ -57,7 +57,7 @@ def _at_other_seeds(fronts: Fronts) -> list[Finding]:
     """Methods without a point at a seed that others have: their means are those of other seeds."""
     return [
         Finding(
-            f"{method} has points at {len(own)} of {len(fronts.seeds)} seeds",
+            f"seeds with points of {method}",
             float(len(own)),
             float(len(fronts.seeds)),
             f"none at {', '.join(str(s) for s in fronts.seeds if s not in own)}: its hypervolume is the mean over its own "
