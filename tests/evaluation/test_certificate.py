@@ -198,8 +198,11 @@ def test_a_judge_that_cannot_tell_says_how_many_labelled_prompts_would_do_withou
     few = estimate("labels", [0.6, 0.52, 0.48], effective=20.0)
     found = certified(seen, few, judges=judges, labelled_prompts=36, labelled_units=36)
     assert found.thresholds[0].helps[0].startswith("have 54 test prompts labelled in place of 36")
-    none = certified(seen, few.assign(effective=0.0), judges=judges)
-    assert not any("labelled in place" in text for e in none.thresholds for text in e.helps)
+    for none in (
+        certified(seen, few.assign(effective=0.0), judges=judges),
+        certified(seen, few, judges=judges, labelled_per_prompt=2.0),
+    ):
+        assert not any("labelled in place" in text for e in none.thresholds for text in e.helps)
 
 
 def test_labels_come_before_a_judge_where_they_carry_the_estimate() -> None:

@@ -248,7 +248,7 @@ def test_published_schemas_from_a_local_file(tmp_path: Path, source: str) -> Non
         load_source(other, task(*HUB_OBJECTIVES[source]))
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="MOPO_REAL_DATA is unset")
+@pytest.mark.skipif(not REAL.is_dir(), reason="MOPO_REAL_DATA names no folder")
 def test_topical_chat() -> None:
     path = REAL / "topical_chat.json"
     params = IngestParams.model_validate({"source": "topical_chat", "path": path})
@@ -259,7 +259,7 @@ def test_topical_chat() -> None:
         load_source(params, task("wit"))
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="MOPO_REAL_DATA is unset")
+@pytest.mark.skipif(not REAL.is_dir(), reason="MOPO_REAL_DATA names no folder")
 def test_hh_harmless() -> None:
     path = REAL / "hh_harmless_base_test.jsonl.gz"
     params = IngestParams.model_validate({"source": "hh_rlhf", "path": path, "limit": 200})

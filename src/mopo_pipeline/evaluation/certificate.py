@@ -177,7 +177,7 @@ def certificate_text(certificate: Certificate) -> str:
         return f"{capitalised(said)}."
     reasons = [reason for reason in certificate.reasons if reason not in said]
     parts = [
-        f"{said[:1].upper()}{said[1:]}.",
+        f"{capitalised(said)}.",
         f"Lower bounds: {', '.join(bounds)}." if bounds else "",
         f"{'And' if len(reasons) < len(certificate.reasons) else 'Why'}: {'; '.join(reasons)}."
         if reasons

@@ -137,9 +137,8 @@ def certify(
     levels = Levels.of(confidence, len(plan.constrained), look)
     estimator, passed_over = choose_estimator(checks, evidence)
     prompts, units, drawn = evidence.counted(estimator)
-    instead = (
-        "" if estimator in LABEL_BASED else labels_instead(checks, *evidence.counted(LABELS)[1:])
-    )
+    able = estimator not in LABEL_BASED and not _biased(LABELS, evidence)
+    instead = labels_instead(checks, *evidence.counted(LABELS)[1:]) if able else ""
     entries = tuple(
         threshold_certificate(row, estimator, plan, levels, drawn, instead)
         for _, row in checks.iterrows()
