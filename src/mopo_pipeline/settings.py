@@ -4,6 +4,10 @@ from mopo_pipeline.errors import abort_in_one_line
 
 abort_in_one_line()  # before what takes seconds to import
 
+from mopo_pipeline.language.threads import wait_briefly  # noqa: E402
+
+wait_briefly()  # before torch is imported
+
 from mopo_pipeline.hooks import (  # noqa: E402
     EngineHook,
     EnvironmentConfigLoader,
