@@ -51,6 +51,9 @@ def test_a_sweep_of_another_file_can_be_taken_out_and_one_is_left() -> None:
     for none in ({}, {"labels": None}):
         with pytest.raises(ValidationError, match="sweeps holds none"):
             AblationParams.model_validate({"sweeps": none})
+    for name, said in (("reference", "cannot be called"), ("a/b", "should match pattern")):
+        with pytest.raises(ValidationError, match=said):
+            AblationParams.model_validate({"sweeps": {name: {"plan.tau": [0.1]}}})
     with pytest.raises(ValidationError, match="at least 1 item"):
         AblationParams.model_validate({"sweeps": {"tau": {}}})
 
@@ -228,7 +231,15 @@ def test_a_variant_of_ours_is_trained_at_the_same_points_from_its_own_neighbours
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [({"methods": ("mopo",)}, "leave out"), ({"variants": {"reference": {}}}, "name of its own")],
+    [
+        ({"methods": ("mopo",)}, "leave out"),
+        ({"variants": {"reference": {}}}, "name of its own"),
+        ({"variants": {"steerable": {}}}, "name of its own"),
+        ({"variants": {"raco": {}}}, "name of its own"),
+        ({"variants": {"rivals": {}}}, "name of its own"),
+        ({"variants": {"seed-1": {}}, "seeds": (0, 1)}, "name of its own"),
+        ({"variants": {"../else": {}}}, "should match pattern"),
+    ],
 )
 def test_a_method_has_one_name(given: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
