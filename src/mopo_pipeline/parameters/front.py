@@ -44,7 +44,7 @@ class FrontParams(StrictModel):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
     hypervolume_reference: float = Field(default=0.25, ge=0.0, lt=0.5)
     kl_budget: PositiveFloat | None = None
-    exact_points: NonNegativeInt = 21
+    exact_points: NonNegativeInt = 101
     samples: NonNegativeInt = 3
     workers: PositiveInt | None = None
     executor: ExecutorParams = ExecutorParams()
