@@ -1,5 +1,6 @@
 """Small tables that a plan is solved from, and the browser's solution of the page made of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,14 @@ class Tables:
     comparisons: pd.DataFrame
     predictions: pd.DataFrame
 
-    def data(self, thresholds: list[float], **params: Any) -> dict[str, Any]:
+    def data(self, thresholds: Sequence[float | None], **params: Any) -> dict[str, Any]:
         return explorer_data(*self._all(), task(thresholds), PlanParams(tau=0.1, **params))
 
-    def page(self, thresholds: list[float], *, command: str | None = None, **params: Any) -> str:
+    def page(self, thresholds: Sequence[float | None], *, command: str | None = None, **params: Any) -> str:
         given, told = PlanParams(tau=0.1, **params), ReportParams(command=command)
         return write_plan_explorer(*self._all(), task(thresholds), given, told)
 
-    def plan(self, thresholds: list[float], **params: Any) -> tuple[TrainingPlan, pd.DataFrame]:
+    def plan(self, thresholds: Sequence[float | None], **params: Any) -> tuple[TrainingPlan, pd.DataFrame]:
         given = self.win_rates, self.comparisons, self.predictions
         return make_plan(*given, task(thresholds), PlanParams(tau=0.1, **params))
 
@@ -43,7 +44,7 @@ class Tables:
         return self.responses, self.win_rates, self.comparisons, self.predictions
 
 
-def task(thresholds: list[float]) -> TaskParams:
+def task(thresholds: Sequence[float | None]) -> TaskParams:
     """Objectives of ``NAMES``, as many as there are thresholds and a primary."""
     held = zip(NAMES[1:], thresholds, strict=False)
     given = [{"name": NAMES[0]}, *({"name": n, "threshold": t} for n, t in held)]

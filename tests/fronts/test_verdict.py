@@ -11,6 +11,7 @@ from mopo_pipeline.fronts.sets import fronts_of
 from mopo_pipeline.fronts.truth import Truth, truth
 from mopo_pipeline.fronts.verdict import Asked, compared, front_report
 from mopo_pipeline.mopo import solve_dual
+from mopo_pipeline.parameters.front import FrontParams
 from mopo_pipeline.pareto import hypervolume, non_dominated
 from mopo_pipeline.pocket import task as pocket
 
@@ -284,3 +285,17 @@ def test_the_exact_front_is_what_exact_plans_attain(names: tuple[str, ...]) -> N
         np.testing.assert_allclose(solved.values[0], values[0], atol=1e-4)
     assert known.at_thresholds.shape == (1, len(names))
     assert (known.at_thresholds[0, 1:] >= 0.5 - 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    "names", [("helpfulness", "harmlessness"), pytest.param(pocket.OBJECTIVES, marks=pytest.mark.slow)]
+)
+def test_the_exact_front_is_so_dense_that_a_denser_one_has_hardly_more(names: tuple[str, ...]) -> None:
+    """What lies between its points would count as ours: a share of the exact front is a share of the dense one."""
+    prompts, none = pocket.prompts()[::240], np.zeros((0, len(names) - 1))
+    points = FrontParams(data_root=".").exact_points
+    usual, denser = (
+        hypervolume(truth(prompts, names, none, tau=0.1, points=n).front, np.full(len(names), 0.25))
+        for n in (points, round(1.7 * points))
+    )
+    assert usual >= 0.99 * denser

@@ -15,6 +15,7 @@ from mopo_pipeline.reporting.ablation import (
     MARKS,
     MISSED,
     STOPPED,
+    UNASKED,
     ablation_page,
     draw_ablation,
     endings,
@@ -57,6 +58,13 @@ def test_a_variant_holds_what_the_threshold_nearest_to_being_missed_holds(
     margin = least_margin(points, NAMES)
     np.testing.assert_allclose(margin, [0.05, -0.05, np.nan, np.nan])
     assert endings(points, margin)[:3] == [HELD, MISSED, STOPPED]
+
+
+def test_a_policy_of_which_nothing_was_asked_holds_nothing(points: pd.DataFrame) -> None:
+    unasked = points.iloc[:1].assign(threshold_short=np.nan)
+    assert endings(unasked, least_margin(unasked, NAMES)) == [UNASKED]
+    alone = least_margin(points, NAMES[:1])
+    assert endings(points, alone)[:3] == [UNASKED, UNASKED, STOPPED]
 
 
 def test_every_variant_stands_in_its_sweep_with_a_mark_for_how_it_ended(

@@ -1,7 +1,7 @@
 """Candidates from what runs left on disk, and those made between them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from mopo_pipeline.fronts.candidates import (
     Candidate,
     ModelPolicy,
 )
+from mopo_pipeline.fronts.honest import honest
 from mopo_pipeline.fronts.interpolate import between
 from mopo_pipeline.fronts.jobs import DONE
 from mopo_pipeline.fronts.jobs_of_points import job_name
@@ -42,7 +43,8 @@ def trained_candidates(
     seed: int,
     train: TrainParams,
     evaluate: EvaluateParams,
-    variants: Sequence[str] = (),
+    variants: Mapping[str, Mapping[str, Any]],
+    asked: Collection[str],
 ) -> list[Candidate]:
     """Ours, its variants and the plan without thresholds: a candidate per point, skipped and failed ones with their reason.
 
@@ -52,7 +54,8 @@ def trained_candidates(
         seed: of the task.
         train: of every point; the share of steps is in the run's own parameters.
         evaluate: batch of scoring.
-        variants: names of ours with other parameters.
+        variants: ours with other parameters, by name.
+        asked: prompts that all are valued on.
     """
     found = []
     for point in plan["points"]:
@@ -61,9 +64,11 @@ def trained_candidates(
             found.append(
                 Candidate(MOPO, TRAINED, name, seed, None, "skipped", point["reason"], planned)
             )
-        for method in (MOPO, *variants):
+        for method, setting in ({MOPO: {}} | dict(variants)).items():
             if (run := runs.get(job_name(method, name))) is not None:
-                found.append(_of_run(method, name, run, planned, seed, train, evaluate))
+                status, reason = honest(run, setting, asked)
+                ended = dict(run) | {"status": status, "reason": reason}
+                found.append(_of_run(method, name, ended, planned, seed, train, evaluate))
     if PRIMARY_ONLY in runs:
         run = runs[PRIMARY_ONLY]
         found.append(_of_run(PRIMARY_ONLY, PRIMARY_ONLY, run, {}, seed, train, evaluate))

@@ -1,5 +1,6 @@
 """A job is a run of its own: a folder with the shared artifacts, a file of parameters, and how it ended."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +19,9 @@ CONFIG, LOG = "run.yml", "run.log"
 SIDECAR = ".fingerprint.json"
 ERROR = "Error: "
 DONE, FAILED = "done", "failed"
+
+LONGEST = 200
+"""Bytes of a folder's name; file systems take 255."""
 
 UPSTREAM = ("ingest.", "preferences.", "reference.", "evaluate.fit_evaluation_model")
 """Begins of the names of nodes whose artifacts no threshold moves."""
@@ -89,12 +93,20 @@ class Outcome:
 
 
 def folder_name(name: str) -> str:
-    """A name that neither a shell nor Kedro's command line takes apart.
+    """A name that neither a shell nor Kedro's command line takes apart, and no file system finds too long.
 
     >>> folder_name("harmlessness=0.500,conciseness=0.450")
     'harmlessness-0.500_conciseness-0.450'
     """
-    return name.replace("=", "-").replace(",", "_").replace("/", "-").replace(" ", "-")
+    plain = name.replace("=", "-").replace(",", "_").replace("/", "-").replace(" ", "-")
+    if len(plain.encode()) <= LONGEST:
+        return plain
+    return f"{plain.encode()[: LONGEST - 9].decode(errors='ignore')}-{digest_of(name)}"
+
+
+def digest_of(name: str) -> str:
+    """Eight hex digits that tell a name from others whose folder would be called alike."""
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mopo_pipeline.fronts.candidates import MOPO, PRIMARY_ONLY
+from mopo_pipeline.fronts.honest import warn_of_moving
 from mopo_pipeline.fronts.jobs import Job, folder_name, merged
 from mopo_pipeline.fronts.overrides import NOT_DRAWN, overrides, shared_by
 from mopo_pipeline.fronts.points import PLANNED
@@ -47,6 +48,8 @@ def jobs_of_points(plan: Mapping[str, Any], train: TrainParams, params: FrontPar
     methods: dict[str, dict[str, Any]] = {MOPO: {}} | params.variants
     steps = train.fit.over(plan["rows"]).steps
     planned = [point for point in plan["points"] if point["status"] == PLANNED]
+    for name, setting in params.variants.items():
+        warn_of_moving(name, setting)
     jobs = [
         _job(method, point, setting, steps, params)
         for method, setting in methods.items()

@@ -44,3 +44,12 @@ def shared_by(keys: Iterable[str]) -> tuple[str, ...]:
         left = SHARED_UNLESS.get(key.partition(".")[0], UPSTREAM)
         kept = tuple(begin for begin in kept if begin in left)
     return kept
+
+
+def moving(keys: Iterable[str]) -> list[str]:
+    """Those of these parameters that may move a prompt from one split to another.
+
+    >>> moving(["plan.tau", "task.seed"])
+    ['task.seed']
+    """
+    return [key for key in keys if "ingest." not in shared_by([key])]

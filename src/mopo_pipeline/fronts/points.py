@@ -14,6 +14,7 @@ from mopo_pipeline.mopo.joint import joint_grid
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.front import FrontParams
 from mopo_pipeline.parameters.plan import PlanParams
+from mopo_pipeline.plan.make import proposed
 from mopo_pipeline.plan.posed import PosedProblem, pose
 from mopo_pipeline.plan.thresholds import UnreachableThresholdsError, resolve_thresholds
 
@@ -153,7 +154,8 @@ def _asked(
     """Thresholds (P, K-1) to the digits of their names; with the multipliers (P, K-1) of a grid."""
     if params.thresholds:
         given = [
-            resolve_thresholds(task.objectives, t, posed.attainable) for t in params.thresholds
+            proposed(posed, resolve_thresholds(task.objectives, t, posed.attainable))
+            for t in params.thresholds
         ]
         return np.asarray(np.round(given, 3), dtype=np.float64), None
     positions = np.linspace(0.0, params.reach, per_objective(params, len(posed.names)))

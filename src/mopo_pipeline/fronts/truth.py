@@ -47,7 +47,7 @@ def truth(
     win_rates = np.asarray(problem.win_rates)
     cube = win_rates.reshape(len(prompts), answers, -1)
     prior = np.log(np.asarray(problem.reference).reshape(len(prompts), answers))
-    axis = np.concatenate([[0.0], np.geomspace(0.05, DEAREST, max(points - 1, 1))])
+    axis = multipliers_to(DEAREST, points)
     swept = [
         closed_form(cube, prior, np.append(1.0, multipliers) / tau)
         for multipliers in product(axis, repeat=len(objectives) - 1)
@@ -63,6 +63,16 @@ def truth(
             continue
         optima.append(np.asarray(found.values))
     return Truth(front[non_dominated(front)], np.array(optima).reshape(-1, len(objectives)))
+
+
+def multipliers_to(dearest: float, points: int) -> Array:
+    """Multipliers (points,) from 0 to the dearest, so that the share lambda / (1 + lambda) of a threshold moves evenly.
+
+    >>> multipliers_to(3.0, 4).round(2).tolist()
+    [0.0, 0.33, 1.0, 3.0]
+    """
+    share = np.linspace(0.0, dearest / (1.0 + dearest), max(points, 2))
+    return np.asarray(share / (1.0 - share))
 
 
 def closed_form(cube: Array, prior: Array, direction: Array) -> Array:

@@ -1,21 +1,22 @@
 """Ablations: a sweep is a list of parameter overrides, each a run of its own."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from mopo_pipeline.fronts.candidates import TRAINED, Candidate, ModelPolicy
 from mopo_pipeline.fronts.collect import planned_columns
-from mopo_pipeline.fronts.jobs import DONE, Job, folder_name
+from mopo_pipeline.fronts.honest import honest, warn_of_moving
+from mopo_pipeline.fronts.jobs import DONE, Job, digest_of, folder_name, merged
 from mopo_pipeline.fronts.overrides import overrides, shared_by
 from mopo_pipeline.fronts.sweep import POLICY
 from mopo_pipeline.parameters.ablation import AblationParams
 
 
 def variants(params: AblationParams) -> dict[str, dict[str, Any]]:
-    """Overrides of every run, by sweep and setting, keys written in full.
+    """Overrides of every run, by sweep and setting, keys written in full; tables by their values alone where these tell them apart.
 
     >>> sweeps = {"tau": {"plan.tau": [0.1, 1.0], "plan.kappa": [2]}}
     >>> variants(AblationParams.model_validate({"sweeps": sweeps}))
@@ -25,35 +26,68 @@ def variants(params: AblationParams) -> dict[str, dict[str, Any]]:
     for sweep, table in params.sweeps.items():
         if table is None:
             continue
-        for values in product(*table.values()):
-            setting = dict(zip(table, values, strict=True))
-            name = ",".join(f"{key}={_said(value)}" for key, value in setting.items())
-            found[f"{sweep}/{name}"] = setting
+        settings = [dict(zip(table, values, strict=True)) for values in product(*table.values())]
+        names = [_named(setting, _said) for setting in settings]
+        for name, setting in zip(names, settings, strict=True):
+            told = name if names.count(name) == 1 else _named(setting, _whole)
+            found[f"{sweep}/{told}"] = setting
     return found
 
 
-def jobs_of_variants(params: AblationParams, folder: Path) -> list[Job]:
-    """A job per variant, trained from the reference with all steps."""
+def jobs_of_variants(
+    params: AblationParams, folder: Path, thresholds: Mapping[str, float | None]
+) -> list[Job]:
+    """A job per variant, trained from the reference with all steps, at the same thresholds unless it sets them.
+
+    Args:
+        params: the sweeps.
+        folder: of their runs.
+        thresholds: of the task's own plan, as win rates: a position, or a proposal, would be another threshold for
+            every temperature and confidence.
+    """
+    held = {name: value for name, value in thresholds.items() if value is not None}
+    made = variants(params)
+    for name, setting in made.items():
+        warn_of_moving(name, setting)
+    places = [folder_name(name) for name in made]
     return [
         Job(
             name,
-            folder / folder_name(name),
-            overrides(setting),
+            folder / (place if places.count(place) == 1 else f"{place}-{digest_of(name)}"),
+            overrides(setting) if "task.objectives" in setting else _at(held, setting),
             upstream=shared_by(setting),
         )
-        for name, setting in variants(params).items()
+        for place, (name, setting) in zip(places, made.items(), strict=True)
     ]
 
 
+def _at(thresholds: Mapping[str, float], setting: Mapping[str, Any]) -> dict[str, Any]:
+    """A setting as nested tables, at these thresholds where it sets none."""
+    return merged({"plan": {"thresholds": dict(thresholds)}}, overrides(setting))
+
+
 def variant_candidates(
-    params: AblationParams, runs: Mapping[str, Any], seed: int, batch_tokens: int
+    params: AblationParams,
+    runs: Mapping[str, Any],
+    seed: int,
+    batch_tokens: int,
+    asked: Collection[str],
 ) -> list[Candidate]:
-    """A candidate per variant; a sweep is a method."""
+    """A candidate per variant; a sweep is a method.
+
+    Args:
+        params: the sweeps.
+        runs: outcomes by name of the job.
+        seed: of the task.
+        batch_tokens: padded tokens per scoring batch.
+        asked: prompts that all are valued on.
+    """
     found = []
     for name, setting in variants(params).items():
         sweep, _, point = name.partition("/")
         run = runs[name]
-        done = run["status"] == DONE
+        status, reason = honest(run, setting, asked)
+        done = status == DONE
         policy = ModelPolicy(Path(run["folder"]) / POLICY, batch_tokens) if done else None
         found.append(
             Candidate(
@@ -62,8 +96,8 @@ def variant_candidates(
                 point,
                 seed,
                 policy,
-                run["status"],
-                run["reason"],
+                status,
+                reason,
                 _planned(Path(run["folder"])),
                 hyperparameters=setting,
                 folder=run["folder"],
@@ -78,7 +112,18 @@ def _planned(folder: Path) -> dict[str, float | None]:
     return planned_columns(json.loads(place.read_text(encoding="utf-8"))) if place.is_file() else {}
 
 
+def _named(setting: Mapping[str, Any], said: Callable[[Any], str]) -> str:
+    return ",".join(f"{key}={said(value)}" for key, value in setting.items())
+
+
 def _said(value: Any) -> str:
     if isinstance(value, Mapping):
         return "+".join(str(v) for v in value.values())
     return str(value)
+
+
+def _whole(value: Any) -> str:
+    """A value that no other one is written like; a table by its keys too."""
+    if isinstance(value, Mapping):
+        return "+".join(f"{key}:{_whole(inner)}" for key, inner in value.items())
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -5,14 +5,18 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from mopo_pipeline.parameters.ablation import Key
+from mopo_pipeline.parameters.ablation import Key, Name
 from mopo_pipeline.parameters.base import StrictModel, Threshold
+from mopo_pipeline.parameters.baselines import HYPERPARAMETERS
 from mopo_pipeline.parameters.executor import ExecutorParams
 
 OURS = ("mopo", "mopo_interpolated")
 
 COMPARED = ("reference", "primary_only", "steerable")
 """Methods that are no rivals of baselines."""
+
+FOLDERS = ("rivals", "interpolated")
+"""What else lies beside the folders of variants; a front of another seed lies in ``seed-<number>``."""
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
@@ -35,12 +39,12 @@ class FrontParams(StrictModel):
     share_of_steps: float | None = Field(default=0.4, gt=0.0, le=1.0)
     interpolated: tuple[Share, ...] = (0.5,)
     methods: tuple[str, ...] = ("reference", "primary_only")
-    variants: dict[str, dict[Key, Any]] = {}
+    variants: dict[Name, dict[Key, Any]] = {}
     rivals: dict[str, dict[str, Any]] = {}
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
     hypervolume_reference: float = Field(default=0.25, ge=0.0, lt=0.5)
     kl_budget: PositiveFloat | None = None
-    exact_points: NonNegativeInt = 21
+    exact_points: NonNegativeInt = 101
     samples: NonNegativeInt = 3
     workers: PositiveInt | None = None
     executor: ExecutorParams = ExecutorParams()
@@ -51,8 +55,9 @@ class FrontParams(StrictModel):
     def _check(self) -> Self:
         if own := set(OURS).intersection(self.methods):
             raise ValueError(f"methods are rivals of mopo; leave out {sorted(own)}, always there")
-        if taken := {*OURS, *self.methods}.intersection(self.variants):
-            raise ValueError(f"a variant needs a name of its own, {sorted(taken)} is a method's")
+        names = {*OURS, *COMPARED, *HYPERPARAMETERS, *FOLDERS, *(f"seed-{s}" for s in self.seeds)}
+        if taken := names.intersection(self.variants):
+            raise ValueError(f"a variant needs a name of its own, {sorted(taken)} is another's")
         return self
 
     @property

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.arrays import Array
-from mopo_pipeline.mopo import DualSolution, Finding, diagnose_plan
+from mopo_pipeline.mopo import DualSolution, Finding, NotConvergedError, diagnose_plan
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.plan.posed import PosedProblem, pose
@@ -55,7 +55,7 @@ def make_plan(
     posed = pose(win_rates, comparisons, predictions, task, params)
     names, attainable = list(posed.names), posed.attainable.copy()
     thresholds = resolve_thresholds(task.objectives, params.thresholds, attainable)
-    thresholds, solution = _solved(posed, thresholds)
+    thresholds, solution = solve_or_propose(posed, thresholds)
     targets = posed.targets(thresholds)
     planned = np.append(solution.values[0], solution.bounds)
     attainable[:, 0] = np.minimum(attainable[:, 0], planned)
@@ -77,7 +77,17 @@ def make_plan(
     return plan, weights
 
 
-def _solved(posed: PosedProblem, thresholds: Array) -> tuple[Array, DualSolution]:
+def proposed(posed: PosedProblem, thresholds: Array) -> Array:
+    """Thresholds (K-1,) with the plan's own proposals where none is given (NaN), whether or not all of them can be met."""
+    if not np.isnan(thresholds).any():
+        return thresholds
+    try:
+        return solve_or_propose(posed, thresholds)[0]
+    except (UnreachableThresholdsError, NotConvergedError):
+        return as_good_as_the_data(thresholds, posed.attainable)
+
+
+def solve_or_propose(posed: PosedProblem, thresholds: Array) -> tuple[Array, DualSolution]:
     """Thresholds (K-1,), those left out (NaN) proposed, and the solution.
 
     Raises:

@@ -1,5 +1,6 @@
 """Ablations as pictures: how each variant moved while it trained, and where the method is stable."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,12 @@ from mopo_pipeline.reporting.templates import environment
 LOG = Path("06_models") / "training_log.parquet"
 PLAN = Path("05_model_input") / "training_plan.json"
 REFERENCE = "reference"
-HELD, MISSED, STOPPED = "held", "missed", "stopped"
-MARKS = {HELD: "●", MISSED: "○", STOPPED: "✕"}
-"""How a variant ended: all thresholds met, one missed, or no policy at all."""
+HELD, MISSED, STOPPED, UNASKED = "held", "missed", "stopped", "no threshold"
+MARKS = {HELD: "●", MISSED: "○", STOPPED: "✕", UNASKED: "–"}
+"""How a variant ended: all thresholds met, one missed, no policy at all, or nothing asked of one of these objectives."""
+
+AT_KEYS = re.compile(r",(?=[a-z_]+(?:\.[A-Za-z0-9_-]+)+=)")
+"""Where a setting's next parameter begins; a comma within a value stands before none."""
 
 TITLE = 6.4
 """Inches that the title of the stable region takes."""
@@ -207,7 +211,13 @@ def least_margin(points: pd.DataFrame, objectives: tuple[str, ...]) -> Array:
 def endings(points: pd.DataFrame, margin: Array) -> list[str]:
     """How each variant ended, by its status and its least margin (n,)."""
     return [
-        STOPPED if status != "done" else MISSED if gap < 0 else HELD
+        STOPPED
+        if status != "done"
+        else UNASKED
+        if np.isnan(gap)
+        else MISSED
+        if gap < 0
+        else HELD
         for status, gap in zip(points["status"], margin, strict=True)
     ]
 
@@ -217,6 +227,8 @@ def short(setting: str) -> str:
 
     >>> short("plan.tau=0.1,train.lag=fresh+0.9")
     'tau=0.1, lag=fresh+0.9'
+    >>> short("train.lora.target_modules=['a.q', 'a.v'],plan.tau=1")
+    "target_modules=['a.q', 'a.v'], tau=1"
     """
-    parts = [part.partition("=") for part in setting.split(",")]
+    parts = [part.partition("=") for part in AT_KEYS.split(setting)]
     return ", ".join(f"{key.rpartition('.')[2]}{sign}{value}" for key, sign, value in parts)

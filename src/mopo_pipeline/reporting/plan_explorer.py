@@ -12,8 +12,6 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.arrays import Array
-from mopo_pipeline.errors import InputError
-from mopo_pipeline.mopo import attainable_bounds
 from mopo_pipeline.mopo.confidence import quantile
 from mopo_pipeline.mopo.estimator import PolicyEstimator, build_estimator
 from mopo_pipeline.mopo.rows import build_rows
@@ -21,7 +19,8 @@ from mopo_pipeline.mopo.terms import Terms
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.parameters.report import ReportParams
-from mopo_pipeline.plan.posed import assurance, pooling_of
+from mopo_pipeline.plan.make import proposed
+from mopo_pipeline.plan.posed import assurance, pooling_of, pose
 from mopo_pipeline.plan.problem import row_comparisons
 from mopo_pipeline.plan.thresholds import margins_above, resolve_thresholds
 from mopo_pipeline.reporting.interactive.page import render_interactive
@@ -71,7 +70,7 @@ def write_plan_explorer(
         report: the command of the run, which the page's own repeats.
 
     Raises:
-        InputError: the training split is empty.
+        InputError: the training split is empty; labels of too few prompts to be sure of anything.
     """
     data = explorer_data(responses, win_rates, comparisons, predictions, task, params)
     return render_interactive(
@@ -91,22 +90,9 @@ def explorer_data(
 ) -> dict[str, Any]:
     """What the page's scripts read."""
     names = list(task.names)
-    rows = win_rates.loc[win_rates["split"] == "train"].reset_index(drop=True)
-    if rows.empty:
-        raise InputError(
-            "the training split holds no responses: raise ingest.split.train or add data"
-        )
-    compared = row_comparisons(rows, comparisons, predictions, task.names)
-    given, _ = assurance(compared, params)
-    pairs = 0 if compared is None else len(np.asarray(compared.first))
-    groups = pd.factorize(rows["prompt_id"])[0]
-    attainable = attainable_bounds(
-        rows[names].to_numpy(dtype=np.float64),
-        tau=params.tau,
-        groups=groups,
-        pooling=pooling_of(params),
-        **given,
-    )
+    plan = pose(win_rates, comparisons, predictions, task, params)
+    rows, pairs, attainable = plan.rows, plan.comparisons, plan.attainable
+    given = resolve_thresholds(task.objectives, params.thresholds, attainable)
     whole = posed(rows, comparisons, predictions, task, params)
     drawn = drawn_prompts(rows, pairs)
     part = (
@@ -116,9 +102,9 @@ def explorer_data(
         "title": "Plan explorer",
         "problem": packed(part, whole, names),
         "attainable": [[float(end) for end in ends] for ends in attainable],
-        "thresholds": resolve_thresholds(task.objectives, params.thresholds, attainable).tolist(),
+        "thresholds": proposed(plan, given).tolist(),
         "margins": margins_above(names, params.margins).tolist(),
-        "confidence": given["confidence"],
+        "confidence": plan.given["confidence"],
         "barrier": params.variant == "log_barrier",
         "prompts": {
             "all": int(rows["prompt_id"].nunique()),

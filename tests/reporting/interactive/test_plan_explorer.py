@@ -137,3 +137,19 @@ def test_a_fixed_radius_and_no_labels_are_told_as_they_are(given: Tables) -> Non
     data = Tables(given.responses, given.win_rates, given.comparisons, bare).data([0.5, 0.5])
     assert data["problem"]["terms"] == [None] * 3
     assert data["confidence"] is None
+
+
+def test_it_opens_at_what_the_plan_proposes_where_no_threshold_is_given(given: Tables) -> None:
+    """A threshold of nothing would be solved as zero, shown in the middle of its slider, and stand in the command."""
+    plan, _ = given.plan([None, 0.5])
+    assert plan.thresholds["harm"] is not None
+    assert given.data([None, 0.5])["thresholds"] == plan.of_constrained(plan.thresholds).tolist()
+
+
+def test_labels_too_few_for_a_plan_are_too_few_to_explore(given: Tables) -> None:
+    few = given.comparisons.copy()
+    few.loc[few["prompt_id"] != "p0", "harm"] = np.nan
+    scarce = Tables(given.responses, given.win_rates, few, given.predictions)
+    for make in (scarce.plan, scarce.data):
+        with pytest.raises(InputError, match="'harm' is labelled on 1 training prompts"):
+            make([0.5, 0.5])

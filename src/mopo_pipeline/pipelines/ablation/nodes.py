@@ -28,7 +28,7 @@ def train_variants(
     front: FrontParams,
     params: AblationParams,
 ) -> dict[str, Any]:
-    """The task's policy once per variant, each in a run of its own under ``ablation/``.
+    """The task's policy once per variant, each in a run of its own under ``ablation/``, at the thresholds of its plan.
 
     All inputs but the last two are what the variants' own runs rest on and share through the data root.
     """
@@ -39,7 +39,7 @@ def train_variants(
 
     assert front.run is not None
     check_trains(train)
-    jobs = jobs_of_variants(params, front.data_root / "ablation")
+    jobs = jobs_of_variants(params, front.data_root / "ablation", training_plan.thresholds)
     outcomes = run_jobs(jobs, front.run, front.data_root, chosen_executor(front))
     return {name: outcome.as_dict() for name, outcome in outcomes.items()}
 
@@ -63,8 +63,9 @@ def value_variants(
     on = ground(
         responses, comparisons, reference_policy, evaluation_preference_model, task, evaluate, 0
     )
+    asked = on.asked["prompt"].tolist()
     candidates = [
-        *variant_candidates(params, ablation_runs, task.seed, evaluate.batch_tokens),
+        *variant_candidates(params, ablation_runs, task.seed, evaluate.batch_tokens, asked),
         reference_candidate(reference_policy, task.seed, evaluate),
     ]
     points, values, _ = front_tables(candidates, on)

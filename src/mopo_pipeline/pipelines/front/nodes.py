@@ -85,8 +85,9 @@ def value_points(
         evaluate,
         params.samples,
     )
+    asked, runs = on.asked["prompt"].tolist(), front_runs["points"]
     trained = collect.trained_candidates(
-        front_plan, front_runs["points"], task.seed, train, evaluate, tuple(params.variants)
+        front_plan, runs, task.seed, train, evaluate, params.variants, asked
     )
     between = collect.interpolated_candidates(trained, front_plan, params, evaluate, task.names)
     candidates = [*trained, *between]
