@@ -19,7 +19,14 @@ from mopo_pipeline.evaluation.judging import steered_by
 from mopo_pipeline.judges import Comparer, win_rates_against
 from mopo_pipeline.judges.base import ReadsInPart, differences, few, score
 from mopo_pipeline.judges.chat import ChatJudge
-from mopo_pipeline.judges.letters import Asked, LocalModel, asked, letter_ids, question
+from mopo_pipeline.judges.letters import (
+    Asked,
+    EndpointModel,
+    LocalModel,
+    asked,
+    letter_ids,
+    question,
+)
 from mopo_pipeline.judges.named import imported_judge, own_judge
 from mopo_pipeline.judges.rules import TextRules
 from mopo_pipeline.parameters.evaluate import JudgeParams
@@ -51,10 +58,11 @@ class Biased:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def ask(self, questions: Sequence[str], description: str) -> list[Asked]:
+    def ask(self, questions: Sequence[str], description: str) -> list[tuple[int, Asked]]:
         self.asked += questions
         a, b = ([len(shown(q, x).split()) for q in questions] for x in "AB")
-        return [Asked(float(j - i) + 3.0, 0.9) for i, j in zip(a, b, strict=True)]
+        gaps = [float(j - i) for i, j in zip(a, b, strict=True)]
+        return list(enumerate(Asked(gap + 3.0, 0.9) for gap in gaps))
 
 
 def params(tmp_path: Path, **told: Any) -> ChatJudgeParams:
@@ -89,7 +97,7 @@ def test_win_rates_are_those_of_the_probabilities_against_few_opponents(tmp_path
 
 def test_nothing_is_asked_twice_and_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     class Interrupted(Biased):
-        def ask(self, questions: Sequence[str], description: str) -> list[Asked]:
+        def ask(self, questions: Sequence[str], description: str) -> list[tuple[int, Asked]]:
             if self.asked:
                 raise KeyboardInterrupt
             return super().ask(questions, description)
@@ -137,8 +145,8 @@ def test_a_full_disk_asks_for_room_and_not_for_the_end_of_what_was_paid_for(
 
 def test_what_is_no_number_is_refused_and_not_kept(tmp_path: Path) -> None:
     class Broken(Biased):
-        def ask(self, questions: Sequence[str], description: str) -> list[Asked]:
-            return [Asked(float("nan"), 1.0) for _ in questions]
+        def ask(self, questions: Sequence[str], description: str) -> list[tuple[int, Asked]]:
+            return [(i, Asked(float("nan"), 1.0)) for i in range(len(questions))]
 
     asked = ([PROMPT], [BIRDS[0]], [BIRDS[1]])
     with pytest.raises(InputError, match="gave nan"):
@@ -179,7 +187,7 @@ def test_a_batch_says_of_each_question_what_the_model_says_of_it_alone(
         question("Short.", PROMPT, a, b, 500)
         for a, b in [BIRDS[:2], ("x" * 300, "y"), (BIRDS[1], BIRDS[2])]
     ]
-    said = LocalModel(str(tmp_path), "float32").ask(texts, "asked")
+    said = [one for _, one in sorted(LocalModel(str(tmp_path), "float32").ask(texts, "asked"))]
     model = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
     for text, found in zip(texts, said, strict=True):
         messages = [{"role": "user", "content": text}]
@@ -198,9 +206,8 @@ def test_a_tokenizer_without_the_letters_and_a_context_too_short_are_named(tmp_p
         letter_ids(inst_tokenizer(), "B")
     save_tiny(tmp_path, chatml_tokenizer())
     with pytest.raises(InputError, match=r"reads 128 tokens and a question takes \d+: lower max_"):
-        LocalModel(str(tmp_path), "float32").ask(
-            [question("Short.", PROMPT, *BIRDS[:2], most=500)], "asked"
-        )
+        model = LocalModel(str(tmp_path), "float32")
+        list(model.ask([question("Short.", PROMPT, *BIRDS[:2], most=500)], "asked"))
 
 
 def test_of_a_long_conversation_the_last_question_is_shown() -> None:
@@ -257,6 +264,65 @@ def test_an_endpoint_without_log_probabilities_is_refused_at_the_first_question(
         with pytest.raises(InputError, match="tells no log-probabilities"):
             judge.differences([PROMPT] * 3, BIRDS, BIRDS[::-1])
     assert len(server.asked) == 1
+
+
+def test_what_an_endpoint_said_before_its_fault_is_kept_and_gone_on_with(tmp_path: Path) -> None:
+    many = [f"Bird number {i}." for i in range(20)]
+    asked = ([PROMPT] * 20, many, ["None."] * 20)
+
+    def gone_at_the_tenth(request: dict[str, Any]) -> Said:
+        return likes_short(request) if len(server.asked) <= 10 else Said({"error": "paid up"}, 402)
+
+    with stub_endpoint(gone_at_the_tenth) as server:
+        endpoint = server.endpoint(at_once=1)
+        judge = ChatJudge(params(tmp_path, model=None, endpoint=endpoint), ("brief",))
+        with pytest.raises(InputError, match=r"answered 402: paid up.*asked about 'user: Name a bird\.'; 10 of 40 answers are kept in .*run again"):  # fmt: skip
+            judge.differences(*asked)
+    with stub_endpoint(likes_short) as server:
+        again = ChatJudge(params(tmp_path, model=None, endpoint=endpoint), ("brief",))
+        again._model._endpoint = server.endpoint()  # type: ignore[attr-defined]
+        again.differences(*asked)
+        assert len(server.asked) == 30
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (completion("A", tops=[{"A": -0.1}], end="content_filter"), "a filter of the endpoint .* withholds .*'user: Name a bird.': leave that prompt out"),
+        (completion("A", tops=[{"A": 0.0}]), "tells no log-probabilities"),
+        (completion("A", tops=[{"A": 0.8, "B": 0.2}]), r"whose probabilities sum to 3\.45: they are none"),
+    ],
+)  # fmt: skip
+def test_a_word_that_is_none_is_refused_by_what_it_lacks(
+    said: Said, told: str, tmp_path: Path
+) -> None:
+    if "no log" in told:
+        said.body["choices"][0]["logprobs"]["content"][0]["top_logprobs"] = None
+    with stub_endpoint(in_turn(said)) as server:
+        judge = ChatJudge(params(tmp_path, model=None, endpoint=server.endpoint()), OBJECTIVES)
+        with pytest.raises(InputError, match=told):
+            judge.differences([PROMPT], [BIRDS[0]], [BIRDS[1]])
+    assert len(server.asked) == 1
+
+
+def test_a_letter_that_is_not_told_of_is_no_likelier_than_what_is_left(tmp_path: Path) -> None:
+    tops = [{"A": math.log(0.7), "Well": math.log(0.2)}]
+    with stub_endpoint(in_turn(completion("A", tops=tops))) as server:
+        said = EndpointModel(server.endpoint())._ask("Which?")
+    assert said.log_odds == pytest.approx(math.log(0.7 / 0.1))
+
+
+def test_pairs_of_which_a_model_says_no_letter_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def silent_of_one(request: dict[str, Any]) -> Said:
+        text = request["messages"][0]["content"]
+        return completion("?", tops=[{"?": -0.1}]) if "wren" in text else likes_short(request)
+
+    with stub_endpoint(silent_of_one) as server:
+        judge = ChatJudge(params(tmp_path, model=None, endpoint=server.endpoint()), ("brief",))
+        judge.differences([PROMPT] * 3, [BIRDS[0]] * 3, [BIRDS[1], "A rook, a rook.", BIRDS[2]])
+    assert "A or B with a probability below 0.5 of 1 of 3 pairs" in caplog.text
 
 
 def test_an_endpoint_that_says_no_letter_is_told(

@@ -11,7 +11,7 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.judges.letters import Asked, Model
 
 CHUNK = 256
-"""Questions between two writes: what an interrupted run loses."""
+"""Questions between two writes; what a fault or a user ends before the next one is written, too."""
 
 PATIENCE = 60.0
 """Seconds to wait for another process that writes."""
@@ -27,10 +27,10 @@ def default_cache() -> Path:
 def ask_once(model: Model, questions: Sequence[str], path: Path, description: str) -> list[Asked]:
     """What the model says of each question, from the cache where it was asked before.
 
-    What is no number is not kept: a model that was repaired is asked again.
+    What is no number is not kept: a model that was repaired is asked again. What was said before a fault is.
 
     Raises:
-        InputError: the cache is no such file, or there is no room for it.
+        InputError: the cache is no such file, or there is no room for it; the model cannot be asked.
     """
     keys = [_key(model.identity, text) for text in questions]
     with _opened(path) as table:
@@ -39,11 +39,21 @@ def ask_once(model: Model, questions: Sequence[str], path: Path, description: st
         new = sorted((k for k in text_of if k not in known), key=lambda k: -len(text_of[k]))
         for start in range(0, len(new), CHUNK):
             part = new[start : start + CHUNK]
-            said = model.ask([text_of[k] for k in part], f"{description} {start}/{len(new)}")
-            known.update(zip(part, said, strict=True))
-            rows = [(k, *known[k]) for k in part if all(map(isfinite, known[k]))]
-            with table:
-                table.executemany("INSERT OR IGNORE INTO said VALUES (?, ?, ?)", rows)
+            said: dict[str, Asked] = {}
+            try:
+                for i, one in model.ask(
+                    [text_of[k] for k in part], f"{description} {start}/{len(new)}"
+                ):
+                    said[part[i]] = one
+            except InputError as error:
+                there = start + len(said)
+                kept = f"; {there} of {len(new)} answers are kept in {path}: run again to go on"
+                raise InputError(f"{error}{kept if there else ''}") from None
+            finally:
+                rows = [(k, *one) for k, one in said.items() if all(map(isfinite, one))]
+                with table:
+                    table.executemany("INSERT OR IGNORE INTO said VALUES (?, ?, ?)", rows)
+            known |= said
     return [known[key] for key in keys]
 
 

@@ -112,6 +112,14 @@ class ChatJudge:
                 "an instruction-tuned model does",
                 mean,
             )
+        elif few := int((mass < LEAST_MASS).sum()):
+            log.warning(
+                "the chat judge says A or B with a probability below %g of %d of %d pairs: what little it says of them "
+                "decides, and where it says neither they tie",
+                LEAST_MASS,
+                few,
+                mass.size,
+            )
 
 
 def _sigmoid(x: Array) -> Array:

@@ -1,7 +1,7 @@
 """How a model is asked which of two answers is better, and how likely it says A or B."""
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -33,6 +33,9 @@ LETTERS = ("A", "B")
 _MARKS = "\u0120\u010a\u2581 \t\n"
 """White space as tokenizers spell it."""
 
+MOST_MASS = 1.01
+"""Sum of probabilities above which they are none, rounding of single precision allowed for."""
+
 _LEAST = 1e-9
 """Probability below which a letter is taken for as unlikely as this."""
 
@@ -58,8 +61,8 @@ class Model(Protocol):
 
     identity: str
 
-    def ask(self, questions: Sequence[str], description: str) -> Sequence[Asked]:
-        """What it makes of each question."""
+    def ask(self, questions: Sequence[str], description: str) -> Iterable[tuple[int, Asked]]:
+        """What it makes of each question, by its number and as it comes, so that what comes before a fault is kept."""
 
 
 def question(rubric: str, prompt: str, first: str, second: str, most: int) -> str:
@@ -108,33 +111,54 @@ class EndpointModel:
         self.identity = f"{endpoint.url} {endpoint.model}"
         self._endpoint = endpoint
 
-    def ask(self, questions: Sequence[str], description: str) -> Sequence[Asked]:
+    def ask(self, questions: Sequence[str], description: str) -> Iterator[tuple[int, Asked]]:
         """What it makes of each question, several at once; the first alone, so that what is wrong is told once.
 
         Raises:
-            InputError: the server fails, or tells no log-probabilities.
+            InputError: the server fails, tells no log-probabilities, or withholds what it says.
         """
-        first = [self._ask(text) for text in questions[:1]]
+        if questions:
+            yield 0, self._ask(questions[0])
         with ThreadPoolExecutor(self._endpoint.at_once) as pool:
-            others = pool.map(self._ask, questions[1:])
-            return first + list(track(others, description, len(questions) - 1))
+            jobs = {pool.submit(self._ask, text): i for i, text in enumerate(questions) if i}
+            try:
+                for job in track(as_completed(jobs), description, len(jobs)):
+                    yield jobs[job], job.result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def _ask(self, text: str) -> Asked:
-        (reply,) = chat(
-            self._endpoint,
-            [{"role": "user", "content": text}],
-            max_tokens=1,
-            temperature=0.0,
-            top_logprobs=TOP,
-        )
-        if not reply.tokens:
+        asked_of = {"max_tokens": 1, "temperature": 0.0, "top_logprobs": TOP}
+        about = f"asked about {_beginning(text)!r}"
+        try:
+            (reply,) = chat(self._endpoint, [{"role": "user", "content": text}], **asked_of)
+        except InputError as error:
+            raise InputError(f"{error}; {about}") from None
+        if reply.filtered:
+            raise InputError(
+                f"a filter of the endpoint {self._endpoint.url}, model {self._endpoint.model!r}, withholds what it says, "
+                f"{about}: leave that prompt out, or use a server without this filter"
+            )
+        if not reply.tokens or not reply.tokens[0]:
             raise InputError(
                 f"the endpoint {self._endpoint.url}, model {self._endpoint.model!r}, tells no log-probabilities "
                 "(`logprobs` and `top_logprobs` of chat completions), and a judge rests on them: use a server and a "
                 "model that do"
             )
         likely = {token: float(np.exp(p)) for token, p in reply.tokens[0].items()}
-        return asked(likely, max(min(likely.values()), _LEAST) if len(likely) >= TOP else _LEAST)
+        total = sum(likely.values())
+        if total > MOST_MASS:
+            raise InputError(
+                f"the endpoint {self._endpoint.url}, model {self._endpoint.model!r}, tells log-probabilities whose "
+                f"probabilities sum to {total:.3g}: they are none, and a judge rests on them"
+            )
+        return asked(likely, max(min(*likely.values(), 1.0 - total), _LEAST))
+
+
+def _beginning(text: str) -> str:
+    """Where the conversation of a question begins, for people to find it by."""
+    said = text.partition("[Conversation]\n")[2].rpartition("\n\n[Answer A]\n")[0]
+    return " ".join(said.split())[:60]
 
 
 class LocalModel:
@@ -147,7 +171,7 @@ class LocalModel:
         self._loaded: Any = None
         self.identity = f"{_digest(self._path)} {dtype}"
 
-    def ask(self, questions: Sequence[str], description: str) -> Sequence[Asked]:
+    def ask(self, questions: Sequence[str], description: str) -> Iterator[tuple[int, Asked]]:
         """What it makes of each question, longest first in batches of similar length.
 
         Raises:
@@ -165,14 +189,12 @@ class LocalModel:
         lengths = np.array([len(row) for row in ids])
         _check_room(self._path, model, int(lengths.max(initial=0)))
         a, b = (letter_ids(tokenizer, letter) for letter in LETTERS)
-        found: list[Asked] = [Asked(0.0, 0.0)] * len(ids)
         batches = length_batches(lengths, np.arange(len(ids)), BATCH_TOKENS)
-        with torch.inference_mode():
-            for batch in track(batches, description):
+        for batch in track(batches, description):
+            with torch.inference_mode():
                 likely = _next_token(model, [ids[i] for i in batch], int(tokenizer.pad_token_id))
-                for i, row in zip(batch, likely, strict=True):
-                    found[i] = asked({"A": float(row[a].sum()), "B": float(row[b].sum())})
-        return found
+            for i, row in zip(batch, likely, strict=True):
+                yield int(i), asked({"A": float(row[a].sum()), "B": float(row[b].sum())})
 
 
 def letter_ids(tokenizer: "PreTrainedTokenizerBase", letter: str) -> list[int]:

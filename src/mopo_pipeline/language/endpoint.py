@@ -10,6 +10,9 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.requests import Address, EndpointError, key_of
 from mopo_pipeline.parameters.endpoint import EndpointParams
 
+FILTERED = "content_filter"
+"""Reason for the end of an answer that a filter of the server held back."""
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -18,12 +21,14 @@ class Reply:
     Attributes:
         text: as the server gives it.
         ended: whether the model ended it, rather than the limit of tokens.
+        filtered: whether a filter of the server held it back, in whole or in part.
         tokens: for each of its tokens the likeliest ones at its place, with their log-probabilities; empty
             where none were asked for, or the server gives none.
     """
 
     text: str
     ended: bool
+    filtered: bool = False
     tokens: tuple[Mapping[str, float], ...] = ()
 
 
@@ -102,10 +107,33 @@ def _replies(said: Any, n: int) -> list[Reply]:
 
 def _reply(choice: Mapping[str, Any]) -> Reply:
     told = (choice.get("logprobs") or {}).get("content") or ()
-    return Reply(
-        str(choice["message"]["content"] or ""),
-        choice.get("finish_reason") == "stop",
-        tuple(
-            {top["token"]: float(top["logprob"]) for top in place["top_logprobs"]} for place in told
-        ),
+    reason = choice.get("finish_reason")
+    places = (
+        {top["token"]: float(top["logprob"]) for top in place.get("top_logprobs") or ()}
+        for place in told
     )
+    return Reply(
+        content_of(choice["message"]) or "",
+        reason == "stop",
+        reason == FILTERED,
+        tuple(places),
+    )
+
+
+def content_of(message: Mapping[str, Any]) -> str | None:
+    """The words of a message in a reply; None where it has none.
+
+    >>> content_of({"content": [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "Yes."}]})
+    'Yes.'
+
+    Raises:
+        ValueError: its content is neither text nor a list of parts.
+    """
+    content = message.get("content")
+    if content is None or isinstance(content, str):
+        return content
+    if not isinstance(content, list) or not all(isinstance(part, Mapping) for part in content):
+        raise ValueError(f"holds a {type(content).__name__} where the text of an answer stands")
+    texts = [part.get("text") for part in content if part.get("type", "text") == "text"]
+    said = [text for text in texts if isinstance(text, str)]
+    return "".join(said) if said else None

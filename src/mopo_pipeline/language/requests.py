@@ -2,15 +2,20 @@
 
 import http.client
 import json
+import logging
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, TypeVar
 from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener, getproxies, proxy_bypass
 
 from mopo_pipeline.errors import InputError
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -22,6 +27,12 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 
 SAID = 200
 """Characters of a server's own words that are passed on."""
+
+READ = 65_536
+"""Bytes that are read at a time, and all that is read of a refusal."""
+
+_TOLD: set[tuple[str, int | None]] = set()
+"""Troubles that were told while they passed: addresses and statuses, so that thousands of requests tell of one once."""
 
 
 class EndpointError(Exception):
@@ -50,9 +61,6 @@ class _Unmoved(HTTPRedirectHandler):
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
-
-
-_OPENER = build_opener(_Unmoved)
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,12 @@ class Address:
                     raise EndpointError(
                         f"{error} (tried {tried + 1} times)", error.status
                     ) from None
-                self.wait(min(error.after or FIRST_WAIT * 2.0**tried, LONGEST_WAIT))
+                pause = min(error.after or FIRST_WAIT * 2.0**tried, LONGEST_WAIT)
+                if (told := (self.url, error.status)) not in _TOLD:
+                    _TOLD.add(told)
+                    again = "%s: asked again after %g s, up to %d times a question; told once"
+                    log.warning(again, error, pause, self.retries)
+                self.wait(pause)
         raise AssertionError("unreachable")
 
     def _once(self, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], T]) -> T:
@@ -102,25 +115,57 @@ class Address:
         if self.key is not None:
             headers["Authorization"] = f"Bearer {self.key}"
         data = None if body is None else json.dumps(body).encode()
+        asked = Request(where, data, headers)
+        until = monotonic() + self.timeout
         try:
-            with _OPENER.open(Request(where, data, headers), timeout=self.timeout) as reply:
-                return read(json.loads(reply.read()))
+            with build_opener(_Unmoved).open(asked, timeout=self.timeout) as reply:
+                return read(json.loads(_whole(reply, until)))
         except HTTPError as error:
+            said = self._hidden(_words(error))[:SAID]
             raise EndpointError(
-                f"{where} answered {error.code}: {_words(error, self.key)}",
+                f"{where} answered {error.code}: {said}{_proxy(where)}",
                 error.code,
                 passing=error.code in PASSING or error.code >= 500,
                 after=_seconds(error.headers.get("Retry-After")),
             ) from None
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise EndpointError(f"{where} {_reason(error)}", passing=True) from None
+        except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
+            passing = not isinstance(error, http.client.InvalidURL)
+            raise EndpointError(
+                f"{where} {self._hidden(_reason(error))}{_proxy(where)}", passing=passing
+            ) from None
+
+    def _hidden(self, told: str) -> str:
+        """What is told, without the key, which some servers repeat."""
+        return told.replace(self.key, "***") if self.key else told
+
+
+def _whole(reply: http.client.HTTPResponse, until: float) -> bytes:
+    """The body of a reply; a socket's own timeout starts anew with each byte.
+
+    Raises:
+        TimeoutError: it is not there by then.
+    """
+    parts = []
+    while part := reply.read1(READ):
+        parts.append(part)
+        if monotonic() > until:
+            raise TimeoutError
+    return b"".join(parts)
+
+
+def _proxy(url: str) -> str:
+    """That requests to an address go by way of a proxy, and which variable says so; empty where they do not."""
+    address = urlsplit(url)
+    if address.scheme not in getproxies() or proxy_bypass(address.netloc):
+        return ""
+    return f" (by way of the proxy in {address.scheme}_proxy; add {address.hostname} to no_proxy to do without)"
 
 
 def key_of(variable: str | None, url: str) -> str | None:
     """The key that an environment variable holds; None where none is named.
 
     Raises:
-        InputError: the environment has no such variable.
+        InputError: the environment has no such variable, or what it holds cannot be sent.
     """
     if variable is None:
         return None
@@ -130,27 +175,33 @@ def key_of(variable: str | None, url: str) -> str | None:
             f"the endpoint {url} takes its key from the environment variable {variable!r}, which is not set: set it, or "
             "leave key_variable out where no key is needed"
         )
+    if not all("!" <= letter <= "~" for letter in key):
+        raise InputError(
+            f"the environment variable {variable!r}, the key of the endpoint {url}, holds white space or letters that no key "
+            "has (such as the end of a line, or typographic quotation marks): set it to the bare key"
+        )
     return key
 
 
-def _words(error: HTTPError, key: str | None) -> str:
-    """A server's own words on one line, without the key, which some repeat."""
+def _words(error: HTTPError) -> str:
+    """A server's own words on one line."""
     try:
-        body = error.read().decode(errors="replace")
+        body = error.read(READ).decode(errors="replace")
     except (OSError, http.client.HTTPException):
         body = ""
     with suppress(ValueError, KeyError, TypeError):
         told = json.loads(body)["error"]
         body = str(told["message"] if isinstance(told, dict) else told)
-    line = " ".join(body.split()) or str(error.reason)
-    return (line.replace(key, "***") if key else line)[:SAID]
+    return " ".join(body.split()) or str(error.reason)
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError) or isinstance(getattr(error, "reason", None), TimeoutError):
         return "did not answer in time"
-    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError | RecursionError):
         return "answered with what is no JSON"
+    if isinstance(error, http.client.InvalidURL):
+        return f"is no address: {error}"
     if isinstance(error, OSError | http.client.HTTPException):
         return (
             f"cannot be reached: {getattr(error, 'reason', None) or error or type(error).__name__}"

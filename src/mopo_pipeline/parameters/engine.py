@@ -2,11 +2,11 @@
 
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from mopo_pipeline.parameters.base import StrictModel
+from mopo_pipeline.parameters.endpoint import bare_address
 
 VLLM, RAY, ENDPOINT = "vllm", "ray", "endpoint"
 
@@ -59,15 +59,8 @@ class EngineParams(StrictModel):
             for name in ("base_url", "served"):
                 if getattr(self, name) is None:
                     raise ValueError(f"an engine of kind endpoint needs {name}")
-            _check_address(str(self.base_url))
+            try:
+                bare_address(str(self.base_url))
+            except ValueError as error:
+                raise ValueError(f"base_url {error}") from None
         return self
-
-
-def _check_address(address: str) -> None:
-    found = urlsplit(address)
-    if found.username is not None or found.password is not None:
-        raise ValueError(
-            "base_url holds a password; put it into the environment and name that in key_variable"
-        )
-    if found.scheme not in ("http", "https") or not found.hostname:
-        raise ValueError("base_url is no address such as http://localhost:8000/v1")

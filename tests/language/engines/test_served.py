@@ -109,6 +109,29 @@ def test_an_answer_that_was_cut_counts_as_cut(stub: Stub, tmp_path: Path) -> Non
     assert found == [Answer("", True), Answer("half a w", False), Answer("half a w", False)]
 
 
+def test_what_a_filter_held_back_and_what_has_no_text_is_counted_and_told(
+    stub: Stub, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = [("so far", "content_filter"), (None, "length"), ("whole", "stop")]
+    stub.says = lambda _, k: odd[k]  # type: ignore[assignment, return-value]
+    [found] = drawn(engine(stub, tmp_path), PROMPTS[:1])
+    assert found == [Answer("so far", False), Answer("", False), Answer("whole", True)]
+    assert "model tuned: 1 answers were held back by its filter" in caplog.text
+    assert "model tuned: 1 answers have no text" in caplog.text
+
+
+def test_nothing_more_is_asked_once_a_user_stops_it(
+    stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asking.KeptAnswers, "add", stop)
+    with pytest.raises(KeyboardInterrupt):
+        drawn(engine(stub, tmp_path, at_once=1), [chat_prompt(f"why {i}") for i in range(40)])
+    assert len(stub.bodies) < 20
+
+
 BROKEN = {
     "too many requests": Said({}, 429, {"Retry-After": "7"}),
     "out of order": Said(b"<html>", 500),
@@ -204,6 +227,12 @@ def test_a_name_the_endpoint_does_not_serve_is_refused_at_the_start(
     check_endpoint(engine(stub, tmp_path, served_reference="base"), "x", served=True)
     with pytest.raises(InputError, match="serves base, tuned, but no 'bass'"):
         check_endpoint(engine(stub, tmp_path, served_reference="bass"), "x", served=True)
+    stub.models = Said([{"id": "base"}, "odd"])
+    with pytest.raises(InputError, match="serves base, but no 'tuned'"):
+        check_endpoint(engine(stub, tmp_path), "x", served=True)
+    for odd in (Said({"data": None}), Said({"data": ["an id"]}), Said(7), Said(b"", 405)):
+        stub.models = odd
+        check_endpoint(engine(stub, tmp_path), "x", served=True)
     stub.models = Said(b"", 404)
     check_endpoint(engine(stub, tmp_path, served_reference="bass"), "x", served=True)
 

@@ -1,11 +1,14 @@
 """Answers drawn by an OpenAI-compatible address (``/chat/completions``), each kept on disk as soon as it is there."""
 
+import logging
 import time
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.endpoint import FILTERED, content_of
 from mopo_pipeline.language.engines.kept import KeptAnswers, beside_the_cache
 from mopo_pipeline.language.generation import Answer, tidied
 from mopo_pipeline.language.requests import Address, EndpointError, key_of
@@ -14,7 +17,15 @@ from mopo_pipeline.progress import progress_bar
 from mopo_pipeline.streams import request_seed
 from mopo_pipeline.tables import chat_messages, prompt_text
 
+log = logging.getLogger(__name__)
+
 pause = time.sleep
+
+WITHHELD = "were held back by its filter, in whole or in part; they count as answers that were cut"
+WORDLESS = (
+    "have no text; they count as empty answers. Where the model thinks before it answers, let it have more tokens, or serve "
+    "it without thinking"
+)
 
 
 def check_endpoint(engine: EngineParams, where: str, *, served: bool) -> None:
@@ -36,10 +47,12 @@ def check_endpoint(engine: EngineParams, where: str, *, served: bool) -> None:
     try:
         known = address_of(engine).get("/models")
     except EndpointError as error:
-        if error.status == 404:  # not every server lists what it has
+        if error.status in (404, 405, 501):  # not every server lists what it has
             return
         raise InputError(f"{where}: {error}") from None
-    names = [model["id"] for model in known.get("data", []) if "id" in model]
+    listed = known.get("data") if isinstance(known, dict) else known  # some list them bare
+    models = listed if isinstance(listed, list) else []
+    names = [str(model["id"]) for model in models if isinstance(model, dict) and "id" in model]
     for name in filter(None, (engine.served, engine.served_reference)):
         if names and name not in names:
             raise InputError(
@@ -97,6 +110,7 @@ def from_endpoint(
     with progress_bar() as progress, ThreadPoolExecutor(engine.at_once) as pool:
         bar = progress.add_task(description, total=sum(map(len, wanted.values())))
         body = setting | {"model": served}
+        told: Counter[str] = Counter()
         jobs = {
             pool.submit(_asked, address, body, prompt, numbers, seed): prompt
             for prompt, numbers in wanted.items()
@@ -104,23 +118,28 @@ def from_endpoint(
         }
         try:
             for job in as_completed(jobs):
-                found = job.result()
+                found, troubles = job.result()
                 kept.add(jobs[job], found)
+                told += troubles
                 progress.advance(bar, len(found))
         except EndpointError as error:
-            pool.shutdown(wait=False, cancel_futures=True)
             raise InputError(
                 f"{error}, asked {prompt_text(jobs[job])[:40]!r}...; what was answered is kept in {kept.file}: run again "
                 "to go on"
             ) from None
+        finally:  # nothing more is asked, and paid for, after a fault or a user's Ctrl-C
+            pool.shutdown(wait=False, cancel_futures=True)
+    for trouble, count in told.items():
+        log.warning("%s, model %s: %d answers %s", engine.base_url, served, count, trouble)
     return kept.dealt(prompts, n)
 
 
 def _asked(
     address: Address, setting: Mapping[str, Any], prompt: str, numbers: list[int], seed: int
-) -> dict[int, Answer]:
-    """Answers of these numbers to a prompt, as many at once as the server gives."""
+) -> tuple[dict[int, Answer], Counter[str]]:
+    """Answers of these numbers to a prompt, as many at once as the server gives, and what is odd about how many of them."""
     found: dict[int, Answer] = {}
+    troubles: Counter[str] = Counter()
     while left := [number for number in numbers if number not in found]:
         body = {
             **setting,
@@ -129,22 +148,33 @@ def _asked(
             "seed": request_seed(seed, prompt, left[0]),
         }
         given = address.post("/chat/completions", body, _answers)
-        found |= dict(zip(left, given, strict=False))
-    return found
+        for number, (answer, trouble) in zip(left, given, strict=False):
+            found[number] = answer
+            troubles.update(filter(None, [trouble]))
+    return found, troubles
 
 
-def _answers(reply: Any) -> list[Answer]:
-    """At least one answer of a reply.
+def _answers(reply: Any) -> list[tuple[Answer, str | None]]:
+    """At least one answer of a reply, each with what is odd about it.
 
     Raises:
         ValueError: it holds none.
     """
     try:
-        pairs = [(c["message"]["content"] or "", c["finish_reason"]) for c in reply["choices"]]
-    except (KeyError, TypeError) as error:
+        said = [(content_of(c["message"]), c["finish_reason"]) for c in reply["choices"]]
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"no choices with message and finish_reason in {str(reply)[:80]}"
         ) from error
-    if not pairs:
+    if not said:
         raise ValueError("no choices")
-    return [tidied(str(text), reason == "stop") for text, reason in pairs]
+    return [
+        (tidied(text or "", reason == "stop"), _trouble(text, reason == FILTERED))
+        for text, reason in said
+    ]
+
+
+def _trouble(text: str | None, filtered: bool) -> str | None:
+    if filtered:
+        return WITHHELD
+    return WORDLESS if text is None else None
