@@ -174,8 +174,9 @@ def compare_plans() -> dict[str, float]:
 def predict() -> None:
     """Seconds of a refresh with fresh responses on H100s, data parallel or sharded over 8, beside the training between two.
 
-    A pass that adds a token to each sequence of a batch reads every weight once (bandwidth) or multiplies it with every sequence
-    (work), whichever takes longer; a sharded model gathers its weights for it, and all processes draw the same.
+    A prompt is computed once for all its answers. A pass that adds a token to each sequence of a batch reads every weight once and the
+    keys and values of every sequence (bandwidth), or multiplies the weights with every sequence (work), whichever takes longer; a
+    sharded model gathers its weights for it, and all processes draw the same.
     """
     prompts, answers, length, scored = 256, 16, 1024, 256
     for name, gpus, is_sharded in (
@@ -185,11 +186,14 @@ def predict() -> None:
         ("70B", 8, True),
     ):
         shape = SHAPES[name]
-        batches = math.ceil(prompts * answers / DRAWN_AT_ONCE / (1 if is_sharded else gpus))
+        shares = 1 if is_sharded else gpus
+        batches = math.ceil(prompts * answers / DRAWN_AT_ONCE / shares)
         weights = 2.0 * shape.parameters
-        one = max(weights / BANDWIDTH, DRAWN_AT_ONCE * weights / WORK)
-        one = weights / NVLINK if is_sharded else one
-        generating = batches * scored * one
+        cached = 2 * 2.0 * shape.layers * shape.key_values * (length - scored / 2) * DRAWN_AT_ONCE
+        one = max((weights + cached) / BANDWIDTH, DRAWN_AT_ONCE * weights / WORK)
+        one = max(one, weights / NVLINK) if is_sharded else one
+        reading = 2.0 * shape.block_parameters * prompts * (length - scored) / WORK / shares
+        generating = reading + batches * scored * one
         load = Load(prompts * answers, length, scored, lora=True, bytes_per_number=2)
         forward = operations(shape, load) / 2 / WORK / gpus
         step = operations(shape, Load(8, length, scored, lora=True, checkpointing=True)) / WORK

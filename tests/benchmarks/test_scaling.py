@@ -1,6 +1,8 @@
 """What the page on cost promises is what the memory model says, and what that says of activations is what a model keeps."""
 
+import importlib
 import importlib.util
+import io
 import re
 import sys
 from dataclasses import replace
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from rich.console import Console
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from conftest import PROJECT
@@ -47,6 +50,39 @@ def test_the_page_says_what_the_model_says(scaling: ModuleType) -> None:
         for rows in (8, 4, 2, 1)
     ]
     assert [f"{gb:.1f}" for gb in needed] == list(said)
+
+
+def test_the_table_of_gpus_is_what_the_model_says(scaling: ModuleType) -> None:
+    console = Console(file=io.StringIO(), width=120)
+    scaling.predict(console, 989e12, 0.35)
+    rows = re.findall(
+        r"^│ *(\S+) │ *(\S+) │ *\d+ │ *(\d+) │ *\S+ │ *(\S*) │", console.file.getvalue(), re.M
+    )
+    page = (PROJECT / "docs/scaling.md").read_text(encoding="utf-8")
+    pattern = (
+        r"^\| (\S+B) \| (LoRA|all) \| 1 / 8 / 64 \| (\d+) / (\d+) / (\d+) \| [^|]* \| (\S+) \|"
+    )
+    said = re.findall(pattern, page, re.M)
+    assert len(said) == 6
+    for name, trained, *needed, seconds in said:
+        found = [row for row in rows if row[:2] == (name, trained)]
+        assert [gb for *_, gb, _ in found] == needed
+        assert f"{float(found[-1][-1]):.3g}" == f"{float(seconds):.3g}"
+
+
+def test_the_table_of_refreshes_is_what_the_model_says(
+    scaling: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two figures of it by hand: 8B draws 256 tokens in 64 batches, and reads 16.06 GB of weights and 7.5 GB of keys and values for each."""
+    monkeypatch.syspath_prepend(str(PROJECT / "benchmarks"))
+    importlib.import_module("refresh_terms").predict()
+    page = (PROJECT / "docs/scaling.md").read_text(encoding="utf-8")
+    said = [re.findall(r"[\d.]+B?", row) for row in capsys.readouterr().out.splitlines()]
+    rows = [re.findall(r"[\d.]+B?", row) for row in page.splitlines()]
+    assert len(said) == 4 and all(row in rows for row in said), said
+    passes, read = 256 * 64, 16.06e9 + 64 * 896 * 2 * 2 * 32 * 1024
+    prompts = 256 * 768 * 2 * 6.979e9 / (0.35 * 989e12)
+    assert float(said[1][2]) == pytest.approx(passes * read / 3.35e12 + prompts, rel=0.01)
 
 
 def test_only_the_weights_shrink_in_4_bits(scaling: ModuleType) -> None:

@@ -6,7 +6,7 @@ from kedro.framework.hooks import hook_impl
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks.guard import one_line
-from mopo_pipeline.parameters.engine import EngineParams
+from mopo_pipeline.parameters.engine import RAY, VLLM, EngineParams
 from mopo_pipeline.pipelines.stage import drawing
 
 POLICY = "policy"
@@ -39,9 +39,24 @@ class EngineHook:
             if engine is None:
                 continue
             try:
+                if POLICY in node.inputs and engine.kind in (VLLM, RAY):
+                    _check_rank(self._parameters)
                 check_engine(engine, place, served=there or POLICY not in node.inputs)
             except InputError as error:
                 raise one_line(error) from None
+
+
+def _check_rank(parameters: Any) -> None:
+    """Refuse to train an adapter that vLLM could not draw with.
+
+    Raises:
+        InputError: names the parameter.
+    """
+    from mopo_pipeline.language.engines.vllm_arguments import room_for
+
+    rank = ((parameters.get("train") or {}).get("lora") or {}).get("r")
+    if rank is not None:
+        room_for(rank, "train.lora.r")
 
 
 def _engine_at(parameters: Any, place: str) -> EngineParams | None:

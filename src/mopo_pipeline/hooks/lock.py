@@ -1,5 +1,6 @@
 """A data root has one run at a time."""
 
+import sys
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
@@ -47,6 +48,16 @@ class RunLockHook:
                 "another place with --params=data_root=..."
             )
             raise one_line(InputError(message)) from None
+        self._let_go_with_the_cell()
+
+    def _let_go_with_the_cell(self) -> None:
+        """Let go at the end of a notebook's cell: its kernel outlives a run that Ctrl-C ends, and Kedro tells nobody of that."""
+        shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+        if shell is not None:
+            shell.events.register("post_run_cell", self._cell_ended)
+
+    def _cell_ended(self, _: Any) -> None:
+        self._held.close()
 
     @hook_impl(specname="before_pipeline_run", wrapper=True)
     def let_go_where_refused(self) -> Generator[None, Any, Any]:

@@ -105,6 +105,18 @@ def test_candidates_of_an_endpoint_that_is_down_stop_a_run_at_its_start(tmp_path
     assert stopped({"ingest": {"sampled": None}}, "ingest.ingest_source") == ""
 
 
+@pytest.mark.parametrize("kind", ["vllm", "ray"])
+def test_an_adapter_of_a_rank_that_vllm_does_not_take_stops_a_run_at_its_start(kind: str) -> None:
+    given = {
+        "train": {"lora": {"r": 513}},
+        "evaluate": {"sampling": {"engine": {"kind": kind}}},
+    }
+    told = stopped(given, "train.train_policy", "evaluate.sample_completions")
+    assert told.startswith("train.lora.r is 513, and vLLM takes adapters of rank 512 at most: ")
+    given["train"]["lora"]["r"] = 512
+    assert "rank" not in stopped(given, "train.train_policy", "evaluate.sample_completions")
+
+
 @pytest.mark.parametrize(
     ("engine", "message"),
     [

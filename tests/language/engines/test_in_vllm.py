@@ -1,5 +1,6 @@
 """What vLLM is asked, and what is made of its tokens; a stand-in with the signatures of its interface."""
 
+import json
 import os
 import sys
 from dataclasses import dataclass, field
@@ -161,6 +162,10 @@ def test_an_adapter_is_given_by_path_beside_its_base(
     assert vllm.adapter == LoRARequest(tmp_path.name, 1, str(tmp_path))
     assert (vllm.made["model"], vllm.made["enable_lora"]) == (str(model), True)
     assert vllm.made["max_lora_rank"] == 32, "the least vLLM takes that holds rank 24"
+    config = tmp_path / "adapter_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"r": 1024}))
+    with pytest.raises(InputError, match="is 1024, and vLLM takes adapters of rank 512 at most"):
+        from_vllm(ENGINE, tmp_path, PROMPTS, **DECODING)
 
 
 def test_vllm_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.chat import Chat
 from mopo_pipeline.language.generation import Answer, answer_of
 from mopo_pipeline.language.kinds import adapter_base
@@ -69,7 +70,7 @@ def served(engine: EngineParams, spec: str | Path, seed: int) -> Served:
         seed: of the engine.
 
     Raises:
-        InputError: there is no such model, or an adapter's base has changed.
+        InputError: there is no such model, an adapter's base has changed, or its rank is more than vLLM takes.
     """
     os.environ.update(SILENT)
     path = _absolute(materialise(spec))
@@ -88,9 +89,24 @@ def served(engine: EngineParams, spec: str | Path, seed: int) -> Served:
     if adapted:
         check_base(Path(path), base)
         rank = int(json.loads((Path(path) / ADAPTER).read_text(encoding="utf-8"))["r"])
-        arguments |= {"enable_lora": True, "max_lora_rank": next(r for r in RANKS if r >= rank)}
+        arguments |= {"enable_lora": True, "max_lora_rank": room_for(rank, f"r of {path}")}
     ends = chat.end_ids_named(_named_ends(base))
     return Served(base, Path(path) if adapted else None, chat, ends, arguments)
+
+
+def room_for(rank: int, named: str) -> int:
+    """The least rank that vLLM can be told and that holds an adapter's.
+
+    Raises:
+        InputError: none does; says by which name the rank goes.
+    """
+    for room in RANKS:
+        if room >= rank:
+            return room
+    raise InputError(
+        f"{named} is {rank}, and vLLM takes adapters of rank {RANKS[-1]} at most: lower it, or draw with "
+        "evaluate.sampling.engine.kind=transformers"
+    )
 
 
 def _absolute(path: Path | str) -> Path | str:
