@@ -32,11 +32,15 @@ class Tables:
     def data(self, thresholds: Sequence[float | None], **params: Any) -> dict[str, Any]:
         return explorer_data(*self._all(), task(thresholds), PlanParams(tau=0.1, **params))
 
-    def page(self, thresholds: Sequence[float | None], *, command: str | None = None, **params: Any) -> str:
+    def page(
+        self, thresholds: Sequence[float | None], *, command: str | None = None, **params: Any
+    ) -> str:
         given, told = PlanParams(tau=0.1, **params), ReportParams(command=command)
         return write_plan_explorer(*self._all(), task(thresholds), given, told)
 
-    def plan(self, thresholds: Sequence[float | None], **params: Any) -> tuple[TrainingPlan, pd.DataFrame]:
+    def plan(
+        self, thresholds: Sequence[float | None], **params: Any
+    ) -> tuple[TrainingPlan, pd.DataFrame]:
         given = self.win_rates, self.comparisons, self.predictions
         return make_plan(*given, task(thresholds), PlanParams(tau=0.1, **params))
 

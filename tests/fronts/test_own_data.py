@@ -49,7 +49,9 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Own:
     root, rng = tmp_path_factory.mktemp("own"), np.random.default_rng(0)
     given = judged_world(1, validation=8, test=4, answers=5).given
     responses = given.responses.assign(source="files")
-    place = responses["prompt_id"].map({p: i for i, p in enumerate(responses["prompt_id"].unique())})
+    place = responses["prompt_id"].map(
+        {p: i for i, p in enumerate(responses["prompt_id"].unique())}
+    )
     responses = responses.assign(group=[f"g{i // 2}" for i in place])
     pairs = given.comparisons.assign(
         tone=rng.integers(2, size=len(given.comparisons)).astype(float),
@@ -107,7 +109,9 @@ def test_win_rates_of_a_front_are_the_judge_s_on_the_scale_of_the_labels(own: Ow
     assert on.judge is not None
     found = on.value(ModelPolicy(own.other, 512)).per_prompt
     drawn = on.drawn(ModelPolicy(own.other, 512), on.asked["prompt"].tolist(), 2)
-    for g, (prompt_id, prompt) in enumerate(on.asked[["prompt_id", "prompt"]].itertuples(index=False)):
+    for g, (prompt_id, prompt) in enumerate(
+        on.asked[["prompt_id", "prompt"]].itertuples(index=False)
+    ):
         theirs = own.responses.loc[own.responses["prompt_id"] == prompt_id, "response"].tolist()
         ours = [answer.text for answer in drawn[g]]
         mine, against = (on.judge.scores([prompt] * len(t), t) for t in (ours, theirs))

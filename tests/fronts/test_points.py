@@ -120,8 +120,6 @@ def test_every_point_starts_from_the_nearest_of_those_before_it() -> None:
 def test_a_threshold_that_neither_point_nor_task_names_is_the_plan_s_proposal(data: tuple) -> None:
     open_task = TaskParams.model_validate({"objectives": [{"name": n} for n in NAMES]})
     [point] = plan_front(*data, open_task, PLAN, front(thresholds=({"harm": 0.3},)))["points"]
-    plan, _ = make_plan(
-        *data, open_task, PLAN.model_copy(update={"thresholds": {"harm": 0.3}})
-    )
+    plan, _ = make_plan(*data, open_task, PLAN.model_copy(update={"thresholds": {"harm": 0.3}}))
     assert point["status"] == "planned"
     assert point["thresholds"] == pytest.approx(plan.thresholds, abs=5e-4)

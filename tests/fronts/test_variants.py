@@ -105,7 +105,11 @@ def swept(**table: list[object]) -> AblationParams:
 
 
 def test_settings_whose_values_alone_look_alike_are_runs_of_their_own() -> None:
-    lags = [{"mode": "fresh", "every": 100}, {"mode": "fresh", "fresh_prompts": 100}, {"mode": "none"}]
+    lags = [
+        {"mode": "fresh", "every": 100},
+        {"mode": "fresh", "fresh_prompts": 100},
+        {"mode": "none"},
+    ]
     made = variants(swept(train__lag=lags))
     assert [setting["train.lag"] for setting in made.values()] == lags
     assert list(made)[2] == "one/train.lag=none"
@@ -145,10 +149,23 @@ def test_a_run_that_was_trained_on_test_prompts_of_the_others_is_left_out(
     [job] = jobs_of_variants(params, tmp_path, {})
     assert "task.seed draws the splits anew" in caplog.text
     runs = {job.name: {"status": "done", "reason": "", "folder": str(tmp_path)}}
-    [own], [met] = (variant_candidates(params, runs, 0, 512, asked) for asked in (["c"], ["a", "b"]))
+    [own], [met] = (
+        variant_candidates(params, runs, 0, 512, asked) for asked in (["c"], ["a", "b"])
+    )
     assert (own.status, met.status, met.policy) == ("done", "failed", None)
     assert "holds 2 of the 2 test prompts that all are valued on" in met.reason
-    plan = {"points": [{"point": "p", "status": "planned", "thresholds": {}, "multipliers": {}, "values": {}, "kl": None}]}
+    plan = {
+        "points": [
+            {
+                "point": "p",
+                "status": "planned",
+                "thresholds": {},
+                "multipliers": {},
+                "values": {},
+                "kl": None,
+            }
+        ]
+    }
     of_front = collect.trained_candidates(
         plan, {"seeds/p": runs[job.name] | {"steps": 1}}, 0,
         TrainParams.model_validate({"work_dir": "w"}), EvaluateParams(), {"seeds": {"task.seed": 1}}, ["a"],

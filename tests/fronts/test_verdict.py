@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import mopo_pipeline.fronts.truth as fronts_truth
 from mopo_pipeline.fronts.held import attained, violations
 from mopo_pipeline.fronts.sets import fronts_of
 from mopo_pipeline.fronts.truth import Truth, truth
@@ -288,9 +289,12 @@ def test_the_exact_front_is_what_exact_plans_attain(names: tuple[str, ...]) -> N
 
 
 @pytest.mark.parametrize(
-    "names", [("helpfulness", "harmlessness"), pytest.param(pocket.OBJECTIVES, marks=pytest.mark.slow)]
+    "names",
+    [("helpfulness", "harmlessness"), pytest.param(pocket.OBJECTIVES, marks=pytest.mark.slow)],
 )
-def test_the_exact_front_is_so_dense_that_a_denser_one_has_hardly_more(names: tuple[str, ...]) -> None:
+def test_the_exact_front_is_so_dense_that_a_denser_one_has_hardly_more(
+    names: tuple[str, ...],
+) -> None:
     """What lies between its points would count as ours: a share of the exact front is a share of the dense one."""
     prompts, none = pocket.prompts()[::240], np.zeros((0, len(names) - 1))
     points = FrontParams(data_root=".").exact_points
@@ -299,3 +303,14 @@ def test_the_exact_front_is_so_dense_that_a_denser_one_has_hardly_more(names: tu
         for n in (points, round(1.7 * points))
     )
     assert usual >= 0.99 * denser
+
+
+def test_with_many_objectives_the_exact_front_is_still_a_matter_of_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    swept = []
+    real = fronts_truth.closed_form
+    monkeypatch.setattr(fronts_truth, "closed_form", lambda *a: swept.append(1) or real(*a))
+    monkeypatch.setattr(fronts_truth, "MOST", 30)
+    truth(pocket.prompts()[:1], pocket.OBJECTIVES, np.zeros((0, 2)), tau=0.1, points=101)
+    assert len(swept) == 25

@@ -13,6 +13,9 @@ from mopo_pipeline.pocket import task as pocket
 DEAREST = 20.0
 """Multiplier where the exact front ends."""
 
+MOST = 12_000
+"""Policies the exact front is swept by, some seconds; with more objectives each has fewer multipliers."""
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -40,14 +43,15 @@ def truth(
         objectives: K of its objectives, the primary first.
         thresholds: (n, K-1) that were asked for.
         tau: temperature.
-        points: multipliers per constrained objective.
+        points: multipliers per constrained objective, at most; all of them together are at most ``MOST``.
     """
     problem = pocket.exact_problem(prompts, objectives)
     answers = len(pocket.answers())
     win_rates = np.asarray(problem.win_rates)
     cube = win_rates.reshape(len(prompts), answers, -1)
     prior = np.log(np.asarray(problem.reference).reshape(len(prompts), answers))
-    axis = multipliers_to(DEAREST, points)
+    each = min(points, round(MOST ** (1 / (len(objectives) - 1)) - 0.5))
+    axis = multipliers_to(DEAREST, each)
     swept = [
         closed_form(cube, prior, np.append(1.0, multipliers) / tau)
         for multipliers in product(axis, repeat=len(objectives) - 1)

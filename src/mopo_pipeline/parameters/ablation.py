@@ -33,5 +33,7 @@ class AblationParams(StrictModel):
         if not any(self.sweeps.values()):
             raise ValueError("sweeps holds none: name one, with its parameters and their values")
         if REFERENCE in self.sweeps:
-            raise ValueError(f"a sweep cannot be called {REFERENCE}, as the policy beside them all is")
+            raise ValueError(
+                f"a sweep cannot be called {REFERENCE}, as the policy beside them all is"
+            )
         return self

@@ -211,13 +211,7 @@ def least_margin(points: pd.DataFrame, objectives: tuple[str, ...]) -> Array:
 def endings(points: pd.DataFrame, margin: Array) -> list[str]:
     """How each variant ended, by its status and its least margin (n,)."""
     return [
-        STOPPED
-        if status != "done"
-        else UNASKED
-        if np.isnan(gap)
-        else MISSED
-        if gap < 0
-        else HELD
+        STOPPED if status != "done" else UNASKED if np.isnan(gap) else MISSED if gap < 0 else HELD
         for status, gap in zip(points["status"], margin, strict=True)
     ]
 

@@ -101,5 +101,7 @@ def variants_table(ablation_points: pd.DataFrame, task: TaskParams) -> None:
         numbers = [f"{row[f'value_{n}']:.3f}" if done else "" for n in task.names]
         setting = short(row["point"])
         said = setting if done else f"{setting}: {row['status']}, {row['reason']}"
-        table.add_row(escape(row["method"]), escape(said), *numbers, f"{row['kl']:.2f}" if done else "")
+        table.add_row(
+            escape(row["method"]), escape(said), *numbers, f"{row['kl']:.2f}" if done else ""
+        )
     Console().print(table)
