@@ -10,7 +10,8 @@ GUIDE = sorted((DOCS / "guide").glob("*.md"))
 READ = [PROJECT / "README.md", *GUIDE]
 BESIDE = [
     PROJECT / "CONTRIBUTING.md",
-    *(DOCS / f"{name}.md" for name in ("results", "scaling")),
+    *(DOCS / f"{name}.md" for name in ("method", "results", "scaling", "truthfulqa_answers")),
+    *sorted((DOCS / "decisions").glob("*.md")),
     *sorted((DOCS / "sources").glob("*.md")),
     *sorted((DOCS / "rivals").glob("*.md")),
     *sorted((PROJECT / "conf").glob("*/*.yml")),
@@ -46,4 +47,4 @@ def commands(page: Path) -> list[str]:
     for language in ("bash", "yaml"):
         for block in blocks(page, language):
             found += _COMMAND.findall(block.replace("\\\n", " "))
-    return [command.split("  #")[0].strip() for command in found]
+    return [" ".join(command.split("  #")[0].split()) for command in found]
