@@ -54,12 +54,32 @@ def held(folder: Path, patience: float = 0.0, **facts: str) -> Iterator[None]:
         raise HeldError(_read(holder)) from None
     try:
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        said = {"pid": str(os.getpid()), "host": platform.node(), "started": started, **facts}
+        pid = os.getpid()
+        said = {
+            "pid": str(pid),
+            "born": birth(pid),
+            "host": platform.node(),
+            "started": started,
+            **facts,
+        }
         holder.write_text(json.dumps(said), encoding="utf-8")
         yield
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def birth(pid: int) -> str:
+    """When a process of this machine began, by no clock that can be set: which boot, and ticks since; empty where not known.
+
+    Its number alone may be another process's by now.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return f"{boot} {stat.rpartition(')')[2].split()[19]}"
 
 
 def _read(holder: Path) -> dict[str, str]:

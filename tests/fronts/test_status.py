@@ -12,7 +12,7 @@ from mopo_pipeline.cli import sweep
 from mopo_pipeline.fronts.executors.record import JobRecord
 from mopo_pipeline.fronts.jobs import CONFIG, LOG
 from mopo_pipeline.fronts.status import sweep_status
-from mopo_pipeline.locks import HOLDER
+from mopo_pipeline.locks import HOLDER, held
 
 STARTED = "2026-01-02T03:04:05+00:00"
 
@@ -70,6 +70,18 @@ def test_the_runs_of_another_seeds_front_are_among_them(tmp_path: Path) -> None:
     assert names == ["front/seed-1", "front/seed-1/front/a"]
 
 
+def test_a_process_that_came_to_the_number_of_a_dead_one_is_not_taken_for_it(
+    tmp_path: Path,
+) -> None:
+    """In a container that is started again numbers repeat, and so does its name."""
+    folder = job(tmp_path / "front" / "a", "step 7", status="running")
+    with held(folder):
+        assert sweep_status(tmp_path)[0].state == "running"
+        said = json.loads((folder / HOLDER).read_text())
+    (folder / HOLDER).write_text(json.dumps(said | {"born": "another boot 17"}))
+    assert sweep_status(tmp_path)[0].state == "stopped"
+
+
 def test_a_run_on_another_machine_is_believed(tmp_path: Path) -> None:
     folder = job(tmp_path / "front" / "a", "step 7", status="running")
     said = {"pid": str(dead_process()), "host": "elsewhere", "started": STARTED}
@@ -88,6 +100,14 @@ def test_a_clock_that_was_set_back_shortens_no_run(tmp_path: Path) -> None:
     job(tmp_path / "front" / "a", status="succeeded", finished=before, seconds=12.5)
     job(tmp_path / "front" / "b", "x", os.getpid(), status="running", started=later)
     assert [one.seconds for one in sweep_status(tmp_path)] == [12.5, 0.0]
+
+
+def test_the_latest_run_counts_though_the_clock_was_set_back_before_it(tmp_path: Path) -> None:
+    """Runs are named by the clock, and numbered."""
+    folder = job(tmp_path / "front" / "a", status="failed", error="old", finished=STARTED, nth=1)
+    later = {"started": "2026-01-02T02:00:00+00:00", "status": "succeeded", "seconds": 7.0, "nth": 2}
+    (folder / "08_reporting/runs/earlier_name.json").write_text(json.dumps(later))
+    assert [(one.state, one.seconds) for one in sweep_status(tmp_path)] == [("done", 7.0)]
 
 
 def test_the_job_of_a_cluster_is_named_with_its_log(tmp_path: Path) -> None:

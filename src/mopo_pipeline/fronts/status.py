@@ -11,7 +11,7 @@ from typing import Any
 
 from mopo_pipeline.fronts.executors.record import read_record
 from mopo_pipeline.fronts.jobs import CONFIG, LOG, failure
-from mopo_pipeline.locks import HOLDER
+from mopo_pipeline.locks import HOLDER, birth
 
 SWEEPS = ("front", "ablation")
 """Folders of a data root in which runs of a sweep lie."""
@@ -99,15 +99,16 @@ def _last_words(log: Path) -> str:
 
 
 def _last_record(folder: Path) -> dict[str, Any] | None:
-    """What the latest run wrote down of itself; None where there is none that can be read."""
-    for path in sorted((folder / "08_reporting" / "runs").glob("*.json"), reverse=True):
+    """What the latest run wrote down of itself, by its number and then its name, which a clock gave; None where none can be read."""
+    records = []
+    for path in sorted((folder / "08_reporting" / "runs").glob("*.json")):
         try:
             record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if "status" in record:
-            return record
-    return None
+            records.append(record)
+    return max(reversed(records), key=lambda record: record.get("nth", 0), default=None)
 
 
 def _held(folder: Path) -> bool:
@@ -116,9 +117,10 @@ def _held(folder: Path) -> bool:
         said = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
         if said["host"] != platform.node():
             return True
-        os.kill(int(said["pid"]), 0)
+        pid = int(said["pid"])
+        os.kill(pid, 0)
     except PermissionError:
         return True
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    return True
+    return said.get("born", "") in ("", birth(pid))

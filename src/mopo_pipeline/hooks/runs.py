@@ -98,6 +98,7 @@ class RunLogHook:
         close_abandoned(self._folder)
         self._record = {
             "run_id": run_params["run_id"],
+            "nth": 1 + len(list(self._folder.glob("*.json"))),
             "status": "running",
             "started": _now(),
             "environment": run_params["env"] or BASE,
