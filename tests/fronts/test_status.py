@@ -105,7 +105,12 @@ def test_a_clock_that_was_set_back_shortens_no_run(tmp_path: Path) -> None:
 def test_the_latest_run_counts_though_the_clock_was_set_back_before_it(tmp_path: Path) -> None:
     """Runs are named by the clock, and numbered."""
     folder = job(tmp_path / "front" / "a", status="failed", error="old", finished=STARTED, nth=1)
-    later = {"started": "2026-01-02T02:00:00+00:00", "status": "succeeded", "seconds": 7.0, "nth": 2}
+    later = {
+        "started": "2026-01-02T02:00:00+00:00",
+        "status": "succeeded",
+        "seconds": 7.0,
+        "nth": 2,
+    }
     (folder / "08_reporting/runs/earlier_name.json").write_text(json.dumps(later))
     assert [(one.state, one.seconds) for one in sweep_status(tmp_path)] == [("done", 7.0)]
 

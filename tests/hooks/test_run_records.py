@@ -210,6 +210,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(
     done = kedro(*shlex.split(command)[2:], data_root=tmp_path)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.rglob("training_plan.json"))
+    assert sorted(record["nth"] for record in records(tmp_path)) == [1, 2]
 
 
 @pytest.mark.slow
