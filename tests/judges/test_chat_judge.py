@@ -276,7 +276,10 @@ def test_what_an_endpoint_said_before_its_fault_is_kept_and_gone_on_with(tmp_pat
     with stub_endpoint(gone_at_the_tenth) as server:
         endpoint = server.endpoint(at_once=1)
         judge = ChatJudge(params(tmp_path, model=None, endpoint=endpoint), ("brief",))
-        with pytest.raises(InputError, match=r"answered 402: paid up.*asked about 'user: Name a bird\.'; 10 of 40 answers are kept in .*run again"):  # fmt: skip
+        with pytest.raises(
+            InputError,
+            match=r"answered 402: paid up.*asked about 'user: Name a bird\.'; 10 of 40 answers are kept in .*run again",
+        ):
             judge.differences(*asked)
     with stub_endpoint(likes_short) as server:
         again = ChatJudge(params(tmp_path, model=None, endpoint=endpoint), ("brief",))

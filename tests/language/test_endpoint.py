@@ -67,7 +67,9 @@ def test_a_trouble_that_passes_is_told_once_whatever_the_number_of_questions(
             ask(server.endpoint())
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 2
-    assert told[0].endswith("answered 429: slow down: asked again after 1 s, up to 5 times a question; told once")  # fmt: skip
+    assert told[0].endswith(
+        "answered 429: slow down: asked again after 1 s, up to 5 times a question; told once"
+    )
     assert "answered 503" in told[1]
 
 
@@ -167,7 +169,10 @@ def test_a_proxy_is_named_where_a_request_goes_through_one(monkeypatch: pytest.M
     with stub_endpoint(in_turn(Said(b"<html>not allowed</html>", 403))) as server:
         monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
         far = EndpointParams(url="http://localhost:9/v1", model="m", retries=0)
-        with pytest.raises(InputError, match=r"403: <html>not allowed.*the proxy in http_proxy; add localhost to no_proxy"):  # fmt: skip
+        with pytest.raises(
+            InputError,
+            match=r"403: <html>not allowed.*the proxy in http_proxy; add localhost to no_proxy",
+        ):
             ask(far)
         monkeypatch.setenv("no_proxy", "localhost")
         with pytest.raises(InputError, match=r"cannot be reached: (?!.*proxy)"):

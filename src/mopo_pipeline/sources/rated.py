@@ -29,13 +29,16 @@ from mopo_pipeline.tables import SCORE_PREFIX, refuse_contradictions
 log = logging.getLogger(__name__)
 
 IDS = ("prompt_id", "response_id")
+RANK_PREFIX = "rank_"
+"""Before the name of an objective: a column whose lowest value is the best."""
 
 
 def response_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> Rows:
     """Read ``prompt``, ``response``, ids where given and a rating for each objective that has a column.
 
     Args:
-        table: cells as written; a column named as an objective, or with ``score_`` before it, rates.
+        table: cells as written; a column named as an objective, or with ``score_`` before it, rates; with ``rank_``
+            before it the lowest is best.
         names: the objectives.
         where: the file.
 
@@ -68,11 +71,12 @@ def response_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> Ro
     if "annotator" in table:
         rows["annotator"] = convert_column(table, "annotator", where, text)
     for name in names:
-        rated = [column for column in (name, SCORE_PREFIX + name) if column in table]
-        if len(rated) == 2:
+        rated = [p + name for p in ("", SCORE_PREFIX, RANK_PREFIX) if p + name in table]
+        if len(rated) > 1:
             raise InputError(f"{where}: columns {rated} both rate {name!r}; drop one")
         for column in rated:
-            rows[SCORE_PREFIX + name] = number_column(table, column, where)
+            sign = -1.0 if column == RANK_PREFIX + name else 1.0
+            rows[SCORE_PREFIX + name] = sign * number_column(table, column, where)
     return Rows("responses", rows, where, len(table))
 
 
