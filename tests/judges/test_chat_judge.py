@@ -291,11 +291,17 @@ def test_what_an_endpoint_said_before_its_fault_is_kept_and_gone_on_with(tmp_pat
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        (completion("A", tops=[{"A": -0.1}], end="content_filter"), "a filter of the endpoint .* withholds .*'user: Name a bird.': leave that prompt out"),
+        (
+            completion("A", tops=[{"A": -0.1}], end="content_filter"),
+            "a filter of the endpoint .* withholds .*'user: Name a bird.': leave that prompt out",
+        ),
         (completion("A", tops=[{"A": 0.0}]), "tells no log-probabilities"),
-        (completion("A", tops=[{"A": 0.8, "B": 0.2}]), r"whose probabilities sum to 3\.45: they are none"),
+        (
+            completion("A", tops=[{"A": 0.8, "B": 0.2}]),
+            r"whose probabilities sum to 3\.45: they are none",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_word_that_is_none_is_refused_by_what_it_lacks(
     said: Said, told: str, tmp_path: Path
 ) -> None:

@@ -102,6 +102,33 @@ def test_ratings_called_as_what_is_better_when_less_are_told_and_can_be_turned(
     )
 
 
+@pytest.mark.parametrize(
+    ("ratings", "told"),
+    [
+        ((1, 5, 99), "9 ratings in column good are 99, and all others lie from 1 to 5"),
+        ((1, 5, -1), "9 ratings in column good are -1, and all others lie from 1 to 5"),
+        ((-2, 5, -1), None),
+        ((70, 80, 99), None),
+    ],
+)
+def test_a_number_that_may_stand_for_no_rating_is_told(
+    ratings: tuple[int, ...],
+    told: str | None,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rows = [row | {"good": ratings[row["good"]]} for row in rated()]
+    load(write(tmp_path / "d.jsonl", rows))
+    assert told in caplog.text if told else "leave it empty" not in caplog.text
+
+
+def test_a_word_for_nobody_among_annotators_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(write(tmp_path / "d.jsonl", pairs(annotator="None")))
+    assert "'None' among the annotators counts as a name" in caplog.text
+
+
 def test_answers_that_differ_in_what_nobody_sees_are_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
