@@ -31,6 +31,14 @@ def test_thoughts_beside_the_content_of_an_answer_are_counted_and_told(
     assert "cells of column response_b" not in caplog.text
 
 
+def test_messages_that_python_wrote_are_refused_by_their_place_whatever_they_hold(
+    tmp_path: Path,
+) -> None:
+    python = "[{'role': 'assistant', 'content': 'a', \"thinking\": \"hm\"}]"
+    with pytest.raises(InputError, match=r"d\.csv: line 2, column response_a: .*Python's text"):
+        load(write(tmp_path / "d.csv", pairs(response_a=python)))
+
+
 def _as_json(cell: Any) -> Any:
     return json.dumps(cell) if isinstance(cell, list) else cell
 

@@ -70,7 +70,10 @@ def tell_thoughts(table: pd.DataFrame, columns: Iterable[str], where: str) -> No
 def _thinks(cell: Any) -> bool:
     """Whether a cell holds messages one of which has thoughts."""
     if isinstance(cell, str):
-        cell = _parsed(cell) if _MESSAGES.match(cell) else None
+        try:
+            cell = _parsed(cell) if _MESSAGES.match(cell) else None
+        except InputError:  # refused or dropped where it is read, by its place
+            return False
     messages = cell if isinstance(cell, list | tuple | np.ndarray) else [cell]
     return any(isinstance(m, dict) and any(m.get(key) for key in THOUGHTS) for m in messages)
 

@@ -109,10 +109,9 @@ def from_endpoint(
     wanted = kept.missing(prompts, n)
     with progress_bar() as progress, ThreadPoolExecutor(engine.at_once) as pool:
         bar = progress.add_task(description, total=sum(map(len, wanted.values())))
-        body = setting | {"model": served}
         told: Counter[str] = Counter()
         jobs = {
-            pool.submit(_asked, address, body, prompt, numbers, seed): prompt
+            pool.submit(_asked, address, setting | {"model": served}, prompt, numbers, seed): prompt
             for prompt, numbers in wanted.items()
             if numbers
         }
