@@ -4,6 +4,8 @@ import logging
 import socket
 import threading
 import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -55,6 +57,15 @@ def test_what_passes_is_tried_again_after_as_long_as_the_server_asks() -> None:
         (reply,) = ask(server.endpoint(retries=6), waited)
     assert (reply.text, reply.ended) == ("yes", True)
     assert waited == [7.0, 2.0, 4.0, 8.0, 16.0, LONGEST_WAIT]
+
+
+def test_a_date_to_wait_for_is_waited_for() -> None:
+    waited: list[float] = []
+    then = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    busy = Said(b"", 429, {"Retry-After": then})
+    with stub_endpoint(in_turn(busy, completion("yes"))) as server:
+        ask(server.endpoint(), waited)
+    assert 20 < waited[0] <= 30
 
 
 def test_a_trouble_that_passes_is_told_once_whatever_the_number_of_questions(
