@@ -83,10 +83,11 @@ def normalised_prompt(prompt: str) -> str:
         raise InputError(
             f"{str(prompt)[:60]!r} is not a JSON list of chat messages with role and content"
         ) from None
-    return _encoded([(role, _folded(content)) for role, content in messages])
+    return _encoded([(role, folded(content)) for role, content in messages])
 
 
-def _folded(content: str) -> str:
+def folded(content: str) -> str:
+    """A text in Unicode's composed form, without characters nobody sees, with runs of white space as one space."""
     seen = content if content.isascii() else content.translate(_UNSEEN)
     return " ".join(unicodedata.normalize("NFC", seen).split())
 

@@ -276,7 +276,10 @@ def test_what_an_endpoint_said_before_its_fault_is_kept_and_gone_on_with(tmp_pat
     with stub_endpoint(gone_at_the_tenth) as server:
         endpoint = server.endpoint(at_once=1)
         judge = ChatJudge(params(tmp_path, model=None, endpoint=endpoint), ("brief",))
-        with pytest.raises(InputError, match=r"answered 402: paid up.*asked about 'user: Name a bird\.'; 10 of 40 answers are kept in .*run again"):  # fmt: skip
+        with pytest.raises(
+            InputError,
+            match=r"answered 402: paid up.*asked about 'user: Name a bird\.'; 10 of 40 answers are kept in .*run again",
+        ):
             judge.differences(*asked)
     with stub_endpoint(likes_short) as server:
         again = ChatJudge(params(tmp_path, model=None, endpoint=endpoint), ("brief",))
@@ -288,11 +291,17 @@ def test_what_an_endpoint_said_before_its_fault_is_kept_and_gone_on_with(tmp_pat
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        (completion("A", tops=[{"A": -0.1}], end="content_filter"), "a filter of the endpoint .* withholds .*'user: Name a bird.': leave that prompt out"),
+        (
+            completion("A", tops=[{"A": -0.1}], end="content_filter"),
+            "a filter of the endpoint .* withholds .*'user: Name a bird.': leave that prompt out",
+        ),
         (completion("A", tops=[{"A": 0.0}]), "tells no log-probabilities"),
-        (completion("A", tops=[{"A": 0.8, "B": 0.2}]), r"whose probabilities sum to 3\.45: they are none"),
+        (
+            completion("A", tops=[{"A": 0.8, "B": 0.2}]),
+            r"whose probabilities sum to 3\.45: they are none",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_word_that_is_none_is_refused_by_what_it_lacks(
     said: Said, told: str, tmp_path: Path
 ) -> None:

@@ -4,6 +4,8 @@ import logging
 import socket
 import threading
 import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -57,6 +59,15 @@ def test_what_passes_is_tried_again_after_as_long_as_the_server_asks() -> None:
     assert waited == [7.0, 2.0, 4.0, 8.0, 16.0, LONGEST_WAIT]
 
 
+def test_a_date_to_wait_for_is_waited_for() -> None:
+    waited: list[float] = []
+    then = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    busy = Said(b"", 429, {"Retry-After": then})
+    with stub_endpoint(in_turn(busy, completion("yes"))) as server:
+        ask(server.endpoint(), waited)
+    assert 20 < waited[0] <= 30
+
+
 def test_a_trouble_that_passes_is_told_once_whatever_the_number_of_questions(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -67,7 +78,9 @@ def test_a_trouble_that_passes_is_told_once_whatever_the_number_of_questions(
             ask(server.endpoint())
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 2
-    assert told[0].endswith("answered 429: slow down: asked again after 1 s, up to 5 times a question; told once")  # fmt: skip
+    assert told[0].endswith(
+        "answered 429: slow down: asked again after 1 s, up to 5 times a question; told once"
+    )
     assert "answered 503" in told[1]
 
 
@@ -167,7 +180,10 @@ def test_a_proxy_is_named_where_a_request_goes_through_one(monkeypatch: pytest.M
     with stub_endpoint(in_turn(Said(b"<html>not allowed</html>", 403))) as server:
         monkeypatch.setenv("http_proxy", server.url.removesuffix("/v1"))
         far = EndpointParams(url="http://localhost:9/v1", model="m", retries=0)
-        with pytest.raises(InputError, match=r"403: <html>not allowed.*the proxy in http_proxy; add localhost to no_proxy"):  # fmt: skip
+        with pytest.raises(
+            InputError,
+            match=r"403: <html>not allowed.*the proxy in http_proxy; add localhost to no_proxy",
+        ):
             ask(far)
         monkeypatch.setenv("no_proxy", "localhost")
         with pytest.raises(InputError, match=r"cannot be reached: (?!.*proxy)"):

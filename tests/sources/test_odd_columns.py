@@ -235,13 +235,15 @@ def test_a_cell_that_is_no_list_of_completions_is_refused_by_its_place(
         load(write(tmp_path / "lists.jsonl", rows))
 
 
-@pytest.mark.parametrize(("labels", "told"), [((0, 1), True), ((-1, 0, 1), False), ((1, 1), False)])
+@pytest.mark.parametrize(
+    ("labels", "told"), [((0, 1), True), ((-1, 0, 1), False), ((1, 1), False), ((1, 0.5), True)]
+)
 def test_labels_from_0_read_as_signed_ones_are_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, labels: tuple[int, ...], told: bool
 ) -> None:
     rows = [row | {"good": labels[i % len(labels)]} for i, row in enumerate(pairs(12))]
     load(write(tmp_path / "pairs.jsonl", rows), strongest=1)
-    assert ("has labels of 0 and none below" in caplog.text) == told
+    assert ("has labels of 0 or more and none below" in caplog.text) == told
 
 
 @pytest.mark.parametrize(

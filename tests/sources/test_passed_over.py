@@ -144,7 +144,10 @@ def test_a_text_that_begins_with_a_blank_and_a_quotation_mark_is_read_as_it_is(
     [
         ([1, 2], "where 2 says that the second wins, write 0 for it"),
         ([-1, 1], r"labels from -N \(b wins\) to N set ingest.strongest to N"),
-        ([2, 3], r"labels from -N \(b wins\) to N set ingest.strongest to N"),
+        ([-3, 1], r"labels from -N \(b wins\) to N set ingest.strongest to N"),
+        ([2, 5], r"from 1 \(b wins\) to N \(a wins\) is written as \(label - 1\)/\(N - 1\)"),
+        ([0, 2], "where 2 says that they tie, write 0.5 for it"),
+        ([-1, 0], "where -1 says that nobody knows, leave it empty; where it says that b wins"),
         ([0, 85], "shares of 100 are divided by 100"),
         (["a0", "b1"], "Winners are named by their texts or ids: write 1 or 0 in place of"),
     ],

@@ -128,10 +128,12 @@ class EndpointModel:
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _ask(self, text: str) -> Asked:
-        asked_of = {"max_tokens": 1, "temperature": 0.0, "top_logprobs": TOP}
+        message = {"role": "user", "content": text}
         about = f"asked about {_beginning(text)!r}"
         try:
-            (reply,) = chat(self._endpoint, [{"role": "user", "content": text}], **asked_of)
+            (reply,) = chat(
+                self._endpoint, [message], max_tokens=1, temperature=0.0, top_logprobs=TOP
+            )
         except InputError as error:
             raise InputError(f"{error}; {about}") from None
         if reply.filtered:

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from time import monotonic
 from typing import Any, TypeVar
 from urllib.error import HTTPError
@@ -210,8 +212,11 @@ def _reason(error: Exception) -> str:
 
 
 def _seconds(given: str | None) -> float | None:
-    """Seconds a server asks to wait for; None where it gives none, or a date."""
-    try:
-        return None if given is None else max(0.0, float(given))
-    except ValueError:
+    """Seconds a server asks to wait for, as a number or until a date; None where it gives neither."""
+    if given is None:
         return None
+    with suppress(ValueError):
+        return max(0.0, float(given))
+    with suppress(ValueError, TypeError):
+        return max(0.0, (parsedate_to_datetime(given) - datetime.now(UTC)).total_seconds())
+    return None

@@ -155,9 +155,17 @@ def tell_other_spellings(names: pd.Series, what: str, where: str) -> None:
         where: the file or source.
     """
     first: dict[str, str] = {}
+    different = list(map(str, names.unique()))
+    if nobody := [name for name in different if name in NO_TEXT]:
+        log.warning(
+            "%s: %r among the %s counts as a name: where it means nobody, leave the cell empty",
+            where,
+            nobody[0],
+            what,
+        )
     twins = [
         (first[key], name)
-        for name in map(str, names.unique())
+        for name in different
         if first.setdefault(key := spelt(name), name) != name
     ]
     if twins:

@@ -1,6 +1,7 @@
 """A user's own data: the layout of each file is seen from its columns."""
 
 import logging
+import re
 
 import pandas as pd
 
@@ -10,10 +11,10 @@ from mopo_pipeline.language.lengths import ENDED
 from mopo_pipeline.parameters.ingest import IngestParams, PartParams
 from mopo_pipeline.sources.chosen import CHOSEN, chosen_rows
 from mopo_pipeline.sources.completions import completion_rows
-from mopo_pipeline.sources.messages import written_once
+from mopo_pipeline.sources.messages import tell_thoughts, written_once
 from mopo_pipeline.sources.pairs import PAIR_FACTS, SIDES, labels, pair_rows, split_pairs
 from mopo_pipeline.sources.parts import joined, parts_of, renamed, weighted
-from mopo_pipeline.sources.rated import IDS, rated_responses, response_rows
+from mopo_pipeline.sources.rated import IDS, RANK_PREFIX, rated_responses, response_rows
 from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RawTables, Rows
 from mopo_pipeline.sources.reading import read_table
 from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX
@@ -25,6 +26,12 @@ OF_A_PROMPT = ("system", "system_prompt", "instruction", "input", "context", "hi
 
 OF_A_CHOICE = ("score_chosen", "score_rejected", "chosen_score", "rejected_score", "margin")
 """Columns in which they keep how far one answer was better."""
+
+
+LESS_IS_BETTER = re.compile(
+    r"(^|[\W_])(rank|toxic|harmful|unsafe|error|loss|cost|perplex|violat|hallucinat)", re.IGNORECASE
+)
+"""How columns are called of which the lowest value may be the best."""
 
 
 def read_files(params: IngestParams, names: tuple[str, ...]) -> RawTables:
@@ -63,7 +70,7 @@ def _refuse_unread_names(columns: dict[str, str], names: tuple[str, ...]) -> Non
     """Refuse a name of ``ingest.columns`` that no layout reads: what it was meant for would be passed over."""
     read = ("prompt", "response", "completions", *SIDES, *CHOSEN, *IDS, *PAIR_FACTS, ENDED, *names)
     for here, there in columns.items():
-        if here.removeprefix(SCORE_PREFIX) not in read:
+        if not {here, _objective(here)} & set(read):
             turned = f", so perhaps {there}: {here} the other way round" if there in read else ""
             raise InputError(
                 f"ingest.columns names {here!r}, which nothing reads{nearest(here, read)}; it is written as the name here: the "
@@ -82,6 +89,7 @@ def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole:
         given = {here: there for here, there in params.columns.items() if there in table}
         table = renamed(table, given, where)
     table = written_once(table, ("prompt", "response", *SIDES, *CHOSEN), where)
+    tell_thoughts(table, ("prompt", "response", "completions", *SIDES, *CHOSEN), where)
     columns = set(map(str, table.columns))
     _refuse_several_layouts(columns, where)
     _tell_misspelt(columns, names, where)
@@ -97,6 +105,8 @@ def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole:
         )
     if chosen:
         return chosen_rows(table, names, where, part.chosen, params.strongest)
+    if not columns & set(SIDES):
+        _tell_direction(params.columns, names, where)
     if "completions" in columns and "response" not in columns:
         return completion_rows(table, names, where)
     if columns & {"conversations", "messages"} and "response" not in columns:
@@ -109,9 +119,10 @@ def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole:
             _require(table, name, where, list(table.columns))
     if "response" not in columns and columns & set(SIDES):
         for name in names if whole else ():
-            if name not in columns and SCORE_PREFIX + name in columns:
+            rating = [p + name for p in (SCORE_PREFIX, RANK_PREFIX) if p + name in columns]
+            if name not in columns and rating:
                 raise InputError(
-                    f"{where}: column {SCORE_PREFIX + name!r} would rate an answer, and a row has two: name the label's column "
+                    f"{where}: column {rating[0]!r} would rate an answer, and a row has two: name the label's column "
                     f"{name!r}"
                 )
         return pair_rows(table, names, where, params.strongest)
@@ -160,7 +171,7 @@ def _tell_misspelt(columns: set[str], names: tuple[str, ...], where: str) -> Non
 def _tell_unread(columns: set[str], names: tuple[str, ...], where: str) -> None:
     """Name the columns that no layout reads; warn of those that may hold a part of what was asked, or of the choice."""
     read = {"prompt", "response", "completions", *SIDES, *CHOSEN, *IDS, *PAIR_FACTS, ENDED, *names}
-    unread = sorted(c for c in columns if c.removeprefix(SCORE_PREFIX) not in read)
+    unread = sorted(c for c in columns if not {c, _objective(c)} & read)
     if unread:
         log.info("%s: columns that are not read: %s", where, ", ".join(unread))
     for meant, told in (
@@ -180,8 +191,28 @@ def _tell_unread(columns: set[str], names: tuple[str, ...], where: str) -> None:
             )
 
 
+def _objective(column: str) -> str:
+    """What a column rates; itself where it rates nothing."""
+    return column.removeprefix(SCORE_PREFIX).removeprefix(RANK_PREFIX)
+
+
+def _tell_direction(columns: dict[str, str], names: tuple[str, ...], where: str) -> None:
+    """Warn of ratings that are called as what is better when there is less of it; ``columns`` are names here to names there."""
+    for name in names:
+        there = columns.get(name, columns.get(SCORE_PREFIX + name, name))
+        if RANK_PREFIX + name not in columns and LESS_IS_BETTER.search(there):
+            log.warning(
+                "%s: of two ratings of %s (%s) the higher one wins; where less is better, set ingest.columns: {%s: %s}",
+                where,
+                name,
+                there,
+                RANK_PREFIX + name,
+                there,
+            )
+
+
 def _require(table: pd.DataFrame, name: str, where: str, known: list[str]) -> None:
-    if name not in table and SCORE_PREFIX + name not in table:
+    if not any(prefix + name in table for prefix in ("", SCORE_PREFIX, RANK_PREFIX)):
         raise InputError(
             f"{where}: no column for objective {name!r}{nearest(name, known)}; found {sorted(map(str, known))}. "
             "Name it in ingest.columns, rename the entry in task.objectives, or give ingest.judgements_path"
@@ -194,7 +225,9 @@ def _judged(rows: Rows, params: IngestParams, path: str, names: tuple[str, ...])
             raise InputError(f"{rows.where}: missing column {column!r}, which {path} refers to")
     judgements = read_table(path)
     for here, there in params.columns.items():
-        if there not in judgements and not {here, SCORE_PREFIX + here} & set(rows.table):
+        if there not in judgements and not {here, SCORE_PREFIX + _objective(here)} & set(
+            rows.table
+        ):
             raise InputError(
                 f"{path}: ingest.columns names {there!r}, which neither file has"
                 f"{nearest(there, judgements.columns)}"

@@ -24,7 +24,12 @@ from mopo_pipeline.sources.counting import (
 )
 from mopo_pipeline.sources.marks import tell_marks
 from mopo_pipeline.sources.pairs import SIDES
-from mopo_pipeline.sources.prompts import merge_prompts, tell_divided_groups, with_splits
+from mopo_pipeline.sources.prompts import (
+    merge_prompts,
+    tell_divided_groups,
+    tell_known_questions,
+    with_splits,
+)
 from mopo_pipeline.sources.raw import Counts, RawTables, Unit, no_judgements
 from mopo_pipeline.streams import Stream, generator
 from mopo_pipeline.tables import (
@@ -78,6 +83,7 @@ def load_source(params: IngestParams, task: TaskParams) -> SourceData:
     responses = with_splits(responses, params.split, rng, raw.where).assign(source=source)
     if params.source != "pocket":
         tell_divided_groups(responses, raw.where)
+        tell_known_questions(responses, raw.where)
     texts = text_facts(responses, raw.where)
     if params.source != "pocket":
         tell_marks(responses, raw.where)

@@ -7,9 +7,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.tables import chat_messages
+from mopo_pipeline.alike import said_alike
+from mopo_pipeline.tables import chat_messages, folded
 
 log = logging.getLogger(__name__)
+
+MOST = 50_000
+"""Answers to so many prompts that are looked at for others that read alike."""
 
 LOOKED_AT = 1000
 """Rows that are looked at, evenly spaced: what is found of them is told of all."""
@@ -100,6 +104,7 @@ def tell_marks(responses: pd.DataFrame, where: str) -> None:
     asked = [said[-1]["content"] for said in messages]
     _tell(where, "prompts", asked, (TEMPLATES, LISTED, *SPOILT))
     _tell(where, "answers", answers, (ENDS, *SPOILT))
+    _tell_spellings(responses, where)
     begun = [
         len(question) > 1 and answer.startswith(question)
         for question, answer in zip(asked, answers, strict=True)
@@ -115,6 +120,27 @@ def tell_marks(responses: pd.DataFrame, where: str) -> None:
         0.0,
         "end with another message than the user's, and the model answers after it: where it is the answer's beginning, put it "
         "there",
+    )
+
+
+def _tell_spellings(responses: pd.DataFrame, where: str) -> None:
+    """Warn of answers that differ from another one to their prompt in what nobody sees."""
+    prompt_of = said_alike(responses["prompt_id"])
+    some = np.unique(np.linspace(0, prompt_of.max(), LOOKED_AT).astype(np.intp))
+    rows = np.flatnonzero(np.isin(prompt_of, some))[:MOST]
+    first: dict[tuple[int, str], str] = {}
+    texts = responses["response"].iloc[rows].tolist()
+    twins = [
+        first.setdefault((int(prompt), folded(text)), text) != text
+        for prompt, text in zip(prompt_of[rows], texts, strict=True)
+    ]
+    _warn(
+        where,
+        "answers",
+        twins,
+        0.0,
+        "differ from another one to their prompt in white space, Unicode's form or characters nobody sees alone, and are "
+        "compared with it as another answer: write them alike if they are one",
     )
 
 

@@ -1,6 +1,7 @@
 """Chat messages as files give them: plain text, message lists, content parts, two naming customs."""
 
 import json
+import logging
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -11,6 +12,8 @@ import pandas as pd
 from mopo_pipeline.columns import is_missing, matching, nearest, place, text
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.tables import chat_prompt
+
+log = logging.getLogger(__name__)
 
 Message = dict[str, str]
 
@@ -31,6 +34,48 @@ _KEYS = (re.compile(r"'(role|from)'\s*:"), re.compile(r"'(content|value)'\s*:"))
 
 _TWICE = r'^\s*"\s*[\[{]'
 """How JSON begins of a text that may be the JSON of messages."""
+
+
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+"""Keys under which programs keep what a model thought before it answered, beside the answer."""
+
+_THOUGHTS = rf'"({"|".join(THOUGHTS)})"\s*:\s*"[^"]'
+"""How JSON looks that holds them."""
+
+
+def tell_thoughts(table: pd.DataFrame, columns: Iterable[str], where: str) -> None:
+    """Warn of messages, or completions, that hold thoughts beside their content, by column: content alone is read.
+
+    Args:
+        table: cells as written.
+        columns: that may hold messages.
+        where: the file.
+    """
+    for column in table.columns.intersection(list(columns)):
+        cells = table[column]
+        if isinstance(cells.dtype, pd.StringDtype):
+            cells = cells[matching(cells, _THOUGHTS, missing=False)]
+        if held := sum(_thinks(cell) for cell in cells):
+            log.warning(
+                "%s: %d of %d cells of column %s hold %s beside the content of a message, which is not read: write into the "
+                "content what belongs to the text",
+                where,
+                held,
+                len(table),
+                column,
+                " or ".join(THOUGHTS),
+            )
+
+
+def _thinks(cell: Any) -> bool:
+    """Whether a cell holds messages one of which has thoughts."""
+    if isinstance(cell, str):
+        try:
+            cell = _parsed(cell) if _MESSAGES.match(cell) else None
+        except InputError:  # refused or dropped where it is read, by its place
+            return False
+    messages = cell if isinstance(cell, list | tuple | np.ndarray) else [cell]
+    return any(isinstance(m, dict) and any(m.get(key) for key in THOUGHTS) for m in messages)
 
 
 def written_once(table: pd.DataFrame, columns: Iterable[str], where: str) -> pd.DataFrame:
@@ -162,8 +207,10 @@ def _message(message: Any, number: int) -> Message:
         raise InputError(
             f"message {number} has the role {str(role)[:40]!r}{meant}; known are {', '.join(ROLES)}: call it one of these, or leave it out"
         )
-    calls = message.get("tool_calls")
-    if not is_missing(calls) and not (isinstance(calls, list | np.ndarray) and len(calls) == 0):
+    calls = [message.get(key) for key in ("tool_calls", "function_call")]
+    if any(
+        not is_missing(c) and not (isinstance(c, list | np.ndarray) and len(c) == 0) for c in calls
+    ):
         raise InputError(f"message {number} calls tools, which are no text; leave the row out")
     return {"role": ROLES[role], "content": _content(content, number)}
 

@@ -98,10 +98,11 @@ def labels(
     except InputError as error:
         raise InputError(f"{error}{_named_by_text(table, name)}") from None
     low, high = (0.0, 1.0) if strongest is None else (-strongest, strongest)
-    if strongest is not None and (values == 0).any() and not (values < 0).any():
+    unsigned = len(np.unique(values[~np.isnan(values)])) > 1 or (values == 0).any()
+    if strongest is not None and unsigned and not (values < 0).any():
         log.warning(
-            "%s: column %s has labels of 0 and none below: with ingest.strongest 0 is a tie and a negative one says that "
-            "b wins; where 0 says so, leave ingest.strongest empty",
+            "%s: column %s has labels of 0 or more and none below: with ingest.strongest 0 is a tie and a negative one says "
+            "that b wins; where 0 says so, leave ingest.strongest empty, and scales from 1 to N are not signed",
             where,
             name,
         )
@@ -133,8 +134,17 @@ def _scale(values: NDArray[np.float64]) -> str:
     known = set(values[~np.isnan(values)].tolist())
     if known <= {1.0, 2.0}:
         return "; where 2 says that the second wins, write 0 for it"
+    if known <= {0.0, 1.0, 2.0}:
+        return "; where 2 says that they tie, write 0.5 for it"
+    if {-1.0, 0.0} <= known <= {-1.0, 0.0, 1.0}:
+        return (
+            "; where -1 says that nobody knows, leave it empty; where it says that b wins and 0 that they tie, set "
+            "ingest.strongest to 1"
+        )
     if known >= {0.0, 100.0} or (min(known) >= 0.0 and max(known) > LARGEST_STRENGTH):
         return "; shares of 100 are divided by 100"
+    if min(known) >= 0.0:
+        return "; a scale from 1 (b wins) to N (a wins) is written as (label - 1)/(N - 1); ingest.strongest is for signed labels"
     return "; for labels from -N (b wins) to N set ingest.strongest to N"
 
 

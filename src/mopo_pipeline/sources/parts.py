@@ -1,13 +1,18 @@
 """Several files read as one: columns named anew, places that name their file, weights."""
 
+import logging
 from collections import Counter
 
+import numpy as np
 import pandas as pd
 
 from mopo_pipeline.columns import nearest, place
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.ingest import IngestParams, PartParams
 from mopo_pipeline.sources.raw import Rows
+from mopo_pipeline.tables import prompt_codes
+
+log = logging.getLogger(__name__)
 
 
 def parts_of(params: IngestParams) -> dict[str, PartParams]:
@@ -88,6 +93,7 @@ def joined(found: list[Rows]) -> Rows:
         )
         for part in found
     ]
+    _tell_shared(found)
     dropped, merged = Counter[str](), Counter[str]()
     for part in found:
         dropped.update(part.dropped)
@@ -100,3 +106,35 @@ def joined(found: list[Rows]) -> Rows:
         dict(dropped),
         dict(merged),
     )
+
+
+def _tell_shared(found: list[Rows]) -> None:
+    """Warn of what several files have in common, and what is made of it: names of people and groups, prompts that are rated."""
+    for column, meant in (("annotator", "one person"), ("group", "one group")):
+        names = [
+            set(part.table[column].dropna().astype(str)) - {""}
+            for part in found
+            if column in part.table
+        ]
+        if shared := sorted(
+            name for name, files in Counter(n for each in names for n in each).items() if files > 1
+        ):
+            log.warning(
+                "%d names of the column %s stand in several of ingest.parts (%r), and each counts as %s: where it does not "
+                "mean the same in each file, write the file's name before it",
+                len(shared),
+                column,
+                shared[0],
+                meant,
+            )
+    if found[0].unit != "responses":
+        return
+    codes = prompt_codes(pd.concat([part.table["prompt"] for part in found]))
+    parts = np.repeat(np.arange(len(found)), [len(part.table) for part in found])
+    once = pd.DataFrame({"prompt": codes, "part": parts}).drop_duplicates()
+    if count := int((once["prompt"].value_counts() > 1).sum()):
+        log.warning(
+            "%d prompts stand in several of ingest.parts, and ratings of one are compared with those of another: right only "
+            "where both rate on one scale",
+            count,
+        )

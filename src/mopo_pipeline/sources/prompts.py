@@ -1,6 +1,7 @@
 """One prompt is one text: equal prompts are merged, and no split is crossed."""
 
 import logging
+import re
 
 import numpy as np
 import pandas as pd
@@ -9,12 +10,14 @@ from pandas.api.extensions import ExtensionArray
 from mopo_pipeline.alike import first_equal, first_of_each, said_alike
 from mopo_pipeline.columns import convert_column, place, text
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.paged import taken
+from mopo_pipeline.paged import parts_of_rows, taken
 from mopo_pipeline.parameters.ingest import SplitParams
 from mopo_pipeline.sampling_units import divided_groups
-from mopo_pipeline.tables import SPLITS, prompt_codes, refuse_contradictions
+from mopo_pipeline.tables import SPLITS, chat_messages, prompt_codes, refuse_contradictions
 
 log = logging.getLogger(__name__)
+
+_BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
 def same_prompts(prompts: pd.Series) -> tuple[pd.Series, int]:
@@ -101,6 +104,31 @@ def tell_divided_groups(responses: pd.DataFrame, where: str) -> None:
             divided,
             responses["group"].nunique(),
         )
+
+
+def tell_known_questions(responses: pd.DataFrame, where: str) -> None:
+    """Warn of test prompts whose first question is that of a training prompt up to case and punctuation: they are not new."""
+    first = np.flatnonzero(first_of_each(said_alike(responses["prompt_id"])))
+    prompts = (prompt for part in parts_of_rows(responses["prompt"], first) for prompt in part)
+    asked = np.fromiter((hash(_question(prompt)) for prompt in prompts), np.int64, len(first))
+    split = responses["split"].to_numpy()[first]
+    test = asked[split == "test"]
+    if known := int(np.isin(test, asked[split == "train"]).sum()):
+        log.warning(
+            "%s: %d of %d test prompts begin with the question of a training prompt (the same words up to case and "
+            "punctuation) and are not new to what is trained: give what belongs together one name in a column group, and set "
+            "ingest.split.by: group",
+            where,
+            known,
+            len(test),
+        )
+
+
+def _question(prompt: str) -> str:
+    """The words of the first question of a stored prompt, in small letters."""
+    messages = chat_messages(prompt)
+    said = next((m["content"] for m in messages if m["role"] == "user"), messages[0]["content"])
+    return _BETWEEN_WORDS.sub(" ", said).casefold().strip() or said
 
 
 def draw_splits(units: pd.Series, params: SplitParams, rng: np.random.Generator) -> ExtensionArray:

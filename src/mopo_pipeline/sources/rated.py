@@ -29,13 +29,22 @@ from mopo_pipeline.tables import SCORE_PREFIX, refuse_contradictions
 log = logging.getLogger(__name__)
 
 IDS = ("prompt_id", "response_id")
+RANK_PREFIX = "rank_"
+"""Before the name of an objective: a column whose lowest value is the best."""
+
+PLACEHOLDERS = (-1.0, -9.0, -99.0, -999.0, 99.0, 999.0, 9999.0)
+"""Numbers that programs write where there is no rating."""
+
+FAR = 5.0
+"""Times the largest other rating from which such a number is taken for none."""
 
 
 def response_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> Rows:
     """Read ``prompt``, ``response``, ids where given and a rating for each objective that has a column.
 
     Args:
-        table: cells as written; a column named as an objective, or with ``score_`` before it, rates.
+        table: cells as written; a column named as an objective, or with ``score_`` before it, rates; with ``rank_``
+            before it the lowest is best.
         names: the objectives.
         where: the file.
 
@@ -68,12 +77,36 @@ def response_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> Ro
     if "annotator" in table:
         rows["annotator"] = convert_column(table, "annotator", where, text)
     for name in names:
-        rated = [column for column in (name, SCORE_PREFIX + name) if column in table]
-        if len(rated) == 2:
+        rated = [p + name for p in ("", SCORE_PREFIX, RANK_PREFIX) if p + name in table]
+        if len(rated) > 1:
             raise InputError(f"{where}: columns {rated} both rate {name!r}; drop one")
         for column in rated:
-            rows[SCORE_PREFIX + name] = number_column(table, column, where)
+            sign = -1.0 if column == RANK_PREFIX + name else 1.0
+            values = number_column(table, column, where)
+            _tell_placeholder(values, column, where)
+            rows[SCORE_PREFIX + name] = sign * values
     return Rows("responses", rows, where, len(table))
+
+
+def _tell_placeholder(values: NDArray[np.float64], column: str, where: str) -> None:
+    """Warn of a number that stands for a missing rating, as far as can be seen: alone beyond all other ratings (n,)."""
+    for stands_for in PLACEHOLDERS:
+        others = values[(values != stands_for) & ~np.isnan(values)]
+        count = int((values == stands_for).sum())
+        if not count or not len(others):
+            continue
+        far = abs(stands_for) > FAR * np.abs(others).max()
+        if far or (stands_for == -1.0 and others.min() >= 0.0):
+            log.warning(
+                "%s: %d ratings in column %s are %g, and all others lie from %g to %g: where it says that there is none, "
+                "leave it empty",
+                where,
+                count,
+                column,
+                stands_for,
+                others.min(),
+                others.max(),
+            )
 
 
 def _ended(value: Any) -> bool:

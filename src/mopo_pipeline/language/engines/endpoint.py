@@ -109,10 +109,9 @@ def from_endpoint(
     wanted = kept.missing(prompts, n)
     with progress_bar() as progress, ThreadPoolExecutor(engine.at_once) as pool:
         bar = progress.add_task(description, total=sum(map(len, wanted.values())))
-        body = setting | {"model": served}
         told: Counter[str] = Counter()
         jobs = {
-            pool.submit(_asked, address, body, prompt, numbers, seed): prompt
+            pool.submit(_asked, address, setting | {"model": served}, prompt, numbers, seed): prompt
             for prompt, numbers in wanted.items()
             if numbers
         }
@@ -127,10 +126,9 @@ def from_endpoint(
                 f"{error}, asked {prompt_text(jobs[job])[:40]!r}...; what was answered is kept in {kept.file}: run again "
                 "to go on"
             ) from None
-        finally:  # nothing more is asked, and paid for, after a fault or a user's Ctrl-C
+        finally:  # nothing more is asked, and paid for
             pool.shutdown(wait=False, cancel_futures=True)
-    for trouble, count in told.items():
-        log.warning("%s, model %s: %d answers %s", engine.base_url, served, count, trouble)
+    _tell(told, f"{engine.base_url}, model {served}")
     return kept.dealt(prompts, n)
 
 
@@ -172,6 +170,11 @@ def _answers(reply: Any) -> list[tuple[Answer, str | None]]:
         (tidied(text or "", reason == "stop"), _trouble(text, reason == FILTERED))
         for text, reason in said
     ]
+
+
+def _tell(troubles: Counter[str], where: str) -> None:
+    for trouble, count in troubles.items():
+        log.warning("%s: %d answers %s", where, count, trouble)
 
 
 def _trouble(text: str | None, filtered: bool) -> str | None:
