@@ -63,10 +63,11 @@ def tables(
     labelled: bool = True,
     objectives: int = 3,
     together: int = 1,
+    annotators: int = 0,
 ) -> Tables:
     """Prompts with ``counts`` responses whose objectives conflict; ``pairs`` labels a prompt from their true win rates.
 
-    ``together`` prompts after each other were drawn as one.
+    ``together`` prompts after each other were drawn as one; so many ``annotators`` of different tastes labelled the pairs.
     """
     rng = np.random.default_rng(3)
     names = list(NAMES[:objectives])
@@ -99,7 +100,10 @@ def tables(
         [rng.choice(places, 2, replace=False) for places, _ in drawn for _ in range(pairs)]
     ).T
     chance = np.clip(0.5 + (true[first] - true[second]), 0.02, 0.98)
-    labels = (rng.random(chance.shape) < chance).astype(float)
+    who = np.arange(len(first)) % max(annotators, 1)
+    taste = 0.3 * np.random.default_rng(8).standard_normal((max(annotators, 1), objectives))
+    liked = np.clip(chance + taste[who], 0.02, 0.98) if annotators else chance
+    labels = (rng.random(chance.shape) < liked).astype(float)
     labels[rng.random(labels.shape) < 0.1] = np.nan
     guess = np.clip(chance + 0.05 * rng.standard_normal(chance.shape), 0.02, 0.98)
     comparisons = pd.DataFrame(
@@ -110,6 +114,8 @@ def tables(
             "split": "train",
         }
     ).assign(**dict(zip(names, labels.T, strict=True)), **dict.fromkeys(weight_columns(names), 1.0))
+    if annotators:
+        comparisons["annotator"] = [f"a{one}" for one in who]
     predictions = pd.DataFrame(guess if labelled else np.full_like(guess, np.nan), columns=names)
     predictions["fold"] = rng.integers(0, folds, len(first)) if folds else -1
     return Tables(responses, win_rates, comparisons, predictions)

@@ -106,7 +106,7 @@ def compared(fronts: Fronts, asked: Asked) -> dict[str, Any]:
     """Hypervolume of every method with its interval, and the probability that each beats each.
 
     ``dominance[a][b]`` is the share of bootstrap replicates, of seeds and prompts, in which a's
-    hypervolume is above b's, ties counting half. Both are means over the seeds drawn at which either has a
+    hypervolume is above b's, ties counting half. Both are means over the seeds drawn at which each has a
     point: a seed at which one of them failed says nothing of which is better.
     """
     corner = np.full(len(fronts.objectives), asked.corner)

@@ -34,6 +34,10 @@ PROMPTS, ANSWERS, LONGEST = 40, 12, 600
 """Prompts whose answers are shown, most answers of each, characters of each."""
 
 
+QUANTILES = 512
+"""Of Student's t, at degrees of freedom whose inverses lie evenly between 0 and 1: what the browser takes between them is off by 1e-5."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """A plan's problem on some rows.
@@ -188,7 +192,7 @@ def packed(part: Problem, whole: Problem, names: list[str]) -> dict[str, Any]:
         "terms": [
             None
             if term is None
-            else _packed_terms(term, len(part.rows)) | {"radius": _radius(whole.estimator, k, term)}
+            else _packed_terms(term, len(part.rows)) | _radius(whole.estimator, k, term)
             for k, term in enumerate(terms)
         ],
     }
@@ -209,15 +213,25 @@ def _packed_terms(term: Terms, rows: int) -> dict[str, Any]:
     }
 
 
-def _radius(whole: PolicyEstimator, k: int, term: Terms) -> dict[str, float]:
-    """Of an objective's bound: fixed, or what is divided by the effective comparisons of the page's own terms."""
+def _radius(whole: PolicyEstimator, k: int, term: Terms) -> dict[str, Any]:
+    """Of an objective's bound: fixed, or what the page's own terms make of it, by annotators too where they are told apart."""
     if k == 0 or whole.level is None:
-        return {"fixed": float(whole.epsilon[k - 1]) if k else 0.0}
+        return {"radius": {"fixed": float(whole.epsilon[k - 1]) if k else 0.0}}
     assert whole.compared is not None
     full = whole.compared.terms[k]
     assert full is not None
     share = term.count / full.count
-    return {"scale": quantile(whole.level, full.freedom) ** 2 / 2.0 * share}
+    if not full.annotated:
+        return {"radius": {"scale": quantile(whole.level, full.freedom) ** 2 / 2.0 * share}}
+    freedoms = [np.inf, *(QUANTILES / np.arange(1, QUANTILES + 1))]
+    return {
+        "annotator": _text(term.part().annotator.astype(np.int32)),
+        "radius": {
+            "share": share,
+            "freedom": None if np.isinf(full.freedom) else float(full.freedom),
+            "quantiles": [quantile(whole.level, freedom) for freedom in freedoms],
+        },
+    }
 
 
 def shown_answers(problem: Problem, responses: pd.DataFrame) -> list[dict[str, Any]]:

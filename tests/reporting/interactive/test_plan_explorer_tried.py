@@ -72,6 +72,7 @@ WORLDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "win rates of folds": ({"counts": [6] * 60, "folds": 3}, {}),
     "prompts of any size": ({"counts": [1, 2, 3, 4, 8, 20] * 12}, {}),
     "prompts drawn in groups": ({"counts": [6] * 60, "together": 4}, {}),
+    "annotators differ in taste": ({"counts": [6] * 60, "annotators": 5}, {"confidence": 0.8}),
     "a fixed radius": ({"counts": [6] * 60}, {"epsilon": 5e-4}),
     "rows are all there is": ({"counts": [6] * 60}, {"normalisation": "per_prompt"}),
     "estimates alone": ({"counts": [6] * 60, "labelled": False}, {}),

@@ -24,12 +24,40 @@ function unpackProblem(packed) {
   for (let g = 1; g < counts.length; g += 1) starts[g] = starts[g - 1] + counts[g - 1];
   const promptOf = new Int32Array(packed.rows);
   counts.forEach((count, g) => promptOf.fill(g, starts[g], starts[g] + count));
+  const drawn = unpacked(packed.drawn);
   const terms = packed.terms.map((term) => term && Object.fromEntries(
     Object.entries(term).map(([name, value]) => [name, { radius: (given) => given, mass: sharesOf }[name]?.(value) ?? unpacked(value)])));
+  terms.forEach((term) => { if (term?.annotator) term.tastes = tastesOf(term, promptOf, drawn); });
   return {
-    ...packed, counts, starts, promptOf, drawn: unpacked(packed.drawn), terms, base: packed.base.map(unpacked), folds: packed.folds.map((fold) => fold.map(unpacked)),
+    ...packed, counts, starts, promptOf, drawn, terms, base: packed.base.map(unpacked), folds: packed.folds.map((fold) => fold.map(unpacked)),
     pooling: packed.pooling === "infinite" ? Infinity : packed.pooling,
   };
+}
+
+// Codes of who labelled each comparison and of who labelled which prompt, -1 unknown, and how sure as many annotators can make.
+function tastesOf(term, promptOf, drawn) {
+  const coded = (keys) => {
+    const seen = new Map();
+    return { codes: keys.map((key) => (key == null ? -1 : seen.get(key) ?? (seen.set(key, seen.size), seen.size - 1))), count: seen.size };
+  };
+  const known = Array.from(term.annotator, (who) => (who < 0 ? null : who)), units = Array.from(term.first, (row) => drawn[promptOf[row]]);
+  const isSingle = new Set(units).size < 2;
+  const who = coded(known), both = coded(known.map((one, c) => (one == null ? null : `${isSingle ? c : units[c]} ${one}`)));
+  const weight = new Float64Array(who.count);
+  who.codes.forEach((code, c) => { if (code >= 0) weight[code] += term.mass[c]; });
+  const total = weight.reduce((a, b) => a + b, 0);
+  return { who, both, freedom: Math.max(total * total / weighted(weight, weight) - 1, 1) };
+}
+
+// What annotators add to the variance of a mean (mopo_pipeline.mopo.annotators).
+function addedByAnnotators(tastes, moved) {
+  if (!tastes || tastes.who.count < 2) return 0;
+  const varianceOver = ({ codes, count }) => {
+    const sums = new Float64Array(count);
+    codes.forEach((code, c) => { if (code >= 0) sums[code] += moved[c]; });
+    return weighted(sums, sums) * count / Math.max(count - 1, 1);
+  };
+  return Math.max(varianceOver(tastes.who) - varianceOver(tastes.both), 0);
 }
 
 function exponents(problem, columns, direction) {
@@ -145,9 +173,11 @@ function overComparisons(problem, term, ratios, own, isBounded) {
   if (problem.sampled) {
     own.forEach((column, j) => column.forEach((value, g) => { pull[drawn[g]] += counts[g] / rows * (value - values[j]) / own.length; }));
   }
-  for (let c = 0; c < size; c += 1) pull[drawn[promptOf[first[c]]]] += mass[c] * (correction[c] - centre[fold[c]]);
+  const shifts = correction.map((value, c) => mass[c] * (value - centre[fold[c]]));
+  for (let c = 0; c < size; c += 1) pull[drawn[promptOf[first[c]]]] += shifts[c];
   const spreadOut = terms.map((value) => value - mean);
-  const radius = term.radius.fixed ?? term.radius.scale / effectiveComparisons(term, spreadOut, pull);
+  const radius = term.radius.fixed ?? (term.radius.quantiles ? radiusOver(term, spreadOut, pull, shifts)
+    : term.radius.scale / effectiveComparisons(term, spreadOut, pull));
   return { mean, bound: boundOf(spreadOut, mass, mean, radius) };
 }
 
@@ -158,6 +188,19 @@ function effectiveComparisons(term, deviations, pull) {
   const single = weighted(term.mass, deviations.map((value) => value * value));
   if (variance <= 1e-300 || single <= 1e-300) return independent;
   return Math.min(single / variance, independent);
+}
+
+// The same radius where annotators differ in taste: more prompts narrow what prompts vary by, not what annotators do.
+function radiusOver(term, deviations, pull, shifts) {
+  const { share, freedom, quantiles } = term.radius, independent = 1 / weighted(term.mass, term.mass) / share;
+  const single = weighted(term.mass, deviations.map((value) => value * value)), moved = pull.filter((value) => value !== 0);
+  const variance = moved.length < 2 ? single / independent : share * weighted(moved, moved) * moved.length / (moved.length - 1);
+  const added = addedByAnnotators(term.tastes, shifts), all = variance + added;
+  const count = all <= 1e-300 || single <= 1e-300 ? independent : Math.min(single / all, independent);
+  const inverse = (freedom == null ? 0 : variance ** 2 / freedom) + (added > 0 ? added ** 2 / term.tastes.freedom : 0);
+  const place = (all > 0 ? inverse / all ** 2 : freedom == null ? 0 : 1 / freedom) * (quantiles.length - 1);
+  const below = Math.min(Math.floor(place), quantiles.length - 2), beyond = place - below;
+  return ((1 - beyond) * quantiles[below] + beyond * quantiles[below + 1]) ** 2 / 2 / count;
 }
 
 // The least mean within a KL ball (eq. 4) of deviations from a mean: Newton for the inverse temperature, inside a bracket.
