@@ -57,6 +57,7 @@ def trained_candidates(
         variants: ours with other parameters, by name.
         asked: prompts that all are valued on.
     """
+    methods: dict[str, Mapping[str, Any]] = {MOPO: {}, **variants}
     found = []
     for point in plan["points"]:
         name, planned = point["point"], planned_columns(point)
@@ -64,7 +65,7 @@ def trained_candidates(
             found.append(
                 Candidate(MOPO, TRAINED, name, seed, None, "skipped", point["reason"], planned)
             )
-        for method, setting in ({MOPO: {}} | dict(variants)).items():
+        for method, setting in methods.items():
             if (run := runs.get(job_name(method, name))) is not None:
                 status, reason = honest(run, setting, asked)
                 ended = dict(run) | {"status": status, "reason": reason}
