@@ -68,6 +68,8 @@ def joined(command: str, options: tuple[str, ...]) -> str:
 
     >>> joined("kedro run --env=mine --params=data_root=x", ("--params=plan.tau=0.2",))
     'kedro run --env=mine --params=data_root=x,plan.tau=0.2'
+    >>> joined("kedro run --params=plan.thresholds.Tone2=0.4,data_root=x", ("--params=plan.thresholds.Tone2=0.5",))
+    'kedro run --params=plan.thresholds.Tone2=0.5,data_root=x'
     """
     words, given = [], []
     for word in (*shlex.split(command), *options):
@@ -75,7 +77,7 @@ def joined(command: str, options: tuple[str, ...]) -> str:
             given.append(word.removeprefix("--params="))
         else:
             words.append(word)
-    merged = {part.split("=")[0]: part for part in re.split(r",(?=[a-z_.]+=)", ",".join(given))}
+    merged = {part.split("=")[0]: part for part in re.split(r",(?=[^\W\d][\w.-]*=)", ",".join(given))}
     if given:
         words.append("--params=" + ",".join(merged.values()))
     return shlex.join(words)
