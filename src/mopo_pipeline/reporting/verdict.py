@@ -77,7 +77,9 @@ def joined(command: str, options: tuple[str, ...]) -> str:
             given.append(word.removeprefix("--params="))
         else:
             words.append(word)
-    merged = {part.split("=")[0]: part for part in re.split(r",(?=[^\W\d][\w.-]*=)", ",".join(given))}
+    merged = {
+        part.split("=")[0]: part for part in re.split(r",(?=[^\W\d][\w.-]*=)", ",".join(given))
+    }
     if given:
         words.append("--params=" + ",".join(merged.values()))
     return shlex.join(words)
