@@ -131,11 +131,12 @@ def judge_front(
     """Who dominates whom, with what the plans already found."""
     from mopo_pipeline.evaluation.sampling import prompts_of_test_split
     from mopo_pipeline.fronts.collect import responses_of_seeds
+    from mopo_pipeline.fronts.judged import judge_findings
     from mopo_pipeline.fronts.truth import truth
     from mopo_pipeline.fronts.verdict import Asked, front_report
 
-    truths = {}
-    if str(responses["source"].iloc[0]) == "pocket" and params.exact_points and len(task.names) > 1:
+    pocket, truths = str(responses["source"].iloc[0]) == "pocket", {}
+    if pocket and params.exact_points and len(task.names) > 1:
         columns = [f"threshold_{name}" for name in task.names[1:]]
         ours = front_points.loc[
             (front_points["method"] == "mopo") & (front_points["status"] == "done")
@@ -155,7 +156,8 @@ def judge_front(
     )
     report = front_report(front_points, front_values, task.names, asked, truths)
     lost = lost_seeds(front_runs)
-    return report | {"findings": [*front_plan["findings"], *lost, *report["findings"]]}
+    judged = [] if pocket else [f.as_dict() for f in judge_findings(front_points, task.names)]
+    return report | {"findings": [*front_plan["findings"], *lost, *judged, *report["findings"]]}
 
 
 def lost_seeds(front_runs: dict[str, Any]) -> list[dict[str, Any]]:
