@@ -8,12 +8,14 @@ from typing import Any
 import pandas as pd
 
 from mopo_pipeline.evaluation.judge_quality import blindness, doubt
+from mopo_pipeline.evaluation.rows import LABELS
 from mopo_pipeline.fronts.candidates import MOPO
 from mopo_pipeline.fronts.jobs import DONE
 from mopo_pipeline.mopo import Finding
 
 FOLDER = Path("07_model_output")
-JUDGE, LABELS = "preference_model", "labels"
+JUDGE = "preference_model"
+"""Of every front on data whose answers' worth is not known."""
 
 
 def judge_findings(points: pd.DataFrame, objectives: Sequence[str]) -> list[Finding]:

@@ -50,7 +50,7 @@ def truth(
     win_rates = np.asarray(problem.win_rates)
     cube = win_rates.reshape(len(prompts), answers, -1)
     prior = np.log(np.asarray(problem.reference).reshape(len(prompts), answers))
-    each = min(points, round(MOST ** (1 / (len(objectives) - 1)) - 0.5))
+    each = min(points, int(MOST ** (1 / (len(objectives) - 1))))
     axis = multipliers_to(DEAREST, each)
     swept = [
         closed_form(cube, prior, np.append(1.0, multipliers) / tau)
