@@ -1,14 +1,15 @@
 """Responses drawn from the policy as it is, and what a judge says of them."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.judges.base import Judge, win_rates_against
-from mopo_pipeline.language.processes import from_all
+from mopo_pipeline.language.processes import from_all, sharded
+from mopo_pipeline.language.threads import SMALL
 from mopo_pipeline.language.tokens import EncodedRows
 from mopo_pipeline.mopo import JudgeError
 from mopo_pipeline.mopo.labelled import Seen
@@ -18,8 +19,8 @@ from mopo_pipeline.streams import Stream, generator
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-DRAWN_AT_ONCE = 64
-"""Fresh responses generated in one batch."""
+DRAWN_AT_ONCE, BY_SMALL = 64, 512
+"""Fresh responses generated in one batch, and by a small model, whose step costs hardly more for many than for few."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def draw_fresh_rows(
         max_new_tokens=max_new_tokens,
         top_p=top_p,
         seed=seed,
-        batch_size=DRAWN_AT_ONCE,
+        batch_size=at_once(model, process[1]),
         process=process,
         description="fresh responses",
     )
@@ -87,6 +88,13 @@ def draw_fresh_rows(
         [answer.ended for answers in samples for answer in answers],
         np.repeat(np.arange(len(asked)), n_responses),
     )
+
+
+def at_once(model: Any, processes: int) -> int:
+    """How many answers a process draws in one batch."""
+    if sharded(model) or model.num_parameters() >= SMALL:
+        return DRAWN_AT_ONCE
+    return max(DRAWN_AT_ONCE, BY_SMALL // processes)
 
 
 def fresh_win_rates(
