@@ -46,7 +46,7 @@ def drawn(figure: Figure, name: str, alt: str, narrow: Figure | None = None) -> 
     """
     points = BytesIO()
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # laid out once for both
+    figure.set_layout_engine(None)  # laid out once for both; "none" would lay it out again
     vectors = _vectors(figure, name, alt)
     figure.savefig(points, format="png", dpi=DPI, facecolor="white", metadata={"Description": alt})
     small = "" if narrow is None else _vectors(narrow, f"{name}, narrow", alt)
