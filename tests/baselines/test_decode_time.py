@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from mopo_pipeline.baselines.setting import Setting
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.fronts.values import Ground
 from mopo_pipeline.judges.pocket import PocketRules
+from mopo_pipeline.language.divergence import Way, answer_divergences
 from mopo_pipeline.language.generation import Answer
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.scratch import build_model
@@ -182,7 +184,7 @@ def test_best_of_n_leaves_the_reference_by_what_n_draws_can_where_its_answers_ar
     [point] = train_rival("best_of_n", setting, {"weights": ((1.0, 0.0, 0.0),), "n": 4})
     assert point.policy is not None
     ground = drawn_ground(setting, setting.responses["prompt"].unique()[:2].tolist())
-    assert ground.value(point.policy).kl == pytest.approx(np.log(4) - 3 / 4)
+    assert ground.value(point.policy).kl.tolist() == pytest.approx([np.log(4) - 3 / 4] * 2)
     rng = np.random.default_rng(0)
     mass, liked = rng.dirichlet(np.ones(4000)), rng.normal(size=4000)
     given = best_of(mass, liked, 4)
@@ -203,14 +205,66 @@ def test_an_answer_that_was_cut_counts_no_end_that_nobody_drew(
     prompts = setting.responses["prompt"].unique()[:2].tolist()
     ground, policy = drawn_ground(setting, prompts), Fixed(folders[0])
     answers = [a for some in policy.sample(prompts, n=3) for a in some]
-    given = (
-        np.repeat(prompts, 3).tolist(), [a.text for a in answers], [a.ended for a in answers]
-    )  # fmt: skip
-    reference = FolderPolicy(setting.reference)
-    gap = policy.answer_logprobs(*given) - reference.answer_logprobs(*given)
-    as_ended = policy.answer_logprobs(*given[:2]) - reference.answer_logprobs(*given[:2])
-    assert ground.value(policy).kl == pytest.approx(gap.mean(), abs=1e-9)
-    assert abs(gap.mean() - as_ended.mean()) > 0.01
+    (model, tokenizer), (reference, _) = policy.load(), FolderPolicy(setting.reference).load()
+
+    def mean(*ended: list[bool]) -> float:
+        rows = encode(
+            tokenizer, np.repeat(prompts, 3).tolist(), [a.text for a in answers], None, *ended
+        )
+        return float(answer_divergences(model, [Way(1.0, rows)], reference, rows).mean())
+
+    found = ground.value(policy).kl.mean()
+    assert found == pytest.approx(mean([a.ended for a in answers]), abs=1e-9)
+    assert found < mean() - 1e-4
+
+
+def test_a_policy_that_barely_left_the_reference_is_no_nearer_than_nothing(
+    setting: Setting, tmp_path: Path
+) -> None:
+    """The mean gain of a few drawn answers is below 0 as often as not; what both say next never is, and varies less."""
+    model, tokenizer = FolderPolicy(setting.reference).load()
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for parameter in model.parameters():
+            parameter.add_(0.05 * parameter.std() * torch.randn_like(parameter))
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    policy, reference = FolderPolicy(tmp_path), FolderPolicy(setting.reference)
+    prompts = setting.responses["prompt"].unique()[:2].tolist()
+    gains, found = [], []
+    for seed in range(4):
+        ground = replace(drawn_ground(setting, prompts), seed=seed)
+        found.append(ground.value(policy).kl.mean())
+        answers = [a for some in ground.drawn(policy, prompts, 3) for a in some]
+        given = (
+            np.repeat(prompts, 3).tolist(), [a.text for a in answers], [a.ended for a in answers]
+        )  # fmt: skip
+        gains.append((policy.answer_logprobs(*given) - reference.answer_logprobs(*given)).mean())
+    assert min(gains) < 0.0 < min(found)
+    assert np.std(found) < 0.5 * np.std(gains)
+
+
+class Recorded(FolderPolicy):
+    """A model that remembers how it was asked."""
+
+    decoders: ClassVar[list[tuple[float, float]]] = []
+
+    def sample(self, prompts: list[str], **decoding: Any) -> list[list[Answer]]:
+        self.decoders.append((decoding["temperature"], decoding["top_p"]))
+        return super().sample(prompts, **decoding)
+
+
+def test_the_divergence_is_that_of_the_policy_as_it_is_whatever_the_decoder(
+    setting: Setting, folders: tuple[Path, ...]
+) -> None:
+    """Colder answers are not the policy's own: along them its distance from the reference is another."""
+    prompts = setting.responses["prompt"].unique()[:2].tolist()
+    plain, policy = drawn_ground(setting, prompts), Recorded(folders[0])
+    cold = SamplingParams(samples=3, temperature=0.3, top_p=0.9)
+    altered = replace(plain, params=EvaluateParams(sampling=cold, bootstrap=10))
+    expected = plain.value(policy).kl
+    np.testing.assert_allclose(altered.value(policy).kl, expected, atol=1e-9)
+    assert Recorded.decoders == [(1.0, 1.0), (0.3, 0.9), (1.0, 1.0)]
 
 
 @pytest.mark.parametrize("liked", [[0.0, 1.0, 2.0, 3.0], [1.0, 0.0, 1.0, 0.0]])

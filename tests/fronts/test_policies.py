@@ -70,13 +70,17 @@ def test_policies_of_other_sizes_have_nothing_between_them(
         between(ends[0], wide, 0.5, tmp_path / "m")
 
 
-def test_divergence_is_that_of_the_distributions_whatever_their_mass() -> None:
+def test_divergence_counts_what_is_no_answer_of_the_task_as_one_answer_more() -> None:
+    """Among the task's answers alone a policy of which half is malformed would seem to have stayed where it was."""
     rng = np.random.default_rng(0)
     p, q = rng.dirichlet(np.ones(6), size=(2, 4))
-    expected = rel_entr(p, q).sum(axis=1)
-    np.testing.assert_allclose(divergence(np.log(0.7 * p), np.log(0.9 * q)), expected)
+    expected = rel_entr(0.5 * p, 0.9 * q).sum(axis=1) + rel_entr(0.5, 0.1)
+    np.testing.assert_allclose(divergence(np.log(0.5 * p), np.log(0.9 * q)), expected)
+    stayed = divergence(np.log(0.5 * q), np.log(0.9 * q))
+    np.testing.assert_allclose(stayed, rel_entr([0.5, 0.5], [0.9, 0.1]).sum())
     p[0, 0] = 0.0
     p[0] /= p[0].sum()
     with np.errstate(divide="ignore"):
         found = divergence(np.log(p), np.log(q))
-    np.testing.assert_allclose(found, rel_entr(p, q).sum(axis=1))
+    np.testing.assert_allclose(found, rel_entr(p, q).sum(axis=1), atol=1e-4)
+    np.testing.assert_allclose(divergence(np.log(q), np.log(q)), 0.0, atol=1e-12)

@@ -23,6 +23,10 @@ class _OfModel(ABC):
         """What the model is asked for each stored prompt."""
         return prompts
 
+    def ways(self, prompts: list[str]) -> list[tuple[float, list[str]]]:
+        """What the model is asked for stored prompts: this alone."""
+        return [(1.0, self.asked(prompts))]
+
     def answer_logprobs(
         self, prompts: list[str], texts: list[str], ended: Sequence[bool] | None = None
     ) -> Array:

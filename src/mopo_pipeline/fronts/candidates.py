@@ -28,14 +28,22 @@ class ModelPolicy:
     folder: Path
     batch_tokens: int
 
+    def load(self) -> tuple[Any, Any]:
+        """Model and tokenizer."""
+        from mopo_pipeline.language.loading import load_model
+
+        return load_model(self.folder)
+
+    def ways(self, prompts: list[str]) -> list[tuple[float, list[str]]]:
+        """What the model is asked for stored prompts: these alone."""
+        return [(1.0, prompts)]
+
     def answer_logprobs(
         self, prompts: list[str], texts: list[str], ended: Sequence[bool] | None = None
     ) -> Array:
         """Log pi of answers to stored prompts, (n,), nats; all of them ended where ``ended`` says nothing."""
-        from mopo_pipeline.language.loading import load_model
-
         scored = sequence_logprobs(
-            *load_model(self.folder),
+            *self.load(),
             prompts,
             texts,
             ended=ended,
@@ -46,9 +54,7 @@ class ModelPolicy:
 
     def sample(self, prompts: list[str], **decoding: Any) -> list[list[Answer]]:
         """``n`` answers to every prompt, as ``sample_responses`` takes it."""
-        from mopo_pipeline.language.loading import load_model
-
-        return sample_responses(*load_model(self.folder), prompts, **decoding)
+        return sample_responses(*self.load(), prompts, **decoding)
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def _with_numbers(candidate: Candidate, valued: dict[tuple[str, str, int], Value
     """The candidate; failed, and without values, where its values are no numbers."""
     key = candidate.method, candidate.point, candidate.seed
     found = valued.get(key)
-    if found is None or (np.isfinite(found.per_prompt).all() and np.isfinite(found.kl)):
+    if found is None or (np.isfinite(found.per_prompt).all() and np.isfinite(found.kl).all()):
         return candidate
     del valued[key]
     return replace(candidate, policy=None, status="failed", reason=NO_NUMBERS)
@@ -90,22 +90,20 @@ def point_row(candidate: Candidate, valued: Valued | None, ground: Ground) -> di
 
 
 def _measured(valued: Valued | None, ground: Ground) -> dict[str, float]:
-    keys = [f"{part}_{name}" for name in ground.objectives for part in ("value", "low", "high")]
+    objectives = [f"{part}_{name}" for name in ground.objectives for part in ("value", "low", "high")]
+    keys = [*objectives, "kl", "kl_low", "kl_high"]
     if valued is None:
-        return dict.fromkeys([*keys, "kl", "well_formed"], np.nan)
+        return dict.fromkeys([*keys, "well_formed"], np.nan)
     codes, units = pd.factorize(ground.units)
     interval = prompt_bootstrap(
-        sum_by(valued.per_prompt, codes, len(units)),
+        sum_by(np.column_stack([valued.per_prompt, valued.kl]), codes, len(units)),
         np.bincount(codes)[:, None].astype(np.float64),
         confidence=ground.params.confidence,
         draws=ground.params.bootstrap,
         rng=generator(ground.seed, Stream.FRONT_VALUES),
     )
     ends = np.column_stack([interval.estimate, interval.low, interval.high]).ravel()
-    return dict(zip(keys, map(float, ends), strict=True)) | {
-        "kl": valued.kl,
-        "well_formed": valued.well_formed,
-    }
+    return dict(zip(keys, map(float, ends), strict=True)) | {"well_formed": valued.well_formed}
 
 
 def _samples(

@@ -25,11 +25,14 @@ from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import sum_by
 from mopo_pipeline.pocket import task as pocket
-from mopo_pipeline.policies.valued import KnownDivergence, Policy
+from mopo_pipeline.policies.valued import KnownDivergence, OfModel, Policy
 from mopo_pipeline.sampling_units import sampling_units
 from mopo_pipeline.streams import completion_seed
 
 POCKET = "pocket"
+
+LEAST_REST = 1e-6
+"""Mass of answers beside those of the task that rounding cannot tell from none."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,13 @@ class Valued:
 
     Attributes:
         per_prompt: (P, K) win rates, prompts in the order they were asked in.
-        kl: nats per answer from the reference.
+        kl: (P,) nats per answer from the reference, likewise.
         well_formed: share of answers the task's grammar accepts; NaN without one.
         samples: prompt_id, prompt, response, ``score_<objective>``; a row per prompt shown.
     """
 
     per_prompt: Array
-    kl: float
+    kl: Array
     well_formed: float
     samples: pd.DataFrame
 
@@ -104,15 +107,23 @@ class Ground:
         """Values, divergence and a few answers of a policy."""
         return _enumerated(self, policy) if self.enumerated else _judged(self, policy)
 
-    def drawn(self, policy: Policy, prompts: list[str], n: int) -> list[list[Answer]]:
-        """``n`` answers to each prompt by the decoder all methods share."""
+    @property
+    def altered(self) -> bool:
+        """Whether the decoder draws from something else than the policies as they are."""
+        size = self.params.sampling
+        return size.temperature != 1.0 or size.top_p < 1.0
+
+    def drawn(
+        self, policy: Policy, prompts: list[str], n: int, *, as_it_is: bool = False
+    ) -> list[list[Answer]]:
+        """``n`` answers to each prompt by the decoder all methods share, or by the policy as it is."""
         size = self.params.sampling
         return policy.sample(
             prompts,
             n=n,
             max_new_tokens=self.longest,
-            temperature=size.temperature,
-            top_p=size.top_p,
+            temperature=1.0 if as_it_is else size.temperature,
+            top_p=1.0 if as_it_is else size.top_p,
             batch_size=size.batch_size,
             seed=completion_seed(self.seed, policy=True),
         )
@@ -177,16 +188,26 @@ def _enumerated(ground: Ground, policy: Policy) -> Valued:
     mass = np.exp(own)
     return Valued(
         np.einsum("pa,pak->pk", mass, win_rates),
-        float(divergence(own, first).mean()),
+        divergence(own, first),
         float(mass.sum(axis=1).mean()),
         _shown(ground, policy),
     )
 
 
 def divergence(own: Array, first: Array) -> Array:
-    """KL (P,) between distributions over the same answers, given by logarithms (P, A) up to a constant each."""
-    log_own = own - logsumexp(own, axis=1, keepdims=True)
-    log_first = first - logsumexp(first, axis=1, keepdims=True)
+    """KL (P,) between distributions over answers, given by the logarithms (P, A) of those that are known.
+
+    Everything else is one answer more, with the mass that is missing to 1: a policy that gives such answers where the other
+    does not has left it. At most the KL of the whole distributions.
+    """
+
+    def with_rest(logarithms: Array) -> Array:
+        """Logarithms (P, A + 1)."""
+        rest = 1.0 - np.exp(logarithms).sum(axis=1, keepdims=True)
+        found = np.hstack([logarithms, np.log(np.maximum(rest, LEAST_REST))])
+        return np.asarray(found - logsumexp(found, axis=1, keepdims=True))
+
+    log_own, log_first = with_rest(own), with_rest(first)
     mass = np.exp(log_own)
     gap = np.subtract(log_own, log_first, out=np.zeros_like(mass), where=mass > 0.0)
     return np.asarray((mass * gap).sum(axis=1))
@@ -195,8 +216,8 @@ def divergence(own: Array, first: Array) -> Array:
 def _judged(ground: Ground, policy: Policy) -> Valued:
     assert ground.judge is not None
     prompts, n = ground.asked["prompt"].tolist(), ground.params.sampling.samples
-    answers = [answer for some in ground.drawn(policy, prompts, n) for answer in some]
-    texts = [answer.text for answer in answers]
+    drawn = ground.drawn(policy, prompts, n)
+    texts = [answer.text for some in drawn for answer in some]
     table = ground.asked.loc[ground.asked.index.repeat(n)].reset_index(drop=True)
     table = table.assign(completion=texts, completion_id=[f"{i:06d}" for i in range(len(table))])
     scored = judging.judge_completions(table, ground.responses, [ground.judge], ground.quality)
@@ -206,19 +227,43 @@ def _judged(ground: Ground, policy: Policy) -> Valued:
     samples = table.iloc[first][["prompt_id", "prompt"]].assign(response=[texts[i] for i in first])
     for name in ground.objectives:
         samples[f"score_{name}"] = scored[name].to_numpy()[first]
-    kl = _drawn_divergence(ground, policy, table["prompt"].tolist(), answers)
+    kl = _drawn_divergence(ground, policy, prompts, drawn)
     return Valued(sum_by(rates, codes, len(prompts)) / n, kl, np.nan, samples)
 
 
 def _drawn_divergence(
-    ground: Ground, policy: Policy, prompts: list[str], answers: list[Answer]
-) -> float:
-    """KL from the reference, nats per answer, by the policy's own answers, cut ones as they were cut."""
+    ground: Ground, policy: Policy, prompts: list[str], drawn: list[list[Answer]]
+) -> Array:
+    """KL (P,) from the reference, nats per answer, by the policy's own answers to P prompts, cut ones as they were cut.
+
+    It is that of the policy as it is: where the decoder draws from something else, answers are drawn again without.
+    """
     if isinstance(policy, KnownDivergence):
-        return policy.divergence()
-    given = (prompts, [a.text for a in answers], [a.ended for a in answers])
-    gap = policy.answer_logprobs(*given) - ground.reference.answer_logprobs(*given)
-    return float(gap.mean())
+        return np.full(len(prompts), policy.divergence())
+    from mopo_pipeline.language.divergence import Way, answer_divergences
+    from mopo_pipeline.language.tokens import encode
+
+    assert isinstance(policy, OfModel)
+    assert isinstance(ground.reference, OfModel)
+    n = len(drawn[0])
+    if ground.altered:
+        drawn = ground.drawn(policy, prompts, n, as_it_is=True)
+    answers = [answer for some in drawn for answer in some]
+    asked = np.repeat(np.array(prompts, dtype=object), n).tolist()
+    (model, tokenizer), (first, spelling) = policy.load(), ground.reference.load()
+    texts, ended = [a.text for a in answers], [a.ended for a in answers]
+    ways = [
+        Way(share, encode(tokenizer, told, texts, None, ended))
+        for share, told in policy.ways(asked)
+    ]
+    found = answer_divergences(
+        model,
+        ways,
+        first,
+        encode(spelling, asked, texts, None, ended),
+        batch_tokens=ground.params.batch_tokens,
+    )
+    return np.asarray(found.reshape(len(prompts), n).mean(axis=1))
 
 
 def _shown(ground: Ground, policy: Policy) -> pd.DataFrame:

@@ -31,15 +31,33 @@ def response_logprobs(model: Any, packed: PackedRows) -> "torch.Tensor":
     return chosen.new_zeros(packed.scored.shape).masked_scatter(packed.scored, chosen).sum(dim=1)
 
 
+def token_logits(model: Any, packed: PackedRows) -> "torch.Tensor":
+    """The model's logits (n, vocabulary) where each of the scored tokens of a batch is predicted."""
+    bare = unwrapped(model)
+    inputs = packed.inputs(bare.dtype if bare.config._attn_implementation != "sdpa" else None)
+
+    def logits() -> "torch.Tensor":
+        found: torch.Tensor = model(**inputs, use_cache=False).logits
+        return found
+
+    return _chosen(bare.get_output_embeddings(), logits, packed)
+
+
+def _chosen(head: Any, logits: Any, packed: PackedRows) -> "torch.Tensor":
+    """What ``logits`` computes, (n, vocabulary), where scored tokens are predicted and nowhere else."""
+    keep = head.register_forward_pre_hook(lambda _, args: (args[0].flatten(0, 1)[packed.source],))
+    try:
+        found: torch.Tensor = logits()
+    finally:
+        keep.remove()
+    return found
+
+
 def _at_once(head: Any, logits: Any, packed: PackedRows) -> "torch.Tensor":
     """Log-probabilities of the scored tokens (n,), from the model's own logits."""
     import torch
 
-    keep = head.register_forward_pre_hook(lambda _, args: (args[0].flatten(0, 1)[packed.source],))
-    try:
-        found = logits()
-    finally:
-        keep.remove()
+    found = _chosen(head, logits, packed)
     return -torch.nn.functional.cross_entropy(found.float(), packed.target, reduction="none")
 
 

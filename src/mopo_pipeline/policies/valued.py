@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.language.generation import Answer
@@ -28,6 +28,17 @@ class Policy(Protocol):
         top_p: float,
     ) -> list[list[Answer]]:
         """``n`` answers to every prompt by the decoder all methods share."""
+
+
+@runtime_checkable
+class OfModel(Protocol):
+    """A policy that is one causal language model, asked in one way or in several."""
+
+    def load(self) -> tuple[Any, Any]:
+        """Model and tokenizer."""
+
+    def ways(self, prompts: list[str]) -> list[tuple[float, list[str]]]:
+        """What the model is asked for stored prompts, and the share of the answers it is asked so; shares sum to 1."""
 
 
 @runtime_checkable

@@ -56,31 +56,42 @@ class Steered:
     values: tuple[float, ...]
     batch_tokens: int
 
+    def load(self) -> tuple[Any, Any]:
+        """Model and tokenizer."""
+        from mopo_pipeline.language.loading import load_model
+
+        return load_model(self.folder)
+
+    def ways(self, prompts: list[str]) -> list[tuple[float, list[str]]]:
+        """What the model is asked for stored prompts: each of the words behind them, by its share."""
+        return [
+            (share, [told(prompt, words) for prompt in prompts])
+            for share, words in zip(self.shares, self.words, strict=True)
+        ]
+
     def answer_logprobs(
         self, prompts: list[str], texts: list[str], ended: Sequence[bool] | None = None
     ) -> Array:
         """Log pi of answers to stored prompts, (n,), nats; all of them ended where ``ended`` says nothing."""
-        from mopo_pipeline.language.loading import load_model
         from mopo_pipeline.language.logprobs import sequence_logprobs
 
-        model = load_model(self.folder)
+        model = self.load()
         each = [
             sequence_logprobs(
                 *model,
-                [told(prompt, words) for prompt in prompts],
+                asked,
                 texts,
                 ended=ended,
                 batch_tokens=self.batch_tokens,
                 description=f"answers told {words}",
             ).logprob
-            for words in self.words
+            for words, (_, asked) in zip(self.words, self.ways(prompts), strict=True)
         ]
         return np.asarray(logsumexp(np.array(each) + np.log(self.shares)[:, None], axis=0))
 
     def sample(self, prompts: list[str], *, n: int, seed: int, **given: Any) -> list[list[Answer]]:
         """``n`` answers to every prompt, as ``sample_responses`` takes it."""
         from mopo_pipeline.language.generation import sample_responses
-        from mopo_pipeline.language.loading import load_model
 
         rng = generator(seed, Stream.STEERED_WORDS)
         chosen = rng.choice(len(self.words), size=len(prompts) * n, p=self.shares)
@@ -88,7 +99,7 @@ class Steered:
             told(prompt, self.words[word])
             for prompt, word in zip(np.repeat(prompts, n).tolist(), chosen, strict=True)
         ]
-        drawn = sample_responses(*load_model(self.folder), asked, n=1, seed=seed, **given)
+        drawn = sample_responses(*self.load(), asked, n=1, seed=seed, **given)
         return [[answers[0] for answers in drawn[i * n : (i + 1) * n]] for i in range(len(prompts))]
 
 
