@@ -21,6 +21,8 @@ def policy(method: str, point: str, values: list[float], **changes: Any) -> dict
         "status": "done",
         "reason": "",
         "kl": 0.4,
+        "kl_low": 0.37,
+        "kl_high": 0.43,
         "well_formed": 0.98,
         "certified": "",
         "hyperparameters": json.dumps({"steps": 400}),

@@ -156,6 +156,16 @@ def test_other_reference_points_show_whether_the_order_stays() -> None:
     assert not found["first_stays"]
 
 
+def test_points_that_noise_may_put_on_either_side_of_the_same_kl_are_counted() -> None:
+    """The one that sets the common KL lies on it and is none of them."""
+    points, values = joined(front("mopo", CURVE, kl=0.5), front("rival", CURVE, kl=0.4))
+    apart = points.assign(kl_low=points["kl"] - 0.25, kl_high=points["kl"] + 0.25)
+    found = front_report(apart, values, NAMES, ASKED, {})["matched_kl"]
+    assert (found["budget"], found["within_noise"]) == (pytest.approx(1.2), 1)
+    sure = front_report(points, values, NAMES, ASKED, {})["matched_kl"]
+    assert sure["within_noise"] == 0
+
+
 def test_at_the_same_kl_only_points_up_to_the_budget_count() -> None:
     """The rival's last point is beyond what ours ever left the reference by."""
     tables = joined(front("mopo", CURVE, kl=0.5), front("rival", CURVE, kl=1.0, shift=0.01))

@@ -278,7 +278,19 @@ def _matched(
         kept.setdefault(method, {})[seed] = near or [str(part["point"].iloc[part["kl"].argmin()])]
     found = compared(fronts.restricted(kept), asked)
     counts = {m: sum(map(len, of_seed.values())) for m, of_seed in kept.items()}
-    return float(budget), found | {"points": counts, "standing": standing(found["dominance"])}
+    return float(budget), found | {
+        "points": counts,
+        "standing": standing(found["dominance"]),
+        "within_noise": _within_noise(done, float(budget)),
+    }
+
+
+def _within_noise(done: pd.DataFrame, budget: float) -> int:
+    """Points that may lie on either side of a KL by their intervals, those left out that set it themselves."""
+    if "kl_low" not in done:
+        return 0
+    apart = (done["kl"] - budget).abs() > 1e-9
+    return int((apart & (done["kl_low"] <= budget) & (done["kl_high"] >= budget)).sum())
 
 
 def _above(first: Array, second: Array) -> float | None:

@@ -149,7 +149,7 @@ def _point(row: dict[Any, Any], names: list[str]) -> dict[str, Any]:
     return families | {
         **{name: str(row[name]) for name in IDENTITY if name != "seed"},
         "seed": int(row["seed"]),
-        "kl": _number(row["kl"]),
+        **{name: _number(row.get(name)) for name in ("kl", "kl_low", "kl_high")},
         "well_formed": _number(row.get("well_formed")),
         "certified": str(row["certified"] or ""),
         "hyperparameters": _hyperparameters(row.get("hyperparameters")),

@@ -67,7 +67,9 @@ def _row(name: str, method: dict[str, Any], report: dict[str, Any]) -> list[str]
 def _facts(report: dict[str, Any]) -> list[str]:
     facts = [f"{len(report['seeds'])} seed{'s' if len(report['seeds']) > 1 else ''}"]
     if (budget := report["matched_kl"]["budget"]) is not None:
-        facts.append(f"same KL: {budget:.2f} nats")
+        near = report["matched_kl"].get("within_noise", 0)
+        noise = f" ({near} point{'s' if near > 1 else ''} within noise of it)" if near else ""
+        facts.append(f"same KL: {budget:.2f} nats{noise}")
     ours = report["methods"].get("mopo", {})
     if ours.get("certified_share") is not None:
         facts.append(f"certified: {ours['certified_share']:.0%} of ours")

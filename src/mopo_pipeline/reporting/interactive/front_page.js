@@ -99,7 +99,7 @@ function factsTable(point) {
   const count = (value) => (value == null ? null : Math.round(value).toLocaleString("en"));
   const facts = [
     ["certificate", point.certified && element("span", { class: point.certified === "certified" ? "held" : "noise" }, point.certified)],
-    ["KL to the reference", point.kl == null ? null : `${number(point.kl)} nats per answer`],
+    ["KL to the reference", point.kl == null ? null : `${number(point.kl)}${point.kl_low == null ? "" : ` (${number(point.kl_low)}–${number(point.kl_high)})`} nats per answer`],
     ["well formed", point.well_formed == null ? null : `${(100 * point.well_formed).toFixed(1)}%`],
     ["sequences trained on", count(point.costs.sequences)], ["tokens generated", count(point.costs.generated_tokens)],
     ["calls of a judge", count(point.costs.judge_calls)], ["seconds", count(point.costs.seconds)],
