@@ -10,9 +10,10 @@ import pytest
 from judged_world import judged_world
 from mopo_pipeline.evaluation.judging import fit_evaluation_model
 from mopo_pipeline.fronts.candidates import Candidate, ModelPolicy
+from mopo_pipeline.fronts.compared import Asked
 from mopo_pipeline.fronts.tables import front_tables
 from mopo_pipeline.fronts.values import Ground, ground
-from mopo_pipeline.fronts.verdict import Asked, front_report
+from mopo_pipeline.fronts.verdict import front_report
 from mopo_pipeline.language.scratch import build_model, build_tokenizer
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams

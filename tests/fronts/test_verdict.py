@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 import mopo_pipeline.fronts.truth as fronts_truth
+from mopo_pipeline.fronts.compared import Asked, compared
 from mopo_pipeline.fronts.held import attained, violations
 from mopo_pipeline.fronts.sets import fronts_of
 from mopo_pipeline.fronts.truth import Truth, truth
-from mopo_pipeline.fronts.verdict import Asked, compared, front_report
+from mopo_pipeline.fronts.verdict import front_report
 from mopo_pipeline.mopo import solve_dual
 from mopo_pipeline.parameters.front import FrontParams
 from mopo_pipeline.pareto import hypervolume, non_dominated
@@ -177,7 +178,24 @@ def test_at_the_same_kl_only_points_up_to_the_budget_count() -> None:
     )
     assert found["standing"] == {"rival": "win"}
     near = front_report(*tables, NAMES, Asked(0.2, 0.95, 10, 0, kl_budget=0.1), {})["matched_kl"]
-    assert near["points"] == {"mopo": 1, "rival": 1}
+    assert near["points"] == {} and near["farther"] == {"mopo": 0.5, "rival": 1.0}
+
+
+def test_a_rival_that_is_farther_than_the_same_kl_is_not_compared_by_one_point_of_its_own() -> None:
+    """Once its nearest point stood for its whole front, beyond the KL that was named; ours meets it where both have been."""
+    tables = joined(
+        front("mopo", CURVE, kl=0.8, noise=0.1),
+        front("near", CURVE, kl=0.2, shift=-0.1, noise=0.1),
+        front("far", {"best": (0.5, 0.5), "next": (0.55, 0.45)}, kl=0.9, shift=0.2, noise=0.1),
+    )
+    points, values = tables
+    points.loc[points["method"] == "far", "kl"] = 1.8
+    found = front_report(points, values, NAMES, ASKED, {})["matched_kl"]
+    assert found["budget"] == pytest.approx(0.6)
+    assert found["farther"] == {"mopo": pytest.approx(0.8), "far": 1.8}
+    assert set(found["hypervolumes"]) == set(found["points"]) == {"near"}
+    assert found["pairs"]["far"] == {"budget": 1.8, "probability": 0.0}
+    assert found["pairs"]["near"] == {"budget": pytest.approx(0.6), "probability": None}
 
 
 def test_thresholds_missed_are_counted_beside_those_certified() -> None:

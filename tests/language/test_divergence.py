@@ -63,7 +63,10 @@ def test_its_mean_over_all_answers_is_the_exact_divergence(models: tuple[Any, An
     np.testing.assert_allclose((mass * found.reshape(2, -1)).sum(axis=1), exact, rtol=1e-4)
     gains = log_own - log_first
     assert gains.min() < 0.0
-    spread = [(mass * (x - exact[:, None]) ** 2).sum() for x in (found.reshape(2, -1), gains.reshape(2, -1))]
+    spread = [
+        (mass * (x - exact[:, None]) ** 2).sum()
+        for x in (found.reshape(2, -1), gains.reshape(2, -1))
+    ]
     assert spread[0] < 0.5 * spread[1]
 
 

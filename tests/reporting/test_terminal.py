@@ -240,7 +240,10 @@ def test_fronts_end_with_their_methods_by_hypervolume_and_what_is_to_be_told(
         "hypervolume_reference": [0.0] * 3,
         "standing": {"scalarised_dpo": "win"},
         "matched_kl": {
-            "budget": 0.42, "hypervolumes": {"mopo": {"hypervolume": 0.235}}, "within_noise": 2,
+            "budget": 0.42,
+            "hypervolumes": {"mopo": {"hypervolume": 0.235}},
+            "within_noise": 2,
+            "farther": {"mod": 1.79},
         },
         "seeds": [0],
         "sensitivity": {"first_stays": True},

@@ -90,7 +90,9 @@ def point_row(candidate: Candidate, valued: Valued | None, ground: Ground) -> di
 
 
 def _measured(valued: Valued | None, ground: Ground) -> dict[str, float]:
-    objectives = [f"{part}_{name}" for name in ground.objectives for part in ("value", "low", "high")]
+    objectives = [
+        f"{part}_{name}" for name in ground.objectives for part in ("value", "low", "high")
+    ]
     keys = [*objectives, "kl", "kl_low", "kl_high"]
     if valued is None:
         return dict.fromkeys([*keys, "well_formed"], np.nan)

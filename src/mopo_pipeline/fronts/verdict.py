@@ -1,21 +1,18 @@
 """Who dominates whom: sets, indicators with intervals, thresholds asked against values attained, probabilities of winning."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mopo_pipeline.arrays import Array
-from mopo_pipeline.fronts.candidates import MOPO
+from mopo_pipeline.fronts.compared import Asked, at_same_kl, compared, standing
 from mopo_pipeline.fronts.findings import front_findings
 from mopo_pipeline.fronts.held import attained, violations
 from mopo_pipeline.fronts.sets import (
     Fronts,
-    by_method_and_seed,
     fronts_of,
     mean_hypervolume,
-    mean_over,
 )
 from mopo_pipeline.fronts.truth import Truth
 from mopo_pipeline.pareto import (
@@ -25,35 +22,9 @@ from mopo_pipeline.pareto import (
     igd_plus,
     non_dominated,
 )
-from mopo_pipeline.streams import Stream, generator
 
 SENSITIVITY = (0.0, 0.1, 0.2, 0.3, 0.4)
 """Coordinates of other reference points, at which the order of the methods is looked at again."""
-
-DECIDED = 0.95
-"""Probability from which a comparison is won, and below one less which it is lost."""
-
-MOVED = 0.01
-"""Nats per answer from which a method has left the reference."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """How fronts are compared.
-
-    Attributes:
-        corner: every coordinate of the hypervolume's reference point.
-        level: of the intervals, two-sided.
-        draws: bootstrap replicates.
-        seed: of the bootstrap.
-        kl_budget: nats per answer; None takes the least of the methods' greatest.
-    """
-
-    corner: float
-    level: float
-    draws: int
-    seed: int
-    kl_budget: float | None = None
 
 
 def front_report(
@@ -88,7 +59,7 @@ def front_report(
         method: _method(method, points, fronts, asked, truths) | whole["hypervolumes"][method]
         for method in fronts.methods
     }
-    budget, matched = _matched(points, fronts, asked)
+    budget, matched = at_same_kl(points, fronts, asked)
     return head | {
         "methods": methods,
         "dominance": whole["dominance"],
@@ -102,47 +73,6 @@ def front_report(
     }
 
 
-def compared(fronts: Fronts, asked: Asked) -> dict[str, Any]:
-    """Hypervolume of every method with its interval, and the probability that each beats each.
-
-    ``dominance[a][b]`` is the share of bootstrap replicates, of seeds and prompts, in which a's
-    hypervolume is above b's, ties counting half. Both are means over the seeds drawn at which each has a
-    point: a seed at which one of them failed says nothing of which is better.
-    """
-    corner = np.full(len(fronts.objectives), asked.corner)
-    rng = generator(asked.seed, Stream.FRONT_VERDICT)
-    drawn = np.array(
-        [
-            [
-                [
-                    np.nan if points is None else hypervolume(points, corner)
-                    for points in replicate[m]
-                ]
-                for m in fronts.methods
-            ]
-            for replicate in fronts.replicates(asked.draws, rng)
-        ]
-    )
-    tail = (1.0 - asked.level) / 2.0
-    hypervolumes = {}
-    for column, method in enumerate(fronts.methods):
-        value = mean_hypervolume(list(fronts.means(method).values()), corner)
-        own = drawn[:, column]
-        means = mean_over(~np.isnan(own), own)
-        known = means[~np.isnan(means)]
-        low, high = np.quantile(known, [tail, 1.0 - tail]) if len(known) else (np.nan, np.nan)
-        hypervolumes[method] = {
-            "hypervolume": value,
-            "hypervolume_low": _known(min(low, value)),
-            "hypervolume_high": _known(max(high, value)),
-        }
-    dominance = {
-        a: {b: _above(drawn[:, i], drawn[:, j]) for j, b in enumerate(fronts.methods) if i != j}
-        for i, a in enumerate(fronts.methods)
-    }
-    return {"hypervolumes": hypervolumes, "dominance": dominance}
-
-
 def relations(fronts: Fronts) -> dict[str, dict[str, str]]:
     """How each method's set of points stands to each other one's: equal, better, worse or incomparable, by seed joined."""
     found: dict[str, dict[str, str]] = {}
@@ -154,21 +84,6 @@ def relations(fronts: Fronts) -> dict[str, dict[str, str]]:
             said = {compare_sets(fronts.means(a)[s], fronts.means(b)[s]).value for s in shared}
             found.setdefault(a, {})[b] = said.pop() if len(said) == 1 else "differs by seed"
     return found
-
-
-def standing(dominance: dict[str, dict[str, float | None]]) -> dict[str, str]:
-    """Ours against each other method: win, tie or loss at ``DECIDED``.
-
-    >>> standing({"mopo": {"a": 0.97, "b": 0.5, "c": 0.02}})
-    {'a': 'win', 'b': 'tie', 'c': 'loss'}
-    """
-    said = {}
-    for other, probability in dominance.get(MOPO, {}).items():
-        if probability is None:
-            continue
-        won, lost = probability >= DECIDED, probability <= 1.0 - DECIDED
-        said[other] = "win" if won else "loss" if lost else "tie"
-    return said
 
 
 def together(fronts: Fronts) -> list[dict[str, Any]]:
@@ -260,46 +175,6 @@ def _beside_truth(
         "share_of_exact": share([truths[s].front for s in known]),
         "share_at_thresholds": share([truths[s].at_thresholds for s in known]),
     }
-
-
-def _matched(
-    points: pd.DataFrame, fronts: Fronts, asked: Asked
-) -> tuple[float | None, dict[str, Any]]:
-    """The comparison among points of the same KL; a method without any so near is there with its nearest one."""
-    done = points.loc[points["status"] == "done"]
-    greatest = done.groupby("method")["kl"].max()
-    moved = greatest[greatest > MOVED]
-    budget = asked.kl_budget if asked.kl_budget is not None else moved.min()
-    if not np.isfinite(budget):
-        return None, {}
-    kept: dict[str, dict[int, list[str]]] = {}
-    for method, seed, part in by_method_and_seed(done):
-        near = part.loc[part["kl"] <= budget + 1e-9, "point"].tolist()
-        kept.setdefault(method, {})[seed] = near or [str(part["point"].iloc[part["kl"].argmin()])]
-    found = compared(fronts.restricted(kept), asked)
-    counts = {m: sum(map(len, of_seed.values())) for m, of_seed in kept.items()}
-    return float(budget), found | {
-        "points": counts,
-        "standing": standing(found["dominance"]),
-        "within_noise": _within_noise(done, float(budget)),
-    }
-
-
-def _within_noise(done: pd.DataFrame, budget: float) -> int:
-    """Points that may lie on either side of a KL by their intervals, those left out that set it themselves."""
-    if "kl_low" not in done:
-        return 0
-    apart = (done["kl"] - budget).abs() > 1e-9
-    return int((apart & (done["kl_low"] <= budget) & (done["kl_high"] >= budget)).sum())
-
-
-def _above(first: Array, second: Array) -> float | None:
-    """Share of replicates in which the first (R, S) is above the second (R, S) over the seeds both have, ties counting half."""
-    gap = mean_over(~(np.isnan(first) | np.isnan(second)), first - second)
-    gap = gap[~np.isnan(gap)]
-    if not len(gap):
-        return None
-    return float(((gap > 0) + 0.5 * (gap == 0)).mean())
 
 
 def _known(value: float) -> float | None:

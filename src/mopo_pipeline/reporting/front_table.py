@@ -70,6 +70,8 @@ def _facts(report: dict[str, Any]) -> list[str]:
         near = report["matched_kl"].get("within_noise", 0)
         noise = f" ({near} point{'s' if near > 1 else ''} within noise of it)" if near else ""
         facts.append(f"same KL: {budget:.2f} nats{noise}")
+        farther = report["matched_kl"].get("farther", {})
+        facts += [f"{name} has no point so near (from {kl:.2f})" for name, kl in farther.items()]
     ours = report["methods"].get("mopo", {})
     if ours.get("certified_share") is not None:
         facts.append(f"certified: {ours['certified_share']:.0%} of ours")

@@ -131,9 +131,10 @@ def judge_front(
     """Who dominates whom, with what the plans already found."""
     from mopo_pipeline.evaluation.sampling import prompts_of_test_split
     from mopo_pipeline.fronts.collect import responses_of_seeds
+    from mopo_pipeline.fronts.compared import Asked
     from mopo_pipeline.fronts.judged import judge_findings
     from mopo_pipeline.fronts.truth import truth
-    from mopo_pipeline.fronts.verdict import Asked, front_report
+    from mopo_pipeline.fronts.verdict import front_report
 
     pocket, truths = str(responses["source"].iloc[0]) == "pocket", {}
     if pocket and params.exact_points and len(task.names) > 1:
