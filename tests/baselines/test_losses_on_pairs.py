@@ -13,9 +13,12 @@ from mopo_pipeline.baselines.conflict import coefficients, most_averse
 from mopo_pipeline.baselines.loss_weighted_dpo import weighted_loss
 from mopo_pipeline.baselines.losses import label_losses, modpo_margin
 from mopo_pipeline.baselines.modpo import margin_loss
+from mopo_pipeline.baselines.own_loss import all_pairs
 from mopo_pipeline.baselines.pair_trainer import PairBatch
+from mopo_pipeline.baselines.pairs import Pairs
 from mopo_pipeline.baselines.raco import averse_loss, gradient_products
 from mopo_pipeline.baselines.registry import train_rival
+from mopo_pipeline.baselines.scalarised_dpo import Ground
 from mopo_pipeline.baselines.setting import RivalPolicy, Setting
 from mopo_pipeline.baselines.weights import lattice
 from mopo_pipeline.language.loading import load_model
@@ -65,6 +68,17 @@ def test_a_tie_pulls_the_margin_to_nothing() -> None:
     margin = torch.linspace(-3, 3, 61)
     losses = label_losses(margin, torch.zeros(61, 1), 0.0)[:, 0]
     assert int(losses.argmin()) == 30
+
+
+def test_a_tie_weighs_nothing_and_a_pair_of_ties_is_left_out() -> None:
+    """As in RACO's code, where a sign of 0 leaves a constant: on data of many ties all would else be held at the reference."""
+    signs = np.array([[1.0, 0.0], [0.0, 0.0], [-0.5, 0.0], [0.0, -1.0]])
+    weights = np.array([[1.0, 2.0], [1.0, 1.0], [0.5, 0.0], [0.0, 1.0]])
+    pairs = Pairs(None, np.arange(4), np.arange(4, 8), signs, weights)  # type: ignore[arg-type]
+    found = all_pairs(Ground(pairs, np.zeros(8)))
+    assert (found.first.tolist(), found.second.tolist()) == ([0, 2, 3], [4, 6, 7])
+    np.testing.assert_array_equal(found.extra["label_weights"], [[1, 0], [0.5, 0], [0, 1]])
+    np.testing.assert_array_equal(found.extra["signs"], signs[[0, 2, 3]])
 
 
 def test_the_weights_of_other_objectives_are_what_their_experts_already_give() -> None:

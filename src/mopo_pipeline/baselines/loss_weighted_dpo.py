@@ -1,4 +1,4 @@
-"""Loss-weighted DPO: K losses on the same pair, weighted; no label is lost to a tie."""
+"""Loss-weighted DPO: K losses on the same pair, weighted."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Any

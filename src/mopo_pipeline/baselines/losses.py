@@ -11,7 +11,7 @@ def label_losses(margin: Tensor, signs: Tensor, gap: float) -> Tensor:
 
         l = -p log sigma(m - gap) - (1 - p) log sigma(-m - gap),   p = (1 + sign)/2
 
-    A tie (sign 0) pulls the margin to 0; with hard labels and no gap this is DPO's loss.
+    A tie (sign 0) pulls the margin to 0, unless it weighs nothing (``all_pairs``); with hard labels and no gap this is DPO's loss.
 
     Args:
         margin: (B,) by how much the first response is preferred, in logits.

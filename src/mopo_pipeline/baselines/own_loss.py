@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mopo_pipeline.baselines.scalarised_dpo import Ground
 from mopo_pipeline.baselines.setting import Setting, Training
 
@@ -14,16 +16,18 @@ SIGNS, LABEL_WEIGHTS = "signs", "label_weights"
 
 
 def all_pairs(ground: Ground) -> "PairData":
-    """Every pair as it stands, with its K labels for the loss."""
+    """Every pair that a label decides, with its K labels for the loss; a tie weighs nothing, as in the published codes."""
     from mopo_pipeline.baselines.pair_trainer import PairData
 
     pairs = ground.pairs
+    weights = np.where(pairs.signs == 0.0, 0.0, pairs.weights)
+    kept = np.flatnonzero(weights.any(axis=1))
     return PairData(
         pairs.rows,
         ground.reference,
-        pairs.first,
-        pairs.second,
-        {SIGNS: pairs.signs, LABEL_WEIGHTS: pairs.weights},
+        pairs.first[kept],
+        pairs.second[kept],
+        {SIGNS: pairs.signs[kept], LABEL_WEIGHTS: weights[kept]},
     )
 
 
