@@ -48,6 +48,22 @@ def test_the_published_batch_of_eight_stays_further_away() -> None:
     assert small > 2 * large
 
 
+@pytest.mark.parametrize(("tau", "multiplier"), [(0.08, 0.0), (0.3, 0.0), (1.0, 0.92)])
+def test_the_ratio_as_it_is_printed_would_have_another_end(tau: float, multiplier: float) -> None:
+    """Eq. 3, exp(v/tau - 1), is no ratio of distributions: where its mean of the constraint is .5, no policy holds .5."""
+
+    def printed(at: float) -> float:
+        return float((np.exp(WIN_RATES @ [1.0, at] / tau - 1.0) * WIN_RATES[:, 1]).mean())
+
+    assert printed(multiplier) >= 0.5 - 0.005
+    assert multiplier == 0.0 or printed(multiplier - 0.02) < 0.5
+    policy = np.exp(WIN_RATES @ [1.0, multiplier] / tau)
+    held = policy @ WIN_RATES[:, 1] / policy.sum()
+    exact = solve_dual(WIN_RATES, [0.5], tau=tau)
+    assert exact.values[1] == pytest.approx(0.5) and abs(held - 0.5) > 0.01
+    assert abs(exact.multipliers[0] - multiplier) > 0.3
+
+
 def test_chi_settles_where_the_bound_of_its_own_ratio_has_it() -> None:
     """Not where the exact solution has it: the published exponent leaves out the weights of (5)."""
     run = updated(
