@@ -73,6 +73,8 @@ def table(report: dict[str, Any], task: str) -> str:
             f"{m['spent']['seconds']:.0f}",
         )
         lines.append("| " + " | ".join(map(str, cells)) + " |")
+    for name, left in report.get("without_points", {}).items():
+        lines.append(f"| {name} | | 0 | {left['failed']}" + " |" * (len(cells) - 3))
     return "\n".join(lines)
 
 

@@ -107,6 +107,40 @@ def test_a_dominated_point_changes_no_verdict() -> None:
     assert kept[0]["hypervolume"] == kept[1]["hypervolume"]
 
 
+def test_the_same_policy_under_two_methods_stands_under_both() -> None:
+    """As the ends of rewarded soups and the experts they are, whichever stands first, up to how weights are added."""
+    best = {"harm=0.50": (0.7, 0.7)}
+    soup = front("soup", {"weights=0,1": (0.7 + 1e-9, 0.7 - 1e-9), "worse": (0.5, 0.5)})
+    found = front_report(*joined(soup, front("mopo", best)), NAMES, ASKED, {})
+    stands = [(row["method"], row["point"]) for row in found["non_dominated"]]
+    assert stands == [("soup", "weights=0,1"), ("mopo", "harm=0.50")]
+    twice = front("mopo", {"a": (0.7, 0.7), "b": (0.7, 0.7), "c": (0.6, 0.7)})
+    assert front_report(*twice, NAMES, ASKED, {})["methods"]["mopo"]["non_dominated"] == ["a", "b"]
+
+
+def test_a_method_whose_points_all_failed_is_named_with_their_number() -> None:
+    points, values = joined(front("mopo", CURVE), front("rival", CURVE))
+    lost = points["method"] == "rival"
+    points.loc[lost, "status"] = ["failed", "failed", "skipped"]
+    found = front_report(points, values.loc[values["method"] == "mopo"], NAMES, ASKED, {})
+    assert "rival" not in found["methods"]
+    assert found["without_points"] == {"rival": {"failed": 2, "skipped": 1}}
+
+
+@pytest.mark.parametrize(("prompts", "told"), [(19, True), (20, False)])
+def test_few_prompts_are_told(prompts: int, told: bool) -> None:
+    points, values = front("mopo", CURVE)
+    few = values.loc[values["prompt_id"] < prompts]
+    names = [f["name"] for f in front_report(points, few, NAMES, ASKED, {})["findings"]]
+    assert ("few test prompts" in names) == told
+
+
+def test_corners_above_which_nobody_has_any_put_nobody_first() -> None:
+    ours = front("mopo", {"harm=0.50": (0.35, 0.35)}, shift=0.01)
+    tables = joined(front("rival", {"harm=0.50": (0.35, 0.35)}), ours)
+    assert front_report(*tables, NAMES, ASKED, {})["sensitivity"]["first_stays"]
+
+
 def test_seeds_that_disagree_are_drawn_again_and_leave_a_doubt() -> None:
     def seed(number: int, ahead: float) -> tuple[pd.DataFrame, pd.DataFrame]:
         return joined(

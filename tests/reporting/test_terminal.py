@@ -239,6 +239,7 @@ def test_fronts_end_with_their_methods_by_hypervolume_and_what_is_to_be_told(
         "methods": methods,
         "hypervolume_reference": [0.0] * 3,
         "standing": {"scalarised_dpo": "win"},
+        "without_points": {"raco": {"failed": 3, "skipped": 0}},
         "matched_kl": {
             "budget": 0.42,
             "hypervolumes": {"mopo": {"hypervolume": 0.235}},

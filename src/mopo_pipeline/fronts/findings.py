@@ -5,10 +5,11 @@ import pandas as pd
 from mopo_pipeline.fronts.sets import Fronts
 from mopo_pipeline.mopo import Finding
 from mopo_pipeline.pareto import non_dominated
+from mopo_pipeline.pareto.bounds import MIN_PROMPTS
 
 
 def front_findings(points: pd.DataFrame, fronts: Fronts, corner: float) -> list[Finding]:
-    """Reference points inside a front, one seed or seeds apart, and points that failed.
+    """Reference points inside a front, one seed or seeds apart, few prompts, and points that failed.
 
     Args:
         points: ``front_points``.
@@ -36,6 +37,16 @@ def front_findings(points: pd.DataFrame, fronts: Fronts, corner: float) -> list[
                 1.0,
                 3.0,
                 "probabilities speak of these prompts alone, not of another training: name more in front.seeds",
+            )
+        )
+    if (least := min(int(units.max()) + 1 for units in fronts.units.values())) < MIN_PROMPTS:
+        found.append(
+            Finding(
+                "few test prompts",
+                float(least),
+                float(MIN_PROMPTS),
+                "drawing so few again says little of others: intervals are too narrow, probabilities too near 0 and 1; add test "
+                "prompts (ingest.split)",
             )
         )
     found += _at_other_seeds(fronts)

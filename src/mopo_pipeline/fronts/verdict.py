@@ -23,6 +23,9 @@ from mopo_pipeline.pareto import (
     non_dominated,
 )
 
+ALIKE = 6
+"""Digits of a win rate beyond which two policies are one, as the end of a soup and the expert it is."""
+
 SENSITIVITY = (0.0, 0.1, 0.2, 0.3, 0.4)
 """Coordinates of other reference points, at which the order of the methods is looked at again."""
 
@@ -65,6 +68,7 @@ def front_report(
         "dominance": whole["dominance"],
         "relations": relations(fronts),
         "standing": standing(whole["dominance"]),
+        "without_points": _without_points(points, fronts),
         "non_dominated": together(fronts),
         "sensitivity": sensitivity(fronts),
         "matched_kl": {"budget": budget} | matched,
@@ -87,7 +91,7 @@ def relations(fronts: Fronts) -> dict[str, dict[str, str]]:
 
 
 def together(fronts: Fronts) -> list[dict[str, Any]]:
-    """Points that no point of any method dominates, seed by seed."""
+    """Points that no point of any method dominates, seed by seed; the same policy under several methods stands under each."""
     kept = []
     for seed in fronts.seeds:
         rows = [
@@ -97,7 +101,7 @@ def together(fronts: Fronts) -> list[dict[str, Any]]:
                 fronts.points[method].get(seed, ()), fronts.means(method).get(seed, ()), strict=True
             )
         ]
-        best = non_dominated(np.array([value for *_, value in rows]))
+        best = non_dominated(np.round([value for *_, value in rows], ALIKE), equals=True)
         kept += [
             {"method": method, "point": point, "seed": seed}
             for (method, point, _), stands in zip(rows, best, strict=True)
@@ -107,17 +111,28 @@ def together(fronts: Fronts) -> list[dict[str, Any]]:
 
 
 def sensitivity(fronts: Fronts) -> dict[str, Any]:
-    """Hypervolumes at other reference points, and whether the order of the methods stays."""
-    rows, first = [], set()
+    """Hypervolumes at other reference points, and whether one method stays first, corners above which nobody has any left out."""
+    rows, first = [], set(fronts.methods)
     for coordinate in SENSITIVITY:
         corner = np.full(len(fronts.objectives), coordinate)
         found = {
             m: mean_hypervolume(list(fronts.means(m).values()), corner) for m in fronts.methods
         }
         order = sorted(found, key=lambda m: -found[m])
-        first.add(order[0])
+        most = max(found.values())
+        if most > 0.0:
+            first &= {m for m in found if found[m] >= most * (1.0 - 1e-9)}
         rows.append({"reference": coordinate, "hypervolume": found, "order": order})
-    return {"rows": rows, "first_stays": len(first) == 1}
+    return {"rows": rows, "first_stays": bool(first)}
+
+
+def _without_points(points: pd.DataFrame, fronts: Fronts) -> dict[str, dict[str, int]]:
+    """Methods that have no point to compare, with how many failed and were skipped."""
+    left = points.loc[~points["method"].isin(fronts.methods)]
+    return {
+        str(method): {status: int((own == status).sum()) for status in ("failed", "skipped")}
+        for method, own in left.groupby("method", sort=False)["status"]
+    }
 
 
 def _method(
@@ -128,7 +143,7 @@ def _method(
     best = [
         fronts.points[method][seed][i]
         for seed, array in means.items()
-        for i in np.flatnonzero(non_dominated(array))
+        for i in np.flatnonzero(non_dominated(array, equals=True))
     ]
     counts = own["status"].value_counts()
     arrays = list(means.values())

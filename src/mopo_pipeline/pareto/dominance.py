@@ -22,14 +22,14 @@ class SetRelation(Enum):
     """Each has a point that no point of the other weakly dominates."""
 
 
-def non_dominated(points: ArrayLike) -> NDArray[np.bool_]:
+def non_dominated(points: ArrayLike, *, equals: bool = False) -> NDArray[np.bool_]:
     """Mark the points that no other point dominates.
 
-    Point a dominates b where a is at least as good in every objective and better in one. Of equal
-    points the first is kept.
+    Point a dominates b where a is at least as good in every objective and better in one.
 
     Args:
         points: (m, K), maximised, finite.
+        equals: mark all of several equal points; else the first alone.
 
     Returns:
         (m,) True for non-dominated points. Adding a dominated point changes no other entry.
@@ -39,9 +39,12 @@ def non_dominated(points: ArrayLike) -> NDArray[np.bool_]:
 
     >>> non_dominated([[1, 0], [0, 1], [0, 0], [0.5, 0.5]]).tolist()
     [True, True, False, True]
+    >>> non_dominated([[1, 0], [1, 0]]).tolist(), non_dominated([[1, 0], [1, 0]], equals=True).tolist()
+    ([True, False], [True, True])
     """
     array = check_points("points", points)
-    return np.asarray(moocore.is_nondominated(array, maximise=True), dtype=np.bool_)
+    found = moocore.is_nondominated(array, maximise=True, keep_weakly=equals)
+    return np.asarray(found, dtype=np.bool_)
 
 
 def dominates(first: ArrayLike, second: ArrayLike) -> NDArray[np.bool_]:

@@ -123,7 +123,7 @@ def best_of_their_method(table: pd.DataFrame, names: list[str]) -> np.ndarray[An
     best = np.zeros(len(table), dtype=bool)
     for _, places in table.loc[known].groupby(["method", "seed"]).indices.items():
         rows = np.flatnonzero(known)[places]
-        best[rows] = non_dominated(values[rows])
+        best[rows] = non_dominated(values[rows], equals=True)
     return best
 
 

@@ -35,6 +35,8 @@ def front_table(front_report: dict[str, Any]) -> None:
         table.add_column("ours", no_wrap=True)
         for name in sorted(methods, key=lambda m: -methods[m]["hypervolume"]):
             table.add_row(*_row(name, methods[name], front_report))
+        for name, left in front_report.get("without_points", {}).items():
+            table.add_row(name, "\n".join(f"{n} {status}" for status, n in left.items() if n))
         console.print(table)
         console.print(", ".join(_facts(front_report)), highlight=False)
     for found in front_report["findings"]:
