@@ -245,6 +245,7 @@ def test_fronts_end_with_their_methods_by_hypervolume_and_what_is_to_be_told(
             "hypervolumes": {"mopo": {"hypervolume": 0.235}},
             "within_noise": 2,
             "farther": {"mod": 1.79},
+            "pairs": {"mod": {"budget": 1.81, "probability": 0.67}},
         },
         "seeds": [0],
         "sensitivity": {"first_stays": True},

@@ -72,14 +72,25 @@ def _facts(report: dict[str, Any]) -> list[str]:
         near = report["matched_kl"].get("within_noise", 0)
         noise = f" ({near} point{'s' if near > 1 else ''} within noise of it)" if near else ""
         facts.append(f"same KL: {budget:.2f} nats{noise}")
-        farther = report["matched_kl"].get("farther", {})
-        facts += [f"{name} has no point so near (from {kl:.2f})" for name, kl in farther.items()]
+        facts += [
+            _farther(name, kl, report)
+            for name, kl in report["matched_kl"].get("farther", {}).items()
+        ]
     ours = report["methods"].get("mopo", {})
     if ours.get("certified_share") is not None:
         facts.append(f"certified: {ours['certified_share']:.0%} of ours")
     if not report["sensitivity"]["first_stays"]:
         facts.append("another reference point puts another method first")
     return facts
+
+
+def _farther(name: str, nearest: float, report: dict[str, Any]) -> str:
+    """That a method has no point at the same KL, and how ours stands to it where both have been."""
+    pair = report["matched_kl"].get("pairs", {}).get(name, {})
+    said = f"{name} has no point so near (from {nearest:.2f}"
+    if pair.get("probability") is not None:
+        said += f"; up to {pair['budget']:.2f} P(ours above) is {pair['probability']:.2f}"
+    return f"{said})"
 
 
 def variants_table(ablation_points: pd.DataFrame, task: TaskParams) -> None:
