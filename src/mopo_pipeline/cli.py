@@ -84,11 +84,15 @@ def at_commas(text: str) -> list[str]:
 
     >>> at_commas("plan.tau=0.2,front.methods=[reference, best_of_n]"), at_commas("a=o'b,c=[1")
     (['plan.tau=0.2', 'front.methods=[reference, best_of_n]'], ["a=o'b", 'c=[1'])
+    >>> at_commas(r'a="say \\"no\\", b",c=1')
+    ['a="say \\\\"no\\\\", b"', 'c=1']
     """
-    parts, depth, quote = [""], 0, ""
+    parts, depth, quote, escaped = [""], 0, "", False
     for letter in text:
         if quote:
-            quote = "" if letter == quote else quote
+            ends = letter == quote and not escaped
+            escaped = quote == '"' and letter == "\\" and not escaped
+            quote = "" if ends else quote
         elif letter in "'\"" and (depth or parts[-1].endswith("=")):
             quote = letter
         else:

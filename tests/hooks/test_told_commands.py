@@ -1,6 +1,7 @@
 """A command that a run tells is typed as it stands."""
 
 import shlex
+import subprocess
 from typing import Any
 
 import click
@@ -8,6 +9,7 @@ import pytest
 
 from mopo_pipeline.cli import run
 from mopo_pipeline.hooks.command import BEGINS, LIMITS, again
+from mopo_pipeline.reporting.verdict import joined
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,7 @@ from mopo_pipeline.hooks.command import BEGINS, LIMITS, again
         },
         {"front": {"methods": ["reference", "best_of_n"], "seeds": []}},
         {"ingest": {"path": "o'neill, [raw].jsonl"}, "report": {"title": "1.0"}},
+        {"data_root": 'my "data", $HOME `x`; y=1', "plan": {"tau": 0.2}},
         {"report": {"title": "a: b"}, "evaluate": {"judges": {"own": ["a:B", 'say "no", c']}}},
         {"front": {"variants": {"plain": {"plan.confidence": 0.5, "train.lag": {"mode": "none"}}}}},
         {"ablation": {"sweeps": {"tau": {"plan.tau": [0.1, 1.0]}}}, "train": {"lag": {}}},
@@ -30,14 +33,25 @@ from mopo_pipeline.hooks.command import BEGINS, LIMITS, again
         "tables in a list",
         "lists",
         "odd texts",
+        "a shell's own",
         "colons and quotes",
         "variants",
         "sweeps",
     ],
 )
 def test_a_command_that_is_told_has_the_parameters_of_the_run(given: dict[str, Any]) -> None:
-    words = shlex.split(again({"env": "test", "runtime_params": given}, pipelines=True))
-    assert run.make_context("run", words[2:]).params["params"] == given
+    told = again({"env": "test", "runtime_params": given}, pipelines=True)
+    for command in (told, joined(told, ("--pipelines=explore",))):
+        words = spoken(command)
+        assert words == shlex.split(command)
+        assert run.make_context("run", words[2:]).params["params"] == given
+
+
+def spoken(command: str) -> list[str]:
+    """A command's words as a POSIX shell takes them."""
+    said = f"set -- {command}; for word; do printf '%s\\0' \"$word\"; done"
+    found = subprocess.run(["sh", "-c", said], capture_output=True, text=True, check=True)
+    return found.stdout.split("\0")[:-1]
 
 
 def test_a_command_that_is_told_chooses_the_parts_of_the_run() -> None:
