@@ -12,7 +12,7 @@ from pocket_values import pocket_values
 from rival_setting import OBJECTIVES, WordCounts, small_setting
 
 from mopo_pipeline.baselines.best_of_n import BestOfN, best_of
-from mopo_pipeline.baselines.policies import FolderPolicy, MixedPolicy
+from mopo_pipeline.baselines.policies import FolderPolicy, MixedPolicy, ToldPolicy
 from mopo_pipeline.baselines.registry import train_rival
 from mopo_pipeline.baselines.setting import Setting
 from mopo_pipeline.errors import InputError
@@ -302,6 +302,12 @@ def test_the_pocket_task_values_a_mixture_as_it_values_its_only_expert(
     alone = pocket_values(FolderPolicy(folders[2]), reference, prompts, OBJECTIVES)
     mixed = pocket_values(MixedPolicy(folders, (0.0, 0.0, 1.0)), reference, prompts, OBJECTIVES)
     np.testing.assert_allclose(mixed.values, alone.values, rtol=1e-3)
+    drawn = drawn_ground(setting, prompts)
+    one, all_three = FolderPolicy(folders[2]), MixedPolicy(folders, (0.0, 0.0, 1.0))
+    np.testing.assert_allclose(drawn.value(all_three).kl, drawn.value(one).kl, rtol=1e-3)
+    told = ToldPolicy(folders[2], "please")
+    assert (drawn.value(told).kl > 0.0).all()
+    assert not np.allclose(drawn.value(told).kl, drawn.value(one).kl, rtol=1e-2)
     same = pocket_values(reference, reference, prompts, OBJECTIVES[::-1])
     assert same.kl == pytest.approx(0.0, abs=1e-9) and same.values.shape == (2, 3)
 
