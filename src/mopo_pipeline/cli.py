@@ -80,12 +80,12 @@ def cli() -> None:
 
 
 def at_commas(text: str) -> list[str]:
-    """Parts between commas; commas within brackets and braces, and in quotes there or around a value, part nothing.
+    r"""Parts between commas; commas within brackets and braces, and in quotes there or around a value, part nothing.
 
     >>> at_commas("plan.tau=0.2,front.methods=[reference, best_of_n]"), at_commas("a=o'b,c=[1")
     (['plan.tau=0.2', 'front.methods=[reference, best_of_n]'], ["a=o'b", 'c=[1'])
-    >>> at_commas(r'a="say \\"no\\", b",c=1')
-    ['a="say \\\\"no\\\\", b"', 'c=1']
+    >>> at_commas(r'a="say \"no\", b",c=1')
+    ['a="say \\"no\\", b"', 'c=1']
     """
     parts, depth, quote, escaped = [""], 0, "", False
     for letter in text:
