@@ -21,8 +21,6 @@ def policy(method: str, point: str, values: list[float], **changes: Any) -> dict
         "status": "done",
         "reason": "",
         "kl": 0.4,
-        "kl_low": 0.37,
-        "kl_high": 0.43,
         "well_formed": 0.98,
         "certified": "",
         "hyperparameters": json.dumps({"steps": 400}),
@@ -34,7 +32,8 @@ def policy(method: str, point: str, values: list[float], **changes: Any) -> dict
         row |= {
             f"{family}_{name}": np.nan for family in ("threshold", "planned", "multiplier", "price")
         }
-    return row | changes
+    row |= changes
+    return row | {"kl_low": row["kl"] - 0.03, "kl_high": row["kl"] + 0.03} | changes
 
 
 def ours(harmless: float, concise: float, helpful: float, **changes: Any) -> dict[str, Any]:
@@ -77,7 +76,7 @@ def front() -> pd.DataFrame:
     )
     rows[-1] |= {f"{f}_{n}": np.nan for f in ("value", "low", "high") for n in NAMES} | {
         "folder": None,
-        "kl": np.nan,
+        **dict.fromkeys(("kl", "kl_low", "kl_high"), np.nan),
     }
     rows.append(
         policy("mopo_interpolated", "between 1 and 2", [0.66, 0.47, 0.44], kind="interpolated")

@@ -69,7 +69,7 @@ def test_a_click_on_a_point_tells_everything_of_its_policy_and_marks_it_in_every
         "−0.0050",
         "of helpfulness for conciseness (λ 0.500)",
         "not certified",
-        "0.480 nats",
+        "0.480 (0.450–0.510) nats per answer",
         "kedro run --config=data/front/0.52_0.46/run.yml --pipelines=export",
         "refused until export: {uncertified: true}",
         "How do I clear a blocked drain?",
