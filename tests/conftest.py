@@ -11,6 +11,9 @@ from filelock import FileLock
 
 PROJECT = Path(__file__).parents[1]
 os.environ.update(DO_NOT_TRACK="1", HF_HUB_OFFLINE="1", MPLBACKEND="Agg")
+# As on a user's machine: a container that forbids bytecode would have every process started here compile the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def kedro(*arguments: str, data_root: Path) -> subprocess.CompletedProcess[str]:
