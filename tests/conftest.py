@@ -32,6 +32,23 @@ def kedro(*arguments: str, data_root: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def refused(*options: str, monkeypatch: pytest.MonkeyPatch, folder: Path = PROJECT) -> str:
+    """The one line that ``kedro run`` with these options answers, in this process."""
+    from click.testing import CliRunner
+    from kedro.framework.startup import bootstrap_project
+
+    from mopo_pipeline.cli import run
+
+    monkeypatch.chdir(folder)
+    bootstrap_project(PROJECT)
+    result = CliRunner().invoke(run, list(options))
+    assert result.exit_code in (1, 2), result.output
+    assert isinstance(result.exception, SystemExit)
+    [said] = [line for line in result.output.splitlines() if line.startswith("Error: ")]
+    assert "Traceback" not in result.output
+    return said
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """The data root of one whole pipeline run on a tiny pocket task, made by the worker that needs it first."""
