@@ -11,6 +11,9 @@ from filelock import FileLock
 
 PROJECT = Path(__file__).parents[1]
 os.environ.update(DO_NOT_TRACK="1", HF_HUB_OFFLINE="1", MPLBACKEND="Agg")
+# As on a user's machine: a container that forbids bytecode would have every process started here compile the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 def kedro(*arguments: str, data_root: Path) -> subprocess.CompletedProcess[str]:
@@ -27,6 +30,23 @@ def kedro(*arguments: str, data_root: Path) -> subprocess.CompletedProcess[str]:
         env=os.environ | {"COLUMNS": "200"},
         check=False,
     )
+
+
+def refused(*options: str, monkeypatch: pytest.MonkeyPatch, folder: Path = PROJECT) -> str:
+    """The one line that ``kedro run`` with these options answers, in this process."""
+    from click.testing import CliRunner
+    from kedro.framework.startup import bootstrap_project
+
+    from mopo_pipeline.cli import run
+
+    monkeypatch.chdir(folder)
+    bootstrap_project(PROJECT)
+    result = CliRunner().invoke(run, list(options))
+    assert result.exit_code in (1, 2), result.output
+    assert isinstance(result.exception, SystemExit)
+    [said] = [line for line in result.output.splitlines() if line.startswith("Error: ")]
+    assert "Traceback" not in result.output
+    return said
 
 
 @pytest.fixture(scope="session")

@@ -10,21 +10,9 @@ from click.testing import CliRunner
 from kedro.framework.cli.cli import KedroCLI
 from kedro.framework.startup import bootstrap_project
 
-from conftest import PROJECT
-from mopo_pipeline.cli import check_files, run
+from conftest import PROJECT, refused
+from mopo_pipeline.cli import check_files
 from mopo_pipeline.hooks.command import ENDS, again
-
-
-def refused(*options: str, monkeypatch: pytest.MonkeyPatch, folder: Path = PROJECT) -> str:
-    """The one line that ``kedro run`` with these options answers."""
-    monkeypatch.chdir(folder)
-    bootstrap_project(PROJECT)
-    result = CliRunner().invoke(run, list(options))
-    assert result.exit_code in (1, 2), result.output
-    assert isinstance(result.exception, SystemExit)
-    [said] = [line for line in result.output.splitlines() if line.startswith("Error: ")]
-    assert "Traceback" not in result.output
-    return said
 
 
 @pytest.mark.slow

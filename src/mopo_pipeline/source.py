@@ -2,14 +2,20 @@
 
 A module counts by what it does: docstrings, comments and layout are left out, and so is everything a
 function cannot reach. With the modules come files lying beside them and versions of packages they use.
+What was found in a text is kept beside the package's bytecode and, while the text is the same, not looked for again.
 """
 
 import ast
+import json
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import cache_from_source
 from inspect import getsourcefile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,11 +67,11 @@ class Code:
 
 
 class Reached(NamedTuple):
-    """What a piece of code names: its own text, this package's modules, other packages."""
+    """What a piece of code names: a digest of its own text, this package's modules, other packages."""
 
-    text: str
-    modules: frozenset[str]
-    packages: frozenset[str]
+    digest: str
+    modules: list[str]
+    packages: list[str]
 
 
 def code_of(function: Callable[..., Any]) -> Code:
@@ -73,8 +79,8 @@ def code_of(function: Callable[..., Any]) -> Code:
     path = _path(function.__module__) or getsourcefile(function)
     if path is None:
         raise ValueError(f"{function!r} has no source file")
-    own = _used(ast.parse(Path(path).read_text(encoding="utf-8")), function.__name__)
-    return _code(f"{function.__module__}.{function.__name__}", _read(own))
+    own = _reached(Path(path).read_text(encoding="utf-8"), function.__name__)
+    return _code(f"{function.__module__}.{function.__name__}", own)
 
 
 @cache
@@ -84,19 +90,20 @@ def code_of_module(name: str) -> Code:
 
 
 def _code(name: str, start: Reached) -> Code:
-    modules, packages = {name: _hash(start.text)}, set(start.packages)
-    queue = sorted(start.modules)
+    modules, packages = {name: start.digest}, set(start.packages)
+    queue = list(start.modules)
     while queue:
         module = queue.pop()
         if module in modules:
             continue
         reached = _module(module)
-        modules[module] = _hash(reached.text)
-        packages |= reached.packages
-        queue += sorted(reached.modules)
+        modules[module] = reached.digest
+        packages.update(reached.packages)
+        queue += reached.modules
     folders = {path.parent for module in modules if (path := _path(module)) is not None}
     for folder in folders:
         modules |= _files(folder)
+    _memo(ROOT).keep()
     names = {name for package in packages for name in DISTRIBUTIONS.get(package, ())}
     return Code(modules, {name: found for name in sorted(names) if (found := _version(name))})
 
@@ -108,9 +115,52 @@ def _module(name: str) -> Reached:
     return _reached(path.read_text(encoding="utf-8"))
 
 
-@cache
-def _reached(text: str) -> Reached:
-    return _read(ast.parse(text).body)
+class Memo:
+    """What was found in texts of the package at ``root``, in a file beside its bytecode.
+
+    It holds for one interpreter, one state of this module and one list of modules, by which a name is taken for one of them;
+    where Python may write no bytecode, nothing is written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Read what was kept; nothing where it was kept for something else, or is no memo."""
+        self.file = Path(cache_from_source(str(root / Path(__file__).name))).with_suffix(".json")
+        modules = sorted(str(path.relative_to(root)) for path in root.rglob("*.py"))
+        own = Path(__file__).read_text(encoding="utf-8")
+        self.holds_for = sha256(repr([sys.version, own, modules]).encode()).hexdigest()
+        self.found: dict[str, Reached] = {}
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            kept = json.loads(self.file.read_text(encoding="utf-8"))
+            if kept["holds_for"] == self.holds_for:
+                self.found = {key: Reached(*values) for key, values in kept["found"].items()}
+        self.kept = len(self.found)
+
+    def reached(self, text: str, name: str | None) -> Reached:
+        """What a module's text reaches, or what of it the definition ``name`` uses."""
+        key = sha256(repr([name, text]).encode()).hexdigest()
+        if key not in self.found:
+            tree = ast.parse(text)
+            self.found[key] = _read(tree.body if name is None else _used(tree, name))
+        return self.found[key]
+
+    def keep(self) -> None:
+        """Write what was found since it was read."""
+        if len(self.found) == self.kept or sys.dont_write_bytecode:
+            return
+        told = json.dumps({"holds_for": self.holds_for, "found": self.found})
+        beside = self.file.with_suffix(f".{os.getpid()}")
+        with suppress(OSError):
+            self.file.parent.mkdir(exist_ok=True, parents=True)
+            beside.write_text(told, encoding="utf-8")
+            beside.replace(self.file)  # whole, for whoever reads it now
+        self.kept = len(self.found)
+
+
+_memo = cache(Memo)
+
+
+def _reached(text: str, name: str | None = None) -> Reached:
+    return _memo(ROOT).reached(text, name)
 
 
 def _read(statements: Iterable[ast.stmt]) -> Reached:
@@ -122,7 +172,7 @@ def _read(statements: Iterable[ast.stmt]) -> Reached:
             modules.add(name)
         else:
             packages.add(_top(name))
-    return Reached(ast.unparse(_bare(body)), frozenset(modules), frozenset(packages))
+    return Reached(_hash(ast.unparse(_bare(body))), sorted(modules), sorted(packages))
 
 
 def _imported(statements: Iterable[ast.AST]) -> Iterator[str]:

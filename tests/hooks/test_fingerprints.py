@@ -1,5 +1,6 @@
 """What an artifact's fingerprint takes for a change, and what it doesn't."""
 
+import ast
 import json
 import os
 import shlex
@@ -57,14 +58,24 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the package whose text is read instead."""
     copy = tmp_path / "copy" / source.OWN
     shutil.copytree(source.ROOT, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    memo = source._memo(source.ROOT).file
     monkeypatch.setattr(source, "ROOT", copy)
     forget()
+    if memo.is_file():
+        (copy / "__pycache__").mkdir()
+        shutil.copy(memo, copy / "__pycache__")
     yield copy
     forget()
 
 
 def forget() -> None:
-    for cached in (source._module, source._path, source._files, source.code_of_module):
+    for cached in (
+        source._memo,
+        source._module,
+        source._path,
+        source._files,
+        source.code_of_module,
+    ):
         cached.cache_clear()
 
 
@@ -155,6 +166,75 @@ def test_another_node_of_the_same_file_changes_no_code() -> None:
 
 def test_a_version_of_the_package_alone_changes_no_code(changed_by: ChangedBy) -> None:
     assert changed_by("__init__.py", lambda text: text + '\n__version__ = "9"\n') == set()
+
+
+SMALL_MODULE = "pareto/bounds.py"
+
+
+def code_of_small() -> source.Code:
+    """As a process that starts finds it."""
+    forget()
+    return source.code_of_module(f"{source.OWN}.pareto.bounds")
+
+
+def test_a_text_that_was_read_once_is_not_read_by_the_next_process(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = code_of_small()
+    looked_through: list[str] = []
+    read = source._read
+
+    def counted(statements: list[ast.stmt]) -> source.Reached:
+        looked_through.append(ast.unparse(statements[-1]))
+        return read(statements)
+
+    monkeypatch.setattr(source, "_read", counted)
+    assert code_of_small() == before
+    assert not looked_through
+    file = package / SMALL_MODULE
+    file.write_text(file.read_text(encoding="utf-8") + "\nTURNED = -1\n", encoding="utf-8")
+    after = code_of_small().modules
+    assert looked_through == ["TURNED = -1"]
+    assert {name for name in after if after[name] != before.modules[name]} == {
+        f"{source.OWN}.pareto.bounds"
+    }
+
+
+def test_what_a_name_means_is_found_anew_where_a_module_is_added(package: Path) -> None:
+    file, added = package / SMALL_MODULE, f"{source.OWN}.pareto.added"
+    text = f'{file.read_text(encoding="utf-8")}\nBY_NAME = "{added}:Name"\n'
+    file.write_text(text, encoding="utf-8")
+    assert added not in code_of_small().modules
+    (package / "pareto/added.py").write_text("Name = 1\n", encoding="utf-8")
+    assert added in code_of_small().modules
+
+
+@pytest.mark.parametrize("spoilt", ["", "{", "[]", '{"found": {}}', "other"])
+def test_a_memo_that_is_none_or_anothers_is_passed_over(package: Path, spoilt: str) -> None:
+    file = source._memo(package).file
+    file.unlink(missing_ok=True)
+    before = code_of_small()
+    kept = file.read_text(encoding="utf-8")
+    if spoilt == "other":  # of another interpreter, and wrong for this one
+        told = json.loads(kept)
+        told["found"] = {key: ["0", [], []] for key in told["found"]}
+        spoilt = json.dumps(told | {"holds_for": "0"})
+    file.write_text(spoilt, encoding="utf-8")
+    assert code_of_small() == before
+    assert file.read_text(encoding="utf-8") == kept
+
+
+def test_where_nothing_may_be_written_the_code_is_the_same(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = code_of_small()
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path / "file"))
+    assert code_of_small() == before
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path / "place"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert code_of_small() == before
+    assert not (tmp_path / "place").exists()
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from kedro.framework.hooks.manager import _create_hook_manager
 from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 
-from conftest import PROJECT, kedro
+from conftest import PROJECT, kedro, refused
 from mopo_pipeline.datasets import AtomicTextDataset
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.hooks.lock import RunLockHook
@@ -268,7 +268,9 @@ def test_a_summary_names_its_environment_and_the_seconds_of_its_run(tiny_run: Pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["responses.parquet", "policy/model.safetensors"])
-def test_what_was_changed_in_place_is_refused(tiny_run: Path, tmp_path: Path, name: str) -> None:
+def test_what_was_changed_in_place_is_refused(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     root = shutil.copytree(tiny_run, tmp_path / "data")
     [path] = root.rglob(name)
     if name.endswith(".parquet"):
@@ -278,7 +280,8 @@ def test_what_was_changed_in_place_is_refused(tiny_run: Path, tmp_path: Path, na
         weights = bytearray(path.read_bytes())
         weights[-1] ^= 1
         path.write_bytes(weights)
-    line = error(kedro("--only-missing-outputs", data_root=root))
+    given = ("--env=test", "--only-missing-outputs", f"--params=data_root={root}")
+    line = refused(*given, monkeypatch=monkeypatch)
     maker = "ingest.ingest_source" if name.endswith(".parquet") else "train.train_policy"
     assert (
         f"is not what {maker} left in {path if path.suffix == '.parquet' else path.parent}" in line

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from conftest import PROJECT, kedro
+from conftest import PROJECT, kedro, refused
 
 pytestmark = pytest.mark.slow
 
@@ -96,9 +96,12 @@ def test_changed_parameter_names_the_artifact_it_would_mix(tiny_copy: Path) -> N
     assert f"--from-nodes=plan.plan_training --env=test --params=data_root={tiny_copy}" in line
 
 
-def test_only_missing_outputs_refuses_stale_artifacts(tiny_copy: Path) -> None:
-    arguments = ("--only-missing-outputs", "--params=evaluate.bootstrap=60")
-    assert "evaluate.bootstrap=50 and now is 60" in message(kedro(*arguments, data_root=tiny_copy))
+def test_only_missing_outputs_refuses_stale_artifacts(
+    tiny_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = f"--params=data_root={tiny_copy},evaluate.bootstrap=60"
+    line = refused("--env=test", "--only-missing-outputs", given, monkeypatch=monkeypatch)
+    assert "evaluate.bootstrap=50 and now is 60" in line
 
 
 def test_only_missing_outputs_remakes_what_is_missing(tiny_copy: Path) -> None:
@@ -110,11 +113,14 @@ def test_only_missing_outputs_remakes_what_is_missing(tiny_copy: Path) -> None:
     assert plan.is_file()
 
 
-def test_artifact_without_a_fingerprint_is_named(tiny_copy: Path) -> None:
+def test_artifact_without_a_fingerprint_is_named(
+    tiny_copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = tiny_copy
     [sidecar] = root.rglob(".objective_values.fingerprint.json")
     sidecar.unlink()
-    line = message(kedro("--pipelines=report", data_root=root))
+    given = ("--env=test", "--pipelines=report", f"--params=data_root={root}")
+    line = refused(*given, monkeypatch=monkeypatch)
     assert "objective_values carries no fingerprint" in line
 
 
@@ -131,8 +137,11 @@ def test_artifact_without_a_fingerprint_is_named(tiny_copy: Path) -> None:
         ("train.fit.steps=many", "train.fit.steps is 'many': input should be a valid integer"),
     ],
 )
-def test_bad_parameter_stops_before_any_node(tmp_path: Path, given: str, expected: str) -> None:
-    line = message(kedro(f"--params={given}", data_root=tmp_path))
+def test_bad_parameter_stops_before_any_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, expected: str
+) -> None:
+    params = f"--params=data_root={tmp_path},{given}"
+    line = refused("--env=test", params, monkeypatch=monkeypatch)
     assert expected in line
     assert not list(tmp_path.iterdir())
 
@@ -155,7 +164,9 @@ def test_registry_list_is_light() -> None:
         "import sys; from kedro.framework.startup import bootstrap_project;"
         f"bootstrap_project({str(PROJECT)!r});"
         "from kedro.framework.project import pipelines; print(sorted(pipelines));"
-        "print([m for m in ('torch', 'transformers', 'matplotlib') if m in sys.modules])"
+        "import mopo_pipeline.language.engines.choose, mopo_pipeline.mopo, mopo_pipeline.evaluation.values;"
+        "heavy = ('torch', 'transformers', 'matplotlib', 'scipy.stats');"
+        "print([m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
@@ -176,21 +187,24 @@ def test_one_objective_runs_to_the_report(tmp_path: Path) -> None:
     assert json.loads(plan.read_text())["multipliers"] == {}
 
 
-def test_a_missing_file_and_a_path_that_is_no_model(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_path_that_is_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = "--params=ingest.source=files,ingest.path=absent.jsonl"
     assert "absent.jsonl: no such file" in message(kedro(source, data_root=tmp_path / "a"))
-    line = message(kedro("--params=reference.model=./nowhere", data_root=tmp_path / "b"))
+    given = f"--params=data_root={tmp_path / 'b'},reference.model=./nowhere"
+    line = refused("--env=test", given, monkeypatch=monkeypatch)
     assert "no model at ./nowhere" in line
     assert not list((tmp_path / "b").rglob("responses.parquet"))
 
 
-def test_malformed_yaml_is_named(tmp_path: Path) -> None:
+def test_malformed_yaml_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     conf = tmp_path / "conf"
     shutil.copytree(PROJECT / "conf", conf)
     with (conf / "test/parameters.yml").open("a") as file:
         file.write("\n  - stray: [")
-    line = message(kedro(f"--conf-source={conf}", data_root=tmp_path / "data"))
-    assert "parameters.yml" in line
+    given = ("--env=test", f"--conf-source={conf}", f"--params=data_root={tmp_path / 'data'}")
+    assert "parameters.yml" in refused(*given, monkeypatch=monkeypatch)
 
 
 def test_nothing_is_exported_without_a_certificate_unless_told_so(

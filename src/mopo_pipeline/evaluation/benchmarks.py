@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation.capability import POLICIES
@@ -96,7 +96,7 @@ def compared(
     >>> row["measure"], row["change"]["value"], round(row["change"]["high"], 3)
     ('t acc', 0.25, 0.527)
     """
-    reach = float(norm.ppf(0.5 + confidence / 2.0))
+    reach = float(ndtri(0.5 + confidence / 2.0))
     rows = []
     for task, metrics in reference.items():
         for key, value in metrics.items():

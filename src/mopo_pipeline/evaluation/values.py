@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
-from scipy.stats import norm
+from scipy.special import expit, ndtri
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.evaluation.labelled_split import LabelledSplit, labelled_split
@@ -84,7 +83,7 @@ def with_scale_error(interval: Interval, ends: Array) -> Interval:
     value = interval.estimate
     down = value - np.minimum(ends.min(axis=0), value)
     up = np.maximum(ends.max(axis=0), value) - value
-    quantile = norm.ppf(0.5 + interval.level / 2.0)
+    quantile = ndtri(0.5 + interval.level / 2.0)
     return replace(
         interval,
         low=value - np.hypot(value - interval.low, down),

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo.ratio import effective_number
@@ -17,7 +17,7 @@ def quantile(level: float, freedom: float) -> float:
     """
     if level <= 0.5:
         return 0.0
-    return float(norm.ppf(level) if np.isinf(freedom) else t.ppf(level, freedom))
+    return float(ndtri(level) if np.isinf(freedom) else stdtrit(freedom, level))
 
 
 def degrees_of_freedom(prompts: Array) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, t
+from scipy.special import ndtr, stdtrit
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
@@ -177,8 +177,8 @@ def _bootstrap_counts(prompts: int, draws: int, rng: np.random.Generator) -> Arr
 
 def _tail(confidence: float, n: float) -> float:
     """Share of replicates below the lower end, so that n units cover as Student's interval does."""
-    quantile = t.ppf(0.5 + confidence / 2.0, n - 1.0)
-    return float(norm.cdf(-np.sqrt(n / (n - 1.0)) * quantile))
+    quantile = stdtrit(n - 1.0, 0.5 + confidence / 2.0)
+    return float(ndtr(-np.sqrt(n / (n - 1.0)) * quantile))
 
 
 def _ratio(top: Array, bottom: Array) -> Array:

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import expit
-from scipy.stats import norm
+from scipy.special import expit, ndtri
 
 from mopo_pipeline.arrays import Array, Index
 
@@ -60,7 +59,7 @@ def against_baselines(
 
 
 def _verdict(told: dict[str, Any]) -> str:
-    z = norm.ppf(LEVEL)
+    z = ndtri(LEVEL)
     better = {name: found["gain"] > z * found["gain_se"] for name, found in told.items()}
     if not (better["constant"] and better["first"]):
         return TOO_WEAK

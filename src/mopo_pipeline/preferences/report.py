@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from mopo_pipeline.preferences.agreement import krippendorff_alpha
 
@@ -97,6 +96,8 @@ def _position_bias(judgements: pd.DataFrame, name: str) -> dict[str, float] | No
     decided = decided[decided != 0.5]
     if decided.empty:
         return None
+    from scipy.stats import binomtest
+
     test = binomtest(int((decided > 0.5).sum()), len(decided))
     interval = test.proportion_ci(0.95, method="wilson")
     return {

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mopo_pipeline.language.generation import Answer
 from mopo_pipeline.language.loading import model_digest
 from mopo_pipeline.parameters.engine import ENDPOINT, RAY, VLLM, EngineParams
+
+if TYPE_CHECKING:
+    from mopo_pipeline.language.generation import Answer
 
 
 def draw(
@@ -19,7 +21,7 @@ def draw(
     batch_size: int,
     description: str,
     **decoding: Any,
-) -> list[list[Answer]]:
+) -> "list[list[Answer]]":
     """Draw answers to every prompt from a model.
 
     Args:

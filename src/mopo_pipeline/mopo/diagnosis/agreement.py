@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo.rows import build_rows
@@ -52,5 +51,7 @@ def _ranks(values: Array, owner: NDArray[np.int64]) -> Array:
 
     Ranks among all rows, half-integers up to N, keep order and ties and leave room for the prompt.
     """
+    from scipy.stats import rankdata
+
     among_all = rankdata(values)
     return np.asarray(rankdata(owner * (len(values) + 1.0) + among_all))
