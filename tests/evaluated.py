@@ -70,6 +70,7 @@ def estimate(
             "n": 40.0,
             "level": 0.95,
             "effective": effective,
+            "freedom": np.nan,
         }
         for policy, given in (("reference", [0.5] * 3), ("policy", values))
         for name, value in zip(NAMES, given, strict=True)

@@ -80,7 +80,8 @@ def values_of(names: list[str], half: float = 0.01) -> pd.DataFrame:
     """Values of both models by two estimators; the policy stands at 0.52 on everything."""
     rows = [
         {"policy": policy, "objective": name, "estimator": estimator, "value": value, "se": half / 2,
-         "ci_low": value - half, "ci_high": value + half, "n": 40.0, "level": 0.95, "effective": np.nan}
+         "ci_low": value - half, "ci_high": value + half, "n": 40.0, "level": 0.95, "effective": np.nan,
+         "freedom": 39.0}
         for estimator in ("preference_model", "doubly_robust")
         for policy, value in (("reference", 0.5), ("policy", 0.52))
         for name in names

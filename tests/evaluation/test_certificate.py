@@ -60,16 +60,16 @@ def test_each_bound_is_one_sided_at_its_share_of_looks_and_thresholds() -> None:
 
 
 def test_what_would_help_would_help() -> None:
-    """More prompts, a weaker threshold and a margin, each held against the bound itself."""
+    """More prompts, a weaker threshold and a margin, each held against the bound of the next look: it is one to ask again."""
+    after = Levels.of(0.95, 2, Look(2, 2)).each
     found = certified(estimate("exact", [0.6, 0.52, 0.455], half=0.02))
     short = found.thresholds[1]
     spread = 0.01 * math.sqrt(40)
     enough, fewer = (
-        bounds(0.455, spread / math.sqrt(n), n, found.level)[0]
+        bounds(0.455, spread / math.sqrt(n), n, after)[0]
         for n in (short.prompts_needed, short.prompts_needed - 1)
     )
     assert enough >= 0.45 > fewer
-    after = Levels.of(0.95, 2, Look(2, 2)).each
     assert 0 <= bounds(0.455, 0.01, 40, after)[0] - short.certifiable < 0.001
     assert short.lower + short.shortfall == pytest.approx(0.45)
     said = " ".join(short.helps)
@@ -87,7 +87,9 @@ def test_a_margin_that_would_help_is_more_than_the_one_there_is() -> None:
     short = found.thresholds[1]
     [margin] = [text for text in short.helps if text.startswith("a margin")]
     asked = float(margin.split("plan.margins.short=")[1].split()[0])
-    assert asked == pytest.approx(0.04 + short.shortfall, abs=0.001)
+    next_look = bounds(0.455, 0.01, 40, Levels.of(0.95, 2, Look(2, 2)).each)[0]
+    assert asked == pytest.approx(0.04 + 0.45 - next_look, abs=0.002)
+    assert asked > 0.04 + short.shortfall + 0.003
 
 
 def test_a_weaker_threshold_leaves_the_policy_what_it_is() -> None:

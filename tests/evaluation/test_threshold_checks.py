@@ -92,7 +92,7 @@ def test_checks_are_the_same_once_saved_and_read(tmp_path: Path) -> None:
 
 
 def test_exact_values_of_both_models_are_rows_and_unknown_ones_are_none() -> None:
-    entry = {"value": 0.6, "se": 0.01, "ci_low": None, "ci_high": 0.62, "n": 1}
+    entry = {"value": 0.6, "se": 0.01, "ci_low": None, "ci_high": 0.62, "n": 1, "freedom": None}
     known = {"level": 0.9, "reference": None, "policy": {"help": entry, "harm": entry}}
     found = exact_rows(known, ("help", "harm"))
     assert found["policy"].tolist() == ["policy", "policy"]

@@ -15,9 +15,9 @@ def with_annotators(
 ) -> Interval:
     """An interval of ratios of sums, widened by what annotators of different taste add to the variance.
 
-    With V of the prompts, known with n − 1 degrees of freedom, and V_a of ``added_by_annotators``, standard errors grow
-    to sqrt(V + V_a) and by the ratio of Student's quantiles at the interval's level, for few annotators say little of how
-    annotators differ; both ends move away from the estimate in proportion. Nothing changes where nobody has a name.
+    With V of the prompts and V_a of ``added_by_annotators``, standard errors grow to sqrt(V + V_a), known with fewer
+    degrees of freedom, for few annotators say little of how annotators differ; both ends move away from the estimate in
+    proportion, and by the ratio of Student's quantiles at the interval's level. Nothing changes where nobody has a name.
 
     Args:
         interval: of K ratios, over units.
@@ -26,22 +26,23 @@ def with_annotators(
         units: (M,) what the prompt of each was drawn with.
         annotators: (M,) who labelled each, -1 unknown.
     """
-    factor = np.ones_like(interval.se)
+    wider, factor = np.ones((2, len(interval.se)))
+    known = np.array(interval.freedom)
     quantile = 0.5 + interval.level / 2.0
     for k in np.flatnonzero(np.isfinite(interval.se) & (interval.se > 0)):
         moved = (top[:, k] - interval.estimate[k] * mass[:, k]) / mass[:, k].sum()
         added = added_by_annotators(moved, mass[:, k], units, annotators)
         if added.variance == 0.0:
             continue
-        variance, freedom = float(interval.se[k] ** 2), float(interval.n[k] - 1.0)
-        joint = min(joint_freedom(variance, freedom, added), freedom)
-        factor[k] = np.sqrt(1.0 + added.variance / variance) * (
-            stdtrit(joint, quantile) / stdtrit(freedom, quantile)
-        )
+        variance, freedom = float(interval.se[k] ** 2), float(interval.freedom[k])
+        known[k] = min(joint_freedom(variance, freedom, added), freedom)
+        wider[k] = np.sqrt(1.0 + added.variance / variance)
+        factor[k] = wider[k] * stdtrit(known[k], quantile) / stdtrit(freedom, quantile)
     value = interval.estimate
     return replace(
         interval,
         low=value - factor * (value - interval.low),
         high=value + factor * (interval.high - value),
-        se=factor * interval.se,
+        se=wider * interval.se,
+        freedom=known,
     )

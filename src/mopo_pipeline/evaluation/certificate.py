@@ -40,8 +40,8 @@ class ThresholdCertificate:
         effective_comparisons: that carry the estimate; None where it rests on no labels.
         doubt: why its judge cannot be taken at its word; empty where it can.
         shortfall: win rate by which the lower bound misses the threshold; None where it does not.
-        prompts_needed: test prompts, or groups of them, with which this value would be certified; None where no number
-            would.
+        prompts_needed: test prompts, or groups of them, with which the next look would certify this value; None where no
+            number would.
         certifiable: greatest threshold, to three digits, that the next look would certify.
         helps: what would help, one sentence each; empty where nothing is short.
     """

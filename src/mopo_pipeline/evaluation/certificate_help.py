@@ -160,12 +160,15 @@ def _more_prompts(
     labels = "" if exact else ", with as many times more validation labels"
     return [
         f"{entry.prompts_needed} {drawn} in place of {units} would certify {entry.objective} at "
-        f"{entry.value:.3f}, by the spread measured here{labels}"
+        f"{entry.value:.3f} at the next look, by the spread measured here{labels}"
     ]
 
 
 def _margin(entry: ThresholdCertificate, margin: float) -> list[str]:
-    more = _up(margin + (entry.shortfall or 0.0))
+    """By what the bound of the next look lacks: another plan is another look, whose level is stricter."""
+    if entry.certifiable is None:
+        return []
+    more = _up(round(margin + entry.threshold - entry.certifiable, 9))
     return [f"a margin in the plan: plan.margins.{entry.objective}={more:.3f} or more"]
 
 

@@ -22,7 +22,7 @@ from mopo_pipeline.evaluation.certificate_help import (
     labels_instead,
 )
 from mopo_pipeline.evaluation.checks import missing
-from mopo_pipeline.evaluation.findings import MAX_CLIPPED, MAX_MEAN_RATIO
+from mopo_pipeline.evaluation.findings import MAX_CLIPPED, MAX_LOST, MAX_MEAN_RATIO
 from mopo_pipeline.evaluation.looks import Look
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABEL_BASED, LABELS
 from mopo_pipeline.mopo.confidence import each_level
@@ -33,6 +33,9 @@ from mopo_pipeline.sampling_units import drawn_as
 
 MIN_ANSWERS = 8
 """Fewest labelled answers per prompt at which the estimate from labels alone is not drawn towards 0.5 by more than .02."""
+
+MAX_DRAWN = 0.02
+"""Most that may be taken off an estimate that few answers a prompt draw towards 0.5: where it is more, as much may be left."""
 
 EDGE = 1e-9
 """Win rate by which a bound may miss its threshold and still reach it: rounding."""
@@ -59,6 +62,8 @@ class Evidence:
         policy: fingerprint of the policy.
         elsewhere: whether another trainer made it, on what is not known here.
         divided: groups with prompts in several splits, so that test prompts are taken to be drawn one by one.
+        lost: share of what the policy says that lies beyond ratios as they are seen and clipped: what their mean lacks of 1.
+        drawn: win rate by which few answers a prompt drew an estimate from labels up towards 0.5, before that was taken off.
     """
 
     prompts: int
@@ -76,6 +81,8 @@ class Evidence:
     policy: str
     elsewhere: bool = False
     divided: int = 0
+    lost: float = 0.0
+    drawn: float = 0.0
 
     @property
     def drawn_by_others(self) -> bool:
@@ -203,18 +210,21 @@ def threshold_certificate(
 ) -> ThresholdCertificate:
     """Bounds, verdict and what would help, for one threshold; ``instead`` as ``helps`` takes it."""
     name, threshold = str(row["objective"]), float(row["threshold"])
-    value, se, n, effective = (
+    value, se, n, effective, freedom = (
         math.nan if estimator is None else float(row[f"{estimator}_{column}"])
-        for column in ("value", "se", "n", "effective")
+        for column in ("value", "se", "n", "effective", "freedom")
     )
-    low, high = bounds(value, se, n, levels.each)
+    freedom = n - 1.0 if math.isnan(freedom) else freedom
+    low, high = bounds(value, se, n, levels.each, freedom)
     blind = estimator is not None and str(row[f"{estimator}_verdict"]) == UNDECIDED
     known = estimator is not None and n >= MIN_PROMPTS and not blind
     said = verdict(value, low, high, threshold - EDGE) if known else UNDECIDED
     short = said not in (HELD, UNDECIDED)
-    spread = se * math.sqrt(n)
-    needed = prompts_needed(spread, value - threshold, levels.each) if short else None
-    weaker = math.floor(bounds(value, se, n, levels.next)[0] * 1000) / 1000 if short else math.nan
+    again = bounds(value, se, n, levels.next, freedom)[0]
+    needed = None
+    if short:
+        counted = (freedom + 1.0) / n
+        needed = prompts_needed(se * math.sqrt(n), value - threshold, levels.next, counted)
     doubt = (
         "" if estimator is None else str(row[f"{estimator}_doubt"]) or _contradicted(row, estimator)
     )
@@ -230,7 +240,7 @@ def threshold_certificate(
         doubt=doubt,
         shortfall=threshold - low if short else None,
         prompts_needed=needed,
-        certifiable=_known(weaker),
+        certifiable=math.floor(again * 1000) / 1000 if short else None,
     )
     return helps(entry, estimator, int(n) if n > 0 else 0, drawn, plan.margin(name), instead)
 
@@ -280,10 +290,21 @@ def _biased(estimator: str, evidence: Evidence) -> str:
             f"{evidence.clipped:.0%} of the ratios clipped, at most {MAX_CLIPPED:.0%} wanted: its value is that of a "
             "policy nearer to the data"
         )
+    if estimator == DOUBLY_ROBUST and evidence.lost > MAX_LOST:
+        return (
+            f"the mean ratio over the data's answers is {1.0 - evidence.lost:.2f}, at least {1.0 - MAX_LOST:g} wanted where "
+            f"1 is expected: {evidence.lost:.0%} of what the policy says lies beyond clipped ratios, and its value is that "
+            "of a policy nearer to the data"
+        )
     if estimator == LABELS and evidence.labelled_per_prompt < MIN_ANSWERS:
         return (
             f"{evidence.labelled_per_prompt:g} labelled answers per prompt, {MIN_ANSWERS} needed: fewer draw the "
             "estimate towards 0.5"
+        )
+    if estimator == LABELS and evidence.drawn > MAX_DRAWN:
+        return (
+            f"few answers a prompt draw an estimate towards 0.5 by {evidence.drawn:.3f} or more, at most {MAX_DRAWN:g} "
+            "wanted: the policy is far from the reference for so few"
         )
     return ""
 

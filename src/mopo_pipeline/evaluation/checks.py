@@ -17,7 +17,7 @@ PREFERENCE = (
 )  # fmt: skip
 """Estimators, most trusted first."""
 
-NUMBERS = ("value", "se", "ci_low", "ci_high", "n", "level", "effective")
+NUMBERS = ("value", "se", "ci_low", "ci_high", "n", "level", "effective", "freedom")
 
 REACH = (
     "slope", "slope_low", "slope_high", "ceiling", "ceiling_low", "ceiling_high", "ceiling_labels",
@@ -60,7 +60,7 @@ def threshold_checks(
     Returns:
         objective, role, threshold, and per estimator ``<estimator>_value``, ``_se``, ``_ci_low``,
         ``_ci_high``, ``_n`` (prompts), ``_level``, ``_effective`` (comparisons, NaN where none
-        limit it), of judges ``_slope``, ``_ceiling`` and ``_ceiling_labels`` with ends
+        limit it), ``_freedom`` (degrees of freedom of the error), of judges ``_slope``, ``_ceiling`` and ``_ceiling_labels`` with ends
         (``judge_reach``, NaN unknown), ``_doubt`` (why its judge is doubtful or cannot tell, or empty)
         and ``_verdict``: one of the four of ``pareto.verdicts``, "undecided" with its reason (that of a
         judge that cannot tell is its doubt), or empty for the primary.
@@ -110,11 +110,11 @@ def exact_rows(exact: dict[str, Any], objectives: tuple[str, ...]) -> pd.DataFra
     for policy in ("reference", "policy"):
         if exact.get(policy) is None:
             continue
-        estimate, low, high, se, n = (
+        estimate, low, high, se, n, freedom = (
             np.array([exact[policy][name][key] for name in objectives], dtype=np.float64)
-            for key in ("value", "ci_low", "ci_high", "se", "n")
+            for key in ("value", "ci_low", "ci_high", "se", "n", "freedom")
         )
-        interval = Interval(estimate, low, high, se, n, exact["level"])
+        interval = Interval(estimate, low, high, se, n, exact["level"], freedom)
         parts.append(value_rows(policy, EXACT, objectives, interval))
     return pd.concat(parts, ignore_index=True) if parts else no_values()
 

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from mopo_pipeline.evaluation.certify import Evidence, choose_estimator
+from mopo_pipeline.evaluation.findings import lost_share
 from mopo_pipeline.evaluation.looks import (
     DamagedLooksError,
     Look,
@@ -58,6 +59,8 @@ def gather(
         policy=model_digest(Path(policy))[:16],
         elsewhere=trained_elsewhere(Path(policy)),
         divided=divided_groups(responses),
+        lost=lost_share(doubly_robust["mean_ratio"]),
+        drawn=max((doubly_robust["drawn"][name] for name in names[1:]), default=0.0),
     )
 
 

@@ -14,6 +14,7 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.evaluation.fronts import Front, regularised_front, unregularised_front
 from mopo_pipeline.mopo import InfeasibleThresholdsError, solve_dual
 from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.pareto.bounds import of_shares
 from mopo_pipeline.pareto.intervals import Interval, prompt_bootstrap, sum_by
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.streams import Stream, generator
@@ -73,12 +74,14 @@ def exact_reference(
         mass = answer_mass(directory, rows, list(problem.texts), params, name)
         found["well_formed"][name] = float(mass.sum() / len(prompts))
         per_prompt = (mass[:, None] * win_rates).reshape(len(prompts), -1, len(objectives)).sum(1)
-        interval = prompt_bootstrap(
-            sum_by(per_prompt, drawn, len(counts)),
-            counts[:, None],
-            confidence=params.confidence,
-            draws=params.bootstrap,
-            rng=generator(seed, Stream.EXACT_VALUES),
+        interval = of_shares(
+            prompt_bootstrap(
+                sum_by(per_prompt, drawn, len(counts)),
+                counts[:, None],
+                confidence=params.confidence,
+                draws=params.bootstrap,
+                rng=generator(seed, Stream.EXACT_VALUES),
+            )
         )
         found[name] = {o: _described(interval, k) for k, o in enumerate(objectives)}
     found["optimum"] = _optimum(problem, win_rates, thresholds, plan)
@@ -94,6 +97,7 @@ def _described(interval: Interval, k: int) -> dict[str, Any]:
         "ci_low": _known(interval.low[k]),
         "ci_high": _known(interval.high[k]),
         "n": int(interval.n[k]),
+        "freedom": _known(interval.freedom[k]),
     }
 
 

@@ -20,6 +20,8 @@ from mopo_pipeline.mopo.diagnosis.findings import Finding
 from mopo_pipeline.pareto.verdicts import MISSED, MISSED_WITHIN_NOISE
 
 MAX_CLIPPED = 0.1
+MAX_LOST = 0.1
+"""Most that the mean of clipped ratios over the data's answers may lack of 1, a share of what the policy says."""
 MAX_MEAN_RATIO = 1.25
 """Greatest mean of pi / pi_ref over the data's answers. It is 1 if the reference drew them, whatever the policy."""
 MIN_KL = 0.01
@@ -233,17 +235,28 @@ def _reweighted(facts: dict[str, Any]) -> list[Finding]:
                 "less; train the reference longer (reference.fit.epochs), or let it draw the answers (--env=sampled)",
             )
         )
-    if facts["clipped"] is not None and facts["clipped"] > MAX_CLIPPED:
+    clipped, lost = facts["clipped"] or 0.0, lost_share(facts["mean_ratio"])
+    if clipped > MAX_CLIPPED or lost > MAX_LOST:
+        share, most = (lost, MAX_LOST) if lost > MAX_LOST else (clipped, MAX_CLIPPED)
         findings.append(
             Finding(
                 f"ratios clipped: {DOUBLY_ROBUST}",
-                facts["clipped"],
-                MAX_CLIPPED,
+                share,
+                most,
                 "its value is that of a policy nearer to the data than this one: raise evaluate.max_ratio, "
                 "or believe the estimate normalised within each prompt",
             )
         )
     return findings
+
+
+def lost_share(mean_ratio: float | None) -> float:
+    """Share of what a policy says beyond ratios as they are seen and clipped, by their mean over the data's answers.
+
+    >>> lost_share(0.75), lost_share(1.2), lost_share(None)
+    (0.25, 0.0, 0.0)
+    """
+    return 0.0 if mean_ratio is None else max(1.0 - mean_ratio, 0.0)
 
 
 def _missed(checks: pd.DataFrame, estimator: str) -> list[Finding]:

@@ -23,6 +23,7 @@ from mopo_pipeline.judges.chat import ChatJudge
 from mopo_pipeline.judges.preference import PreferenceModelJudge
 from mopo_pipeline.language.reading import Counts, count_read_in_part
 from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.pareto.bounds import of_shares
 from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.preferences.calibration import calibration
 from mopo_pipeline.preferences.features import WordFeatures
@@ -230,12 +231,14 @@ def _quality(
     decided = ~np.isnan(labels) & (labels != 0.5)
     right = np.where(predicted == 0.5, 0.5, (predicted > 0.5) == (labels > 0.5))
     count = int(codes.max()) + 1 if len(codes) else 0
-    found = prompt_bootstrap(
-        sum_by(np.where(decided, right, 0.0)[:, None], codes, count),
-        sum_by(decided[:, None].astype(np.float64), codes, count),
-        confidence=params.confidence,
-        draws=params.bootstrap,
-        rng=generator(seed, Stream.JUDGE_QUALITY),
+    found = of_shares(
+        prompt_bootstrap(
+            sum_by(np.where(decided, right, 0.0)[:, None], codes, count),
+            sum_by(decided[:, None].astype(np.float64), codes, count),
+            confidence=params.confidence,
+            draws=params.bootstrap,
+            rng=generator(seed, Stream.JUDGE_QUALITY),
+        )
     )
     return {
         "comparisons": int(decided.sum()),

@@ -45,6 +45,13 @@ class LabelledSplit:
         """Sums of per-comparison terms (M, K) over units, (U, K)."""
         return sum_by(terms, self.units[self.first], int(self.units.max()) + 1)
 
+    @property
+    def even_weights(self) -> Array:
+        """Weights (M, K) that sum to 1 in each prompt with labels, so that no prompt speaks louder for having more of them."""
+        prompts = self.prompts[self.first]
+        total = sum_by(self.weights, prompts, int(self.prompts.max()) + 1)[prompts]
+        return np.divide(self.weights, total, out=np.zeros_like(total), where=total > 0)
+
     def ratio(
         self, top: Array, mass: Array, params: EvaluateParams, rng: np.random.Generator
     ) -> Interval:

@@ -10,6 +10,7 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.evaluation.judge_scale import on_scale
 from mopo_pipeline.judges.base import Judge, Scorer, differences
 from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.pareto.bounds import of_shares
 from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.streams import Stream, generator
 
@@ -139,12 +140,14 @@ def _mean(values: pd.Series, params: EvaluateParams, seed: int) -> dict[str, flo
         codes.astype(np.intp),
         len(prompts),
     )
-    found = prompt_bootstrap(
-        sums[:, :1],
-        sums[:, 1:],
-        confidence=params.confidence,
-        draws=params.bootstrap,
-        rng=generator(seed, Stream.PROTOCOL),
+    found = of_shares(
+        prompt_bootstrap(
+            sums[:, :1],
+            sums[:, 1:],
+            confidence=params.confidence,
+            draws=params.bootstrap,
+            rng=generator(seed, Stream.PROTOCOL),
+        )
     )
     told = {"value": found.estimate, "low": found.low, "high": found.high}
     return {k: float(v[0]) if np.isfinite(v[0]) else None for k, v in told.items()} | {

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.arrays import Array
+from mopo_pipeline.pareto.bounds import of_shares
 from mopo_pipeline.pareto.intervals import Interval
 
 DOUBLY_ROBUST = "doubly_robust"
@@ -19,11 +20,12 @@ LABEL_BASED = (DOUBLY_ROBUST, LABELS)
 
 _TEXTS = ("policy", "objective", "estimator")
 
-_NUMBERS = ("value", "se", "ci_low", "ci_high", "n", "level", "effective")
+_NUMBERS = ("value", "se", "ci_low", "ci_high", "n", "level", "effective", "freedom")
 
 
 def bounded(interval: Interval) -> Interval:
-    """Ends clipped to [0, 1]; an estimate outside is clipped and loses its error and interval."""
+    """Ends clipped to [0, 1], apart where all prompts agree; an estimate outside is clipped and loses its error and interval."""
+    interval = of_shares(interval)
     outside = (interval.estimate < 0.0) | (interval.estimate > 1.0)
     low, high, se = (
         np.where(outside, np.nan, end)
@@ -42,7 +44,7 @@ def value_rows(
     """One row per objective, in the columns of ``objective_values``; ``effective`` is (K,) or one number.
 
     ``n`` is the number of prompts, ``level`` the confidence of the interval, ``effective`` the
-    number of effective comparisons, NaN where an estimate rests on none.
+    number of effective comparisons, NaN where an estimate rests on none, ``freedom`` the degrees of freedom of ``se``.
     """
     return pd.DataFrame(
         {
@@ -56,6 +58,7 @@ def value_rows(
             "n": interval.n,
             "level": interval.level,
             "effective": effective,
+            "freedom": interval.freedom,
         }
     )
 

@@ -105,7 +105,8 @@ def doubly_robust_values(
 
     Test comparisons (i, j, I) are re-weighted by the policy's ratio, clipped at
     ``params.max_ratio``, and divided by the mean of ``(rho_i + rho_j)/2``; a model's error is
-    corrected by the labels (``comparison_terms``). An estimate outside [0, 1] is clipped and has no
+    corrected by the labels (``comparison_terms``). Prompts weigh alike however many comparisons they have, as they
+    do for judges of new answers. An estimate outside [0, 1] is clipped and has no
     interval.
 
     Args:
@@ -134,8 +135,9 @@ def doubly_robust_values(
     facts |= {"comparisons": len(held.first)} | _ratio_facts(held, ratio, params, seed)
     win_rates, predicted = _model_says(held, model, objectives)
     terms = comparison_terms(held.first, held.second, held.labels, ratio, win_rates, predicted)
-    left, right = (0.5 * ratio[rows][:, None] * held.weights for rows in (held.first, held.second))
-    top = np.where(held.weights > 0, terms * held.weights, 0.0)
+    weights = held.even_weights
+    left, right = (0.5 * ratio[rows][:, None] * weights for rows in (held.first, held.second))
+    top = np.where(weights > 0, terms * weights, 0.0)
     rng = generator(seed, Stream.DOUBLY_ROBUST_VALUES)
     interval = held.ratio(top, left + right, params, rng)
     named = zip(objectives, map(float, interval.estimate), strict=True)
@@ -175,9 +177,10 @@ def label_values(
     """Values of the policy from test labels alone, normalised within each prompt.
 
     The policy restricted to a prompt's own labelled responses, pi~(y|x) ~ mu pi / pi_ref, wins what
-    the labels say (``method.md``, section 3). Needs no model and stays within [0, 1]. With few
-    labelled responses per prompt it is drawn towards the data's 0.5: on the pocket task, for a policy
-    at .67 and .32, by .03 and .05 with two, .02 and .03 with four, below .01 with sixteen.
+    the labels say (``method.md``, section 3). Needs no model. Few labelled responses per prompt draw it towards the
+    data's 0.5: on the pocket task, for a policy at .67 and .32, by .03 and .05 with two, .02 and .03 with four, below
+    .01 with sixteen; more where the policy is far from the reference. Above 0.5 that understates, and is left; below
+    it most of that is taken off (``mopo.labelled``).
 
     Args:
         responses: every response.
@@ -193,11 +196,64 @@ def label_values(
     held = labelled_split(responses, comparisons, logprobs, objectives)
     if held is None:
         return no_values()
-    left, right = label_shares(held.first, held.second, held.weights, held.log_ratio, held.prompts)
-    won = np.where(held.weights > 0, left * held.labels + right * (1.0 - held.labels), 0.0)
-    interval = held.ratio(won, left + right, params, generator(seed, Stream.LABEL_VALUES))
+    plain, debiased = (_by_labels(held, params, seed, debiased=j) for j in (False, True))
+    lower = debiased.estimate < plain.estimate
+    interval = replace(
+        plain,
+        **{
+            name: np.where(lower, getattr(debiased, name), getattr(plain, name))
+            for name in ("estimate", "low", "high", "se", "freedom")
+        },
+    )
+    left, right = _shares(held)
     effective = effective_comparisons(held.first, held.second, left, right, len(held.responses))
     return value_rows("policy", LABELS, objectives, bounded(interval), effective)
+
+
+def drawn_to_half(
+    responses: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    logprobs: pd.DataFrame,
+    objectives: tuple[str, ...],
+) -> dict[str, float]:
+    """How far few answers a prompt draw the estimate from labels up towards 0.5, by objective; arguments as in ``label_values``.
+
+    It is what is taken off; 0 where it lies above 0.5, or nothing is known.
+    """
+    held = labelled_split(responses, comparisons, logprobs, objectives)
+    if held is None:
+        return dict.fromkeys(objectives, 0.0)
+    plain, debiased = (_label_means(held, *_shares(held, debiased=j)) for j in (False, True))
+    moved = np.maximum(np.nan_to_num(plain - debiased), 0.0)
+    return dict(zip(objectives, map(float, moved), strict=True))
+
+
+def _shares(held: LabelledSplit, debiased: bool = False) -> tuple[Array, Array]:
+    """``label_shares`` of the test split, both (M, K)."""
+    return label_shares(
+        held.first, held.second, held.weights, held.log_ratio, held.prompts, debiased
+    )
+
+
+def _won(held: LabelledSplit, left: Array, right: Array) -> Array:
+    """What labels say by shares left and right, all (M, K)."""
+    return np.where(held.weights > 0, left * held.labels + right * (1.0 - held.labels), 0.0)
+
+
+def _label_means(held: LabelledSplit, left: Array, right: Array) -> Array:
+    """Win rates (K,) by shares left and right (M, K); NaN without labels."""
+    mass = (left + right).sum(axis=0)
+    nothing = np.full(len(mass), np.nan)
+    return np.divide(_won(held, left, right).sum(axis=0), mass, out=nothing, where=mass > 0)
+
+
+def _by_labels(
+    held: LabelledSplit, params: EvaluateParams, seed: int, *, debiased: bool
+) -> Interval:
+    """Win rates (K,) by labels within prompts, with what units and annotators leave uncertain."""
+    left, right = _shares(held, debiased)
+    rng = generator(seed, Stream.LABEL_VALUES)
+    return held.ratio(_won(held, left, right), left + right, params, rng)
 
 
 def _model_says(

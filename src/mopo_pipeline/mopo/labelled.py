@@ -3,9 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.mopo.comparisons import Comparisons, check_weights
+from mopo_pipeline.mopo.learned import jackknifed_shares
+from mopo_pipeline.mopo.rows import build_rows
+
+
+DEBIASED = 2 / 3
+"""Share of the jackknife's correction that is taken: all of it errs the other way, as a label speaks of its opponent too
+(measured: within .003 with four to ten answers and up to a nat from the reference, where it is up to .016 without)."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,12 @@ class Seen:
 
 
 def label_shares(
-    first: Index, second: Index, weights: Array, log_ratio: Array, prompts: Index
+    first: Index,
+    second: Index,
+    weights: Array,
+    log_ratio: Array,
+    prompts: Index,
+    debiased: bool = False,
 ) -> tuple[Array, Array]:
     """What each label says of its two responses under pi~(y|x) ~ mu pi / pi_ref, both (M, K).
 
@@ -43,20 +56,38 @@ def label_shares(
         weights: (M, K) of the comparisons, 0 where the label is missing.
         log_ratio: (n,) log pi - log pi_ref, nats.
         prompts: (n,) prompt of each response, from 0.
+        debiased: masses without most of the draw of few responses towards those who wrote them; some are negative.
     """
     compared = np.zeros((len(log_ratio), weights.shape[1]))
     np.add.at(compared, first, weights)
     np.add.at(compared, second, weights)
-    logs = np.where(compared > 0, log_ratio[:, None], -np.inf)
-    highest = np.full((prompts.max() + 1, weights.shape[1]), -np.inf)
+    mass = _normalised(compared > 0, log_ratio, prompts)
+    if debiased:
+        mass += DEBIASED * (_jackknifed(compared > 0, log_ratio, prompts) - mass)
+    per_weight = np.divide(mass, compared, out=np.zeros_like(mass), where=compared > 0)
+    return per_weight[first] * weights, per_weight[second] * weights
+
+
+def _normalised(kept: NDArray[np.bool_], log_ratio: Array, prompts: Index) -> Array:
+    """Mass (n, K) in proportion to the ratios (n,) of the responses kept (n, K), 1 in each prompt."""
+    logs = np.where(kept, log_ratio[:, None], -np.inf)
+    highest = np.full((prompts.max() + 1, kept.shape[1]), -np.inf)
     np.maximum.at(highest, prompts, logs)
     mass = np.exp(logs - np.where(np.isfinite(highest), highest, 0.0)[prompts])
     total = np.zeros_like(highest)
     np.add.at(total, prompts, mass)
-    per_weight = np.divide(
-        mass, total[prompts] * compared, out=np.zeros_like(mass), where=compared > 0
-    )
-    return per_weight[first] * weights, per_weight[second] * weights
+    return np.divide(mass, total[prompts], out=np.zeros_like(mass), where=kept)
+
+
+def _jackknifed(kept: NDArray[np.bool_], log_ratio: Array, prompts: Index) -> Array:
+    """``_normalised`` by the jackknife over a prompt's responses (``mopo.learned``)."""
+    mass = np.zeros(kept.shape)
+    for k in range(kept.shape[1]):
+        own = np.flatnonzero(kept[:, k])
+        if own.size:
+            rows = build_rows(np.zeros((own.size, 1)), None, prompts[own])
+            mass[own, k] = rows.restore(jackknifed_shares(rows, rows.take(log_ratio[own])))
+    return mass
 
 
 def labelled_values(comparisons: Comparisons, log_ratio: Array, prompts: Index) -> Seen:

@@ -1,10 +1,13 @@
 """One-sided bounds on means over prompts, and how many prompts would decide (method.md, section 11)."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 from scipy.special import stdtrit
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.pareto.intervals import Interval
 
 MOST_PROMPTS = 10_000_000
 """Prompts beyond which a question counts as undecidable."""
@@ -26,26 +29,34 @@ def alpha_of_look(alpha: float, number: int) -> float:
     return alpha * 6.0 / (math.pi * number) ** 2
 
 
-def half_width(spread: float, prompts: float, level: float) -> float:
-    """Distance of a one-sided bound from a mean over prompts: ``t(level, P - 1) spread / sqrt(P)``.
+SAME = 1e-12
+"""Standard error of a share below which all prompts say the same."""
+
+
+def half_width(spread: float, prompts: float, level: float, freedom: float | None = None) -> float:
+    """Distance of a one-sided bound from a mean over prompts: ``t(level, freedom) spread / sqrt(P)``.
 
     Args:
         spread: standard deviation over prompts, >= 0.
         prompts: P > 1 independent prompts.
         level: one-sided, in [0.5, 1).
+        freedom: degrees of freedom that the spread is known with; None: P - 1.
 
     >>> round(half_width(0.05, 43, 0.975), 4)
     0.0154
     """
     if not 0.5 <= level < 1.0:
         raise InputError(f"a one-sided level must lie in [0.5, 1), got {level!r}")
-    return float(stdtrit(prompts - 1.0, level)) * spread / math.sqrt(prompts)
+    known = prompts - 1.0 if freedom is None else freedom
+    return float(stdtrit(known, level)) * spread / math.sqrt(prompts)
 
 
-def bounds(value: float, se: float, prompts: float, level: float) -> tuple[float, float]:
+def bounds(
+    value: float, se: float, prompts: float, level: float, freedom: float | None = None
+) -> tuple[float, float]:
     """Lower and upper one-sided bound of a win rate, each at ``level``; NaN where nothing says.
 
-    Student's t over prompts. Where all prompts say the same, their spread of 0 is no certainty: a
+    Student's t over prompts, with fewer degrees of freedom where a few of them, or of their annotators, carry most. Where all prompts say the same, their spread of 0 is no certainty: a
     share of ``1 - alpha^(1/P)`` of all prompts may say anything else and still not have been met.
 
     Args:
@@ -53,6 +64,7 @@ def bounds(value: float, se: float, prompts: float, level: float) -> tuple[float
         se: its standard error over prompts, >= 0.
         prompts: how many carry it.
         level: one-sided, in [0.5, 1).
+        freedom: degrees of freedom of the standard error; None: one less than the prompts.
 
     >>> low, high = bounds(0.52, 0.01, 43, 0.975)
     >>> round(low, 4), round(high, 4)
@@ -62,20 +74,36 @@ def bounds(value: float, se: float, prompts: float, level: float) -> tuple[float
     """
     if not prompts > 1 or math.isnan(value) or math.isnan(se):
         return math.nan, math.nan
-    if se <= 1e-12:
+    if se <= SAME:
         unseen = 1.0 - (1.0 - level) ** (1.0 / prompts)
         return value - unseen * value, value + unseen * (1.0 - value)
-    width = half_width(se * math.sqrt(prompts), prompts, level)
+    width = half_width(se * math.sqrt(prompts), prompts, level, freedom)
     return max(value - width, 0.0), min(value + width, 1.0)
 
 
-def prompts_needed(spread: float, room: float, level: float) -> int | None:
+def of_shares(interval: Interval) -> Interval:
+    """An interval of shares in [0, 1] that does not close where all prompts say the same (see ``bounds``).
+
+    >>> five = Interval(np.ones(1), np.ones(1), np.ones(1), np.zeros(1), np.full(1, 5.0), 0.95)
+    >>> of_shares(five).low.round(3).tolist(), of_shares(five).high.tolist()
+    ([0.478], [1.0])
+    """
+    low, high = interval.low.copy(), interval.high.copy()
+    for k in np.flatnonzero(interval.se <= SAME):
+        low[k], high[k] = bounds(
+            interval.estimate[k], 0.0, interval.n[k], 0.5 + interval.level / 2.0
+        )
+    return replace(interval, low=low, high=high)
+
+
+def prompts_needed(spread: float, room: float, level: float, counted: float = 1.0) -> int | None:
     """Fewest prompts whose one-sided bound lies within ``room`` of the mean; None where none would do.
 
     Args:
         spread: standard deviation over prompts, >= 0.
         room: distance of the mean from what its bound must reach.
         level: one-sided, in [0.5, 1).
+        counted: what part of the prompts their degrees of freedom amount to, in (0, 1].
 
     >>> needed = prompts_needed(0.05, 0.01, 0.975)
     >>> needed, half_width(0.05, needed, 0.975) <= 0.01 < half_width(0.05, needed - 1, 0.975)
@@ -83,10 +111,15 @@ def prompts_needed(spread: float, room: float, level: float) -> int | None:
     >>> prompts_needed(0.05, 0.0, 0.975) is None
     True
     """
-    if not room > 0.0 or half_width(spread, MOST_PROMPTS, level) > room:
+
+    def width(prompts: int) -> float:
+        freedom = max(counted * prompts - 1.0, min(prompts - 1.0, 1.0))
+        return half_width(spread, prompts, level, freedom)
+
+    if not room > 0.0 or width(MOST_PROMPTS) > room:
         return None
     low, high = 1, MOST_PROMPTS
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if half_width(spread, middle, level) <= room else (middle, high)
+        low, high = (low, middle) if width(middle) <= room else (middle, high)
     return high

@@ -24,6 +24,7 @@ class Interval:
         se: standard error.
         n: prompts that carry the estimate.
         level: two-sided confidence, in (0, 1).
+        freedom: degrees of freedom of the standard error: of so many prompts as theirs would be alike in mass, less one.
     """
 
     estimate: Any
@@ -32,6 +33,11 @@ class Interval:
     se: Any = float("nan")
     n: Any = float("nan")
     level: float = float("nan")
+    freedom: Any = float("nan")
+
+
+FEW = 8
+"""Prompts below which percentiles of means drawn again hold too little: of three they cover .74 in place of .95."""
 
 
 def bootstrap_means(per_prompt: ArrayLike, *, replicates: int, rng: np.random.Generator) -> Array:
@@ -108,6 +114,9 @@ def prompt_bootstrap(
     The percentiles are those of Student's t, as a bootstrap of n prompts is too narrow by the
     factor z sqrt((n - 1) / n) / t (Hesterberg 2015, expanded percentiles). The standard error is the
     jackknife's, leaving out one prompt at a time: for a mean it is s / sqrt(n), and no draw moves it.
+    Where a few prompts hold most of the mass, n is as many as would say as much were they alike, (Σm)² / Σm².
+    Means drawn again never leave the range of what was seen, which of fewer than ``FEW`` prompts is too narrow: there
+    the interval is at least Student's.
 
     Args:
         numerator: (P, K) sum per prompt.
@@ -130,16 +139,29 @@ def prompt_bootstrap(
     mass = np.broadcast_to(denominator, numerator.shape)
     estimate = _ratio(numerator.sum(axis=0), mass.sum(axis=0))
     carried = (mass > 0).sum(axis=0).astype(np.float64)
-    low, high, se = (np.full_like(estimate, np.nan) for _ in range(3))
+    low, high, se, freedom = (np.full_like(estimate, np.nan) for _ in range(4))
     if prompts >= 2:
         counts = _bootstrap_counts(prompts, draws, rng)
         replicates = _ratio(counts @ numerator, counts @ mass)
         for k in np.flatnonzero(carried >= 2):
-            tail = _tail(confidence, carried[k])
+            freedom[k] = degrees_of_freedom(mass[:, k])
+            tail = _tail(confidence, freedom[k] + 1.0)
             ends = np.nanquantile(replicates[:, k], [tail, 1.0 - tail])
-            low[k], high[k] = min(ends[0], estimate[k]), max(ends[1], estimate[k])
             se[k] = jackknife_error(numerator[:, k], mass[:, k])
-    return Interval(estimate, low, high, se, carried, confidence)
+            few = freedom[k] + 1.0 < FEW and np.isfinite(se[k])
+            width = se[k] * stdtrit(freedom[k], 0.5 + confidence / 2.0) if few else 0.0
+            low[k] = min(ends[0], estimate[k] - width)
+            high[k] = max(ends[1], estimate[k] + width)
+    return Interval(estimate, low, high, se, carried, confidence, freedom)
+
+
+def degrees_of_freedom(mass: Array) -> float:
+    """Of a ratio of sums over prompts of mass (P,) >= 0: one less than prompts alike in mass that would say as much, at least 1.
+
+    >>> degrees_of_freedom(np.ones(5)), degrees_of_freedom(np.array([9.0, 1.0, 1.0, 0.0]))
+    (4.0, 1.0)
+    """
+    return max(float(mass.sum() ** 2 / (mass @ mass)) - 1.0, 1.0)
 
 
 def jackknife_error(numerator: Array, mass: Array) -> float:
@@ -176,7 +198,7 @@ def _bootstrap_counts(prompts: int, draws: int, rng: np.random.Generator) -> Arr
 
 
 def _tail(confidence: float, n: float) -> float:
-    """Share of replicates below the lower end, so that n units cover as Student's interval does."""
+    """Share of replicates below the lower end, so that n units alike in mass cover as Student's interval does."""
     quantile = stdtrit(n - 1.0, 0.5 + confidence / 2.0)
     return float(ndtr(-np.sqrt(n / (n - 1.0)) * quantile))
 

@@ -151,7 +151,7 @@ def _told(entry: Outlook, answers: int | None, drawn: str) -> Finding:
         entry.planned - entry.threshold,
     )
     name = f"{WIDTH}: {entry.objective}"
-    said = f"with {asked} the certificate decides to ±{width:.3f}"
+    said = f"with {asked} the certificate decides to ±{width:.3f} at a first look"
     if entry.decided:
         return Finding(
             name, width, room, f"{said}, nearer than the plan is to its threshold", "info"

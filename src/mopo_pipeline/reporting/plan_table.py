@@ -196,8 +196,8 @@ def _of_threshold(row: Mapping[str, Any], primary: str, told: Mapping[str, Any])
         short = row["margin"] + width - (planned - asked)
         margin = math.ceil(round(short * 1000, 6)) / 1000
         lines.append(
-            f"{name}: {row['prompts']} {told['drawn']} tell to ±{width:.3f}, the plan lies {planned - asked:.3f} above its "
-            f"threshold. A certificate takes plan.margins.{name}={margin:.3f}, which train.loop adds by itself where it "
+            f"{name}: {row['prompts']} {told['drawn']} tell to ±{width:.3f} at a first look, the plan lies {planned - asked:.3f} "
+            f"above its threshold. A certificate takes plan.margins.{name}={margin:.3f}, which train.loop adds by itself where it "
             f"can, or more {told['drawn']}."
         )
     if price is not None and price >= STEP:

@@ -117,7 +117,7 @@ def estimate_values(
     task: TaskParams,
     params: EvaluateParams,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Objective values by every estimator, and facts about the doubly robust one."""
+    """Objective values by every estimator, and facts about those from labels."""
     from mopo_pipeline.evaluation import checks, judging, rows, values
     from mopo_pipeline.sampling_units import sampling_units
 
@@ -135,6 +135,7 @@ def estimate_values(
     labelled = values.label_values(
         responses, comparisons, test_logprobs, task.names, params, task.seed
     )
+    facts["drawn"] = values.drawn_to_half(responses, comparisons, test_logprobs, task.names)
     exact = checks.exact_rows(exact_reference, task.names)
     parts = [part for part in (exact, judged, robust, labelled) if not part.empty]
     return (pd.concat(parts, ignore_index=True) if parts else rows.no_values()), facts
