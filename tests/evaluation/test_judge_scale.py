@@ -126,13 +126,14 @@ def simulated(
         rates["value"].append(0.2 * (own[:, None] - other[None]))
     duels = np.array(rates["value"]).reshape(prompts, 64, 3)
     params = EvaluateParams(bootstrap=400)
-    scales = np.ones((4, 3))
+    scales, freedom = np.ones((4, 3)), np.ones(3)
     for k in range(3):
         known = fit_scale(
             gaps[..., k], wins[:, k], np.ones(len(wins)), np.array(codes), "logistic", params, 0
         )
         assert known is not None
         scales[:3, k] = known["scale"], known["low"], known["high"]
+        freedom[k] = known["freedom"]
     at, low, high, raw = (on_scale(duels, "logistic", scale).mean(axis=1) for scale in scales)
     own, uncalibrated = (
         prompt_bootstrap(
@@ -140,7 +141,7 @@ def simulated(
         )
         for values in (at, raw)
     )
-    whole = with_scale_error(own, np.array([low.mean(axis=0), high.mean(axis=0)]))
+    whole = with_scale_error(own, np.array([low.mean(axis=0), high.mean(axis=0)]), freedom)
     out = {}
     for name, interval in (("", whole), ("raw_", uncalibrated), ("own_", own)):
         out |= {f"{name}low": interval.low, f"{name}high": interval.high}

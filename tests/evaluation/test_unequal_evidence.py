@@ -9,6 +9,7 @@ from evaluated import certificate, checked, estimate
 from mopo_pipeline.evaluation import values
 from mopo_pipeline.evaluation.labelled_split import labelled_split
 from mopo_pipeline.evaluation.rows import bounded
+from mopo_pipeline.evaluation.values import with_scale_error
 from mopo_pipeline.mopo.labelled import label_shares
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.bounds import bounds
@@ -138,6 +139,17 @@ def test_the_draw_to_one_half_is_taken_off_below_it_alone() -> None:
         taken = values.drawn_to_half(*tables, ("good",))["good"]
         assert (said < plain - 0.01) == moved
         assert plain - taken == pytest.approx(said)
+
+
+def test_the_farther_end_of_a_scale_counts_and_few_prompts_know_it_badly() -> None:
+    """A value of .88 falls by .15 at the lower end of the scale and rises by .03 at the upper one; four prompts made it."""
+    own = Interval(*np.array([[0.88], [0.86], [0.90], [0.01], [60.0]]), 0.95, np.full(1, 59.0))
+    ends = np.array([[0.73], [0.91]])
+    whole = with_scale_error(own, ends, np.full(1, 3.0))
+    assert whole.se[0] == pytest.approx(np.hypot(0.01, 0.15 / stdtrit(3.0, 0.975)))
+    assert 3.0 < whole.freedom[0] < 4.0
+    assert bounds(0.88, whole.se[0], 60, 0.975, whole.freedom[0])[0] < 0.74
+    assert with_scale_error(own, ends, np.full(1, np.inf)).freedom[0] > 59.0
 
 
 def test_labels_are_passed_over_where_they_speak_of_a_policy_nearer_to_the_data() -> None:

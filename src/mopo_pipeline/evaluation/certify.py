@@ -223,7 +223,7 @@ def threshold_certificate(
     again = bounds(value, se, n, levels.next, freedom)[0]
     needed = None
     if short:
-        counted = (freedom + 1.0) / n
+        counted = min((freedom + 1.0) / n, 1.0)
         needed = prompts_needed(se * math.sqrt(n), value - threshold, levels.next, counted)
     doubt = (
         "" if estimator is None else str(row[f"{estimator}_doubt"]) or _contradicted(row, estimator)

@@ -91,7 +91,7 @@ def fit_scale(
         seed: of the bootstrap.
 
     Returns:
-        ``scale``, ``low``, ``high``, ``comparisons``; all 0 for a judge that sees no difference; None below
+        ``scale``, ``low``, ``high``, ``comparisons``, ``freedom`` (degrees of freedom of its error); scale and ends 0 for a judge that sees no difference; None below
         ``MIN_COMPARISONS`` or two units.
     """
     used = ~np.isnan(labels) & ~np.isnan(gap) & (weights > 0)
@@ -100,7 +100,7 @@ def fit_scale(
     if len(gap) < MIN_COMPARISONS or len(present) < 2:
         return None
     if not np.abs(gap).max() > 0:
-        return {"scale": 0.0, "low": 0.0, "high": 0.0, "comparisons": len(gap)}
+        return {"scale": 0.0, "low": 0.0, "high": 0.0, "comparisons": len(gap), "freedom": None}
     towards, slope, scale = _estimating(gap, labels, weights, link)
     found = prompt_bootstrap(
         sum_by((towards + scale * slope)[:, None], codes, len(present)),
@@ -114,6 +114,7 @@ def fit_scale(
         "low": float(found.low[0]),
         "high": float(found.high[0]),
         "comparisons": len(gap),
+        "freedom": float(found.freedom[0]),
     }
 
 

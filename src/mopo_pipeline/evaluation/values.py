@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, ndtri
+from scipy.special import expit, ndtri, stdtrit
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.evaluation.labelled_split import LabelledSplit, labelled_split
@@ -18,6 +18,7 @@ from mopo_pipeline.evaluation.reweighting import (
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABELS, bounded, no_values, value_rows
 from mopo_pipeline.judges.preference import PreferenceModelJudge
 from mopo_pipeline.mopo import effective_share
+from mopo_pipeline.mopo.annotators import Added, joint_freedom
 from mopo_pipeline.mopo.labelled import label_shares
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import Interval, prompt_bootstrap, sum_by
@@ -36,6 +37,7 @@ def judged_values(
     objectives: tuple[str, ...],
     params: EvaluateParams,
     seed: int,
+    quality: dict[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Mean win rate of sampled answers per policy, objective and judge.
 
@@ -49,6 +51,7 @@ def judged_values(
         objectives: names of the K objectives.
         params: confidence and bootstrap size.
         seed: of the bootstrap.
+        quality: ``judge_quality`` of every judge by name, for the degrees of freedom of its scale; None: as many as can be.
     """
     table = scores.merge(
         completions[["completion_id", "prompt_id", "policy"]],
@@ -70,26 +73,46 @@ def judged_values(
         ends = np.array(
             [part[[f"{c}{end}" for c in columns]].mean().to_numpy() for end in ("_from", "_to")]
         )
-        parts.append(
-            value_rows(
-                str(policy), str(judge), objectives, bounded(with_scale_error(interval, ends))
-            )
-        )
+        interval = with_scale_error(interval, ends, _scale_freedom(quality, str(judge), objectives))
+        parts.append(value_rows(str(policy), str(judge), objectives, bounded(interval)))
     return pd.concat(parts, ignore_index=True) if parts else no_values()
 
 
-def with_scale_error(interval: Interval, ends: Array) -> Interval:
-    """An interval (K,) widened by what its estimates are at the two ends (2, K) of the scale's own interval."""
+def with_scale_error(interval: Interval, ends: Array, freedom: Array) -> Interval:
+    """An interval (K,) widened by what its estimates are at the two ends (2, K) of the scale's own interval.
+
+    Win rates bend in the scale, so that its ends lie at unequal distance: the farther one counts in the standard error,
+    with the degrees of freedom (K,) that the scale is known with, inf where nothing says.
+    """
     value = interval.estimate
     down = value - np.minimum(ends.min(axis=0), value)
     up = np.maximum(ends.max(axis=0), value) - value
-    quantile = ndtri(0.5 + interval.level / 2.0)
+    quantile = 0.5 + interval.level / 2.0
+    error = np.maximum(up, down) / np.where(
+        np.isinf(freedom), ndtri(quantile), stdtrit(freedom, quantile)
+    )
+    known = [
+        joint_freedom(se**2, f, Added(own**2, own_f)) if se + own > 0.0 else f
+        for se, f, own, own_f in zip(interval.se, interval.freedom, error, freedom, strict=True)
+    ]
     return replace(
         interval,
         low=value - np.hypot(value - interval.low, down),
         high=value + np.hypot(interval.high - value, up),
-        se=np.hypot(interval.se, (up + down) / (2.0 * quantile)),
+        se=np.hypot(interval.se, error),
+        freedom=np.array(known),
     )
+
+
+def _scale_freedom(
+    quality: dict[str, Any] | None, judge: str, objectives: tuple[str, ...]
+) -> Array:
+    """Degrees of freedom (K,) that the scale of a judge is known with; inf where nothing says."""
+    known = [
+        None if quality is None else quality[judge]["objectives"][name]["calibration"]
+        for name in objectives
+    ]
+    return np.array([(found or {}).get("freedom") or np.inf for found in known])
 
 
 def doubly_robust_values(

@@ -10,7 +10,6 @@ from mopo_pipeline.mopo.comparisons import Comparisons, check_weights
 from mopo_pipeline.mopo.learned import jackknifed_shares
 from mopo_pipeline.mopo.rows import build_rows
 
-
 DEBIASED = 2 / 3
 """Share of the jackknife's correction that is taken: all of it errs the other way, as a label speaks of its opponent too
 (measured: within .003 with four to ten answers and up to a nat from the reference, where it is up to .016 without)."""

@@ -114,6 +114,7 @@ def estimate_values(
     test_logprobs: pd.DataFrame,
     evaluation_preference_model: Path,
     exact_reference: dict[str, Any],
+    judge_quality: dict[str, Any],
     task: TaskParams,
     params: EvaluateParams,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -122,7 +123,9 @@ def estimate_values(
     from mopo_pipeline.sampling_units import sampling_units
 
     units = sampling_units(responses)
-    judged = values.judged_values(completions, scores, units, task.names, params, task.seed)
+    judged = values.judged_values(
+        completions, scores, units, task.names, params, task.seed, judge_quality
+    )
     robust, facts = values.doubly_robust_values(
         responses,
         comparisons,

@@ -87,6 +87,7 @@ def _values() -> list[Node]:
                 "test_logprobs",
                 "evaluation_preference_model",
                 "exact_reference",
+                "judge_quality",
                 "params:task",
                 "params:evaluate",
             ],
