@@ -7,6 +7,7 @@ from scipy.special import stdtrit
 
 from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.mopo.annotators import added_by_annotators, joint_freedom
+from mopo_pipeline.mopo.ratio import effective_number
 from mopo_pipeline.pareto.intervals import Interval
 
 
@@ -15,9 +16,10 @@ def with_annotators(
 ) -> Interval:
     """An interval of ratios of sums, widened by what annotators of different taste add to the variance.
 
-    With V of the prompts and V_a of ``added_by_annotators``, standard errors grow to sqrt(V + V_a), known with fewer
-    degrees of freedom, for few annotators say little of how annotators differ; both ends move away from the estimate in
-    proportion, and by the ratio of Student's quantiles at the interval's level. Nothing changes where nobody has a name.
+    With V of the prompts and V_a of ``added_by_annotators``, standard errors grow to sqrt(V + V_a), known with as many
+    degrees of freedom as people less one where these are fewer: two or three who agree by luck show no V_a. Both ends
+    move away from the estimate in proportion, and by the ratio of Student's quantiles at the interval's level. Nothing
+    changes where nobody has a name, or one person alone.
 
     Args:
         interval: of K ratios, over units.
@@ -32,10 +34,12 @@ def with_annotators(
     for k in np.flatnonzero(np.isfinite(interval.se) & (interval.se > 0)):
         moved = (top[:, k] - interval.estimate[k] * mass[:, k]) / mass[:, k].sum()
         added = added_by_annotators(moved, mass[:, k], units, annotators)
-        if added.variance == 0.0:
+        people = _people(mass[:, k], annotators)
+        if not people > 1.0:
             continue
         variance, freedom = float(interval.se[k] ** 2), float(interval.freedom[k])
-        known[k] = min(joint_freedom(variance, freedom, added), freedom)
+        joint = joint_freedom(variance, freedom, added)
+        known[k] = min(joint, freedom, max(people - 1.0, 1.0))
         wider[k] = np.sqrt(1.0 + added.variance / variance)
         factor[k] = wider[k] * stdtrit(known[k], quantile) / stdtrit(freedom, quantile)
     value = interval.estimate
@@ -46,3 +50,15 @@ def with_annotators(
         se=wider * interval.se,
         freedom=known,
     )
+
+
+def _people(mass: Array, annotators: Index) -> float:
+    """As many people of equal share would say as much as those whose labels weigh mass (M,), nameless ones each their own.
+
+    1 where fewer than two have a name.
+    """
+    named = (annotators >= 0) & (mass > 0)
+    shares = np.bincount(annotators[named], mass[named])
+    if (shares > 0).sum() < 2:
+        return 1.0
+    return effective_number(np.concatenate([shares, mass[annotators < 0]]))

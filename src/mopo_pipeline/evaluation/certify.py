@@ -34,7 +34,7 @@ from mopo_pipeline.sampling_units import drawn_as
 MIN_ANSWERS = 8
 """Fewest labelled answers per prompt at which the estimate from labels alone is not drawn towards 0.5 by more than .02."""
 
-MAX_DRAWN = 0.02
+MAX_DRAWN = 0.03
 """Most that may be taken off an estimate that few answers a prompt draw towards 0.5: where it is more, as much may be left."""
 
 EDGE = 1e-9

@@ -203,7 +203,7 @@ def label_values(
     the labels say (``method.md``, section 3). Needs no model. Few labelled responses per prompt draw it towards the
     data's 0.5: on the pocket task, for a policy at .67 and .32, by .03 and .05 with two, .02 and .03 with four, below
     .01 with sixteen; more where the policy is far from the reference. Above 0.5 that understates, and is left; below
-    it most of that is taken off (``mopo.labelled``).
+    it the jackknife takes it off, and errs the other way (``mopo.labelled``).
 
     Args:
         responses: every response.

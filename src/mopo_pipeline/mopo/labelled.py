@@ -10,10 +10,6 @@ from mopo_pipeline.mopo.comparisons import Comparisons, check_weights
 from mopo_pipeline.mopo.learned import jackknifed_shares
 from mopo_pipeline.mopo.rows import build_rows
 
-DEBIASED = 2 / 3
-"""Share of the jackknife's correction that is taken: all of it errs the other way, as a label speaks of its opponent too
-(measured: within .003 with four to ten answers and up to a nat from the reference, where it is up to .016 without)."""
-
 
 @dataclass(frozen=True)
 class Seen:
@@ -55,14 +51,14 @@ def label_shares(
         weights: (M, K) of the comparisons, 0 where the label is missing.
         log_ratio: (n,) log pi - log pi_ref, nats.
         prompts: (n,) prompt of each response, from 0.
-        debiased: masses without most of the draw of few responses towards those who wrote them; some are negative.
+        debiased: by the jackknife over a prompt's responses (``mopo.learned``), without most of the draw of few of them
+            towards who wrote them; some masses are negative. It errs the other way by about as much up to a nat from the
+            reference, since a label speaks of its opponent too.
     """
     compared = np.zeros((len(log_ratio), weights.shape[1]))
     np.add.at(compared, first, weights)
     np.add.at(compared, second, weights)
-    mass = _normalised(compared > 0, log_ratio, prompts)
-    if debiased:
-        mass += DEBIASED * (_jackknifed(compared > 0, log_ratio, prompts) - mass)
+    mass = (_jackknifed if debiased else _normalised)(compared > 0, log_ratio, prompts)
     per_weight = np.divide(mass, compared, out=np.zeros_like(mass), where=compared > 0)
     return per_weight[first] * weights, per_weight[second] * weights
 
