@@ -193,7 +193,7 @@ def test_weights_count_and_labels_a_judge_never_misses_keep_a_finite_scale() -> 
     assert part == alone
     assert fit_scale(gap[:29], labels[:29], half[:29], codes[:29], "logistic", PARAMS, 0) is None
     silent = fit_scale(np.zeros(600), labels, np.ones(600), codes, "logistic", PARAMS, 0)
-    assert silent == {"scale": 0.0, "low": 0.0, "high": 0.0, "comparisons": 600}
+    assert silent == {"scale": 0.0, "low": 0.0, "high": 0.0, "comparisons": 600, "freedom": None}
 
 
 def test_a_model_is_calibrated_by_folds_that_never_saw_the_label(tmp_path: Path) -> None:
