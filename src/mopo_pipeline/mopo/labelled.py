@@ -75,7 +75,7 @@ def _normalised(kept: NDArray[np.bool_], log_ratio: Array, prompts: Index) -> Ar
 
 
 def _jackknifed(kept: NDArray[np.bool_], log_ratio: Array, prompts: Index) -> Array:
-    """``_normalised`` by the jackknife over a prompt's responses (``mopo.learned``)."""
+    """``_normalised`` by the jackknife over a prompt's responses (``mopo.learned``): mass (n, K) of those kept (n, K) by ratios (n,)."""
     mass = np.zeros(kept.shape)
     for k in range(kept.shape[1]):
         own = np.flatnonzero(kept[:, k])
