@@ -50,7 +50,7 @@ class LabelledSplit:
         """Weights (M, K) that sum to 1 in each prompt with labels, so that no prompt speaks louder for having more of them."""
         prompts = self.prompts[self.first]
         total = sum_by(self.weights, prompts, int(self.prompts.max()) + 1)[prompts]
-        return np.divide(self.weights, total, out=np.zeros_like(total), where=total > 0)
+        return np.asarray(np.divide(self.weights, total, out=np.zeros_like(total), where=total > 0))
 
     def ratio(
         self, top: Array, mass: Array, params: EvaluateParams, rng: np.random.Generator

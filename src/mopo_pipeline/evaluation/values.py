@@ -267,7 +267,8 @@ def _label_means(held: LabelledSplit, left: Array, right: Array) -> Array:
     """Win rates (K,) by shares left and right (M, K); NaN without labels."""
     mass = (left + right).sum(axis=0)
     nothing = np.full(len(mass), np.nan)
-    return np.divide(_won(held, left, right).sum(axis=0), mass, out=nothing, where=mass > 0)
+    total = _won(held, left, right).sum(axis=0)
+    return np.asarray(np.divide(total, mass, out=nothing, where=mass > 0))
 
 
 def _by_labels(

@@ -71,7 +71,7 @@ def _normalised(kept: NDArray[np.bool_], log_ratio: Array, prompts: Index) -> Ar
     mass = np.exp(logs - np.where(np.isfinite(highest), highest, 0.0)[prompts])
     total = np.zeros_like(highest)
     np.add.at(total, prompts, mass)
-    return np.divide(mass, total[prompts], out=np.zeros_like(mass), where=kept)
+    return np.asarray(np.divide(mass, total[prompts], out=np.zeros_like(mass), where=kept))
 
 
 def _jackknifed(kept: NDArray[np.bool_], log_ratio: Array, prompts: Index) -> Array:
