@@ -20,6 +20,7 @@ from mopo_pipeline.mopo.diagnosis.findings import Finding
 from mopo_pipeline.pareto.verdicts import MISSED, MISSED_WITHIN_NOISE
 
 MAX_CLIPPED = 0.1
+MAX_MALFORMED = 0.05
 MAX_MEAN_RATIO = 1.25
 """Greatest mean of pi / pi_ref over the data's answers. It is 1 if the reference drew them, whatever the policy."""
 MIN_KL = 0.01
@@ -74,12 +75,13 @@ def _answers(facts: dict[str, Any]) -> list[Finding]:
             )
         )
     share = facts["well_formed"]["policy"]
-    if share is not None and share < 0.95:
+    if share is not None and share < 1.0 - MAX_MALFORMED:
         findings.append(
             Finding(
                 "malformed answers",
-                share,
-                0.95,
+                1.0 - share,
+                MAX_MALFORMED,
+                "this share of the answers has not the form the task asks for, and loses on every objective: "
                 "over-optimisation takes the form first: train the reference longer or raise plan.tau",
             )
         )
