@@ -663,11 +663,13 @@ def test_what_is_told_to_be_run_first_takes_nothing_that_the_run_itself_would_ma
 ) -> None:
     whole = Pipeline(
         [
-            Node(made, None, "judge", name="fit"),
-            Node(made, None, "policy", name="train"),
+            Node(made, None, "data", name="ingest"),
+            Node(made, "data", "judge", name="fit"),
+            Node(made, "data", "policy", name="train"),
             Node(made, ["policy", "judge"], "verdicts", name="judge_policy"),
         ]
     )
+    (tmp_path / "data").touch()
     said = refused(tmp_path, monkeypatch, whole, whole.from_nodes("train"))
     assert "judge has not been made yet: run `kedro run --from-nodes=fit --to-nodes=fit`" in said
 

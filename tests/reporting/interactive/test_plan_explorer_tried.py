@@ -150,8 +150,8 @@ def test_out_of_reach_says_so_shows_what_can_be_held_and_takes_it(
     assert page.run("document.activeElement.dataset.place") == "0"
     before = page.run("state.asked[0]")
     page.press("ArrowRight")
-    page.wait("state.asked[0] > {} && !state.busy".format(before))
-    page.run("setThresholds([{}, state.asked[1]])".format(before))
+    page.wait(f"state.asked[0] > {before} && !state.busy")
+    page.run(f"setThresholds([{before}, state.asked[1]])")
     page.wait("!state.busy")
     asked = page.run("state.asked")
     assert min(asked) > 0.45
