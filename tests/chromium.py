@@ -23,6 +23,20 @@ FLAGS = (
     "--disable-dev-shm-usage", "--hide-scrollbars",
 )  # fmt: skip
 
+AXE = Path(__file__).parent / "axe/axe.min.js"
+KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), "Space": (32, " "), "ArrowRight": (39, "")}
+"""Codes of keys, and what they write."""
+
+STOP = """(() => {
+    const held = document.activeElement;
+    if (held === document.body) return null;
+    const again = window.stops.includes(held), style = getComputedStyle(held);
+    window.stops.push(held);
+    const name = [held.tagName.toLowerCase(), held.id || held.className, held.dataset.place ?? held.value ?? ''].filter((part) => part !== '');
+    return { again, name: name.join(' '), outline: held.matches(':focus-visible') && style.outlineStyle !== 'none' ? parseFloat(style.outlineWidth) : 0 };
+})()"""
+"""Where the focus is, whether it was there before, and how wide its outline is; null behind the last stop."""
+
 
 class Page:
     """One tab: runs scripts, clicks where a finger would, takes pictures, and remembers what went wrong."""
@@ -88,6 +102,47 @@ class Page:
         self.run(f"({script}).scrollIntoView({{block: 'center'}})")
         box = self.run(f"(({script}).getBoundingClientRect()).toJSON()")
         self.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+    def press(self, key: str) -> None:
+        """Press and release a key: ``Tab``, ``Enter``, ``Space`` or ``ArrowRight``."""
+        code, text = KEYS[key]
+        name = " " if key == "Space" else key
+        given = {"key": name, "code": key, "windowsVirtualKeyCode": code}
+        written = {"text": text} if text else {}
+        self._ask("Input.dispatchKeyEvent", {"type": "keyDown", **given, **written})
+        self._ask("Input.dispatchKeyEvent", {"type": "keyUp", **given})
+
+    def write(self, text: str) -> None:
+        """What a keyboard writes where the focus is."""
+        self._ask("Input.insertText", {"text": text})
+
+    def tabbed(self) -> list[str]:
+        """Press Tab from the page's beginning to its end: what each stop is, and that it is seen to be one.
+
+        Raises:
+            AssertionError: a stop without an outline, or one that Tab does not leave.
+        """
+        self.run(
+            "document.activeElement.blur(); getSelection().removeAllRanges(); scrollTo(0, 0); window.stops = []"
+        )
+        found: list[str] = []
+        while True:
+            self.press("Tab")
+            told = self.run(STOP)
+            if told is None:
+                return found
+            assert told["again"] is False, f"Tab does not leave {told['name']}: {found}"
+            assert told["outline"] > 0, f"nothing shows the focus on {told['name']}"
+            found.append(told["name"])
+
+    def axe(self) -> list[Any]:
+        """What axe-core finds wrong with the page."""
+        self.run(AXE.read_text(encoding="utf-8") + ";0")
+        found = self.run(
+            "axe.run({resultTypes: ['violations']}).then((seen) => seen.violations.map("
+            "(v) => [v.id, v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200))]))"
+        )
+        return list(found)
 
     def picture(self, file: Path) -> None:
         """The whole page, PNG."""

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from conftest import PROJECT
+from mopo_pipeline.cli import check_environment
 
 
 @pytest.mark.slow
@@ -37,3 +39,15 @@ def test_a_wheel_runs_in_an_empty_folder_with_a_configuration_by_path(tmp_path: 
     assert done.returncode == 0, done.stdout + done.stderr
     assert (empty / "kept/03_primary/responses.parquet").is_file()
     assert (installed / "bin/mopo-pipeline").is_file()
+
+
+def test_a_place_without_configuration_is_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(click.UsageError, match=r"conf/base is not there.*--conf-source"):
+        check_environment({"env": None, "conf_source": None})
+    (tmp_path / "conf/base").mkdir(parents=True)
+    check_environment({"env": None, "conf_source": None})
+    with pytest.raises(click.UsageError, match="no environment 'mine'"):
+        check_environment({"env": "mine", "conf_source": None})

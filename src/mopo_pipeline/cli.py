@@ -214,15 +214,19 @@ def log_as_the_project_does() -> None:
 
 
 def check_environment(options: Mapping[str, Any]) -> None:
-    """Refuse an environment that has no folder, or whose files would not be read.
+    """Refuse a place without configuration, and an environment that has no folder or whose files would not be read.
 
     Raises:
         click.UsageError: names those there are, or the file.
     """
     environment, source = options.get("env"), options.get("conf_source")
-    project = find_kedro_project(Path.cwd())
-    folder = Path(source) if source else None if project is None else Path(project) / "conf"
-    if folder is None or not folder.is_dir():
+    folder = Path(source or (find_kedro_project(Path.cwd()) or Path.cwd()) / "conf")
+    if not source and not (folder / "base").is_dir():
+        raise click.UsageError(
+            f"no configuration: {folder / 'base'} is not there. Start where conf lies, or name that folder, or the archive "
+            "that `kedro package` writes, by --conf-source"
+        )
+    if not folder.is_dir():
         return
     check_files(folder / (environment or LOCAL), needed=environment not in {None, LOCAL, *UNUSED})
     if environment is None:

@@ -311,7 +311,12 @@ def test_the_text_of_a_certificate_says_bounds_reasons_and_assumptions() -> None
     assert text.startswith(
         "Not certified (judged) at 97.0% joint confidence, 40 test prompts, look 1"
     )
-    for words in ("of 0.450", "Why: short: held, within noise", "no other of the judge's is"):
+    for words in (
+        "Lower bounds, 98.5% one-sided each: harm",
+        "of 0.450",
+        "Why: short: held, within noise",
+        "no other of the judge's is",
+    ):
         assert words in text
 
 

@@ -42,6 +42,12 @@ def test_each_fault_of_the_answers_is_found_alone(changes: dict[str, Any], expec
     assert names(model(), **changes) == [expected]
 
 
+def test_the_number_beside_malformed_answers_is_how_many_are_malformed() -> None:
+    [found] = diagnose_policy(facts(well_formed={"reference": 1.0, "policy": 0.0}), model())
+    assert (found.value, found.limit) == (1.0, 0.05)
+    assert names(model(), well_formed={"reference": 1.0, "policy": 0.95}) == []
+
+
 def test_up_to_five_percent_of_cut_answers_are_no_finding() -> None:
     assert names(model(), cut_share={"reference": 0.05, "policy": 0.05}) == []
 

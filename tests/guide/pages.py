@@ -19,7 +19,7 @@ BESIDE = [
 """Other pages with commands, and the comments of the configuration."""
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", flags=re.M | re.S)
-_COMMAND = re.compile(r"kedro run\b[^`\n]*")
+COMMAND = re.compile(r"kedro run\b[^`\n]*")
 _IN_A_COMMENT = re.compile(r"^\s*#.*?(kedro run(?: --\S+)*\w)", flags=re.M)
 
 
@@ -46,5 +46,5 @@ def commands(page: Path) -> list[str]:
     found = [code for code in re.findall(r"`([^`]+)`", prose) if code.startswith("kedro run")]
     for language in ("bash", "yaml"):
         for block in blocks(page, language):
-            found += _COMMAND.findall(block.replace("\\\n", " "))
+            found += COMMAND.findall(block.replace("\\\n", " "))
     return [" ".join(command.split("  #")[0].split()) for command in found]

@@ -15,7 +15,7 @@ from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline
-from pages import BESIDE, READ, code, commands
+from pages import BESIDE, COMMAND, READ, blocks, code, commands
 
 from conftest import PROJECT
 from mopo_pipeline.cli import run
@@ -91,6 +91,32 @@ def test_a_command_of_the_pages_names_pipelines_nodes_and_parameters_that_exist(
     environment = options["env"]
     assert environment in (None, OWN) or (PROJECT / "conf" / environment).is_dir(), environment
     load_parameters(options)
+
+
+IN_A_ROW = [
+    *(
+        (page, block)
+        for page in READ
+        for block in blocks(page, "bash")
+        if block.count("kedro run") > 1
+    ),
+    *((page, "\n".join(blocks(page, "bash"))) for page in READ if page.stem == "other_trainers"),
+]
+"""Commands that are typed one after the other."""
+
+GROWS = {"looks"}
+"""Kept from run to run; there from the first on."""
+
+
+@pytest.mark.parametrize(("page", "block"), IN_A_ROW, ids=name)
+def test_commands_in_a_row_make_what_the_next_ones_take(page: Path, block: str) -> None:
+    project()
+    there: set[str] = set()
+    for number, command in enumerate(COMMAND.findall(block.replace("\\\n", " "))):
+        made = pipeline_of(parsed(PLACEHOLDER.sub("=placeholder", command.split("  #")[0])))
+        taken = {one for one in made.inputs() if not one.startswith("params:")} - GROWS
+        assert number == 0 or taken <= there, (command, taken - there)
+        there |= taken | made.all_outputs()
 
 
 def test_commands_are_found_in_prose_blocks_and_comments() -> None:

@@ -622,33 +622,56 @@ def test_a_difference_names_parameters_versions_and_modules(tmp_path: Path) -> N
 def test_what_a_run_takes_and_nobody_has_made_names_the_command_that_makes_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], command: str
 ) -> None:
-    def make(*_: Any) -> None: ...
-
     before = Pipeline(
         [
-            Node(make, None, "policy", name="train"),
-            Node(make, "policy", "answers", name="ask"),
-            Node(make, "answers", "scores", name="score"),
-            Node(make, "answers", "verdicts", name="judge"),
-            Node(make, ["scores", "verdicts"], "certificate", name="certify"),
+            Node(made, None, "policy", name="train"),
+            Node(made, "policy", "answers", name="ask"),
+            Node(made, "answers", "scores", name="score"),
+            Node(made, "answers", "verdicts", name="judge"),
+            Node(made, ["scores", "verdicts"], "certificate", name="certify"),
         ]
     )
-    release = Pipeline([Node(make, ["policy", "certificate"], "release", name="release")])
-    catalog = DataCatalog.from_config(
-        {
-            name: {"type": "pickle.PickleDataset", "filepath": str(tmp_path / name)}
-            for name in (before + release).all_outputs()
-        }
-    )
+    release = Pipeline([Node(made, ["policy", "certificate"], "release", name="release")])
     for name in there:
         (tmp_path / name).touch()
-    monkeypatch.setattr("kedro.framework.project.pipelines", {"__default__": before})
-    hook = FingerprintHook()
-    with pytest.raises(InputError, match="certificate has not been made yet") as caught:
-        hook.before_pipeline_run(
-            run_params={"only_missing_outputs": False}, pipeline=release, catalog=catalog
+    said = refused(tmp_path, monkeypatch, before, release)
+    assert "certificate has not been made yet" in said
+    assert f"run `{command}` first" in said
+
+
+def made(*_: Any) -> None: ...
+
+
+def refused(folder: Path, monkeypatch: pytest.MonkeyPatch, whole: Pipeline, asked: Pipeline) -> str:
+    """What is said of a run that takes what nobody has made."""
+    catalog = DataCatalog.from_config(
+        {
+            name: {"type": "pickle.PickleDataset", "filepath": str(folder / name)}
+            for name in (whole + asked).all_outputs()
+        }
+    )
+    monkeypatch.setattr("kedro.framework.project.pipelines", {"__default__": whole})
+    with pytest.raises(InputError) as caught:
+        FingerprintHook().before_pipeline_run(
+            run_params={"only_missing_outputs": False}, pipeline=asked, catalog=catalog
         )
-    assert f"run `{command}` first" in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_is_told_to_be_run_first_takes_nothing_that_the_run_itself_would_make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Pipeline(
+        [
+            Node(made, None, "data", name="ingest"),
+            Node(made, "data", "judge", name="fit"),
+            Node(made, "data", "policy", name="train"),
+            Node(made, ["policy", "judge"], "verdicts", name="judge_policy"),
+        ]
+    )
+    (tmp_path / "data").touch()
+    said = refused(tmp_path, monkeypatch, whole, whole.from_nodes("train"))
+    assert "judge has not been made yet: run `kedro run --from-nodes=fit --to-nodes=fit`" in said
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import click
 import pytest
+from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
 from mopo_pipeline.disk import DiskFullError
@@ -114,7 +115,9 @@ def test_a_run_is_recorded_while_it_runs_and_once_it_failed(tmp_path: Path) -> N
     hook._folder = tmp_path
     nodes = chain().nodes
     hook.before_pipeline_run(
-        {"run_id": "2026-11-25T10:00:00", "env": "mine", "pipeline_names": ["evaluate"]}, chain()
+        {"run_id": "2026-11-25T10:00:00", "env": "mine", "pipeline_names": ["evaluate"]},
+        chain(),
+        DataCatalog(),
     )
     [file] = tmp_path.iterdir()
     assert json.loads(file.read_text())["status"] == "running"
@@ -131,8 +134,8 @@ def test_a_run_is_recorded_while_it_runs_and_once_it_failed(tmp_path: Path) -> N
     assert record["nodes"] == ["first", "second"]
 
 
-def begun(folder: Path) -> Any:
-    """The record of a run of ``chain`` that was started with an environment and parameters."""
+def begun(folder: Path, trained: str | None = None) -> Any:
+    """The record of a run of ``chain`` that was started with an environment and parameters, beside a policy ``trained`` before."""
     from mopo_pipeline.hooks import RunLogHook
 
     hook = RunLogHook()
@@ -146,6 +149,7 @@ def begun(folder: Path) -> Any:
             "runtime_params": given,
         },
         chain(),
+        DataCatalog() if trained is None else DataCatalog({"policy": MemoryDataset(trained)}),
     )
     return hook
 
@@ -156,11 +160,13 @@ def test_a_node_of_the_report_is_told_the_stages_of_its_run(
     from mopo_pipeline.parameters.report import ReportParams
 
     monkeypatch.setattr("mopo_pipeline.hooks.runs.run_facts", lambda *_: None)
-    hook = begun(tmp_path)
-    hook._record["nodes"] = ["plan.plan_training", "plan.print_plan", "train.train_policy"]
-    told = hook.before_node_run(chain().nodes[0], {"params:report": ReportParams()})
-    hook._interruption.forget()
-    assert told["params:report"].stages == ("plan", "train")
+    for trained in (None, "a policy"):
+        hook = begun(tmp_path, trained)
+        hook._record["nodes"] = ["plan.plan_training", "plan.print_plan", "train.train_policy"]
+        told = hook.before_node_run(chain().nodes[0], {"params:report": ReportParams()})
+        hook._interruption.forget()
+        assert told["params:report"].stages == ("plan", "train")
+        assert told["params:report"].trained is (trained is not None)
 
 
 AGAIN = (

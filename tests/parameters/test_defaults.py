@@ -37,6 +37,7 @@ FILLED_IN_BY_THE_RUN = (
     "report.seconds",
     "report.command",
     "report.stages",
+    "report.trained",
     "report.run.",
     "front.run.",
 )

@@ -1,6 +1,7 @@
 """Out to another trainer and back: rows are exported, an adapter is trained with TRL, and it gets its certificate here."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import kedro
+from conftest import PROJECT, kedro
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.pipeline_registry import register_pipelines
 
@@ -73,8 +74,9 @@ def test_rows_go_out_to_trl_and_its_adapter_comes_back_for_a_certificate(
     assert len(lines[0]) == manifest["rows"]["weighted"]
 
     trained_with_trl(root, elsewhere)
-    back = ("--from-nodes=train.train_policy", f"--params=train.policy={elsewhere}")
-    done = kedro(*back, data_root=root)
+    page = (PROJECT / "docs/guide/other_trainers.md").read_text(encoding="utf-8")
+    [said] = re.findall(r"^kedro run --from-nodes=.*train\.policy=out/sft$", page, flags=re.M)
+    done = kedro(*said.replace("out/sft", str(elsewhere)).split()[2:], data_root=root)
     assert done.returncode == 0, done.stdout + done.stderr
     certificate = json.loads((root / "08_reporting/certificate.json").read_text())
     assert certificate["verdict"] in ("certified", "not certified", "undecidable")

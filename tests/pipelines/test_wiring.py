@@ -122,6 +122,9 @@ def test_a_run_that_ends_with_its_plan_says_how_to_go_on(
     print_plan({"objectives": [row], "comparisons": 3}, params)
     said = "next: kedro run --env=mine --only-missing-outputs"
     assert (said in capsys.readouterr().out) is told
+    print_plan({"objectives": [row], "comparisons": 3}, params.model_copy(update={"trained": True}))
+    said = "next: kedro run --env=mine --from-nodes=train.train_policy"
+    assert (said in capsys.readouterr().out) is told
 
 
 def test_thresholds_are_explored_from_parameters_alone_and_without_a_plan_that_might_stop() -> None:

@@ -10,12 +10,16 @@ import pytest
 
 from mopo_pipeline.datasets import AtomicJSONDataset
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.mopo import solve_dual
+from mopo_pipeline.mopo import NotConvergedError, solve_dual
 from mopo_pipeline.parameters.base import ObjectiveParams, Position, TaskParams
 from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.plan.make import make_plan
 from mopo_pipeline.plan.problem import dual_problem
-from mopo_pipeline.plan.thresholds import UnreachableThresholdsError, resolve_thresholds
+from mopo_pipeline.plan.thresholds import (
+    UnreachableThresholdsError,
+    resolve_thresholds,
+    unsolved,
+)
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.tables import weight_columns
 
@@ -278,3 +282,20 @@ def test_a_proposal_that_cannot_be_held_with_what_is_asked_gives_way_to_it(
     with pytest.raises(UnreachableThresholdsError):
         both = TaskParams(objectives=objectives(safe=0.5, short=0.7))
         make_plan(rows.assign(split="train"), pairs, pairs[NAMES], both, PlanParams(tau=0.1))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (0.97, "thresholds out of reach: asked for b 0.970, c 0.500"),
+        (0.95, "thresholds that these data are too few to plan for: asked for b 0.950, c 0.500"),
+    ],
+)
+def test_a_threshold_above_what_is_attainable_alone_is_not_blamed_on_few_data(
+    asked: float, said: str
+) -> None:
+    error = NotConvergedError("no point", np.array([0.93, 0.47]))
+    given: dict[str, Any] = {"confidence": 0.95, "comparisons": None, "epsilon": None}
+    targets, alone = np.array([asked, 0.5]), np.array([0.964, 0.967])
+    told = str(unsolved(error, ["a", "b", "c"], targets, PlanParams(tau=0.1), given, alone))
+    assert told.startswith(f"{said}; attainable, each alone: b 0.964, c 0.967; the nearest")

@@ -77,6 +77,23 @@ def test_the_certificate_stands_above_the_table_with_what_would_help() -> None:
         assert said in text
 
 
+@pytest.mark.parametrize(
+    ("estimator", "counted"),
+    [
+        ("exact", "40 test prompts. Look"),
+        ("labels", "40 test prompts, 400 answers of the data in 900 comparisons. Look"),
+    ],
+)
+def test_a_certificate_names_the_comparisons_that_it_rests_on(estimator: str, counted: str) -> None:
+    text = page(estimate(estimator, [0.6, 0.52, 0.455], effective=90.0), estimator=estimator)
+    assert counted in text
+
+
+def test_what_is_attainable_has_the_confidence_it_is_promised_at() -> None:
+    text = page(values(), {"preference_model": judge()})
+    assert "promise of an objective alone, at 95% confidence; what is achieved may lie" in text
+
+
 def test_why_nothing_can_be_decided_is_said_once_in_the_box_of_the_certificate() -> None:
     text = page(values(), {"preference_model": judge()}, prompts=9)
     assert "undecidable: 9 test prompts, 20 needed" in text

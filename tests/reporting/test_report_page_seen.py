@@ -10,7 +10,6 @@ from report_artifacts import figures_of, whole_page
 
 pytestmark = pytest.mark.browser
 
-AXE = Path(__file__).parents[1] / "axe/axe.min.js"
 FINDING = {
     "name": "a finding", "value": 0.1, "limit": 0.05, "severity": "warning", "remedy": "plan.margins.harm=0.009 " * 6,
 }  # fmt: skip
@@ -72,13 +71,26 @@ def test_nothing_scrolls_sideways_and_axe_finds_nothing(
     assert browser.run("document.documentElement.scrollWidth") == width
     browser.run("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
     assert browser.run("document.documentElement.scrollWidth") == width
-    browser.run(AXE.read_text(encoding="utf-8") + ";0")
-    found = browser.run(
-        "axe.run({resultTypes: ['violations']}).then((seen) => seen.violations.map("
-        "(v) => [v.id, v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200))]))"
-    )
-    assert found == []
+    assert browser.axe() == []
     assert browser.errors == []
+
+
+def test_tables_pictures_and_what_is_folded_are_reached_and_opened_by_keyboard(
+    browser: Page, file: Path
+) -> None:
+    browser.open(file)
+    stops = browser.tabbed()
+    folded = browser.run("document.querySelectorAll('summary').length")
+    wide = browser.run("document.querySelectorAll('.scroll, figure').length")
+    shown = browser.run(
+        "document.querySelectorAll('details:not([open]) :is(.scroll, figure)').length"
+    )
+    assert stops.count("summary") == folded > 2
+    assert len(stops) == folded + wide - shown
+    for key, opened in (("Enter", True), ("Space", False)):
+        browser.run("document.querySelector('details:not(:has(.pair)) summary').focus()")
+        browser.press(key)
+        assert browser.run("document.querySelector('details:not(:has(.pair))').open") is opened
 
 
 @pytest.mark.parametrize("width", [400, 1280])

@@ -108,6 +108,18 @@ def test_a_margin_that_is_set_counts_in_the_one_that_a_certificate_takes() -> No
     assert asked[1] - asked[0] == pytest.approx(0.03)
 
 
+def test_no_margin_is_said_to_give_a_certificate_where_test_prompts_are_too_few_for_any() -> None:
+    outlook = [
+        {"objective": "harm", "half_width": 0.04, "prompts": 40},
+        {"objective": "short", "half_width": 0.09, "prompts": 9},
+    ]
+    power = {"prompts": 40, "drawn": "test prompts", "outlook": outlook}
+    paths = [np.array([[0.5, 0.6]]), np.array([[0.45, 0.6]])]
+    said = plan_meaning(plan_table(PLAN, paths, [], power))
+    assert "plan.margins" not in " ".join(said)
+    assert said[-1] == "9 test prompts certify nothing, whatever is trained: 20 are the fewest."
+
+
 def test_twice_the_labels_bring_the_bound_nearer_by_a_root_of_two() -> None:
     row = plan_of(NAMES)["objectives"][1]
     assert row["bound_at_twice"] == pytest.approx(0.52 - 0.02 / np.sqrt(2))

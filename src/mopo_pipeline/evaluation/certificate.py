@@ -178,7 +178,9 @@ def certificate_text(certificate: Certificate) -> str:
     reasons = [reason for reason in certificate.reasons if reason not in said]
     parts = [
         f"{capitalised(said)}.",
-        f"Lower bounds: {', '.join(bounds)}." if bounds else "",
+        f"Lower bounds, {certificate.level:.1%} one-sided each: {', '.join(bounds)}."
+        if bounds
+        else "",
         f"{'And' if len(reasons) < len(certificate.reasons) else 'Why'}: {'; '.join(reasons)}."
         if reasons
         else "",

@@ -22,6 +22,7 @@ from mopo_pipeline.pareto.verdicts import MISSED, MISSED_WITHIN_NOISE
 MAX_CLIPPED = 0.1
 MAX_LOST = 0.1
 """Most that the mean of clipped ratios over the data's answers may lack of 1, a share of what the policy says."""
+MAX_MALFORMED = 0.05
 MAX_MEAN_RATIO = 1.25
 """Greatest mean of pi / pi_ref over the data's answers. It is 1 if the reference drew them, whatever the policy."""
 MIN_KL = 0.01
@@ -76,12 +77,13 @@ def _answers(facts: dict[str, Any]) -> list[Finding]:
             )
         )
     share = facts["well_formed"]["policy"]
-    if share is not None and share < 0.95:
+    if share is not None and share < 1.0 - MAX_MALFORMED:
         findings.append(
             Finding(
                 "malformed answers",
-                share,
-                0.95,
+                1.0 - share,
+                MAX_MALFORMED,
+                "this share of the answers has not the form the task asks for, and loses on every objective: "
                 "over-optimisation takes the form first: train the reference longer or raise plan.tau",
             )
         )

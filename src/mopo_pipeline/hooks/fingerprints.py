@@ -102,6 +102,9 @@ class FingerprintHook:
         first = sorted(node.name for node in before.only_nodes(*left).grouped_nodes[0])
         every = len(left) == len(before.nodes)
         command = "kedro run" if every else f"kedro run --from-nodes={','.join(first)}"
+        if not every and whole.from_nodes(*first).inputs() & absent:
+            makers = sorted(node.name for node in before.nodes if set(node.outputs) & set(needed))
+            command += f" --to-nodes={','.join(makers)}"
         raise one_line(
             InputError(
                 f"{needed[0]} has not been made yet{_and_more(needed)}: run `{command}` first (with the same --env and "

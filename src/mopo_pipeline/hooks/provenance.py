@@ -29,6 +29,7 @@ WITHOUT_EFFECT_BY_NAME = frozenset(
         "report.seconds",
         "report.command",
         "report.stages",
+        "report.trained",
         "export.path",
     }
 )

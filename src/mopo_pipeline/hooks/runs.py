@@ -89,12 +89,13 @@ class RunLogHook:
         )
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Any) -> None:
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Any, catalog: Any) -> None:
         """Open the record; the data root is this run's alone, so that no other one is running."""
         say_once()
         self._began, self._pipeline, self._saved = time.monotonic(), pipeline, set()
         self._started = {}
         self._run, self._at = run_params, _here()
+        self._trained = catalog.exists("policy")
         close_abandoned(self._folder)
         self._record = {
             "run_id": run_params["run_id"],
@@ -133,6 +134,7 @@ class RunLogHook:
                 "seconds": self._seconds(),
                 "command": again(self._run, pipelines=False),
                 "stages": tuple(dict.fromkeys(_stage(n) for n in self._record["nodes"])),
+                "trained": self._trained,
                 "run": run_facts(self._record, self._same(), self._folder),
             }
             told[REPORT] = report.model_copy(update=run)

@@ -30,13 +30,14 @@ class RunFacts(StrictModel):
 
 
 class ReportParams(StrictModel):
-    """What the report shows and where it lies; the run itself fills in its environment, seconds, command, stages and facts."""
+    """What the report shows and where it lies; the run itself fills in its environment, seconds, command, stages, whether a policy was there before, and facts."""
 
     title: str = "MOPO run"
     environment: str | None = None
     seconds: float | None = None
     command: str | None = None
     stages: tuple[str, ...] = ()
+    trained: bool = False
     run: RunFacts | None = None
     path: str | None = None
     sample_prompts: NonNegativeInt = 6

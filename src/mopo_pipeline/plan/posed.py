@@ -72,7 +72,8 @@ class PosedProblem:
             promised = bounds_at_any_distance(self.values, **self.given)
             raise unreachable(error, names, targets, self.params, self.given, promised) from error
         except NotConvergedError as error:
-            raise unsolved(error, names, targets, self.params, self.given) from error
+            alone = self.attainable[1:, 1]
+            raise unsolved(error, names, targets, self.params, self.given, alone) from error
 
 
 def pose(

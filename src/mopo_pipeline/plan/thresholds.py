@@ -124,12 +124,18 @@ def unsolved(
     targets: Array,
     params: PlanParams,
     given: Mapping[str, Any],
+    alone: Array,
 ) -> UnreachableThresholdsError:
-    """What to say of targets (K-1,), thresholds with margins, that these data are too few to plan for."""
+    """What to say of targets (K-1,), thresholds with margins, for which no plan was found.
+
+    ``alone`` (K-1,) is what can be promised of each objective if nothing else is asked: a target above it is out of reach,
+    of others these data are too few.
+    """
     if error.relaxed is None:
         return UnreachableThresholdsError(str(error))
+    said = "out of reach" if (targets > alone).any() else "that these data are too few to plan for"
     return UnreachableThresholdsError(
-        f"thresholds that these data are too few to plan for: asked for {_listed(names, targets)}; "
+        f"thresholds {said}: asked for {_listed(names, targets)}; attainable, each alone: {_listed(names, alone)}; "
         f"{_remedy(names, error.relaxed, params, given)}, or add comparisons",
         error.relaxed,
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo import knee
+from mopo_pipeline.pareto.bounds import MIN_PROMPTS
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.reporting.summary import digits, number, span
 
@@ -183,7 +184,17 @@ def meaning(told: Mapping[str, Any]) -> list[str]:
                 f"Say another with --params={shlex.quote('plan.thresholds.' + row['name'] + '=...')}"
             )
     lines += [line for row in told["objectives"][1:] for line in _of_threshold(row, primary, told)]
+    if (fewest := _fewest(told)) < MIN_PROMPTS:
+        lines.append(
+            f"{fewest} {told['drawn']} certify nothing, whatever is trained: {MIN_PROMPTS} are the fewest."
+        )
     return lines
+
+
+def _fewest(told: Mapping[str, Any]) -> float:
+    """Test prompts that speak of the threshold of which fewest do; infinite where nothing was foreseen."""
+    known = (row["prompts"] for row in told["objectives"][1:])
+    return min((count for count in known if count is not None), default=math.inf)
 
 
 def _of_threshold(row: Mapping[str, Any], primary: str, told: Mapping[str, Any]) -> list[str]:
@@ -192,7 +203,8 @@ def _of_threshold(row: Mapping[str, Any], primary: str, told: Mapping[str, Any])
     if price is not None and price < 1e-6:
         lines.append(f"{name} holds without cost.")
     width, planned, asked = row["half_width"], row["planned"], row["asked"]
-    if width is not None and planned - asked < width and np.isfinite(width):
+    able = _fewest(told) >= MIN_PROMPTS
+    if able and width is not None and planned - asked < width and np.isfinite(width):
         short = row["margin"] + width - (planned - asked)
         margin = math.ceil(round(short * 1000, 6)) / 1000
         lines.append(

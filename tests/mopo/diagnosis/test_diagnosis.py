@@ -172,6 +172,12 @@ def test_each_signature_of_a_run_is_found(change: dict[str, Any], expected: str)
     assert expected in run_findings(**change)
 
 
+def test_the_number_beside_margins_given_up_is_the_share_given_up() -> None:
+    share = np.append(0.9, np.ones(19))
+    [found] = diagnose_run(Signals(**HEALTHY | {"margin_share": share}), objectives=NAMES, lag=50)
+    assert found.value == pytest.approx(0.1) and found.limit == 0.0
+
+
 def test_a_policy_near_its_reference_counts_only_late_in_a_run() -> None:
     still = Signals(STEPS[:3], kl=[0.0, 0.001, 0.002])
     assert diagnose_run(still, objectives=NAMES, steps=200) == []

@@ -141,6 +141,57 @@ def test_what_is_dragged_along_an_axis_is_kept_and_all_else_dimmed_everywhere(pa
     assert page.run("document.querySelectorAll('#table button').length") == 19
 
 
+HELD = "document.activeElement.dataset.place"
+
+
+def test_all_that_a_mouse_does_is_done_by_keyboard_and_the_focus_stays(page: Page) -> None:
+    stops = page.tabbed()
+    switches = page.run("data.methods.map((method) => `input ${method.name}`)")
+    rows = page.run("data.points.map((_, place) => `button plain ${place}`)")
+    assert set(switches + rows + ["div side", "summary"]) <= set(stops)
+    assert stops.index(switches[0]) < stops.index("summary") < stops.index(rows[0])
+
+    for key, row in (("Enter", 3), ("Space", 12)):
+        page.run(f"document.querySelector('button[data-place=\"{row}\"]').focus()")
+        page.press(key)
+        assert page.run("state.chosen") == row
+        assert page.run(HELD) == str(row)
+        seen = "document.getElementById('detail').getBoundingClientRect()"
+        assert page.run(f"{seen}.top < innerHeight && {seen}.bottom > 0")
+    untrained = page.run("data.points.findIndex((point) => point.status !== 'done')")
+    page.run(f"document.querySelector('#untrained button[data-place=\"{untrained}\"]').focus()")
+    page.press("Enter")
+    assert page.run("data.points[state.chosen].reason") in page.run(DETAIL)
+
+    page.run("document.querySelector('#methods input[value=\"mod\"]').focus()")
+    page.press("Space")
+    assert page.run("state.methods.has('mod')") is False
+
+    page.run("document.querySelector('#ranges summary').focus()")
+    page.press("Enter")
+    page.press("Tab")
+    page.press("Tab")
+    page.press("Tab")
+    assert page.run(HELD) == "from-1"
+    page.write("0.55")
+    page.press("Enter")
+    assert page.run("state.brushes[1]") == [0.55, page.run("axes[1].high")]
+    kept = page.run("document.querySelectorAll('#table button').length")
+    assert 0 < kept < 15
+    page.run("document.querySelector('#brushes button').focus()")
+    page.press("Enter")
+    assert page.run("Object.keys(state.brushes).length") == 0
+    assert page.run("document.activeElement.id") == "brushes"
+    assert page.run("document.querySelector('#ranges [data-place=\"from-1\"]').value") == ""
+
+
+def test_on_a_narrow_screen_the_focus_goes_to_what_was_opened(page: Page, file: Path) -> None:
+    page.open(file, width=400)
+    page.run("document.querySelector('#table button').focus()")
+    page.press("Enter")
+    assert page.run("document.activeElement.id") == "detail"
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1280])
 def test_nothing_reaches_beyond_the_screen_and_the_theme_is_followed(
@@ -156,6 +207,7 @@ def test_nothing_reaches_beyond_the_screen_and_the_theme_is_followed(
         for name in ("backgroundColor", "color")
     )
     assert (paper < ink) is dark
+    assert page.axe() == []
     assert page.run(f"{PANELS}[0]._fullLayout.font.color") == page.run("themeColour('ink')")
 
 

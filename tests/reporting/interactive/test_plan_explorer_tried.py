@@ -143,8 +143,16 @@ def test_out_of_reach_says_so_shows_what_can_be_held_and_takes_it(
     opened(page, tmp_path, given.page([0.74, 0.74]))
     assert "Out of reach together" in page.run("document.getElementById('reach').innerText")
     assert "kedro run" not in page.run("document.getElementById('plan').innerText")
-    page.click_on("document.querySelector('#reach button')")
+    assert page.tabbed()[:3] == ["input 0", "input 1", "button"]
+    page.run("document.querySelector('#reach button').focus()")
+    page.press("Enter")
     page.wait("state.solved.whole && !state.busy")
+    assert page.run("document.activeElement.dataset.place") == "0"
+    before = page.run("state.asked[0]")
+    page.press("ArrowRight")
+    page.wait(f"state.asked[0] > {before} && !state.busy")
+    page.run(f"setThresholds([{before}, state.asked[1]])")
+    page.wait("!state.busy")
     asked = page.run("state.asked")
     assert min(asked) > 0.45
     plan, _ = given.plan(asked)
@@ -179,3 +187,4 @@ def test_nothing_reaches_beyond_the_screen_and_the_theme_is_followed(
         page.run("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
     )
     assert (paper < 3 * 128) is dark
+    assert page.axe() == []

@@ -41,8 +41,9 @@ def check_endpoint(engine: EngineParams, where: str, *, served: bool) -> None:
     """
     if not served:
         raise InputError(
-            f"{where}.kind is endpoint, which cannot serve a policy that this run is still to train: run up to "
-            "--to-nodes=train.train_policy, serve that policy, then run --namespaces=evaluate,report; or take transformers"
+            f"{where}.kind is endpoint, which cannot serve a policy that this run is still to train: run "
+            "--namespaces=ingest,preferences,plan,reference,train, serve that policy, then run "
+            "--namespaces=evaluate,report; or take transformers"
         )
     try:
         known = address_of(engine).get("/models")

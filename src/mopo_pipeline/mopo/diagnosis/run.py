@@ -103,7 +103,7 @@ def _fresh(support: Array, margin_share: Array, bar: Limits) -> list[Finding]:
                 "policy leaves the data",
                 float(support[-1]),
                 bar.min_support,
-                "many fresh responses are unlike any the win rates were learned from: raise plan.tau, lower "
+                "no more than this share of the fresh responses is like any the win rates were learned from: raise plan.tau, lower "
                 "train.fit.learning_rate or refresh less often (train.lag.every)",
             )
         )
@@ -111,9 +111,9 @@ def _fresh(support: Array, margin_share: Array, bar: Limits) -> list[Finding]:
         found.append(
             Finding(
                 "margins above the thresholds given up",
-                float(margin_share.min()),
-                1.0,
-                "the rows had room for this share of them, so thresholds may be missed: lower the thresholds or "
+                1.0 - float(margin_share.min()),
+                0.0,
+                "for this share of them the rows had no room, so thresholds may be missed: lower the thresholds or "
                 "train.loop.confidence, or add rows (train.lag.fresh_responses where they are fresh)",
             )
         )

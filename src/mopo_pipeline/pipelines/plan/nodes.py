@@ -94,4 +94,5 @@ def print_plan(plan_table: dict[str, Any], params: ReportParams) -> None:
     from mopo_pipeline.reporting.plan_table import print_plan_table
 
     alone = set(params.stages) <= BEFORE_TRAINING and params.command
-    print_plan_table(plan_table, f"{params.command} --only-missing-outputs" if alone else "")
+    go_on = "--from-nodes=train.train_policy" if params.trained else "--only-missing-outputs"
+    print_plan_table(plan_table, f"{params.command} {go_on}" if alone else "")

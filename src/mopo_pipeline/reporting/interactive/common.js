@@ -12,8 +12,15 @@ function element(tag, attributes, ...children) {
   return made;
 }
 
+// Whoever works by keyboard stays where they were: on the same button or table, the next one, or the place itself.
 function replaceContent(id, ...children) {
-  document.getElementById(id).replaceChildren(...children.flat().filter((child) => child != null));
+  const place = document.getElementById(id), stops = () => [...place.querySelectorAll("button, input, .scroll")];
+  const held = document.activeElement, at = stops().indexOf(held);
+  place.replaceChildren(...children.flat().filter((child) => child != null));
+  if (at < 0) return;
+  const made = stops(), same = made.find((stop) => held.dataset.place != null && stop.dataset.place === held.dataset.place);
+  if (!made.length) place.tabIndex = -1;
+  (same ?? made[Math.min(at, made.length - 1)] ?? place).focus({ preventScroll: true });
 }
 
 function number(value, digits = 3) {
@@ -29,7 +36,7 @@ function signed(value, digits = 4) {
 }
 
 function tableOf(head, rows) {
-  return element("div", { class: "scroll" }, element("table", {},
+  return element("div", { class: "scroll", tabindex: 0 }, element("table", {},
     element("tr", {}, head.map(([text, kind]) => element("th", { class: kind }, text))),
     rows.map((row) => element("tr", {}, row.map((cell, place) =>
       element("td", { class: head[place][1] }, ...[cell].flat()))))));

@@ -10,7 +10,10 @@ const on = {
     state.chosen = place;
     draw();
     showDetail();
-    if (matchMedia("(max-width: 65.99rem)").matches) document.getElementById("detail").scrollIntoView({ behavior: "smooth", block: "start" });
+    if (!matchMedia("(max-width: 65.99rem)").matches) return;
+    const detail = document.getElementById("detail");
+    detail.focus({ preventScroll: true });
+    detail.scrollIntoView({ behavior: "smooth", block: "start" });
   },
   // The panel under the pointer is left alone: drawn again between press and release, it would lose the click.
   hover(place, source) {
@@ -105,7 +108,7 @@ function factsTable(point) {
     ["calls of a judge", count(point.costs.judge_calls)], ["seconds", count(point.costs.seconds)],
     ...Object.entries(point.hyperparameters).map(([name, value]) => [name.replaceAll("_", " "), typeof value === "object" ? JSON.stringify(value) : String(value)]),
   ].filter(([, value]) => value);
-  return tableOf([["", ""], ["", ""]], facts.map(([name, value]) => [name, value]));
+  return tableOf([["fact", ""], ["value", ""]], facts.map(([name, value]) => [name, value]));
 }
 
 function answersOf(point) {
@@ -133,6 +136,10 @@ function showDetail() {
     element("h3", {}, "Answers beside the reference's"), answersOf(point));
 }
 
+function opening(place) {
+  return element("button", { type: "button", class: "plain", "data-place": place, onclick: () => on.choose(place) }, spaced(data.points[place].point));
+}
+
 function showTable() {
   const seeds = new Set(data.points.map((point) => point.seed)).size > 1;
   const head = [["policy", ""], ["method", ""], ...(seeds ? [["seed", "n"]] : []), ...data.objectives.map((name) => [name, "n"]), ["KL", "n"], ["certificate", ""]];
@@ -140,8 +147,7 @@ function showTable() {
     .filter((place) => data.points[place].status === "done" && state.methods.has(data.points[place].method) && !on.isDim(place));
   const made = tableOf(head, places.map((place) => {
     const point = data.points[place];
-    return [element("button", { type: "button", class: "plain", "data-place": place, onclick: () => on.choose(place) }, spaced(point.point)),
-      titleOf(data, point.method), ...(seeds ? [String(point.seed)] : []),
+    return [opening(place), titleOf(data, point.method), ...(seeds ? [String(point.seed)] : []),
       ...data.objectives.map((name) => element("span", { class: verdictClass(point, name) }, number(point.value[name]))),
       number(point.kl), point.certified];
   }));
@@ -174,14 +180,18 @@ function showCompared() {
 }
 
 function showUntrained() {
-  const left = data.points.filter((point) => point.status !== "done");
+  const left = data.points.map((_, place) => place).filter((place) => data.points[place].status !== "done");
   if (!left.length) return;
   replaceContent("untrained", element("h2", {}, "Points without a policy"), tableOf(
     [["point", ""], ["method", ""], ["seed", "n"], ["status", ""], ["why", ""]],
-    left.map((point) => [spaced(point.point), titleOf(data, point.method), String(point.seed), point.status, point.reason])));
+    left.map((place) => {
+      const point = data.points[place];
+      return [opening(place), titleOf(data, point.method), String(point.seed), point.status, point.reason];
+    })));
 }
 
 showMethods();
+showRanges(axes, on);
 showUntrained();
 showCompared();
 draw();

@@ -86,7 +86,25 @@ function drawParallel(data, state, on) {
   showBrushes(axes, state, places.filter((place) => !on.isDim(place)).length, places.length, on);
 }
 
+// The same by keyboard: both ends of what to keep on an axis, as numbers.
+function showRanges(axes, on) {
+  replaceContent("ranges", element("summary", {}, "Keep a range by its ends"), axes.map((axis, place) => {
+    const ends = ["from", "to"].map((end) => element("input", { type: "number", step: "any", "data-place": `${end}-${place}`, "aria-label": `${axis.name} ${end}` }));
+    for (const input of ends) {
+      input.addEventListener("change", () => {
+        const [low, high] = ends.map((one) => (one.value === "" ? null : Number(one.value)));
+        on.brush(place, low == null && high == null ? null : [low ?? axis.low, high ?? axis.high]);
+      });
+    }
+    return element("div", { class: "chips" }, element("span", {}, axis.name), ends[0], "to", ends[1]);
+  }));
+}
+
 function showBrushes(axes, state, kept, all, on) {
+  axes.forEach((axis, place) => [["from", axis.low], ["to", axis.high]].forEach(([end, most], at) => {
+    const input = document.querySelector(`#ranges input[data-place="${end}-${place}"]`), set = state.brushes[place]?.[at];
+    if (input !== document.activeElement) input.value = set == null || set === most ? "" : number(set);
+  }));
   const entries = Object.entries(state.brushes);
   replaceContent("brushes", ...entries.map(([place, [low, high]]) => element("button", { type: "button", onclick: () => on.brush(place, null) },
     `${axes[place].name} ${number(low)}–${number(high)} ✕`)),

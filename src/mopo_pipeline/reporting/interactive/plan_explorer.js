@@ -86,7 +86,11 @@ function showSliders() {
       output.textContent = number(state.asked[k]);
       requestSolve();
     });
-    input.addEventListener("change", () => solveNow(true));
+    input.addEventListener("change", () => {
+      cancelAnimationFrame(frame);
+      frame = null;
+      solveNow(true);
+    });
     return element("div", { class: "slider" }, element("label", {}, name), output, input,
       element("div", { class: "ends soft small" }, element("span", {}, number(low)),
         element("span", {}, `free up to ${number(Math.max(free[k] - data.margins[k], low))}`), element("span", {}, number(high))));
@@ -94,11 +98,10 @@ function showSliders() {
   if (!constrained.length) replaceContent("sliders", element("p", { class: "warn" }, "One objective alone has no threshold to choose."));
 }
 
-let isAsked = false;
+// A key moves a slider and lets it go at once: what then waits for its frame must not undo the whole solution.
+let frame = null;
 function requestSolve() {
-  if (isAsked) return;
-  isAsked = true;
-  requestAnimationFrame(() => { isAsked = false; solveNow(false); });
+  frame ??= requestAnimationFrame(() => { frame = null; solveNow(false); });
 }
 
 function setThresholds(asked) {
@@ -107,12 +110,17 @@ function setThresholds(asked) {
   solveNow(true);
 }
 
+function takeNearest(nearest) {
+  setThresholds(nearest);
+  document.querySelector("#sliders input").focus();
+}
+
 function showReach() {
   if (state.solved.whole) return replaceContent("reach");
   const nearest = state.solved.nearest.map((target, k) => Math.floor(1000 * (target - data.margins[k])) / 1000);
   return replaceContent("reach", element("div", { class: "warn" },
     element("p", {}, "Out of reach together. The way there ends at ", constrained.map((name, k) => `${name} ${number(nearest[k])}`).join(", "), ", which is what is shown."),
-    element("button", { type: "button", onclick: () => setThresholds(nearest) }, "Take these")));
+    element("button", { type: "button", onclick: () => takeNearest(nearest) }, "Take these")));
 }
 
 function planTable() {
