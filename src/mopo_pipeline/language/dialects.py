@@ -82,10 +82,10 @@ def complete(address: Address, body: Body, read: Callable[[Any], T]) -> T:
         except EndpointError as error:
             if error.status not in REFUSALS:
                 raise
-            fitting = (c for c in CHANGES if c not in changes and c.fits(asked, error.said))
-            if (change := next(fitting, None)) is None:
+            fitting = [c for c in CHANGES if c not in changes and c.fits(asked, error.said)]
+            if not fitting:
                 raise
-            changes = (*changes, change)
+            changes = (*changes, fitting[0])
             continue
         if changes != known and _KNOWN.get(place, ()) != changes:
             _KNOWN[place] = changes

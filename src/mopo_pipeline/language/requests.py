@@ -130,13 +130,13 @@ class Address:
             with build_opener(_Unmoved).open(asked, timeout=self.timeout) as reply:
                 return read(json.loads(_whole(reply, until)))
         except HTTPError as error:
-            body = self._hidden(_body(error))
+            told = self._hidden(_body(error))
             raise EndpointError(
-                f"{where} answered {error.code}: {self._hidden(_words(body, error))[:SAID]}{_proxy(where)}",
+                f"{where} answered {error.code}: {self._hidden(_words(told, error))[:SAID]}{_proxy(where)}",
                 error.code,
                 passing=error.code in PASSING or error.code >= 500,
                 after=_seconds(error.headers.get("Retry-After")),
-                said=body,
+                said=told,
             ) from None
         except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
             passing = not isinstance(error, http.client.InvalidURL)
