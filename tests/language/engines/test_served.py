@@ -148,7 +148,7 @@ def test_what_is_under_way_when_a_draw_ends_is_kept_and_not_tried_again(
         about = body["messages"][-1]["content"]
         if about == "slow":
             slow.set()
-            time.sleep(0.1)
+            address.over.wait(5)  # comes once nothing is awaited any more
         return says(body, k)
 
     def reply(asked: Asked) -> Said:
@@ -176,6 +176,8 @@ def test_what_is_under_way_when_a_draw_ends_is_kept_and_not_tried_again(
     if end == "stopped":
         monkeypatch.setattr(asking.KeptAnswers, "add", stop)
     params = engine(stub, tmp_path, at_once=3)
+    address = asking.address_of(params)
+    monkeypatch.setattr(asking, "address_of", lambda _: address)
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt if end == "stopped" else InputError):
         drawn(params, [chat_prompt(said) for said in ("busy", "slow", "first")])
