@@ -137,6 +137,7 @@ def facts(**changes: Any) -> dict[str, Any]:
         "entropy": {"reference": 12.0, "policy": 10.0},
         "empty_share": {"reference": 0.0, "policy": 0.0},
         "cut_share": both,
+        "withheld_share": {"reference": 0.0, "policy": 0.0},
         "judges": {"preference_model": judge()},
         "length_drift": 1.0,
         "findings": [],

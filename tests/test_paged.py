@@ -18,6 +18,8 @@ from mopo_pipeline.parameters.preferences import LabelParams
 from mopo_pipeline.preferences.build import build_comparisons
 from mopo_pipeline.sources.arrow import read_parquet
 from mopo_pipeline.sources.load import SourceData, load_source
+from mopo_pipeline.sources.marks import tell_marks
+from mopo_pipeline.tables import chat_prompt
 
 NAMES = ("helpful", "harmless")
 TASK = TaskParams.model_validate(
@@ -154,6 +156,31 @@ def test_texts_are_taken_from_any_rows_and_missing_ones_stay_missing() -> None:
     texts = pd.Series(["a", None, "c", "d"], dtype="str")
     chosen = pd.Series(paged.taken(texts, np.array([3, 1, 1])))
     assert chosen.fillna("none").tolist() == ["d", "none", "none"]
+
+
+def test_a_few_rows_from_all_over_a_column_are_taken_without_copying_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(paged, "HELD", 1 << 16)
+    monkeypatch.setattr(paged, "CHUNK", 64)
+    monkeypatch.setattr(paged, "STRETCH", 256)
+    names = [str(i) for i in range(4096)]
+    prompts = [chat_prompt(f"{name} {'word ' * 200}") for name in names]
+    parts = [pd.Series(prompts[i : i + 64], dtype="str") for i in range(0, 4096, 64)]
+    column = pd.Series(paged.paged_texts(parts))
+    table = pd.DataFrame({"prompt": column, "response": column, "prompt_id": names})
+    rows = np.arange(0, 4096, 400)
+    pool = pa.proxy_memory_pool(pa.default_memory_pool())
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pool)
+    try:
+        found = [text for part in paged.parts_of_rows(column, rows) for text in part]
+        tell_marks(table, "the file")
+        most = pool.max_memory()
+    finally:
+        pa.set_memory_pool(before)
+    assert found == [prompts[i] for i in rows]
+    assert most < 4096 * 1000 / 4
 
 
 def test_what_was_read_of_a_file_is_let_go_before_the_next_of_its_row_groups(

@@ -36,7 +36,8 @@ _OTHER_NUMBERS = (
     (re.compile(r"true|false|yes|no|y|n|t|f", re.IGNORECASE), "write 1 for yes and 0 for no"),
     (
         re.compile(
-            r"((response|answer|model|assistant|option)[ _-]?)?[ab12]|left|right|(tie|draw|both|neither)\b.*",
+            r"((response|answer|model|assistant|option)[ _-]?)?[ab12]([-_ ](is|wins|much|slightly|clearly|better)\b.*)?|"
+            r"left|right|(tie|draw|both|neither|same|equal)\b.*",
             re.IGNORECASE,
         ),
         "write 1 where response_a wins, 0 where response_b does, 0.5 for a tie",
@@ -237,14 +238,13 @@ def text(value: Any) -> str:
 
 
 def label(value: Any) -> str:
-    """A cell that only tells things apart, such as an annotator's name; empty where it is missing.
+    """A cell that only tells things apart, such as an annotator's name: empty where missing, half a surrogate pair as its escape.
 
-    Half a surrogate pair is written as its escape: a name need not be readable.
-
-    >>> label(7), label(None)
-    ('7', '')
+    >>> label(7), label(7.0), label(None)
+    ('7', '7', '')
     """
-    told = "" if is_missing(value) else str(value)
+    whole = isinstance(value, float) and value.is_integer()
+    told = "" if is_missing(value) else str(int(value) if whole else value)
     return told if told.isascii() else told.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 CHUNK = 1 << 14
 """Cells of a column that are Python objects at one time."""
 
+STRETCH = 8 * CHUNK
+"""Cells of a column that are looked at for some of them at one time."""
+
 BUFFER = 1 << 20
 """Bytes of a column of a file that are read at one time."""
 
@@ -136,14 +139,19 @@ def taken(texts: pd.Series | ExtensionArray, rows: NDArray[np.intp]) -> Extensio
 
 
 def parts_of_rows(texts: pd.Series | ExtensionArray, rows: NDArray[np.intp]) -> Iterator[pd.Series]:
-    """The texts of these ``rows``, (m,) positions that should ascend, CHUNK of them at a time.
+    """The texts of these ``rows``, (m,) positions that should ascend, at most CHUNK of them at a time.
 
-    Only the stretch where a part's rows lie is looked at: Arrow copies what it takes rows from.
+    Only the stretch where a part's rows lie is looked at, STRETCH cells at most of rows that ascend: Arrow copies what it takes
+    rows from, and a few rows from all over a column would copy all of it.
     """
-    for start in range(0, len(rows), CHUNK):
+    start = 0
+    while start < len(rows):
         use = rows[start : start + CHUNK]
+        if (use[1:] >= use[:-1]).all():
+            use = use[: np.searchsorted(use, use[0] + STRETCH)]
         low, high = int(use.min()), int(use.max()) + 1
         yield pd.Series(pd.Series(texts[low:high]).array.take(use - low))
+        start += len(use)
 
 
 def taken_rows(table: pd.DataFrame, rows: NDArray[np.intp]) -> pd.DataFrame:

@@ -4,7 +4,9 @@ import json
 import math
 import re
 import sqlite3
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +266,68 @@ def test_an_endpoint_without_log_probabilities_is_refused_at_the_first_question(
         with pytest.raises(InputError, match="tells no log-probabilities"):
             judge.differences([PROMPT] * 3, BIRDS, BIRDS[::-1])
     assert len(server.asked) == 1
+
+
+def refusing(most: int) -> Callable[[dict[str, Any]], Said]:
+    """A server of models that think: it takes ``max_completion_tokens``, and tells of so many likely tokens at most."""
+
+    def answer(request: dict[str, Any]) -> Said:
+        if "max_tokens" in request:
+            told = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+            return Said({"error": {"message": told}}, 400)
+        if request["top_logprobs"] > most:
+            told = f"Requested sample logprobs of {request['top_logprobs']}, max allowed: {most}"
+            return Said({"error": {"message": told}}, 400)
+        return likes_short(request)
+
+    return answer
+
+
+def test_an_endpoint_that_tells_of_few_tokens_judges_by_those_and_is_refused_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with stub_endpoint(refusing(most=5)) as server:
+        told = params(tmp_path, model=None, endpoint=server.endpoint())
+        gaps = ChatJudge(told, OBJECTIVES).differences([PROMPT], [BIRDS[0]], [BIRDS[1]])
+    assert gaps == pytest.approx(np.full((1, 2), (math.log(4) - math.log(3 / 7)) / 2))
+    taken = [(a.get("max_completion_tokens"), a["top_logprobs"]) for a in server.asked]
+    assert taken == [(None, 20), (1, 20), *[(1, 5)] * 4]
+    assert "no more likely tokens than 5" in caplog.text
+
+
+def test_an_endpoint_that_refuses_log_probabilities_is_one_line_that_says_what_a_judge_needs(
+    tmp_path: Path,
+) -> None:
+    with stub_endpoint(refusing(most=0)) as server:
+        judge = ChatJudge(params(tmp_path, model=None, endpoint=server.endpoint()), OBJECTIVES)
+        with pytest.raises(
+            InputError,
+            match=r"answered 400: Requested sample logprobs of 5.*; a judge rests on log-prob.*about 'user",
+        ):
+            judge.differences([PROMPT] * 3, BIRDS, BIRDS[::-1])
+    assert len(server.asked) == 3
+
+
+def test_a_fault_ends_what_other_questions_wait_for(tmp_path: Path) -> None:
+    busy = threading.Event()
+
+    def answer(request: dict[str, Any]) -> Said:
+        text = request["messages"][0]["content"]
+        if "wren" in text:
+            busy.set()
+            return Said({}, 429, {"Retry-After": "30"})
+        if "rook" in text:
+            busy.wait(5)
+            return Said({"error": "paid up"}, 402)
+        return likes_short(request)
+
+    start = time.monotonic()
+    with stub_endpoint(answer) as server:
+        told = params(tmp_path, model=None, endpoint=server.endpoint())
+        with pytest.raises(InputError, match="paid up"):
+            texts = ["A robin, a robin, a robin.", "A rook.", BIRDS[2]]
+            ChatJudge(told, ("brief",)).differences([PROMPT] * 3, texts, ["None."] * 3)
+    assert time.monotonic() - start < 5
 
 
 def test_what_an_endpoint_said_before_its_fault_is_kept_and_gone_on_with(tmp_path: Path) -> None:

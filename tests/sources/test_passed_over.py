@@ -277,6 +277,9 @@ def test_faults_that_differ_from_row_to_row_are_told_in_a_few_lines(tmp_path: Pa
         ("rejected", "write 1 where the chosen answer wins"),
         ("both bad", "write 1 where response_a wins"),
         ("tie (bothbad)", "write 1 where response_a wins"),
+        ("A-is-slightly-better", "write 1 where response_a wins"),
+        ("response_1", "write 1 where response_a wins"),
+        ("same", "write 1 where response_a wins"),
     ],
 )
 def test_a_winner_in_words_is_answered_by_the_number_it_is(

@@ -42,6 +42,7 @@ def diagnose_policy(facts: dict[str, Any], checks: pd.DataFrame) -> list[Finding
     """
     estimators = [e for e in PREFERENCE if f"{e}_value" in checks]
     findings = [*_answers(facts), *_kl_against_plan(facts), *_cut(facts["cut_share"])]
+    findings += _withheld(facts["withheld_share"])
     for estimator in estimators:
         findings += _doubtful(checks, estimator, facts["judges"])
         findings += _thin(checks, estimator)
@@ -152,6 +153,21 @@ def _cut(shares: dict[str, float | None]) -> list[Finding]:
         )
         for name, share in shares.items()
         if share is not None and share > MAX_CUT
+    ]
+
+
+def _withheld(shares: dict[str, float]) -> list[Finding]:
+    return [
+        Finding(
+            f"answers held back: {name}",
+            share,
+            MAX_CUT,
+            "a filter of the endpoint held them back, in whole or in part, and they were judged as they came: serve the "
+            "model without this filter",
+            "error" if share > MAX_CUT else "info",
+        )
+        for name, share in shares.items()
+        if share
     ]
 
 

@@ -50,10 +50,10 @@ def sample_completions(
 
     Returns:
         prompt_id, completion_id, policy (reference or policy), prompt, completion, ended (whether the
-        model ended it, else it was cut), n_tokens, logprob_policy, logprob_reference (nats, summed over
+        model ended it, else it was cut), withheld (by a filter of who served it), n_tokens, logprob_policy, logprob_reference (nats, summed over
         the completion's tokens; the end token counts where there is one).
     """
-    from mopo_pipeline.language.lengths import ENDED
+    from mopo_pipeline.language.lengths import ENDED, WITHHELD
     from mopo_pipeline.language.loading import load_model, load_tokenizer
     from mopo_pipeline.language.logprobs import sequence_logprobs
 
@@ -94,6 +94,7 @@ def sample_completions(
             "prompt",
             "completion",
             ENDED,
+            WITHHELD,
             "n_tokens",
             "logprob_policy",
             "logprob_reference",
@@ -117,9 +118,9 @@ def _drawn(
     longest: int,
     seed: int,
 ) -> pd.DataFrame:
-    """Answers of one model: prompt_id, prompt, completion_id, completion, ended, policy."""
+    """Answers of one model: prompt_id, prompt, completion_id, completion, ended, withheld, policy."""
     from mopo_pipeline.language.engines.choose import draw
-    from mopo_pipeline.language.lengths import ENDED
+    from mopo_pipeline.language.lengths import ENDED, WITHHELD
 
     drawn = draw(
         size.engine,
@@ -142,6 +143,7 @@ def _drawn(
     part["completion_id"] = [f"{name}-{p}-{n:02d}" for p, n in identity]
     part["completion"] = [answer.text for answer in answers]
     part[ENDED] = [answer.ended for answer in answers]
+    part[WITHHELD] = [answer.withheld for answer in answers]
     return part.assign(policy=name)
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mopo_pipeline.evaluation.checks import best_estimator
 from mopo_pipeline.evaluation.findings import diagnose_policy
-from mopo_pipeline.language.lengths import tell
+from mopo_pipeline.language.lengths import WITHHELD, cut_column, tell
 from mopo_pipeline.pareto.intervals import jackknife_error
 
 POLICIES = ("reference", "policy")
@@ -65,6 +65,7 @@ def evaluation_summary(
         "entropy": {name: -float(part[f"logprob_{name}"].mean()) for name, part in groups.items()},
         "empty_share": {name: empty_share(part) for name, part in groups.items()},
         "cut_share": {name: cut_share(part) for name, part in groups.items()},
+        "withheld_share": {name: withheld_share(part) for name, part in groups.items()},
         "judges": judges,
         "evaluation_model": {k: v for k, v in model_metrics.items() if k != "findings"},
         "doubly_robust": doubly_robust,
@@ -114,4 +115,9 @@ def cut_share(completions: pd.DataFrame) -> float | None:
     """Share of answers cut at the greatest length; None where it was not recorded."""
     if "ended" not in completions:
         return None
-    return 1.0 - float(completions["ended"].astype(bool).mean())
+    return float(cut_column(completions).mean())
+
+
+def withheld_share(completions: pd.DataFrame) -> float:
+    """Share of answers that a filter of who served them held back, in whole or in part."""
+    return float(completions[WITHHELD].mean()) if WITHHELD in completions else 0.0

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from threading import Event
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -28,6 +29,8 @@ QUESTION = (
 CUT = " [...]"
 TOP = 20
 """Likeliest tokens an endpoint is asked for, the most that the protocol knows."""
+
+NEEDED = "a judge rests on log-probabilities: use a server and a model that tell them"
 
 LETTERS = ("A", "B")
 _MARKS = "\u0120\u010a\u2581 \t\n"
@@ -119,23 +122,31 @@ class EndpointModel:
         """
         if questions:
             yield 0, self._ask(questions[0])
+        over = Event()
         with ThreadPoolExecutor(self._endpoint.at_once) as pool:
-            jobs = {pool.submit(self._ask, text): i for i, text in enumerate(questions) if i}
+            jobs = {pool.submit(self._ask, text, over): i for i, text in enumerate(questions) if i}
             try:
                 for job in track(as_completed(jobs), description, len(jobs)):
                     yield jobs[job], job.result()
             finally:
+                over.set()
                 pool.shutdown(wait=False, cancel_futures=True)
 
-    def _ask(self, text: str) -> Asked:
+    def _ask(self, text: str, over: Event | None = None) -> Asked:
         message = {"role": "user", "content": text}
         about = f"asked about {_beginning(text)!r}"
         try:
             (reply,) = chat(
-                self._endpoint, [message], max_tokens=1, temperature=0.0, top_logprobs=TOP
+                self._endpoint,
+                [message],
+                max_tokens=1,
+                temperature=0.0,
+                top_logprobs=TOP,
+                over=over,
             )
         except InputError as error:
-            raise InputError(f"{error}; {about}") from None
+            needed = f"; {NEEDED}" if "logprobs" in str(error) else ""
+            raise InputError(f"{error}{needed}; {about}") from None
         if reply.filtered:
             raise InputError(
                 f"a filter of the endpoint {self._endpoint.url}, model {self._endpoint.model!r}, withholds what it says, "
@@ -144,8 +155,7 @@ class EndpointModel:
         if not reply.tokens or not reply.tokens[0]:
             raise InputError(
                 f"the endpoint {self._endpoint.url}, model {self._endpoint.model!r}, tells no log-probabilities "
-                "(`logprobs` and `top_logprobs` of chat completions), and a judge rests on them: use a server and a "
-                "model that do"
+                f"(`logprobs` and `top_logprobs` of chat completions): {NEEDED}"
             )
         likely = {token: float(np.exp(p)) for token, p in reply.tokens[0].items()}
         total = sum(likely.values())

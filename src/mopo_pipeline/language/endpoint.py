@@ -1,12 +1,13 @@
 """Ask a model behind an OpenAI-compatible server: what it answers, and how likely its tokens were."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from threading import Event
 from typing import Any
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.dialects import complete
 from mopo_pipeline.language.requests import Address, EndpointError, key_of
 from mopo_pipeline.parameters.endpoint import EndpointParams
 
@@ -42,12 +43,14 @@ def chat(
     n: int = 1,
     seed: int | None = None,
     top_logprobs: int = 0,
-    wait: Callable[[float], None] = time.sleep,
+    wait: Callable[[float], object] | None = None,
+    over: Event | None = None,
 ) -> list[Reply]:
     """Answers to a conversation.
 
     What may pass (no connection, no answer in time, 429, 5xx, a broken body) is tried again, after as long as the
-    server asks for or twice as long as before; anything else is told at once.
+    server asks for or twice as long as before; words that the server refuses are changed where that asks for the same
+    (``dialects``); anything else is told at once.
 
     Args:
         endpoint: the server, the model and how often to try again.
@@ -58,7 +61,8 @@ def chat(
         n: answers.
         seed: of the draws, for servers that know seeds.
         top_logprobs: how many of the likeliest tokens are told at each place, 0 to 20.
-        wait: sleeps so many seconds.
+        wait: sleeps so many seconds; None does until ``over`` is set.
+        over: set where its answer is awaited no more.
 
     Returns:
         ``n`` answers.
@@ -80,9 +84,9 @@ def chat(
     if top_logprobs:
         asked |= {"logprobs": True, "top_logprobs": top_logprobs}
     key = key_of(endpoint.key_variable, endpoint.url)
-    address = Address(endpoint.url, key, endpoint.timeout, endpoint.retries, wait)
+    address = Address(endpoint.url, key, endpoint.timeout, endpoint.retries, wait, over or Event())
     try:
-        return address.post("/chat/completions", asked, partial(_replies, n=n))
+        return complete(address, asked, partial(_replies, n=n))
     except EndpointError as error:
         raise InputError(
             f"the endpoint {error}, model {endpoint.model!r}: check its url, its model and its key "

@@ -24,10 +24,11 @@ HALF_CHARACTER = "\ufffd"
 
 
 class Answer(NamedTuple):
-    """A generated text, and whether the model ended it before it was cut."""
+    """A generated text, whether the model ended it before it was cut, and whether a server's filter held it back."""
 
     text: str
     ended: bool
+    withheld: bool = False
 
 
 def sample_responses(

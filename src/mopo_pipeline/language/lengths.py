@@ -23,6 +23,9 @@ MAX_CUT = 0.05
 ENDED = "ended"
 """Column of responses and completions: whether who wrote an answer ended it; all did where it is absent."""
 
+WITHHELD = "withheld"
+"""Column of completions: whether a filter of the server held an answer back, in whole or in part; none was where it is absent."""
+
 
 class Lengths(NamedTuple):
     """Tokens of a data set: its longest prompt, its answers, the context that is to hold both."""
@@ -35,6 +38,12 @@ class Lengths(NamedTuple):
 def ended_column(table: pd.DataFrame) -> list[bool]:
     """Per row whether the answer was ended by who wrote it."""
     return [True] * len(table) if ENDED not in table else table[ENDED].astype(bool).tolist()
+
+
+def cut_column(table: pd.DataFrame) -> NDArray[np.bool_]:
+    """Per row (n,) whether the answer was cut at its greatest length."""
+    cut = ~np.array(ended_column(table), dtype=np.bool_)
+    return cut & ~table[WITHHELD].to_numpy(dtype=np.bool_) if WITHHELD in table else cut
 
 
 def typical_longest(lengths: NDArray[np.int64]) -> int:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from threading import Event
 from time import monotonic
 from typing import Any, TypeVar
 from urllib.error import HTTPError
@@ -44,6 +45,7 @@ class EndpointError(Exception):
         status: HTTP status; None where it did not get as far.
         passing: whether another try may go better.
         after: seconds it asks to wait before that; None where it names none.
+        said: the body of a refusal, without the key.
     """
 
     def __init__(
@@ -53,8 +55,9 @@ class EndpointError(Exception):
         *,
         passing: bool = False,
         after: float | None = None,
+        said: str = "",
     ) -> None:
-        self.status, self.passing, self.after = status, passing, after
+        self.status, self.passing, self.after, self.said = status, passing, after, said
         super().__init__(message)
 
 
@@ -74,14 +77,16 @@ class Address:
         key: sent as a bearer token, told to nobody else; None sends none.
         timeout: seconds until a request counts as lost.
         retries: tries after the first.
-        wait: sleeps so many seconds.
+        wait: sleeps so many seconds; None does until ``over`` is set.
+        over: set where nothing is awaited any more: what is under way ends, and nothing is tried again.
     """
 
     url: str
     key: str | None = field(repr=False)
     timeout: float
     retries: int
-    wait: Callable[[float], None]
+    wait: Callable[[float], object] | None = None
+    over: Event = field(default_factory=Event)
 
     def get(self, path: str) -> Any:
         """What lies there, as JSON; not tried again."""
@@ -91,9 +96,11 @@ class Address:
         """What ``read`` makes of the reply; a reply it raises ``ValueError`` at counts as a broken one.
 
         Raises:
-            EndpointError: refused, or failed as often as it was tried.
+            EndpointError: refused, failed as often as it was tried, or nothing is awaited any more.
         """
         for tried in range(self.retries + 1):
+            if self.over.is_set():
+                raise EndpointError(f"{self.url} is asked nothing more")
             try:
                 return self._once(path, body, read)
             except EndpointError as error:
@@ -108,7 +115,7 @@ class Address:
                     _TOLD.add(told)
                     again = "%s: asked again after %g s, up to %d times a question; told once"
                     log.warning(again, error, pause, self.retries)
-                self.wait(pause)
+                (self.wait or self.over.wait)(pause)
         raise AssertionError("unreachable")
 
     def _once(self, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], T]) -> T:
@@ -123,12 +130,13 @@ class Address:
             with build_opener(_Unmoved).open(asked, timeout=self.timeout) as reply:
                 return read(json.loads(_whole(reply, until)))
         except HTTPError as error:
-            said = self._hidden(_words(error))[:SAID]
+            told = self._hidden(_body(error))
             raise EndpointError(
-                f"{where} answered {error.code}: {said}{_proxy(where)}",
+                f"{where} answered {error.code}: {self._hidden(_words(told, error))[:SAID]}{_proxy(where)}",
                 error.code,
                 passing=error.code in PASSING or error.code >= 500,
                 after=_seconds(error.headers.get("Retry-After")),
+                said=told,
             ) from None
         except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
             passing = not isinstance(error, http.client.InvalidURL)
@@ -185,12 +193,16 @@ def key_of(variable: str | None, url: str) -> str | None:
     return key
 
 
-def _words(error: HTTPError) -> str:
-    """A server's own words on one line."""
+def _body(error: HTTPError) -> str:
+    """What comes with a refusal; empty where it cannot be read."""
     try:
-        body = error.read(READ).decode(errors="replace")
+        return error.read(READ).decode(errors="replace")
     except (OSError, http.client.HTTPException):
-        body = ""
+        return ""
+
+
+def _words(body: str, error: HTTPError) -> str:
+    """A server's own words on one line."""
     with suppress(ValueError, KeyError, TypeError):
         told = json.loads(body)["error"]
         body = str(told["message"] if isinstance(told, dict) else told)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.evaluation.summary import well_formed
+from mopo_pipeline.language.lengths import cut_column
 from mopo_pipeline.tables import chat_messages
 
 DRAWN = "drawn, not chosen"
@@ -82,7 +83,7 @@ def sample_groups(
     for title, rows in (
         ("Malformed", own.loc[own["completion_id"].isin(malformed)]),
         ("Empty", own.loc[own["completion"].str.strip() == ""]),
-        ("Cut at the greatest length", own.loc[~own["ended"].astype(bool)]),
+        ("Cut at the greatest length", own.loc[cut_column(own)]),
         ("Longest", own.sort_values("n_tokens", ascending=False, kind="stable")),
     ):
         groups.append((title, _one_per_prompt(rows, prompts)))

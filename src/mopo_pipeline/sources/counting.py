@@ -1,6 +1,7 @@
 """What was read, kept and left out, told and checked to add up; what of the texts may surprise."""
 
 import logging
+import re
 
 import numpy as np
 import pandas as pd
@@ -146,6 +147,10 @@ def tell_repeats(count: int, judgements: pd.DataFrame, where: str) -> None:
         )
 
 
+_OF_A_WHOLE = re.compile(r"(?<=\d)\.0+$")
+"""What another program writes behind a whole number where cells of its column are empty."""
+
+
 def tell_other_spellings(names: pd.Series, what: str, where: str) -> None:
     """Warn of names, of people or groups, that differ in case, blanks or marks between words alone, and count as different.
 
@@ -166,7 +171,7 @@ def tell_other_spellings(names: pd.Series, what: str, where: str) -> None:
     twins = [
         (first[key], name)
         for name in different
-        if first.setdefault(key := spelt(name), name) != name
+        if first.setdefault(key := _OF_A_WHOLE.sub("", spelt(name)), name) != name
     ]
     if twins:
         log.warning(

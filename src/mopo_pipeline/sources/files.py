@@ -1,7 +1,6 @@
 """A user's own data: the layout of each file is seen from its columns."""
 
 import logging
-import re
 
 import pandas as pd
 
@@ -12,6 +11,13 @@ from mopo_pipeline.parameters.ingest import IngestParams, PartParams
 from mopo_pipeline.sources.chosen import CHOSEN, chosen_rows
 from mopo_pipeline.sources.completions import completion_rows
 from mopo_pipeline.sources.messages import tell_thoughts, written_once
+from mopo_pipeline.sources.otherwise import (
+    tell_direction,
+    tell_marks_of_choice,
+    tell_ties,
+    tell_turned,
+    tell_turns,
+)
 from mopo_pipeline.sources.pairs import PAIR_FACTS, SIDES, labels, pair_rows, split_pairs
 from mopo_pipeline.sources.parts import joined, parts_of, renamed, weighted
 from mopo_pipeline.sources.rated import IDS, RANK_PREFIX, rated_responses, response_rows
@@ -21,17 +27,14 @@ from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX
 
 log = logging.getLogger(__name__)
 
-OF_A_PROMPT = ("system", "system_prompt", "instruction", "input", "context", "history", "tools")
+OF_A_PROMPT = (
+    "system", "system_prompt", "instruction", "input", "context", "history", "tools", "document", "passage", "article",
+    "persona", "initial_reason_steps",
+)  # fmt: skip
 """Columns in which other programs keep a part of what was asked."""
 
 OF_A_CHOICE = ("score_chosen", "score_rejected", "chosen_score", "rejected_score", "margin")
 """Columns in which they keep how far one answer was better."""
-
-
-LESS_IS_BETTER = re.compile(
-    r"(^|[\W_])(rank|toxic|harmful|unsafe|error|loss|cost|perplex|violat|hallucinat)", re.IGNORECASE
-)
-"""How columns are called of which the lowest value may be the best."""
 
 
 def read_files(params: IngestParams, names: tuple[str, ...]) -> RawTables:
@@ -93,7 +96,8 @@ def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole:
     columns = set(map(str, table.columns))
     _refuse_several_layouts(columns, where)
     _tell_misspelt(columns, names, where)
-    _tell_unread(columns, names, where)
+    unread = _tell_unread(columns, names, where)
+    tell_turns(table, unread, where)
     chosen = columns >= set(CHOSEN)
     if params.judgements_path is not None and (chosen or columns >= set(SIDES)):
         raise InputError(
@@ -104,9 +108,10 @@ def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole:
             f"{where}: ingest.chosen is {part.chosen!r}, but the file has no columns chosen and rejected; leave it out"
         )
     if chosen:
+        tell_marks_of_choice(table, unread, where)
         return chosen_rows(table, names, where, part.chosen, params.strongest)
     if not columns & set(SIDES):
-        _tell_direction(params.columns, names, where)
+        tell_direction(params.columns, names, where)
     if "completions" in columns and "response" not in columns:
         return completion_rows(table, names, where)
     if columns & {"conversations", "messages"} and "response" not in columns:
@@ -125,6 +130,8 @@ def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole:
                     f"{where}: column {rating[0]!r} would rate an answer, and a row has two: name the label's column "
                     f"{name!r}"
                 )
+        tell_turned(table, params.columns, names, where)
+        tell_ties(table, unread, names, where)
         return pair_rows(table, names, where, params.strongest)
     return response_rows(table, names, where)
 
@@ -168,10 +175,10 @@ def _tell_misspelt(columns: set[str], names: tuple[str, ...], where: str) -> Non
             )
 
 
-def _tell_unread(columns: set[str], names: tuple[str, ...], where: str) -> None:
-    """Name the columns that no layout reads; warn of those that may hold a part of what was asked, or of the choice."""
+def _tell_unread(columns: set[str], names: tuple[str, ...], where: str) -> list[str]:
+    """Name the columns that no layout reads, and return them; warn of those that may hold a part of what was asked, or of the choice."""
     read = {"prompt", "response", "completions", *SIDES, *CHOSEN, *IDS, *PAIR_FACTS, ENDED, *names}
-    unread = sorted(c for c in columns if not {c, _objective(c)} & read)
+    unread = sorted(c for c in columns if c not in read and _objective(c) not in names)
     if unread:
         log.info("%s: columns that are not read: %s", where, ", ".join(unread))
     for meant, told in (
@@ -189,26 +196,12 @@ def _tell_unread(columns: set[str], names: tuple[str, ...], where: str) -> None:
                 "is" if len(found) == 1 else "are",
                 told,
             )
+    return unread
 
 
 def _objective(column: str) -> str:
     """What a column rates; itself where it rates nothing."""
     return column.removeprefix(SCORE_PREFIX).removeprefix(RANK_PREFIX)
-
-
-def _tell_direction(columns: dict[str, str], names: tuple[str, ...], where: str) -> None:
-    """Warn of ratings that are called as what is better when there is less of it; ``columns`` are names here to names there."""
-    for name in names:
-        there = columns.get(name, columns.get(SCORE_PREFIX + name, name))
-        if RANK_PREFIX + name not in columns and LESS_IS_BETTER.search(there):
-            log.warning(
-                "%s: of two ratings of %s (%s) the higher one wins; where less is better, set ingest.columns: {%s: %s}",
-                where,
-                name,
-                there,
-                RANK_PREFIX + name,
-                there,
-            )
 
 
 def _require(table: pd.DataFrame, name: str, where: str, known: list[str]) -> None:
@@ -236,7 +229,8 @@ def _judged(rows: Rows, params: IngestParams, path: str, names: tuple[str, ...])
     judgements = renamed(judgements, given, path)
     columns = set(map(str, judgements.columns))
     _tell_misspelt(columns, names, path)
-    _tell_unread(columns, names, path)
+    tell_turned(judgements, given, names, path)
+    tell_ties(judgements, _tell_unread(columns, names, path), names, path)
     for column in PAIR_COLUMNS:
         if column in judgements:
             judgements[column] = text_column(judgements, column, path, text, keeps_text=True)

@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mopo_pipeline.alike import said_alike
+from mopo_pipeline.paged import parts_of_rows
 from mopo_pipeline.tables import chat_messages, folded
 
 log = logging.getLogger(__name__)
@@ -99,8 +101,8 @@ def tell_marks(responses: pd.DataFrame, where: str) -> None:
         where: the file or source.
     """
     rows = np.unique(np.linspace(0, len(responses) - 1, LOOKED_AT).astype(np.intp))
-    answers = responses["response"].iloc[rows].tolist()
-    messages = [chat_messages(prompt) for prompt in responses["prompt"].iloc[rows]]
+    answers = _texts(responses["response"], rows)
+    messages = [chat_messages(prompt) for prompt in _texts(responses["prompt"], rows)]
     asked = [said[-1]["content"] for said in messages]
     _tell(where, "prompts", asked, (TEMPLATES, LISTED, *SPOILT))
     _tell(where, "answers", answers, (ENDS, *SPOILT))
@@ -129,7 +131,7 @@ def _tell_spellings(responses: pd.DataFrame, where: str) -> None:
     some = np.unique(np.linspace(0, prompt_of.max(), LOOKED_AT).astype(np.intp))
     rows = np.flatnonzero(np.isin(prompt_of, some))[:MOST]
     first: dict[tuple[int, str], str] = {}
-    texts = responses["response"].iloc[rows].tolist()
+    texts = _texts(responses["response"], rows)
     twins = [
         first.setdefault((int(prompt), folded(text)), text) != text
         for prompt, text in zip(prompt_of[rows], texts, strict=True)
@@ -142,6 +144,11 @@ def _tell_spellings(responses: pd.DataFrame, where: str) -> None:
         "differ from another one to their prompt in white space, Unicode's form or characters nobody sees alone, and are "
         "compared with it as another answer: write them alike if they are one",
     )
+
+
+def _texts(column: pd.Series, rows: NDArray[np.intp]) -> list[str]:
+    """The texts of some rows (m,), which ascend, of a column that need not fit into memory."""
+    return [text for part in parts_of_rows(column, rows) for text in part]
 
 
 def _tell(where: str, what: str, texts: list[str], marks: tuple[Mark, ...]) -> None:

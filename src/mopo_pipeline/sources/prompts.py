@@ -111,7 +111,7 @@ def tell_known_questions(responses: pd.DataFrame, where: str) -> None:
     first = np.flatnonzero(first_of_each(said_alike(responses["prompt_id"])))
     prompts = (prompt for part in parts_of_rows(responses["prompt"], first) for prompt in part)
     asked = np.fromiter((hash(_question(prompt)) for prompt in prompts), np.int64, len(first))
-    split = responses["split"].to_numpy()[first]
+    split = np.asarray(taken(responses["split"], first))
     test = asked[split == "test"]
     if known := int(np.isin(test, asked[split == "train"]).sum()):
         log.warning(

@@ -19,6 +19,8 @@ from mopo_pipeline.sources.raw import RawTables
 from mopo_pipeline.sources.reading import read_table
 from mopo_pipeline.streams import candidate_seed
 
+HELD_BACK = "held back by a filter of the endpoint"
+
 log = logging.getLogger(__name__)
 
 
@@ -62,7 +64,13 @@ def read_sampled(params: IngestParams, task: TaskParams) -> RawTables:
         (f"prompt{i:03d}", f"prompt{i:03d}-{j}", prompts[i], answer.text, answer.ended)
         for i, answers in enumerate(drawn)
         for j, answer in enumerate(answers)
+        if not answer.withheld
     ]
+    read = sum(map(len, drawn))
+    if not rows:
+        raise InputError(
+            f"a filter of the endpoint held back all {read} answers of {size.engine.served}: use a server without it"
+        )
     columns = ["prompt_id", "response_id", "prompt", "response", ENDED]
     responses = pd.DataFrame(rows, columns=columns)
     cut = ~responses[ENDED].to_numpy(dtype=bool)
@@ -76,7 +84,8 @@ def read_sampled(params: IngestParams, task: TaskParams) -> RawTables:
         judgements,
         where,
         f"{where}, labelled by judge {size.judge}",
-        read={"responses": len(rows), "pairs": len(judgements)},
+        read={"responses": read, "pairs": len(judgements)},
+        dropped={"responses": {HELD_BACK: read - len(rows)}},
         merged={"repeated prompts": repeated},
         facts={"prompts_beyond_limit": beyond} | _read_in_part(judge, responses),
     )

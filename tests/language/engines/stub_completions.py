@@ -52,5 +52,8 @@ class Stub:
 
 @contextmanager
 def serving(stub: Stub) -> Iterator[Stub]:
-    with loopback(stub.reply) as stub.url:
+    def reply(asked: Asked) -> Said:
+        return stub.reply(asked)  # as a test may have set it by then
+
+    with loopback(reply) as stub.url:
         yield stub

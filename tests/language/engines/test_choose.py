@@ -68,6 +68,24 @@ def test_candidates_may_come_from_an_endpoint_though_no_model_is_here(tmp_path: 
     assert tables.responses["response"].str.startswith("tuned").all()
 
 
+def test_candidates_that_a_filter_held_back_are_dropped_with_their_reason_and_not_called_cut(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    held = Stub(says=lambda _, k: ("I", "content_filter") if k else ("A robin.", "stop"))
+    with serving(held) as stub:
+        sampled = {"model": "none/here", "n_responses": 2, "engine": at(stub, tmp_path)}
+        params = IngestParams.model_validate({"source": "sampled", "limit": 3, "sampled": sampled})
+        tables = read_sampled(params, TASK)
+        assert len(tables.responses) == 3
+        assert tables.read["responses"] == 6
+        assert tables.dropped == {"responses": {"held back by a filter of the endpoint": 3}}
+        assert "cut" not in caplog.text
+        held.says = lambda _, k: ("I", "content_filter")
+        sampled["engine"]["work_dir"] = tmp_path / "other"
+        with pytest.raises(InputError, match="held back all 6 answers of tuned"):
+            read_sampled(params.model_validate(params.model_dump() | {"sampled": sampled}), TASK)
+
+
 WHOLE = register_pipelines()["__default__"]
 
 

@@ -1,6 +1,9 @@
 """Answers of an OpenAI-compatible address: asked patiently, kept on disk, never asked for twice."""
 
+import json
 import logging
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +11,7 @@ from typing import Any
 import pytest
 
 from language.engines.stub_completions import Stub, serving
-from loopback import Said
+from loopback import Asked, Said
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.engines import endpoint as asking
 from mopo_pipeline.language.engines.endpoint import check_endpoint, from_endpoint
@@ -115,7 +118,8 @@ def test_what_a_filter_held_back_and_what_has_no_text_is_counted_and_told(
     odd = [("so far", "content_filter"), (None, "length"), ("whole", "stop")]
     stub.says = lambda _, k: odd[k]  # type: ignore[assignment, return-value]
     [found] = drawn(engine(stub, tmp_path), PROMPTS[:1])
-    assert found == [Answer("so far", False), Answer("", False), Answer("whole", True)]
+    assert found == [Answer("so far", False, True), Answer("", False), Answer("whole", True)]
+    assert drawn(engine(stub, tmp_path), PROMPTS[:1]) == [found], "kept as it is"
     assert "model tuned: 1 answers were held back by its filter" in caplog.text
     assert "model tuned: 1 answers have no text" in caplog.text
 
@@ -130,6 +134,106 @@ def test_nothing_more_is_asked_once_a_user_stops_it(
     with pytest.raises(KeyboardInterrupt):
         drawn(engine(stub, tmp_path, at_once=1), [chat_prompt(f"why {i}") for i in range(40)])
     assert len(stub.bodies) < 20
+
+
+@pytest.mark.parametrize("end", ["stopped", "refused"])
+def test_what_is_under_way_when_a_draw_ends_is_kept_and_not_tried_again(
+    stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setattr(asking, "pause", None)
+    first, slow = threading.Event(), threading.Event()
+    says = stub.says
+
+    def taken_in_turn(body: dict[str, Any], k: int) -> tuple[str, str]:
+        about = body["messages"][-1]["content"]
+        if about == "slow":
+            slow.set()
+            address.over.wait(5)  # comes once nothing is awaited any more
+        return says(body, k)
+
+    def reply(asked: Asked) -> Said:
+        about = asked.body and asked.body["messages"][-1]["content"]
+        if about == "busy":
+            stub.bodies.append(asked.body or {})
+            first.set()
+            return Said({}, 429, {"Retry-After": "30"})
+        if about == "first":
+            first.wait(5)
+            slow.wait(5)
+            if end == "refused":
+                return Said({}, 402)
+        return Stub.reply(stub, asked)
+
+    stub.says, stub.most = taken_in_turn, 1
+    monkeypatch.setattr(stub, "reply", reply)
+    add = asking.KeptAnswers.add
+
+    def stop(self: Any, prompt: str, answers: dict[int, Answer]) -> None:
+        add(self, prompt, answers)
+        if "first" in prompt:
+            raise KeyboardInterrupt
+
+    if end == "stopped":
+        monkeypatch.setattr(asking.KeptAnswers, "add", stop)
+    params = engine(stub, tmp_path, at_once=3)
+    address = asking.address_of(params)
+    monkeypatch.setattr(asking, "address_of", lambda _: address)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt if end == "stopped" else InputError):
+        drawn(params, [chat_prompt(said) for said in ("busy", "slow", "first")])
+    assert time.monotonic() - start < 5, "the busy one would be waited for half a minute"
+    assert [b["messages"][-1]["content"] for b in stub.bodies].count("busy") == 1
+    kept = [json.loads(line)["text"] for line in kept_file(tmp_path).read_text().splitlines()]
+    assert sum("slow" in text for text in kept) == 1, "paid for, and the only one of three asked"
+
+
+LIKE_ONES_WHO_REFUSE: dict[str, tuple[Any, dict[str, Any]]] = {
+    "max_tokens": (
+        {
+            "message": "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+            "'max_completion_tokens' instead.",
+            "param": "max_tokens",
+        },
+        {"max_completion_tokens": 9},
+    ),
+    "seed": ([{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "not permitted"}], {}),
+    "n": ({"message": "'n' : number must be at most 1"}, {"n": 1}),
+}
+
+
+@pytest.mark.parametrize("word", LIKE_ONES_WHO_REFUSE)
+def test_words_that_a_server_refuses_are_said_otherwise_once_and_remembered(
+    stub: Stub, tmp_path: Path, caplog: pytest.LogCaptureFixture, word: str
+) -> None:
+    refusal, instead = LIKE_ONES_WHO_REFUSE[word]
+    refused: list[dict[str, Any]] = []
+
+    def reply(asked: Asked) -> Said:
+        body = asked.body or {}
+        if word in body and not (word == "n" and body["n"] == 1):
+            refused.append(body)
+            key = "detail" if word == "seed" else "error"
+            return Said({key: refusal}, 422 if word == "seed" else 400)
+        return Stub.reply(stub, Asked(asked.path, asked.headers, {"n": 1, "seed": 0} | body))
+
+    stub.reply = reply  # type: ignore[method-assign]
+    found = drawn(engine(stub, tmp_path, at_once=1))
+    assert [len(of) for of in found] == [3, 3]
+    assert len(refused) == 1, "found out once"
+    assert all(instead.items() <= body.items() for body in stub.bodies)
+    assert len([r for r in caplog.records if "model tuned, " in r.getMessage()]) == 1
+
+
+def test_a_server_that_refuses_a_word_whatever_is_said_for_it_is_one_line(
+    stub: Stub, tmp_path: Path
+) -> None:
+    stub.first = [Said({"error": "max_tokens or max_completion_tokens is too large"}, 400)] * 2
+    with pytest.raises(
+        InputError, match=r"answered 400: max_tokens or .* is too large, asked 'how'"
+    ):
+        drawn(engine(stub, tmp_path), PROMPTS[:1])
+    drawn(engine(stub, tmp_path), PROMPTS[:1])
+    assert stub.bodies[-1]["max_tokens"] == 9, "what did not help is not remembered"
 
 
 BROKEN = {

@@ -1,13 +1,13 @@
 """Answers drawn by an OpenAI-compatible address (``/chat/completions``), each kept on disk as soon as it is there."""
 
 import logging
-import time
 from collections import Counter
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import Any
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from typing import Any, NamedTuple
 
 from mopo_pipeline.errors import InputError
+from mopo_pipeline.language.dialects import complete
 from mopo_pipeline.language.endpoint import FILTERED, content_of
 from mopo_pipeline.language.engines.kept import KeptAnswers, beside_the_cache
 from mopo_pipeline.language.generation import Answer, tidied
@@ -19,9 +19,10 @@ from mopo_pipeline.tables import chat_messages, prompt_text
 
 log = logging.getLogger(__name__)
 
-pause = time.sleep
+pause: Callable[[float], object] | None = None
+"""How it waits between two tries; None does until nothing is awaited any more."""
 
-WITHHELD = "were held back by its filter, in whole or in part; they count as answers that were cut"
+WITHHELD = "were held back by its filter, in whole or in part"
 WORDLESS = (
     "have no text; they count as empty answers. Where the model thinks before it answers, let it have more tokens, or serve "
     "it without thinking"
@@ -107,36 +108,62 @@ def from_endpoint(
         engine.work_dir or beside_the_cache(),
         setting | {"url": engine.base_url, "model": served, "version": version, "seed": seed},
     )
-    wanted = kept.missing(prompts, n)
+    wanted = {prompt: numbers for prompt, numbers in kept.missing(prompts, n).items() if numbers}
+    told: Counter[str] = Counter()
     with progress_bar() as progress, ThreadPoolExecutor(engine.at_once) as pool:
         bar = progress.add_task(description, total=sum(map(len, wanted.values())))
-        told: Counter[str] = Counter()
+        setting |= {"model": served}
         jobs = {
-            pool.submit(_asked, address, setting | {"model": served}, prompt, numbers, seed): prompt
+            pool.submit(_asked, address, setting, prompt, numbers, seed): prompt
             for prompt, numbers in wanted.items()
-            if numbers
         }
         try:
             for job in as_completed(jobs):
-                found, troubles = job.result()
-                kept.add(jobs[job], found)
-                told += troubles
-                progress.advance(bar, len(found))
-        except EndpointError as error:
-            raise InputError(
-                f"{error}, asked {prompt_text(jobs[job])[:40]!r}...; what was answered is kept in {kept.file}: run again "
-                "to go on"
-            ) from None
-        finally:  # nothing more is asked, and paid for
-            pool.shutdown(wait=False, cancel_futures=True)
+                found = _keep(kept, jobs.pop(job), job.result())
+                told += found.troubles
+                progress.advance(bar, len(found.answers))
+        finally:  # nothing more is asked, and what was paid for is kept
+            address.over.set()
+            pool.shutdown(cancel_futures=True)
+            _keep_rest(kept, jobs)
     _tell(told, f"{engine.base_url}, model {served}")
     return kept.dealt(prompts, n)
 
 
+class Drawn(NamedTuple):
+    """Answers to a prompt by number, what is odd about how many of them, and what kept the rest from being drawn."""
+
+    answers: dict[int, Answer]
+    troubles: Counter[str]
+    failed: EndpointError | None = None
+
+
+def _keep(kept: KeptAnswers, prompt: str, drawn: Drawn) -> Drawn:
+    """Write down what was drawn.
+
+    Raises:
+        InputError: it is not all that was asked for.
+    """
+    kept.add(prompt, drawn.answers)
+    if drawn.failed is not None:
+        raise InputError(
+            f"{drawn.failed}, asked {prompt_text(prompt)[:40]!r}...; what was answered is kept in {kept.file}: run again "
+            "to go on"
+        ) from None
+    return drawn
+
+
+def _keep_rest(kept: KeptAnswers, jobs: Mapping[Future[Drawn], str]) -> None:
+    """Write down what came while a fault or a user ended the draw."""
+    for job, prompt in jobs.items():
+        if not job.cancelled() and job.exception() is None and job.result().answers:
+            kept.add(prompt, job.result().answers)
+
+
 def _asked(
     address: Address, setting: Mapping[str, Any], prompt: str, numbers: list[int], seed: int
-) -> tuple[dict[int, Answer], Counter[str]]:
-    """Answers of these numbers to a prompt, as many at once as the server gives, and what is odd about how many of them."""
+) -> Drawn:
+    """Answers of these numbers to a prompt, as many at once as the server gives."""
     found: dict[int, Answer] = {}
     troubles: Counter[str] = Counter()
     while left := [number for number in numbers if number not in found]:
@@ -146,11 +173,14 @@ def _asked(
             "n": len(left),
             "seed": request_seed(seed, prompt, left[0]),
         }
-        given = address.post("/chat/completions", body, _answers)
+        try:
+            given = complete(address, body, _answers)
+        except EndpointError as error:
+            return Drawn(found, troubles, error)
         for number, (answer, trouble) in zip(left, given, strict=False):
             found[number] = answer
             troubles.update(filter(None, [trouble]))
-    return found, troubles
+    return Drawn(found, troubles)
 
 
 def _answers(reply: Any) -> list[tuple[Answer, str | None]]:
@@ -168,7 +198,10 @@ def _answers(reply: Any) -> list[tuple[Answer, str | None]]:
     if not said:
         raise ValueError("no choices")
     return [
-        (tidied(text or "", reason == "stop"), _trouble(text, reason == FILTERED))
+        (
+            tidied(text or "", reason == "stop")._replace(withheld=reason == FILTERED),
+            _trouble(text, reason == FILTERED),
+        )
         for text, reason in said
     ]
 

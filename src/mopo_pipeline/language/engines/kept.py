@@ -88,7 +88,9 @@ class KeptAnswers:
             try:
                 one = json.loads(line)
                 place = str(one["prompt"]), int(one["number"])
-                self._known[place] = Answer(str(one["text"]), bool(one["ended"]))
+                self._known[place] = Answer(
+                    str(one["text"]), bool(one["ended"]), bool(one.get("withheld"))
+                )
             except (ValueError, KeyError, TypeError):
                 broken += 1
         if broken:
