@@ -50,8 +50,8 @@ def sample_completions(
 
     Returns:
         prompt_id, completion_id, policy (reference or policy), prompt, completion, ended (whether the
-        model ended it, else it was cut), withheld (by a filter of who served it), n_tokens, logprob_policy, logprob_reference (nats, summed over
-        the completion's tokens; the end token counts where there is one).
+        model ended it, else it was cut), withheld (by a filter of who served it), n_tokens, logprob_policy,
+        logprob_reference (nats, summed over the completion's tokens; the end token counts where there is one).
     """
     from mopo_pipeline.language.lengths import ENDED, WITHHELD
     from mopo_pipeline.language.loading import load_model, load_tokenizer
@@ -86,20 +86,8 @@ def sample_completions(
         )
         table["n_tokens"] = scored.n_tokens
         table[f"logprob_{name}"] = scored.logprob
-    return table[
-        [
-            "prompt_id",
-            "completion_id",
-            "policy",
-            "prompt",
-            "completion",
-            ENDED,
-            WITHHELD,
-            "n_tokens",
-            "logprob_policy",
-            "logprob_reference",
-        ]
-    ]
+    said = ["prompt_id", "completion_id", "policy", "prompt", "completion", ENDED, WITHHELD]
+    return table[[*said, "n_tokens", "logprob_policy", "logprob_reference"]]
 
 
 def longest_answer(tokenizer: "PreTrainedTokenizerBase", responses: pd.DataFrame) -> int:

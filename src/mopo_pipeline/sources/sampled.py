@@ -3,6 +3,7 @@
 import logging
 from functools import partial
 from importlib.resources import as_file, files
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -10,7 +11,7 @@ from mopo_pipeline.columns import convert_column
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.judges.base import Judge, ReadsInPart
 from mopo_pipeline.parameters.base import TaskParams
-from mopo_pipeline.parameters.ingest import IngestParams
+from mopo_pipeline.parameters.ingest import IngestParams, SampledParams
 from mopo_pipeline.sources.judged import judge_of_candidates, judged_candidates
 from mopo_pipeline.sources.messages import stored_prompt, written_once
 from mopo_pipeline.sources.parts import renamed
@@ -18,6 +19,9 @@ from mopo_pipeline.sources.prompts import same_prompts
 from mopo_pipeline.sources.raw import RawTables
 from mopo_pipeline.sources.reading import read_table
 from mopo_pipeline.streams import candidate_seed
+
+if TYPE_CHECKING:
+    from mopo_pipeline.language.generation import Answer
 
 HELD_BACK = "held back by a filter of the endpoint"
 
@@ -60,19 +64,8 @@ def read_sampled(params: IngestParams, task: TaskParams) -> RawTables:
         batch_size=size.batch_size,
         description="sampling candidates",
     )
-    rows = [
-        (f"prompt{i:03d}", f"prompt{i:03d}-{j}", prompts[i], answer.text, answer.ended)
-        for i, answers in enumerate(drawn)
-        for j, answer in enumerate(answers)
-        if not answer.withheld
-    ]
+    responses = _told(drawn, prompts, size)
     read = sum(map(len, drawn))
-    if not rows:
-        raise InputError(
-            f"a filter of the endpoint held back all {read} answers of {size.engine.served}: use a server without it"
-        )
-    columns = ["prompt_id", "response_id", "prompt", "response", ENDED]
-    responses = pd.DataFrame(rows, columns=columns)
     cut = ~responses[ENDED].to_numpy(dtype=bool)
     tell(cut_finding(cut, "sampled answers", "raise ingest.sampled.max_new_tokens"))
     responses, judgements = judged_candidates(judge, responses, size.pairs)
@@ -85,10 +78,32 @@ def read_sampled(params: IngestParams, task: TaskParams) -> RawTables:
         where,
         f"{where}, labelled by judge {size.judge}",
         read={"responses": read, "pairs": len(judgements)},
-        dropped={"responses": {HELD_BACK: read - len(rows)}},
+        dropped={"responses": {HELD_BACK: read - len(cut)}},
         merged={"repeated prompts": repeated},
         facts={"prompts_beyond_limit": beyond} | _read_in_part(judge, responses),
     )
+
+
+def _told(drawn: list[list["Answer"]], prompts: list[str], size: SampledParams) -> pd.DataFrame:
+    """Answers that no filter held back.
+
+    Raises:
+        InputError: it held back all.
+    """
+    from mopo_pipeline.language.lengths import ENDED
+
+    rows = [
+        (f"prompt{i:03d}", f"prompt{i:03d}-{j}", prompts[i], answer.text, answer.ended)
+        for i, answers in enumerate(drawn)
+        for j, answer in enumerate(answers)
+        if not answer.withheld
+    ]
+    if not rows:
+        raise InputError(
+            f"a filter of the endpoint held back all {sum(map(len, drawn))} answers of {size.engine.served}: use a server "
+            "without it"
+        )
+    return pd.DataFrame(rows, columns=["prompt_id", "response_id", "prompt", "response", ENDED])
 
 
 def _read_in_part(judge: Judge, responses: pd.DataFrame) -> dict[str, object]:

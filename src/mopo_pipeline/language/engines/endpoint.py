@@ -103,11 +103,7 @@ def from_endpoint(
         InputError: the endpoint refuses, or fails as often as it is tried; what was answered is kept.
     """
     address = address_of(engine)
-    setting: dict[str, Any] = {
-        "temperature": temperature,
-        "top_p": top_p,
-        "max_tokens": max_new_tokens,
-    }
+    setting = dict[str, Any](temperature=temperature, top_p=top_p, max_tokens=max_new_tokens)
     kept = KeptAnswers(
         engine.work_dir or beside_the_cache(),
         setting | {"url": engine.base_url, "model": served, "version": version, "seed": seed},
