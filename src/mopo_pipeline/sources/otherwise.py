@@ -50,7 +50,7 @@ def tell_turned(
         called = _words(there)
         if called & own:
             continue
-        found = set(pd.to_numeric(table[name], errors="coerce").dropna().unique())
+        found = set(_numbers(table[name]).dropna().unique())
         signed = there in FIRST_IS_NEGATIVE and min(found, default=0.0) < 0.0
         index = found <= {0.0, 1.0} and (called & WHICH or (own, other) == ({"0"}, {"1"}))
         if signed or index or called & other:
@@ -69,7 +69,7 @@ def tell_turned(
 def tell_ties(table: pd.DataFrame, unread: list[str], names: tuple[str, ...], where: str) -> None:
     """Warn of columns that say which pairs tie, where no label of the pairs does."""
     ties = [column for column in unread if _words(column) & A_TIE]
-    given = [pd.to_numeric(table[n], errors="coerce") for n in names if n in table]
+    given = [_numbers(table[n]) for n in names if n in table]
     if ties and given and not any((values == 0.5).any() for values in given):
         log.warning(
             "%s: %s is not read, and no label is a tie: write 0.5 as the label of a tie, for 0 is read as response_b wins",
@@ -84,7 +84,7 @@ def tell_marks_of_choice(table: pd.DataFrame, unread: list[str], where: str) -> 
         mate = column.replace("chosen", "rejected")
         if mate == column or mate not in unread:
             continue
-        chosen, rejected = (pd.to_numeric(table[c], errors="coerce") for c in (column, mate))
+        chosen, rejected = (_numbers(table[c]) for c in (column, mate))
         equal, lower = int((chosen == rejected).sum()), int((chosen < rejected).sum())
         if equal or lower:
             log.warning(
@@ -124,6 +124,14 @@ def tell_direction(columns: Mapping[str, str], names: tuple[str, ...], where: st
                 RANK_PREFIX + name,
                 there,
             )
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """What numbers a column holds, NaN for all else; none where one is too large to be a float: it is refused where it is read."""
+    try:
+        return pd.to_numeric(column, errors="coerce")
+    except OverflowError:
+        return pd.Series(np.nan, index=column.index)
 
 
 def _words(name: str) -> set[str]:
