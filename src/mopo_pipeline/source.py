@@ -65,6 +65,11 @@ class Code:
         """One hash of all of it."""
         return _hash(repr([sorted(self.modules.items()), sorted(self.versions.items())]))
 
+    @property
+    def text_digest(self) -> str:
+        """One hash of the modules, whatever is installed."""
+        return _hash(repr(sorted(self.modules.items())))
+
 
 class Reached(NamedTuple):
     """What a piece of code names: a digest of its own text, this package's modules, other packages."""

@@ -608,7 +608,24 @@ def test_a_difference_names_parameters_versions_and_modules(tmp_path: Path) -> N
     assert f"scipy=1.0 and now is {now.versions['scipy']}" in said
     assert "other code (mopo_pipeline.plan.make)" in said
     assert difference({}, now) == "carries no fingerprint of what made it"
-    assert difference({"fingerprint": now.fingerprint}, now) is None
+    assert difference(asdict(now), now) is None
+
+
+def test_what_is_installed_later_makes_nothing_stale_and_another_version_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = register_pipelines()["__default__"].nodes
+
+    def made(**versions: str) -> Provenance:
+        monkeypatch.setattr(source, "_version", versions.get)
+        return trace(nodes, validate_parameters(GIVEN), Contents(tmp_path / "memo"))["policy"]
+
+    plain, both = made(torch="1"), made(torch="1", peft="1")
+    assert difference(asdict(plain), both) is None
+    assert difference(asdict(plain), made(torch="2", peft="1")) == (
+        "was made with torch=1 and now is 2"
+    )
+    assert difference(asdict(both), plain) == "was made with peft=1 and now is unset"
 
 
 @pytest.mark.parametrize(

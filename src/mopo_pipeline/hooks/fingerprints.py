@@ -140,7 +140,7 @@ class FingerprintHook:
         if self._sidecar(name) is None or not self._catalog.exists(name):
             return False
         stored = self._stored(name)
-        if stored.get("fingerprint") != self._expected[name].fingerprint:
+        if difference(stored, self._expected[name]) is not None:
             return True
         return stored.get("content") != self._content(name)
 

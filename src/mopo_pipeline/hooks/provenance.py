@@ -46,7 +46,7 @@ class Provenance:
 
     Attributes:
         node: that makes it.
-        fingerprint: of everything below, of the node and of its inputs.
+        fingerprint: of everything below but versions, of the node and of its inputs.
         parameters: that went into it.
         code: digests by module.
         versions: of packages.
@@ -60,16 +60,18 @@ class Provenance:
 
 
 def difference(before: dict[str, Any], now: Provenance) -> str | None:
-    """How an artifact's record differs from what would be made now; None where it doesn't."""
+    """How an artifact's record differs from what would be made now; None where it doesn't.
+
+    A package that was not installed made nothing: what was made without it stands when it is there.
+    """
     if not before.get("fingerprint"):
         return "carries no fingerprint of what made it"
-    if before["fingerprint"] == now.fingerprint:
+    versions = before.get("versions", {})
+    there = {name: version for name, version in now.versions.items() if name in versions}
+    if before["fingerprint"] == now.fingerprint and versions == there:
         return None
     changes = []
-    for old, new in (
-        (before.get("parameters", {}), now.parameters),
-        (before.get("versions", {}), now.versions),
-    ):
+    for old, new in ((before.get("parameters", {}), now.parameters), (versions, there)):
         changes += [
             f"{key}={old.get(key, UNSET)} and now is {new.get(key, UNSET)}"
             for key in sorted(old.keys() | new.keys())
@@ -102,7 +104,7 @@ def trace(
         code = code_of(node.func)
         sources = {name: made[name] for name in inputs if name in made}
         prints = {name: source.fingerprint for name, source in sources.items()}
-        told = json.dumps([node.name, code.digest, read, prints], sort_keys=True)
+        told = json.dumps([node.name, code.text_digest, read, prints], sort_keys=True)
         provenance = Provenance(
             node.name,
             sha256(told.encode()).hexdigest()[:16],
