@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +28,12 @@ log = logging.getLogger(__name__)
 
 TRAINING_CODE = "mopo_pipeline.launching.worker"
 """What a training process runs: a run whose code has changed is another run."""
+
+ADAPTERS, TEXT_RULES = ("peft", "bitsandbytes"), ("better-profanity", "pyphen", "vaderSentiment")
+"""Packages that only runs with adapters, and only those whose judge may go by rules of text, have a use for."""
+
+NO_TEXT_RULES = ("preference_model", "reward_models", "chat", "pocket")
+"""Judges that have no use for ``TEXT_RULES``."""
 
 
 @dataclass(frozen=True)
@@ -129,8 +135,7 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
     A prompt's tokens are part of it: a chat template may print the date.
     """
     spec = run.spec
-    code = code_of_module(TRAINING_CODE).digest
-    digest = hashlib.sha256(json.dumps([code, spec.deciding()], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([_code(run), spec.deciding()], sort_keys=True).encode())
     digest.update(model_digest(Path(run.model)).encode())
     if run.start is not None:
         digest.update(b"start" + model_digest(Path(run.start)).encode())
@@ -153,6 +158,16 @@ def prepare(run: TrainingRun, work_dir: Path) -> Path:
         write_problem(run.problem, directory)
     spec.write(directory)
     return directory
+
+
+def _code(run: TrainingRun) -> str:
+    """Digest of the training code with the packages this run has a use for; others may come and go beside it."""
+    code = code_of_module(TRAINING_CODE)
+    unused = set(ADAPTERS) if run.lora is None else set()
+    if not isinstance(run.lag, FreshLag) or run.lag.judge in NO_TEXT_RULES:
+        unused |= set(TEXT_RULES)
+    used = {name: version for name, version in code.versions.items() if name not in unused}
+    return replace(code, versions=used).digest
 
 
 def _judging(run: TrainingRun) -> list[Path]:
