@@ -20,6 +20,7 @@ def policy(method: str, point: str, values: list[float], **changes: Any) -> dict
         "seed": 0,
         "status": "done",
         "reason": "",
+        "estimator": "exact",
         "kl": 0.4,
         "well_formed": 0.98,
         "certified": "",

@@ -1,6 +1,6 @@
 """Fronts of a user's own data: no rules and no exact values, a preference model judges, labels have gaps, prompts come in groups."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,10 @@ import pandas as pd
 import pytest
 
 from judged_world import judged_world
+from mopo_pipeline.baselines.best_of_n import BestOfN
+from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation.judging import fit_evaluation_model
+from mopo_pipeline.evaluation.values import label_values
 from mopo_pipeline.fronts.candidates import Candidate, ModelPolicy
 from mopo_pipeline.fronts.compared import Asked
 from mopo_pipeline.fronts.tables import front_tables
@@ -17,6 +20,7 @@ from mopo_pipeline.fronts.verdict import front_report
 from mopo_pipeline.language.scratch import build_model, build_tokenizer
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.parameters.front import Estimator
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.reporting.front_page import page_data
 from mopo_pipeline.tables import weight_columns
@@ -37,11 +41,10 @@ class Own:
     other: Path
     judge: Path
 
-    def ground(self, objectives: int) -> Ground:
+    def ground(self, objectives: int, estimator: Estimator = "auto") -> Ground:
         task = TaskParams.model_validate({"objectives": [{"name": n} for n in NAMES[:objectives]]})
-        return ground(
-            self.responses, self.comparisons, self.reference, self.judge, task, PARAMS, shown=2
-        )
+        tables = self.responses, self.comparisons
+        return ground(*tables, self.reference, self.judge, task, PARAMS, 2, estimator)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +78,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Own:
 @pytest.mark.parametrize("objectives", [1, 4])
 def test_a_front_of_own_data_is_valued_judged_and_shown(own: Own, objectives: int) -> None:
     """From the artifacts of its trainings to the page: nothing behind them may end it."""
-    names, on = NAMES[:objectives], own.ground(objectives)
+    names, on = NAMES[:objectives], own.ground(objectives, "judge")
     asked = {f"threshold_{name}": 0.4 for name in names[1:]}
     candidates = [
         Candidate("mopo", "trained", "a", 0, ModelPolicy(own.other, 512), planned=asked),
@@ -106,7 +109,7 @@ def test_a_front_of_own_data_is_valued_judged_and_shown(own: Own, objectives: in
 
 def test_win_rates_of_a_front_are_the_judge_s_on_the_scale_of_the_labels(own: Own) -> None:
     """By hand: against every answer of the data to its prompt, the difference of scores times the scale."""
-    on = own.ground(2)
+    on = own.ground(2, "judge")
     assert on.judge is not None
     found = on.value(ModelPolicy(own.other, 512)).per_prompt
     drawn = on.drawn(ModelPolicy(own.other, 512), on.asked["prompt"].tolist(), 2)
@@ -121,3 +124,54 @@ def test_win_rates_of_a_front_are_the_judge_s_on_the_scale_of_the_labels(own: Ow
             scale = 1.0 if known is None else known["scale"]
             gap = mine[:, None, k] - against[None, :, k]
             assert found[g, k] == pytest.approx((1 / (1 + np.exp(-scale * gap))).mean(), abs=1e-6)
+
+
+def test_values_by_labels_are_those_of_the_certificate_s_own_estimator(own: Own) -> None:
+    """The mean over prompts is what ``label_values`` makes of the same policy's log-ratios."""
+    on, names = own.ground(2, "labels"), NAMES[:2]
+    assert on.estimator == "labels"
+    policy = ModelPolicy(own.other, 512)
+    test = own.responses.loc[own.responses["split"] == "test"]
+    scores = (m.answer_logprobs(test["prompt"].tolist(), test["response"].tolist())
+              for m in (policy, on.reference))  # fmt: skip
+    logprobs = test[["response_id"]].assign(
+        **dict(zip(("logprob_policy", "logprob_reference"), scores, strict=True))
+    )
+    rows = label_values(own.responses, own.comparisons, logprobs, names, PARAMS, 0)
+    found = on.value(policy)
+    np.testing.assert_allclose(found.per_prompt.mean(axis=0), rows["value"], atol=1e-6)
+    reference = on.value(on.reference)
+    np.testing.assert_allclose(reference.kl, 0.0, atol=1e-6)
+    assert not np.allclose(reference.per_prompt, found.per_prompt, atol=1e-3)
+
+
+def test_labels_speak_where_the_judge_cannot_tell_and_the_judge_where_it_is_asked(
+    own: Own,
+) -> None:
+    """A model of two epochs on eight prompts tells nothing; prompts without labels of every objective are left out."""
+    assert own.ground(2).estimator == "labels"
+    assert own.ground(2, "judge").estimator == "preference_model"
+    gone = own.comparisons["prompt_id"].eq(own.ground(2).asked["prompt_id"].iloc[0])
+    fewer = replace(
+        own, comparisons=own.comparisons.assign(helpfulness=own.comparisons["helpfulness"].mask(gone))
+    )  # fmt: skip
+    assert len(fewer.ground(2).asked) == len(own.ground(2).asked) - 1
+
+
+def test_without_test_labels_the_judge_speaks_or_the_run_says_what_to_ask_for(own: Own) -> None:
+    assert own.ground(4).estimator == "preference_model"
+    with pytest.raises(InputError, match=r"no test prompt has labels of every objective"):
+        own.ground(4, "labels")
+
+
+def test_a_policy_that_gives_answers_no_probability_has_no_value_by_labels(own: Own) -> None:
+    on = own.ground(2, "labels")
+    assert on.judge is not None
+    best = BestOfN(own.other, on.judge, (1.0, 1.0), 4)  # type: ignore[arg-type]
+    candidates = [
+        Candidate("reference", "trained", "reference", 0, ModelPolicy(own.reference, 512)),
+        Candidate("best_of_n", "decode_time", "four", 0, best),
+    ]
+    points, _, _ = front_tables(candidates, on)
+    assert list(points["status"]) == ["done", "failed"]
+    assert "front.estimator=judge" in points["reason"][1]

@@ -34,6 +34,7 @@ def a_front(folder: Path, quality: dict[str, Any], labelled: float) -> pd.DataFr
         row = {
             "method": "mopo",
             "status": "done",
+            "estimator": "preference_model",
             "folder": str(place.parent),
             "threshold_brief": threshold,
         }
@@ -42,6 +43,7 @@ def a_front(folder: Path, quality: dict[str, Any], labelled: float) -> pd.DataFr
         {
             "method": "scalarised_dpo",
             "status": "done",
+            "estimator": "preference_model",
             "folder": "",
             "threshold_brief": None,
             "value_brief": 0.1,
@@ -74,3 +76,10 @@ def test_a_judge_that_can_tell_and_runs_without_one_are_not_told_of(tmp_path: Pa
     for place in tmp_path.rglob("judge_quality.json"):
         place.unlink()
     assert judge_findings(points, ("good", "brief")) == []
+
+
+def test_a_front_valued_by_labels_says_that_the_judge_could_not(tmp_path: Path) -> None:
+    points = a_front(tmp_path, BLIND, 0.30).assign(estimator="labels")
+    (found,) = judge_findings(points, ("good", "brief"))
+    assert found.name == "judge of the front cannot tell: brief"
+    assert "Values are those of the test labels instead" in found.remedy

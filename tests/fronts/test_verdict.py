@@ -46,6 +46,7 @@ def front(
                 "seed": seed,
                 "status": "done",
                 "reason": "",
+                "estimator": "exact",
                 "threshold_harm": asked,
                 "kl": kl * (i + 1),
                 "certified": "certified" if i else "not certified",

@@ -260,6 +260,7 @@ def test_fronts_end_with_their_methods_by_hypervolume_and_what_is_to_be_told(
             "pairs": {"mod": {"budget": 1.81, "probability": 0.67}},
         },
         "seeds": [0],
+        "estimators": ["labels"],
         "sensitivity": {"first_stays": True},
         "findings": [finding],
     }

@@ -251,6 +251,23 @@ def drawn_to_half(
     return dict(zip(objectives, map(float, moved), strict=True))
 
 
+def label_values_by_prompt(held: LabelledSplit) -> Array:
+    """What ``label_values`` says, prompt by prompt, (P, K) in the order of the split; NaN where a prompt has no label.
+
+    A prompt's own value may lie outside [0, 1] where few answers' draw to 0.5 is taken off.
+    """
+    first, count = held.prompts[held.first], int(held.prompts.max()) + 1
+
+    def by_prompt(debiased: bool) -> Array:
+        """Values (P, K)."""
+        left, right = _shares(held, debiased)
+        won, mass = (sum_by(m, first, count) for m in (_won(held, left, right), left + right))
+        return np.divide(won, mass, out=np.full_like(won, np.nan), where=mass > 0.5)
+
+    plain, unbiased = by_prompt(False), by_prompt(True)
+    return np.where(np.nanmean(unbiased, axis=0) < np.nanmean(plain, axis=0), unbiased, plain)
+
+
 def _shares(held: LabelledSplit, debiased: bool = False) -> tuple[Array, Array]:
     """``label_shares`` of the test split, both (M, K)."""
     return label_shares(

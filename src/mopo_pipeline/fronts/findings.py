@@ -49,6 +49,7 @@ def front_findings(points: pd.DataFrame, fronts: Fronts, corner: float) -> list[
                 "prompts (ingest.split)",
             )
         )
+    found += _by_other_estimators(points)
     found += _at_other_seeds(fronts)
     for method in points["method"].unique():
         failed = points.loc[(points["method"] == method) & (points["status"] == "failed")]
@@ -77,3 +78,13 @@ def _at_other_seeds(fronts: Fronts) -> list[Finding]:
         for method in fronts.methods
         if len(own := fronts.means(method)) < len(fronts.seeds)
     ]
+
+
+def _by_other_estimators(points: pd.DataFrame) -> list[Finding]:
+    """That values of some seeds are those of labels, of others a judge's."""
+    done = points.loc[points["status"] == "done"]
+    used = sorted(done["estimator"].unique())
+    if len(used) < 2:
+        return []
+    remedy = f"values of {' and '.join(used)} stand beside each other; name one for all seeds: front.estimator"
+    return [Finding("seeds valued by different estimators", float(len(used)), 1.0, remedy)]

@@ -1,4 +1,4 @@
-"""Whether the judge that values a front can tell its policies apart, by what it made of test labels."""
+"""Whether the judge of a front can tell its policies apart, by what it made of test labels, and whose values they are."""
 
 import json
 from collections.abc import Sequence
@@ -17,6 +17,14 @@ FOLDER = Path("07_model_output")
 JUDGE = "preference_model"
 """Of every front on data whose answers' worth is not known."""
 
+BY_THE_JUDGE = (
+    "Who is ahead, and what is missed, rests on it: label more, or name a judge that can tell"
+)
+BY_LABELS = (
+    "Values are those of the test labels instead, within each prompt: they see how a policy chooses among the data's answers, "
+    "not what it says anew"
+)
+
 
 def judge_findings(points: pd.DataFrame, objectives: Sequence[str]) -> list[Finding]:
     """Findings for objectives on which the judge of these values cannot be believed, or labels put more points below.
@@ -27,6 +35,7 @@ def judge_findings(points: pd.DataFrame, objectives: Sequence[str]) -> list[Find
     """
     ours = points.loc[(points["method"] == MOPO) & (points["status"] == DONE)]
     quality = _quality(ours["folder"])
+    labelled = bool((ours["estimator"] == LABELS).all())
     found = []
     for objective in objectives if quality else ():
         own = quality.get(objective)
@@ -35,9 +44,9 @@ def judge_findings(points: pd.DataFrame, objectives: Sequence[str]) -> list[Find
         reason = blind.said if blind else doubt(own)
         if reason:
             seen = (blind.value, blind.limit) if blind else (0.0, 0.0)
-            remedy = f"{reason}. Who is ahead, and what is missed, rests on it: label more, or name a judge that can tell"
+            remedy = f"{reason}. {BY_LABELS if labelled else BY_THE_JUDGE}"
             found.append(Finding(f"judge of the front cannot tell: {objective}", *seen, remedy))
-        if len(asked):
+        if len(asked) and not labelled:
             found += _by_labels(ours, objective)
     return found
 

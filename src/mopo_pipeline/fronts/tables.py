@@ -34,6 +34,7 @@ def front_tables(
     Raises:
         InputError: no candidate is done.
     """
+    candidates = [_with_value(c, ground) for c in candidates]
     valued = {
         (c.method, c.point, c.seed): ground.value(c.policy)
         for c in track(candidates, "values of policies")
@@ -53,6 +54,12 @@ def front_tables(
         if (found := valued.get((c.method, c.point, c.seed))) is not None
     ]
     return pd.DataFrame(points), pd.concat(values, ignore_index=True), _samples(candidates, valued)
+
+
+def _with_value(candidate: Candidate, ground: Ground) -> Candidate:
+    """The candidate; failed where it is of a kind that has no value on this ground."""
+    reason = "" if candidate.policy is None else ground.refuses(candidate.policy)
+    return replace(candidate, policy=None, status="failed", reason=reason) if reason else candidate
 
 
 def _with_numbers(candidate: Candidate, valued: dict[tuple[str, str, int], Valued]) -> Candidate:
@@ -77,7 +84,7 @@ def point_row(candidate: Candidate, valued: Valued | None, ground: Ground) -> di
         *(f"multiplier_{n}" for n in names[1:]), *(f"price_{n}" for n in names[1:]), "kl_planned",
     ]  # fmt: skip
     row |= {key: _number(candidate.planned.get(key)) for key in wanted}
-    row |= _measured(valued, ground)
+    row |= _measured(valued, ground) | {"estimator": ground.estimator}
     return row | {
         "certified": candidate.certified,
         "hyperparameters": json.dumps(dict(candidate.hyperparameters), sort_keys=True),

@@ -1,10 +1,10 @@
 """What a policy is worth, prompt by prompt, by the same evaluation whoever made it.
 
 On the pocket task every answer is enumerated and values are exact; elsewhere answers are drawn and judged by the
-judge that is trusted most.
+judge that is trusted most, or, where it cannot tell, labels of the data's test answers speak, each policy's by its ratios.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,15 @@ from mopo_pipeline.arrays import Array
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation import judging
 from mopo_pipeline.evaluation.judge_quality import judge_quality
+from mopo_pipeline.evaluation.rows import EXACT, LABELS
 from mopo_pipeline.evaluation.sampling import longest_answer, prompts_of_test_split
 from mopo_pipeline.fronts.candidates import ModelPolicy
+from mopo_pipeline.fronts.labelled import Labelled, cannot_tell, labelled
 from mopo_pipeline.judges.base import Judge, Scorer, score
 from mopo_pipeline.language.generation import Answer
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.parameters.front import AUTO, JUDGE, Estimator
 from mopo_pipeline.pareto.intervals import sum_by
 from mopo_pipeline.pocket import task as pocket
 from mopo_pipeline.policies.valued import KnownDivergence, OfModel, Policy
@@ -68,6 +71,7 @@ class Ground:
         quality: of the judges by name.
         longest: tokens of an answer.
         shown: prompts whose answers are kept.
+        labels: that values rest on; None where answers are enumerated or judged.
     """
 
     asked: pd.DataFrame
@@ -81,6 +85,14 @@ class Ground:
     quality: dict[str, Any]
     longest: int
     shown: int
+    labels: Labelled | None = None
+
+    @property
+    def estimator(self) -> str:
+        """Whose values these are, as ``objective_values`` names it."""
+        if self.enumerated:
+            return EXACT
+        return LABELS if self.labels is not None or self.judge is None else self.judge.name
 
     @property
     def enumerated(self) -> bool:
@@ -105,7 +117,18 @@ class Ground:
 
     def value(self, policy: Policy) -> Valued:
         """Values, divergence and a few answers of a policy."""
-        return _enumerated(self, policy) if self.enumerated else _judged(self, policy)
+        if self.enumerated:
+            return _enumerated(self, policy)
+        return _judged(self, policy) if self.labels is None else _labelled(self, policy)
+
+    def refuses(self, policy: Policy) -> str:
+        """Why a policy has no value here; empty where it has one."""
+        if self.labels is None or not isinstance(policy, KnownDivergence):
+            return ""
+        return (
+            "labels value a policy by the probability it gives the data's answers, and this one gives none: "
+            "front.estimator=judge"
+        )
 
     @property
     def altered(self) -> bool:
@@ -137,11 +160,23 @@ def ground(
     task: TaskParams,
     params: EvaluateParams,
     shown: int,
+    estimator: Estimator = AUTO,
 ) -> Ground:
     """The ground of all policies of a front.
 
+    Args:
+        responses: of the data.
+        comparisons: labelled pairs.
+        reference_policy: where KL and ratios are counted from.
+        evaluation_model: fitted on validation labels.
+        task: its objectives and seed.
+        params: of the evaluation.
+        shown: prompts whose answers are kept.
+        estimator: the judge, labels within prompts, or these where the judge cannot tell; not looked at where every answer
+            is known.
+
     Raises:
-        InputError: answers can neither be enumerated nor judged.
+        InputError: answers can neither be enumerated nor judged, and no labels speak.
     """
     from mopo_pipeline.language.loading import load_tokenizer
 
@@ -149,11 +184,6 @@ def ground(
     asked = prompts_of_test_split(responses, params.sampling.prompts, task.seed)
     fitted = judging.evaluation_model(evaluation_model)
     judges = judging.choose_judges(source, fitted, task.names, params.judges)
-    if not judges and source != POCKET:
-        raise InputError(
-            "the front's policies have no judge: set evaluate.judges.reward_models, or raise "
-            "ingest.split.validation so that a preference model can judge"
-        )
     quality = {}
     if source != POCKET:
         answers = responses.merge(asked, on=["prompt_id", "prompt"])
@@ -167,7 +197,7 @@ def ground(
         }
     size = params.sampling
     longest = size.max_new_tokens or longest_answer(load_tokenizer(reference_policy), responses)
-    return Ground(
+    found = Ground(
         asked,
         responses,
         asked["prompt_id"].map(sampling_units(responses)),
@@ -180,6 +210,38 @@ def ground(
         longest,
         shown,
     )
+    return found if source == POCKET else _by_estimator(found, comparisons, estimator)
+
+
+def _by_estimator(ground: Ground, comparisons: pd.DataFrame, estimator: Estimator) -> Ground:
+    """The ground, on the prompts that labels speak of where values are theirs.
+
+    Raises:
+        InputError: there is neither a judge nor a label, or not what was asked for.
+    """
+    judge = ground.judge
+    if judge is not None and (
+        estimator == JUDGE
+        or (estimator == AUTO and not cannot_tell(ground.quality[judge.name], ground.objectives))
+    ):
+        return ground
+    ids = ground.asked["prompt_id"].tolist()
+    found = labelled(ground.responses, comparisons, ids, ground.objectives, ground.reference)
+    if judge is None and (found is None or estimator == JUDGE):
+        raise InputError(
+            "the front's policies have no judge: set evaluate.judges.reward_models, or raise "
+            "ingest.split.validation so that a preference model can judge"
+        )
+    if found is None:
+        if estimator == LABELS:
+            raise InputError(
+                "front.estimator=labels: no test prompt has labels of every objective; "
+                "--params=front.estimator=judge"
+            )
+        return ground
+    asked = ground.asked.set_index("prompt_id").loc[found.prompt_ids].reset_index()
+    units = asked["prompt_id"].map(sampling_units(ground.responses))
+    return replace(ground, asked=asked, units=units, labels=found)
 
 
 def _enumerated(ground: Ground, policy: Policy) -> Valued:
@@ -229,6 +291,13 @@ def _judged(ground: Ground, policy: Policy) -> Valued:
         samples[f"score_{name}"] = scored[name].to_numpy()[first]
     kl = _drawn_divergence(ground, policy, prompts, drawn)
     return Valued(sum_by(rates, codes, len(prompts)) / n, kl, np.nan, samples)
+
+
+def _labelled(ground: Ground, policy: Policy) -> Valued:
+    assert ground.labels is not None
+    prompts, n = ground.asked["prompt"].tolist(), ground.params.sampling.samples
+    kl = _drawn_divergence(ground, policy, prompts, ground.drawn(policy, prompts, n))
+    return Valued(ground.labels.values(policy), kl, np.nan, _shown(ground, policy))
 
 
 def _drawn_divergence(

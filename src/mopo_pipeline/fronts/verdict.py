@@ -56,6 +56,7 @@ def front_report(
         "level": asked.level,
         "hypervolume_reference": [asked.corner] * len(objectives),
         "seeds": list(fronts.seeds),
+        "estimators": sorted(points.loc[points["status"] == "done", "estimator"].unique()),
     }
     whole = compared(fronts, asked)
     methods = {

@@ -1,7 +1,7 @@
 """Parameters of the front: where its points lie, how they are trained, what they are held against."""
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -17,6 +17,10 @@ COMPARED = ("reference", "primary_only", "steerable")
 
 FOLDERS = ("rivals", "interpolated")
 """What else lies beside the folders of variants; a front of another seed lies in ``seed-<number>``."""
+
+Estimator = Literal["auto", "judge", "labels"]
+AUTO: Estimator = "auto"
+JUDGE: Estimator = "judge"
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
@@ -42,6 +46,7 @@ class FrontParams(StrictModel):
     variants: dict[Name, dict[Key, Any]] = {}
     rivals: dict[str, dict[str, Any]] = {}
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    estimator: Estimator = AUTO
     hypervolume_reference: float = Field(default=0.25, ge=0.0, lt=0.5)
     kl_budget: PositiveFloat | None = None
     exact_points: NonNegativeInt = 101

@@ -12,6 +12,7 @@ from mopo_pipeline.pareto import non_dominated
 from mopo_pipeline.pareto.verdicts import capitalised
 from mopo_pipeline.reporting.interactive.page import render_interactive
 from mopo_pipeline.reporting.style import OBJECTIVES, POLICY, REFERENCE
+from mopo_pipeline.reporting.values import ESTIMATORS
 from mopo_pipeline.tables import prompt_text
 
 IDENTITY = ("method", "kind", "point", "seed", "status", "reason")
@@ -59,7 +60,7 @@ def write_front_page(
         front_points: a row per policy, trained or not; with a column ``folder`` where a policy has a
             run of its own, whose ``run.yml`` it can be exported by.
         front_samples: answers of policies to a few prompts, beside the reference's.
-        front_report: the ``objectives`` and the ``level`` of the intervals.
+        front_report: the ``objectives``, the ``level`` of the intervals and the ``estimators`` of the values.
 
     Returns:
         HTML that loads nothing.
@@ -98,7 +99,7 @@ def page_data(
     done = [point for point in points if point["status"] == "done"]
     return {
         "title": "Front and rivals" if len(set(table["method"])) > 1 else "Front",
-        "lead": _lead(table, names),
+        "lead": _lead(table, names, front_report.get("estimators", [])),
         "notes": _notes(points, done, names, front_report),
         "level": front_report.get("level"),
         "objectives": names,
@@ -216,14 +217,15 @@ def _spelled(name: str) -> str:
     return " ".join(SPELLED.get(word, word) for word in name.split("_"))
 
 
-def _lead(table: pd.DataFrame, names: list[str]) -> str:
+def _lead(table: pd.DataFrame, names: list[str], estimators: list[str]) -> str:
     """How many policies of how many methods, and what is told of them."""
+    told = " or ".join(ESTIMATORS[estimator] for estimator in estimators)
     done = int((table["status"] == "done").sum())
     methods, seeds = table["method"].nunique(), table["seed"].nunique()
     return (
         f"{_count(done, 'policy', 'policies')} of {_count(methods, 'method')} over {_count(seeds, 'seed')}. "
         f"{capitalised(names[0])} is maximised{', thresholds hold the others' if len(names) > 1 else ''}; "
-        "values are win rates against the data's own answers."
+        f"values are win rates against the data's own answers{f', by {told}' if told else ''}."
     )
 
 

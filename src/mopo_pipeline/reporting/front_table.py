@@ -6,6 +6,7 @@ import pandas as pd
 
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.reporting.summary import digits, span
+from mopo_pipeline.reporting.values import ESTIMATORS
 
 COLOURS = {"win": "green", "loss": "red", "tie": "yellow"}
 
@@ -38,6 +39,8 @@ def front_table(front_report: dict[str, Any]) -> None:
         for name, left in front_report.get("without_points", {}).items():
             table.add_row(name, "\n".join(f"{n} {status}" for status, n in left.items() if n))
         console.print(table)
+        by = " or ".join(ESTIMATORS[estimator] for estimator in front_report["estimators"])
+        console.print(f"values: {by}", highlight=False)
         console.print(", ".join(_facts(front_report)), highlight=False)
     for found in front_report["findings"]:
         colour = {"error": "red", "info": "cyan"}.get(found["severity"], "yellow")

@@ -76,15 +76,8 @@ def value_points(
     from mopo_pipeline.pipelines.front.rivals import Training, rival_candidates
     from mopo_pipeline.steerable.train import Given
 
-    on = ground(
-        responses,
-        comparisons,
-        reference_policy,
-        evaluation_preference_model,
-        task,
-        evaluate,
-        params.samples,
-    )
+    tables, models = (responses, comparisons), (reference_policy, evaluation_preference_model)
+    on = ground(*tables, *models, task, evaluate, params.samples, params.estimator)
     asked, runs = on.asked["prompt"].tolist(), front_runs["points"]
     trained = collect.trained_candidates(
         front_plan, runs, task.seed, train, evaluate, params.variants, asked
@@ -103,7 +96,6 @@ def value_points(
         candidates.append(collect.reference_candidate(reference_policy, task.seed, evaluate))
     if len(task.names) > 1:
         context = int(reference_logprobs["context"].iloc[0])
-        tables = (responses, comparisons)
         training = Training(Path(reference_policy), *tables, task, context, train, preference_model)
         candidates += rival_candidates(training, params)
     points, values, samples = map(
