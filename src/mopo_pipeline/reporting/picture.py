@@ -45,8 +45,6 @@ def drawn(figure: Figure, name: str, alt: str, narrow: Figure | None = None) -> 
         narrow: the same drawn for a telephone.
     """
     points = BytesIO()
-    figure.draw_without_rendering()
-    figure.set_layout_engine(None)  # laid out once for both; "none" would lay it out again
     vectors = _vectors(figure, name, alt)
     figure.savefig(points, format="png", dpi=DPI, facecolor="white", metadata={"Description": alt})
     small = "" if narrow is None else _vectors(narrow, f"{name}, narrow", alt)
@@ -56,6 +54,9 @@ def drawn(figure: Figure, name: str, alt: str, narrow: Figure | None = None) -> 
 def _vectors(figure: Figure, salt: str, alt: str) -> str:
     """A figure as an SVG whose ids are its own by ``salt``."""
     text = StringIO()
+    if (layout := figure.get_layout_engine()) is not None:
+        layout.execute(figure)
+        figure.set_layout_engine(None)  # laid out once: left alone, each file would draw it once more to lay it out
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     return _labelled(text.getvalue(), alt)
