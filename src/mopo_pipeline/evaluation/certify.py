@@ -146,8 +146,9 @@ def certify(
     prompts, units, drawn = evidence.counted(estimator)
     able = estimator not in LABEL_BASED and not _biased(LABELS, evidence)
     instead = labels_instead(checks, *evidence.counted(LABELS)[1:]) if able else ""
+    lost = evidence.lost if estimator == DOUBLY_ROBUST else 0.0
     entries = tuple(
-        threshold_certificate(row, estimator, plan, levels, drawn, instead)
+        threshold_certificate(row, estimator, plan, levels, drawn, instead, lost)
         for _, row in checks.iterrows()
         if row["objective"] in plan.constrained
     )
@@ -176,6 +177,7 @@ def certify(
             elsewhere=evidence.elsewhere,
             divided=evidence.divided,
             mean_ratio=evidence.mean_ratio if evidence.drawn_by_others else None,
+            lost=lost,
         ),
         split=evidence.split,
         policy=evidence.policy,
@@ -207,24 +209,26 @@ def threshold_certificate(
     levels: Levels,
     drawn: str,
     instead: str = "",
+    lost: float = 0.0,
 ) -> ThresholdCertificate:
-    """Bounds, verdict and what would help, for one threshold; ``instead`` as ``helps`` takes it."""
+    """Bounds, verdict and what would help, for one threshold; ``instead`` as ``helps`` takes it, ``lost`` as ``bounds`` does."""
     name, threshold = str(row["objective"]), float(row["threshold"])
     value, se, n, effective, freedom = (
         math.nan if estimator is None else float(row[f"{estimator}_{column}"])
         for column in ("value", "se", "n", "effective", "freedom")
     )
     freedom = n - 1.0 if math.isnan(freedom) else freedom
-    low, high = bounds(value, se, n, levels.each, freedom)
+    low, high = bounds(value, se, n, levels.each, freedom, lost)
     blind = estimator is not None and str(row[f"{estimator}_verdict"]) == UNDECIDED
     known = estimator is not None and n >= MIN_PROMPTS and not blind
     said = verdict(value, low, high, threshold - EDGE) if known else UNDECIDED
     short = said not in (HELD, UNDECIDED)
-    again = bounds(value, se, n, levels.next, freedom)[0]
+    again = bounds(value, se, n, levels.next, freedom, lost)[0]
     needed = None
     if short:
         counted = min((freedom + 1.0) / n, 1.0)
-        needed = prompts_needed(se * math.sqrt(n), value - threshold, levels.next, counted)
+        room = value - lost * value - threshold
+        needed = prompts_needed(se * math.sqrt(n), room, levels.next, counted)
     doubt = (
         "" if estimator is None else str(row[f"{estimator}_doubt"]) or _contradicted(row, estimator)
     )

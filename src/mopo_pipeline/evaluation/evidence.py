@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 
 from mopo_pipeline.evaluation.certify import Evidence, choose_estimator
-from mopo_pipeline.evaluation.findings import lost_share
 from mopo_pipeline.evaluation.looks import (
     DamagedLooksError,
     Look,
@@ -15,6 +14,7 @@ from mopo_pipeline.evaluation.looks import (
     question,
     split_fingerprint,
 )
+from mopo_pipeline.evaluation.reweighting import lost_share
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.sampling_units import divided_groups, sampling_units

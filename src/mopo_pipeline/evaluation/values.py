@@ -13,6 +13,7 @@ from mopo_pipeline.evaluation.reweighting import (
     comparison_terms,
     effective_comparisons,
     importance_ratio,
+    lost_share,
     mean_ratio,
 )
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABELS, bounded, no_values, value_rows
@@ -129,8 +130,8 @@ def doubly_robust_values(
     Test comparisons (i, j, I) are re-weighted by the policy's ratio, clipped at
     ``params.max_ratio``, and divided by the mean of ``(rho_i + rho_j)/2``; a model's error is
     corrected by the labels (``comparison_terms``). Prompts weigh alike however many comparisons they have, as they
-    do for judges of new answers. An estimate outside [0, 1] is clipped and has no
-    interval.
+    do for judges of new answers. An interval takes what the mean of the clipped ratios lacks of 1 for a share of the policy's
+    answers that may be worth anything. An estimate outside [0, 1] is clipped and has no interval.
 
     Args:
         responses: every response.
@@ -166,7 +167,8 @@ def doubly_robust_values(
     named = zip(objectives, map(float, interval.estimate), strict=True)
     facts["outside"] = {name: value for name, value in named if value < 0.0 or value > 1.0}
     effective = effective_comparisons(held.first, held.second, left, right, len(ratio))
-    return value_rows("policy", DOUBLY_ROBUST, objectives, bounded(interval), effective), facts
+    interval = bounded(interval, lost_share(facts["mean_ratio"]))
+    return value_rows("policy", DOUBLY_ROBUST, objectives, interval, effective), facts
 
 
 def _ratio_facts(
