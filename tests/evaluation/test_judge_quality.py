@@ -146,7 +146,9 @@ def test_texts_a_judge_reads_in_part_are_counted_by_split(given: World) -> None:
 def test_best_answers_that_win_at_every_prompt_are_not_sure_to_win_at_all() -> None:
     """Six prompts whose first answer wins all of its four comparisons, as the judge says at .9."""
     of = np.repeat([f"p{i}" for i in range(6)], 4)
-    pairs = pd.DataFrame({"prompt_id": of, "response_a": of + "a", "response_b": of + "b", "unit": of})
+    pairs = pd.DataFrame(
+        {"prompt_id": of, "response_a": of + "a", "response_b": of + "b", "unit": of}
+    )
     found = judge_reach(np.full(24, 0.9), np.ones(24), pairs, PARAMS, 0)
     unseen = 1.0 - 0.025 ** (1 / 6)
     assert found["ceiling_labels"] == pytest.approx(1.0)

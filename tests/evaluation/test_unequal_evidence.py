@@ -204,7 +204,9 @@ def test_a_certificate_counts_what_was_lost_as_worth_nothing() -> None:
     [harm, _] = lossy.thresholds
     assert harm.prompts_needed is None
     assert not any("clipped ratios" in said for said in whole.assumed)
-    assert any(said.startswith("5.0% of what the policy says lies beyond") for said in lossy.assumed)
+    assert any(
+        said.startswith("5.0% of what the policy says lies beyond") for said in lossy.assumed
+    )
     judged = checked(estimate("rules", [0.6, 0.52, 0.48], half=0.02))
     assert certificate(judged, lost=0.05).thresholds == certificate(judged).thresholds
 
@@ -213,7 +215,9 @@ def test_an_interval_holds_whatever_was_lost_is_worth() -> None:
     """All answers seen are four fifths as likely as they were: a fifth of what the policy says is out of sight."""
     responses, compared, logprobs = pairs_of([1] * 60, [1.0] * 40 + [0.0] * 20)
     whole, lossy = (
-        values.doubly_robust_values(responses, compared, logprobs, None, ("good",), PARAMS, 0)[0].iloc[0]
+        values.doubly_robust_values(responses, compared, logprobs, None, ("good",), PARAMS, 0)[
+            0
+        ].iloc[0]
         for logprobs in (logprobs.assign(logprob_policy=np.log(mean)) for mean in (1.0, 0.8))
     )
     assert lossy["value"] == pytest.approx(whole["value"])

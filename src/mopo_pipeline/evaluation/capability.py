@@ -51,7 +51,12 @@ def capability_rows(
     for name, unit, measured, shares in (
         ("length", "tokens per answer", _mean("n_tokens"), False),
         ("repetition", f"share of {REPEATED}-grams said before in the answer", _repetition, True),
-        ("diversity", f"distinct share of {DISTINCT}-grams of a prompt's answers", _diversity, True),
+        (
+            "diversity",
+            f"distinct share of {DISTINCT}-grams of a prompt's answers",
+            _diversity,
+            True,
+        ),
         ("entropy", "nats per answer", _entropy, False),
     ):
         tables = {n: completions.loc[completions["policy"] == n] for n in POLICIES}
@@ -60,7 +65,10 @@ def capability_rows(
         rows.append({"measure": name, "unit": unit} | said)
     likelihood = {n: test_logprobs.groupby("prompt_id")[f"logprob_{n}"].mean() for n in POLICIES}
     said = paired(likelihood, confidence, draws, seed, units)
-    return [*rows, {"measure": "test likelihood", "unit": "nats per test answer of the data"} | said]
+    return [
+        *rows,
+        {"measure": "test likelihood", "unit": "nats per test answer of the data"} | said,
+    ]
 
 
 def repeated_share(text: str, n: int = REPEATED) -> float:

@@ -47,6 +47,8 @@ def assumptions(
     divided: int = 0,
     mean_ratio: float | None = None,
     lost: float = 0.0,
+    confidence: float = 1.0,
+    least: float = 1.0,
 ) -> tuple[str, ...]:
     """What no number of a certificate shows, one sentence each.
 
@@ -58,6 +60,8 @@ def assumptions(
         divided: groups with prompts in several splits.
         mean_ratio: at least, where it says that the reference did not draw the data's answers; None where it does not.
         lost: share of what the policy says that its estimator has not seen.
+        confidence: joint, of the looks asked at this one or more.
+        least: that the least sure look at this split was asked at.
     """
     if estimator is None:
         return ()
@@ -75,7 +79,15 @@ def assumptions(
         )
     unseen = (_unseen(lost),) if lost > 0.0 else ()
     rests = (OF_ESTIMATOR[estimator], *unseen, *against)
-    return (independent, *groups, *ALWAYS, *theirs, normal, *rests)
+    looser = (_looser(confidence, least),) if least < confidence else ()
+    return (independent, *groups, *ALWAYS, *looser, *theirs, normal, *rests)
+
+
+def _looser(confidence: float, least: float) -> str:
+    return (
+        f"{confidence:.4g} is the confidence of the looks that were asked at that or more; one at these test prompts was asked "
+        f"at {least:.4g}, and all of them together are no surer"
+    )
 
 
 def _unseen(lost: float) -> str:

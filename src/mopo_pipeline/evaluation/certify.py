@@ -138,7 +138,7 @@ def certify(
         plan: names the objectives and their thresholds.
         evidence: behind the estimates.
         look: which look at the test split this is; None where it could not be counted.
-        confidence: joint, one-sided, over all thresholds and all looks.
+        confidence: joint, one-sided, over all thresholds and all looks asked at this one or more.
         refused: why nothing can be certified whatever the values are; empty where something can.
     """
     levels = Levels.of(confidence, len(plan.constrained), look)
@@ -178,6 +178,8 @@ def certify(
             divided=evidence.divided,
             mean_ratio=evidence.mean_ratio if evidence.drawn_by_others else None,
             lost=lost,
+            confidence=confidence,
+            least=1.0 if look is None else look.least,
         ),
         split=evidence.split,
         policy=evidence.policy,

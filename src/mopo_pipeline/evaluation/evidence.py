@@ -114,7 +114,11 @@ def take_look(
         measured=params.model_dump(mode="json", include=HOW),
         seed=seed,
     )
-    told = {"policy": evidence.policy, "thresholds": dict(plan.thresholds)}
+    told = {
+        "policy": evidence.policy,
+        "thresholds": dict(plan.thresholds),
+        "confidence": params.confidence,
+    }
     try:
         return looks.take(evidence.split, asked, evidence.sketch, **told), ""
     except DamagedLooksError as error:
