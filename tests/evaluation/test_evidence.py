@@ -10,7 +10,7 @@ from evaluated import PLAN, certificate
 from mopo_pipeline.evaluation.certify import Evidence
 from mopo_pipeline.evaluation.checks import threshold_checks
 from mopo_pipeline.evaluation.evidence import gather
-from mopo_pipeline.evaluation.values import label_values
+from mopo_pipeline.evaluation.within_prompts import label_values
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from pocket_world import OBJECTIVES, World, world
 

@@ -6,12 +6,13 @@ import pytest
 from scipy.special import expit, stdtrit
 
 from evaluated import certificate, checked, estimate
-from mopo_pipeline.evaluation import values
+from mopo_pipeline.evaluation import values, within_prompts
+from mopo_pipeline.evaluation.certify import MIN_CARRIED
 from mopo_pipeline.evaluation.labelled_split import labelled_split
 from mopo_pipeline.evaluation.reweighting import lost_share
 from mopo_pipeline.evaluation.rows import bounded
 from mopo_pipeline.evaluation.values import with_scale_error
-from mopo_pipeline.mopo.labelled import label_shares
+from mopo_pipeline.mopo.labelled import label_shares, share_carried
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.bounds import bounds
 from mopo_pipeline.pareto.intervals import Interval, jackknife_error, prompt_bootstrap
@@ -135,9 +136,9 @@ def test_the_draw_to_one_half_is_taken_off_below_it_alone() -> None:
     for won, moved in ((0.0, True), (1.0, False)):
         tables = pairs_of([3] * 40, [won] * 40)
         held = labelled_split(*tables, ("good",))
-        plain = values._label_means(held, *values._shares(held))[0]
-        said = values.label_values(*tables, ("good",), PARAMS, 0)["value"].iloc[0]
-        taken = values.drawn_to_half(*tables, ("good",))["good"]
+        plain = within_prompts._label_means(held, *within_prompts._shares(held))[0]
+        said = within_prompts.label_values(*tables, ("good",), PARAMS, 0)["value"].iloc[0]
+        taken = within_prompts.drawn_to_half(*tables, ("good",))["good"]
         assert (said < plain - 0.01) == moved
         assert plain - taken == pytest.approx(said)
 
@@ -164,6 +165,51 @@ def test_labels_are_passed_over_where_they_speak_of_a_policy_nearer_to_the_data(
     nobody = certificate(checked(robust, labels), lost=0.18, drawn=0.05)
     assert nobody.verdict == "undecidable"
     assert "draw an estimate towards 0.5 by 0.050" in nobody.passed_over[1]
+    few = certificate(checked(robust, labels), lost=0.18, drawn=0.02, carried=0.35)
+    assert few.verdict == "undecidable"
+    assert "amounts to 35% of its labelled answers, at least 40% wanted" in few.passed_over[1]
+
+
+def test_where_a_few_answers_stand_for_all_a_policy_says_labels_are_passed_over() -> None:
+    """Two nats from who drew 20 answers a prompt, .02 of bias are left after .03 were taken off; one nat with ten is fine."""
+    carried, left = {}, {}
+    for nats, answers in ((1.0, 10), (2.0, 20)):
+        step, prompts = np.sqrt(2.0 * nats), 12_000 // answers
+        z = np.random.default_rng(5).normal(size=(prompts, answers))
+        i, j = np.triu_indices(answers, 1)
+        starts = answers * np.arange(prompts)[:, None]
+        first, second, worth = (starts + i).ravel(), (starts + j).ravel(), -0.3 * z.ravel()
+        labels = expit(worth[first] - worth[second])[:, None]
+        given = (
+            first,
+            second,
+            np.ones_like(labels),
+            step * z.ravel(),
+            np.repeat(np.arange(prompts), answers),
+        )
+        shares = label_shares(*given, debiased=True)
+        value = float(
+            (shares[0] * labels + shares[1] * (1 - labels)).sum() / (shares[0] + shares[1]).sum()
+        )
+        nodes, mass = np.polynomial.hermite_e.hermegauss(40)
+        left[nats] = value - expit(-0.3 * step + 0.3 * np.sqrt(2.0) * nodes) @ mass / mass.sum()
+        carried[nats] = float(share_carried(*given)[0])
+    assert left[1.0] < 0.005 < 0.01 < left[2.0]
+    assert carried[2.0] < MIN_CARRIED < carried[1.0]
+
+
+def test_a_policy_that_is_who_drew_the_answers_carries_all_of_them() -> None:
+    responses, compared, logprobs = pairs_of([3] * 10, [1.0] * 10)
+    even = logprobs.assign(logprob_policy=-1.0, logprob_reference=-1.0)
+    one_sided = within_prompts.carried_share(responses, compared, logprobs, ("good",))["good"]
+    assert within_prompts.carried_share(responses, compared, even, ("good",))[
+        "good"
+    ] == pytest.approx(1.0)
+    ratio = np.exp([0.6, -1.2])
+    assert one_sided == pytest.approx(ratio.sum() ** 2 / (2 * (ratio**2).sum()))
+    assert within_prompts.carried_share(responses, compared.iloc[:0], even, ("good",)) == {
+        "good": None
+    }
 
 
 def heavy_tailed(sets: int, prompts: int, answers: int) -> tuple[np.ndarray, np.ndarray, float]:

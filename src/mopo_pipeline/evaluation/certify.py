@@ -37,6 +37,10 @@ MIN_ANSWERS = 8
 MAX_DRAWN = 0.03
 """Most that may be taken off an estimate that few answers a prompt draw towards 0.5: where it is more, as much may be left."""
 
+MIN_CARRIED = 0.4
+"""Least share of a prompt's labelled answers that a policy's mass must amount to: with less, a few stand for all it says, the
+jackknife leaves what few answers a prompt add, and says that it took it off."""
+
 EDGE = 1e-9
 """Win rate by which a bound may miss its threshold and still reach it: rounding."""
 
@@ -64,6 +68,8 @@ class Evidence:
         divided: groups with prompts in several splits, so that test prompts are taken to be drawn one by one.
         lost: share of what the policy says that lies beyond ratios as they are seen and clipped: what their mean lacks of 1.
         drawn: win rate by which few answers a prompt drew an estimate from labels up towards 0.5, before that was taken off.
+        carried: share of a prompt's labelled answers that the policy's mass amounts to, the mean over prompts, of the
+            objective with the least.
     """
 
     prompts: int
@@ -83,6 +89,7 @@ class Evidence:
     divided: int = 0
     lost: float = 0.0
     drawn: float = 0.0
+    carried: float = 1.0
 
     @property
     def drawn_by_others(self) -> bool:
@@ -306,6 +313,11 @@ def _biased(estimator: str, evidence: Evidence) -> str:
         return (
             f"{evidence.labelled_per_prompt:g} labelled answers per prompt, {MIN_ANSWERS} needed: fewer draw the "
             "estimate towards 0.5"
+        )
+    if estimator == LABELS and evidence.carried < MIN_CARRIED:
+        return (
+            f"the policy's mass within a prompt amounts to {evidence.carried:.0%} of its labelled answers, at least "
+            f"{MIN_CARRIED:.0%} wanted: a few of them stand for all that it says"
         )
     if estimator == LABELS and evidence.drawn > MAX_DRAWN:
         return (

@@ -61,6 +61,10 @@ def gather(
         divided=divided_groups(responses),
         lost=lost_share(doubly_robust["mean_ratio"]),
         drawn=max((doubly_robust["drawn"][name] for name in names[1:]), default=0.0),
+        carried=min(
+            (share for name in names[1:] if (share := doubly_robust["carried"][name]) is not None),
+            default=1.0,
+        ),
     )
 
 

@@ -63,6 +63,30 @@ def label_shares(
     return per_weight[first] * weights, per_weight[second] * weights
 
 
+def share_carried(
+    first: Index, second: Index, weights: Array, log_ratio: Array, prompts: Index
+) -> Array:
+    """Mean over prompts (K,) of the share of a prompt's labelled responses that a policy's mass amounts to, in (0, 1].
+
+    Kish's ``(sum m)^2 / sum m^2`` of the masses of ``label_shares``, whose arguments these are, over the number of
+    responses. It is 1 where the policy is who drew them; little where one or two of them stand for all it says, which
+    then mostly lies beyond them. NaN without labels.
+    """
+    compared = np.zeros((len(log_ratio), weights.shape[1]))
+    np.add.at(compared, first, weights)
+    np.add.at(compared, second, weights)
+    mass = _normalised(compared > 0, log_ratio, prompts)
+    count, squares = np.zeros((2, int(prompts.max()) + 1, weights.shape[1]))
+    np.add.at(count, prompts, compared > 0)
+    np.add.at(squares, prompts, mass**2)
+    known = count > 0
+    share = np.divide(1.0, count * squares, out=np.zeros_like(count), where=known)
+    nothing = np.full(weights.shape[1], np.nan)
+    return np.asarray(
+        np.divide(share.sum(axis=0), known.sum(axis=0), out=nothing, where=known.any(axis=0))
+    )
+
+
 def _normalised(kept: NDArray[np.bool_], log_ratio: Array, prompts: Index) -> Array:
     """Mass (n, K) in proportion to the ratios (n,) of the responses kept (n, K), 1 in each prompt."""
     logs = np.where(kept, log_ratio[:, None], -np.inf)
