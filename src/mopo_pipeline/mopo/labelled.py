@@ -109,18 +109,34 @@ def _jackknifed(kept: NDArray[np.bool_], log_ratio: Array, prompts: Index) -> Ar
     return mass
 
 
-def labelled_values(comparisons: Comparisons, log_ratio: Array, prompts: Index) -> Seen:
+def cautious_values(comparisons: Comparisons, log_ratio: Array, prompts: Index) -> Seen:
+    """``labelled_values``, without the draw of few responses a prompt towards 0.5 where that lifts them, as a certificate takes them."""
+    plain, debiased = (
+        labelled_values(comparisons, log_ratio, prompts, debiased=how) for how in (False, True)
+    )
+    lower = debiased.values < plain.values
+    return Seen(
+        values=np.where(lower, debiased.values, plain.values),
+        deviation=np.where(lower, debiased.deviation, plain.deviation),
+        prompts=np.where(lower, debiased.prompts, plain.prompts),
+    )
+
+
+def labelled_values(
+    comparisons: Comparisons, log_ratio: Array, prompts: Index, *, debiased: bool = False
+) -> Seen:
     """Values of a policy from the labels of a prompt's own responses; needs no judge and no new text.
 
     Args:
         comparisons: labels (M, K) of row pairs, and the clusters of the rows; predictions are not looked at.
         log_ratio: (n,) log pi - log pi_ref of the rows, nats.
         prompts: (n,) prompt of each row, from 0.
+        debiased: as in ``label_shares``.
     """
     first, second = np.asarray(comparisons.first), np.asarray(comparisons.second)
     labels = np.asarray(comparisons.labels, dtype=np.float64)
     weights = np.where(np.isnan(labels), 0.0, check_weights(comparisons.weights, labels.shape))
-    left, right = label_shares(first, second, weights, log_ratio, prompts)
+    left, right = label_shares(first, second, weights, log_ratio, prompts, debiased)
     known = np.nan_to_num(labels)
     units = prompts if comparisons.clusters is None else np.asarray(comparisons.clusters)
     won, mass = np.zeros((2, int(units.max()) + 1, labels.shape[1]))
