@@ -9,7 +9,7 @@ import pytest
 
 from evaluated import NAMES, PLAN, certificate, checked, estimate
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.evaluation import values
+from mopo_pipeline.evaluation import values, within_prompts
 from mopo_pipeline.evaluation.certificate import headline
 from mopo_pipeline.mopo import Comparisons, judge_error
 from mopo_pipeline.mopo.estimator import build_estimator
@@ -163,7 +163,9 @@ def test_intervals_of_values_count_groups() -> None:
     group = dict(zip(prompts, (np.arange(len(prompts)) // 4).astype(str), strict=True))
     grouped = made.responses.assign(group=made.responses["prompt_id"].map(group))
     for told in (
-        lambda r: values.label_values(r, made.comparisons, made.logprobs, OBJECTIVES, params, 0),
+        lambda r: within_prompts.label_values(
+            r, made.comparisons, made.logprobs, OBJECTIVES, params, 0
+        ),
         lambda r: values.doubly_robust_values(
             r, made.comparisons, made.logprobs, None, OBJECTIVES, params, 0
         )[0],

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from mopo_pipeline.evaluation import values
+from mopo_pipeline.evaluation import values, within_prompts
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.bounds import bounds
 from mopo_pipeline.tables import weight_columns
@@ -62,7 +62,7 @@ def found(seed: int, *, named: bool) -> pd.Series:
     responses, comparisons, logprobs = annotated(seed)
     if not named:
         comparisons = comparisons.assign(annotator="")
-    row = values.label_values(responses, comparisons, logprobs, ("good",), PARAMS, seed)
+    row = within_prompts.label_values(responses, comparisons, logprobs, ("good",), PARAMS, seed)
     return row.iloc[0]
 
 
@@ -107,7 +107,7 @@ def test_the_doubly_robust_estimate_counts_people_too() -> None:
 def test_a_single_person_and_people_of_one_label_each_change_nothing() -> None:
     responses, comparisons, logprobs = annotated(1)
     rows = [
-        values.label_values(responses, table, logprobs, ("good",), PARAMS, 0)
+        within_prompts.label_values(responses, table, logprobs, ("good",), PARAMS, 0)
         for table in (
             comparisons.assign(annotator=""),
             comparisons.assign(annotator="one"),

@@ -192,6 +192,10 @@ def test_refusals_are_counted_set_by_set_for_both_models(
     over, safety = refusal_rows(MODELS, params, 8, 0)
     assert over["measure"] == "refusals, over" and over["change"]["value"] == 0.0
     assert (safety["reference"]["value"], safety["policy"]["value"]) == (0.0, 1.0)
+    assert over["reference"]["low"] == 0.0
+    assert over["reference"]["high"] == pytest.approx(1.0 - 0.025 ** (1 / 4))
+    assert over["change"]["high"] == pytest.approx(over["reference"]["high"])
+    assert safety["change"]["low"] < 1.0 == safety["change"]["high"]
     assert refusal_rows(MODELS, EvaluateParams(), 8, 0) == []
 
 

@@ -15,7 +15,7 @@ from mopo_pipeline.evaluation.certificate import Certificate, certificate_text, 
 from mopo_pipeline.evaluation.certify import EDGE, Levels
 from mopo_pipeline.evaluation.checks import threshold_checks
 from mopo_pipeline.evaluation.looks import Look
-from mopo_pipeline.evaluation.values import label_values
+from mopo_pipeline.evaluation.within_prompts import label_values
 from mopo_pipeline.mopo.confidence import each_level
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.bounds import bounds

@@ -10,12 +10,12 @@ from evaluated import PLAN, certificate
 from mopo_pipeline.evaluation.certify import Evidence
 from mopo_pipeline.evaluation.checks import threshold_checks
 from mopo_pipeline.evaluation.evidence import gather
-from mopo_pipeline.evaluation.values import label_values
+from mopo_pipeline.evaluation.within_prompts import label_values
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from pocket_world import OBJECTIVES, World, world
 
 UNKNOWN = {"clipped": None, "mean_ratio": None, "mean_ratio_low": None}
-UNKNOWN |= {"drawn": dict.fromkeys(OBJECTIVES, 0.0)}
+UNKNOWN |= {"drawn": dict.fromkeys(OBJECTIVES, 0.0), "carried": dict.fromkeys(OBJECTIVES)}
 THRESHOLDS = {OBJECTIVES[1]: 0.4, OBJECTIVES[2]: 0.3}
 ASKED = replace(PLAN, objectives=OBJECTIVES, thresholds=THRESHOLDS, targets=THRESHOLDS)
 

@@ -13,6 +13,7 @@ from mopo_pipeline.evaluation.judge_quality import (
     read_in_part,
     unknown_words,
 )
+from mopo_pipeline.evaluation.judge_reach import judge_reach
 from mopo_pipeline.judges.pocket import PocketRules
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.preferences.features import WordFeatures
@@ -140,3 +141,16 @@ def test_texts_a_judge_reads_in_part_are_counted_by_split(given: World) -> None:
     assert judge_quality(PocketRules(), *judged[1:])["read_in_part"] is None
     of_a_front = answers.assign(response="what the data said")
     assert read_in_part(Nearsighted(), responses, of_a_front) == counts
+
+
+def test_best_answers_that_win_at_every_prompt_are_not_sure_to_win_at_all() -> None:
+    """Six prompts whose first answer wins all of its four comparisons, as the judge says at .9."""
+    of = np.repeat([f"p{i}" for i in range(6)], 4)
+    pairs = pd.DataFrame(
+        {"prompt_id": of, "response_a": of + "a", "response_b": of + "b", "unit": of}
+    )
+    found = judge_reach(np.full(24, 0.9), np.ones(24), pairs, PARAMS, 0)
+    unseen = 1.0 - 0.025 ** (1 / 6)
+    assert found["ceiling_labels"] == pytest.approx(1.0)
+    assert found["ceiling_labels_low"] == pytest.approx(1.0 - unseen)
+    assert found["ceiling_high"] == pytest.approx(0.9 + 0.1 * unseen)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.evaluation import values
+from mopo_pipeline.evaluation import values, within_prompts
 from mopo_pipeline.evaluation.reweighting import (
     comparison_terms,
     effective_comparisons,
@@ -38,7 +38,7 @@ def robust(given: World, judge: PleasedJudge | None, **changes: Any) -> pd.DataF
 
 def labelled(given: World, **changes: Any) -> pd.DataFrame:
     tables = {"comparisons": given.comparisons, "logprobs": given.logprobs} | changes
-    return values.label_values(
+    return within_prompts.label_values(
         given.responses, tables["comparisons"], tables["logprobs"], OBJECTIVES, PARAMS, 0
     )
 

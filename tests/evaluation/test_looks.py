@@ -11,6 +11,7 @@ import pytest
 from evaluated import EVIDENCE, PLAN, checked, estimate
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation import looks as module
+from mopo_pipeline.evaluation.certify import certify
 from mopo_pipeline.evaluation.evidence import take_look
 from mopo_pipeline.evaluation.looks import (
     SKETCH,
@@ -69,11 +70,36 @@ def test_a_judge_that_now_says_something_else_is_a_new_look(looks: LooksFile) ->
         evidence = replace(EVIDENCE, units=units)
         return take_look(looks, evidence, checks, PLAN, EvaluateParams(), 0)[0]
 
-    assert taken(0.52) == Look(1, 1)
-    assert taken(0.52 + 1e-7) == Look(1, 1)
-    assert taken(0.55) == Look(2, 2)
-    assert taken(0.55, units=20) == Look(3, 3)
-    assert taken(0.52) == Look(1, 3)
+    assert taken(0.52) == Look(1, 1, 0.95)
+    assert taken(0.52 + 1e-7) == Look(1, 1, 0.95)
+    assert taken(0.55) == Look(2, 2, 0.95)
+    assert taken(0.55, units=20) == Look(3, 3, 0.95)
+    assert taken(0.52) == Look(1, 3, 0.95)
+
+
+def test_a_confidence_raised_between_looks_is_that_of_those_asked_at_it(looks: LooksFile) -> None:
+    """Looks at .95 and at .99 are false by .030 and .0015: all of them by more than .01, those asked at .99 by less."""
+    checks = checked(estimate("rules", [0.6, 0.6, 0.6]))
+
+    def taken(confidence: float) -> Look:
+        params = EvaluateParams(confidence=confidence)
+        look, _ = take_look(looks, EVIDENCE, checks, PLAN, params, 0)
+        assert look is not None
+        return look
+
+    assert [taken(c) for c in (0.99, 0.95, 0.99)] == [
+        Look(1, 1, 0.99),
+        Look(2, 2, 0.95),
+        Look(1, 2, 0.95),
+    ]
+    spent = [alpha_of_look(1.0 - c, i) for i, c in enumerate((0.99, 0.95), start=1)]
+    assert sum(spent) < 0.05
+    raised, same = (
+        certify(checks, PLAN, EVIDENCE, Look(2, 2, 0.95), confidence=c) for c in (0.99, 0.95)
+    )
+    (said,) = [text for text in raised.assumed if "all of them together are no surer" in text]
+    assert said.startswith("0.99 is the confidence of the looks") and "asked at 0.95" in said
+    assert not any("no surer" in text for text in same.assumed)
 
 
 def test_every_split_has_its_own_looks(looks: LooksFile) -> None:
@@ -144,6 +170,7 @@ def test_all_looks_together_spend_alpha() -> None:
         '{"split": 3}',
         "\x80",
         '{"split": [{"asked": "a"}, {"asked": "a"}]}',
+        '{"split": [{"asked": "a", "confidence": 95}]}',
     ],
 )
 def test_a_damaged_record_is_refused_with_how_to_go_on_and_left_as_it_is(

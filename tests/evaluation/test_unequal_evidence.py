@@ -6,11 +6,13 @@ import pytest
 from scipy.special import expit, stdtrit
 
 from evaluated import certificate, checked, estimate
-from mopo_pipeline.evaluation import values
+from mopo_pipeline.evaluation import values, within_prompts
+from mopo_pipeline.evaluation.certify import MIN_CARRIED
 from mopo_pipeline.evaluation.labelled_split import labelled_split
+from mopo_pipeline.evaluation.reweighting import lost_share
 from mopo_pipeline.evaluation.rows import bounded
 from mopo_pipeline.evaluation.values import with_scale_error
-from mopo_pipeline.mopo.labelled import label_shares
+from mopo_pipeline.mopo.labelled import label_shares, share_carried
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.bounds import bounds
 from mopo_pipeline.pareto.intervals import Interval, jackknife_error, prompt_bootstrap
@@ -134,9 +136,9 @@ def test_the_draw_to_one_half_is_taken_off_below_it_alone() -> None:
     for won, moved in ((0.0, True), (1.0, False)):
         tables = pairs_of([3] * 40, [won] * 40)
         held = labelled_split(*tables, ("good",))
-        plain = values._label_means(held, *values._shares(held))[0]
-        said = values.label_values(*tables, ("good",), PARAMS, 0)["value"].iloc[0]
-        taken = values.drawn_to_half(*tables, ("good",))["good"]
+        plain = within_prompts._label_means(held, *within_prompts._shares(held))[0]
+        said = within_prompts.label_values(*tables, ("good",), PARAMS, 0)["value"].iloc[0]
+        taken = within_prompts.drawn_to_half(*tables, ("good",))["good"]
         assert (said < plain - 0.01) == moved
         assert plain - taken == pytest.approx(said)
 
@@ -163,3 +165,107 @@ def test_labels_are_passed_over_where_they_speak_of_a_policy_nearer_to_the_data(
     nobody = certificate(checked(robust, labels), lost=0.18, drawn=0.05)
     assert nobody.verdict == "undecidable"
     assert "draw an estimate towards 0.5 by 0.050" in nobody.passed_over[1]
+    few = certificate(checked(robust, labels), lost=0.18, drawn=0.02, carried=0.35)
+    assert few.verdict == "undecidable"
+    assert "amounts to 35% of its labelled answers, at least 40% wanted" in few.passed_over[1]
+
+
+def test_where_a_few_answers_stand_for_all_a_policy_says_labels_are_passed_over() -> None:
+    """Two nats from who drew 20 answers a prompt, .02 of bias are left after .03 were taken off; one nat with ten is fine."""
+    carried, left = {}, {}
+    for nats, answers in ((1.0, 10), (2.0, 20)):
+        step, prompts = np.sqrt(2.0 * nats), 12_000 // answers
+        z = np.random.default_rng(5).normal(size=(prompts, answers))
+        i, j = np.triu_indices(answers, 1)
+        starts = answers * np.arange(prompts)[:, None]
+        first, second, worth = (starts + i).ravel(), (starts + j).ravel(), -0.3 * z.ravel()
+        labels = expit(worth[first] - worth[second])[:, None]
+        given = (
+            first,
+            second,
+            np.ones_like(labels),
+            step * z.ravel(),
+            np.repeat(np.arange(prompts), answers),
+        )
+        shares = label_shares(*given, debiased=True)
+        value = float(
+            (shares[0] * labels + shares[1] * (1 - labels)).sum() / (shares[0] + shares[1]).sum()
+        )
+        nodes, mass = np.polynomial.hermite_e.hermegauss(40)
+        left[nats] = value - expit(-0.3 * step + 0.3 * np.sqrt(2.0) * nodes) @ mass / mass.sum()
+        carried[nats] = float(share_carried(*given)[0])
+    assert left[1.0] < 0.005 < 0.01 < left[2.0]
+    assert carried[2.0] < MIN_CARRIED < carried[1.0]
+
+
+def test_a_policy_that_is_who_drew_the_answers_carries_all_of_them() -> None:
+    responses, compared, logprobs = pairs_of([3] * 10, [1.0] * 10)
+    even = logprobs.assign(logprob_policy=-1.0, logprob_reference=-1.0)
+    one_sided = within_prompts.carried_share(responses, compared, logprobs, ("good",))["good"]
+    assert within_prompts.carried_share(responses, compared, even, ("good",))[
+        "good"
+    ] == pytest.approx(1.0)
+    ratio = np.exp([0.6, -1.2])
+    assert one_sided == pytest.approx(ratio.sum() ** 2 / (2 * (ratio**2).sum()))
+    assert within_prompts.carried_share(responses, compared.iloc[:0], even, ("good",)) == {
+        "good": None
+    }
+
+
+def heavy_tailed(sets: int, prompts: int, answers: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Log-ratios of a policy one nat from who drew the answers, what they win against these, and the policy's own value."""
+    step, worth = np.sqrt(2.0), -0.6
+    z = np.random.default_rng(14).normal(size=(sets, prompts, answers))
+    nodes, mass = np.polynomial.hermite_e.hermegauss(40)
+    mass = mass / mass.sum()
+    grid = np.linspace(-6.0, 6.0, 500)
+    wins = np.interp(z, grid, expit(worth * np.subtract.outer(grid, nodes)) @ mass)
+    truth = expit(worth * (step + np.sqrt(2.0) * nodes)) @ mass
+    return step * z - step**2 / 2, wins, float(truth)
+
+
+def test_what_lies_beyond_clipped_ratios_may_be_worth_anything() -> None:
+    """One nat from the data, clipped ratios leave out .03 of what the policy says, and its worst: a bound may be false once in 60."""
+    sets, prompts, level, cap = 400, 200, 1.0 - 1.0 / 60.0, 20.0
+    logs, wins, truth = heavy_tailed(sets, prompts, answers=10)
+    ratios = np.minimum(np.exp(logs), cap)
+    false = np.zeros(2)
+    for ratio, win in zip(ratios, wins, strict=True):
+        top, mass = (ratio * win).sum(axis=1), ratio.sum(axis=1)
+        value, se = float(top.sum() / mass.sum()), jackknife_error(top, mass)
+        lost = lost_share(float(ratio.mean()))
+        for i, share in enumerate((0.0, lost)):
+            false[i] += bounds(value, se, prompts, level, lost=share)[0] > truth
+    without, counted = false / sets
+    assert without > 4 * (1 - level)
+    assert counted < (1 - level) + 3 * np.sqrt(level * (1 - level) / sets)
+
+
+def test_a_certificate_counts_what_was_lost_as_worth_nothing() -> None:
+    robust = checked(estimate("doubly_robust", [0.6, 0.52, 0.48], half=0.02, effective=200.0))
+    whole, lossy = certificate(robust), certificate(robust, lost=0.05)
+    for full, short in zip(whole.thresholds, lossy.thresholds, strict=True):
+        assert short.lower == pytest.approx(full.lower - 0.05 * full.value)
+        assert short.upper == pytest.approx(full.upper + 0.05 * (1.0 - full.value))
+    [harm, _] = lossy.thresholds
+    assert harm.prompts_needed is None
+    assert not any("clipped ratios" in said for said in whole.assumed)
+    assert any(
+        said.startswith("5.0% of what the policy says lies beyond") for said in lossy.assumed
+    )
+    judged = checked(estimate("rules", [0.6, 0.52, 0.48], half=0.02))
+    assert certificate(judged, lost=0.05).thresholds == certificate(judged).thresholds
+
+
+def test_an_interval_holds_whatever_was_lost_is_worth() -> None:
+    """All answers seen are four fifths as likely as they were: a fifth of what the policy says is out of sight."""
+    responses, compared, logprobs = pairs_of([1] * 60, [1.0] * 40 + [0.0] * 20)
+    whole, lossy = (
+        values.doubly_robust_values(responses, compared, logprobs, None, ("good",), PARAMS, 0)[
+            0
+        ].iloc[0]
+        for logprobs in (logprobs.assign(logprob_policy=np.log(mean)) for mean in (1.0, 0.8))
+    )
+    assert lossy["value"] == pytest.approx(whole["value"])
+    assert lossy["ci_low"] == pytest.approx(whole["ci_low"] - 0.2 * whole["value"])
+    assert lossy["ci_high"] == pytest.approx(whole["ci_high"] + 0.2 * (1.0 - whole["value"]))

@@ -11,7 +11,7 @@ from judged_world import judged_world
 from mopo_pipeline.baselines.best_of_n import BestOfN
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation.judging import fit_evaluation_model
-from mopo_pipeline.evaluation.values import label_values
+from mopo_pipeline.evaluation.within_prompts import label_values
 from mopo_pipeline.fronts.candidates import Candidate, ModelPolicy
 from mopo_pipeline.fronts.compared import Asked
 from mopo_pipeline.fronts.tables import front_tables

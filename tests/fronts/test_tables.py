@@ -156,3 +156,15 @@ def test_a_prompt_asked_twice_under_one_unit_tells_no_more_than_once(ground: Gro
     as_one = replace(ground, asked=twice, units=twice["prompt_id"].str.rstrip("b"))
     assert width(as_one) == pytest.approx(width(ground), abs=1e-12)
     assert width(counted) < 0.8 * width(ground)
+
+
+def test_prompts_that_all_agree_leave_an_interval_and_a_kl_of_nothing_does_not(
+    ground: Ground,
+) -> None:
+    """Each prompt of the reference wins one half; a share 1 - alpha^(1/P) of all prompts may say otherwise."""
+    points, *_ = front_tables(candidates(), ground)
+    row = points.set_index("method").loc["reference"]
+    unseen = 1.0 - 0.025 ** (1.0 / len(PROMPTS))
+    low, high = (row[f"{end}_helpfulness"] for end in ("low", "high"))
+    assert (low, high) == (pytest.approx(0.5 - 0.5 * unseen), pytest.approx(0.5 + 0.5 * unseen))
+    assert row["kl_high"] == pytest.approx(0.0, abs=1e-12)

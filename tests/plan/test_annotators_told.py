@@ -13,7 +13,7 @@ from mopo_pipeline.plan.problem import row_comparisons
 def compared(who: list[str]) -> Any:
     pairs = pd.DataFrame({"response_a": ["a", "a", "b"], "response_b": ["b", "c", "c"]})
     labels = pairs.assign(good=1.0, good_weight=1.0, annotator=who)
-    rows = pd.DataFrame({"response_id": ["a", "b", "c"], "good": 0.5})
+    rows = pd.DataFrame({"prompt_id": "p", "response_id": ["a", "b", "c"], "good": 0.5})
     return row_comparisons(rows, labels, pairs.assign(good=np.nan, fold=-1), ("good",))
 
 

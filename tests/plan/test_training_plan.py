@@ -60,10 +60,13 @@ def test_comparisons_become_indices_of_the_rows_in_their_order() -> None:
         | dict.fromkeys(weight_columns(names), 1.0)
     )
     predicted = pd.DataFrame({"help": [0.7, 0.1, 0.4], "harm": [0.2, 0.9, 0.6]})
-    found = row_comparisons(pd.DataFrame({"response_id": ["c", "b", "a"]}), pairs, predicted, names)
+    rows = pd.DataFrame({"prompt_id": ["q", "q", "q"], "response_id": ["c", "b", "a"]})
+    found = row_comparisons(rows, pairs, predicted, names)
     assert found is not None
     np.testing.assert_array_equal(found.first, [2, 0])
     np.testing.assert_array_equal(found.second, [1, 2])
     np.testing.assert_array_equal(found.labels, [[1.0, 0.0], [0.5, np.nan]])
     np.testing.assert_array_equal(found.predicted, [[0.7, 0.2], [0.4, 0.6]])
-    assert row_comparisons(pd.DataFrame({"response_id": ["z"]}), pairs, predicted, names) is None
+    np.testing.assert_allclose(found.weights, [[0.5, 1.0], [0.5, 0.0]])
+    other = pd.DataFrame({"prompt_id": ["q"], "response_id": ["z"]})
+    assert row_comparisons(other, pairs, predicted, names) is None

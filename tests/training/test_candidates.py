@@ -17,7 +17,7 @@ from mopo_pipeline.language.logprobs import sequence_logprobs
 from mopo_pipeline.launching import worker
 from mopo_pipeline.launching.run import TrainingRun, prepare, train
 from mopo_pipeline.mopo import Comparisons
-from mopo_pipeline.mopo.labelled import labelled_values
+from mopo_pipeline.mopo.labelled import cautious_values
 from mopo_pipeline.parameters.fit import LoraParams
 from mopo_pipeline.parameters.lag import FreshLag
 from mopo_pipeline.parameters.train import LoopParams
@@ -68,7 +68,7 @@ def opposed(run: TrainingRun, root: Path) -> tuple[TrainingRun, dict[float, np.n
     first, second = np.asarray(run.labels.first), np.asarray(run.labels.second)
     more = (gaps[1.0][first] > gaps[1.0][second]).astype(float)
     labels = Comparisons(first, second, np.column_stack([more, 1.0 - more]))
-    values = {share: labelled_values(labels, gap, PROMPTS).values for share, gap in gaps.items()}
+    values = {share: cautious_values(labels, gap, PROMPTS).values for share, gap in gaps.items()}
     harms = [values[share][1] for share in SHARES]
     assert (np.diff(harms) > 0.005).all()
     return replace(run, labels=labels), values

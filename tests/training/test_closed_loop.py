@@ -9,7 +9,7 @@ import pytest
 from mopo_pipeline.language.loading import load_model
 from mopo_pipeline.language.logprobs import sequence_logprobs
 from mopo_pipeline.launching.run import TrainingRun, prepare
-from mopo_pipeline.mopo.labelled import labelled_values
+from mopo_pipeline.mopo.labelled import cautious_values
 from mopo_pipeline.parameters.train import LoopParams
 from mopo_pipeline.training.assemble import prepare_trainer
 from mopo_pipeline.training.run_spec import RunSpec
@@ -45,7 +45,7 @@ def test_what_is_seen_is_what_the_labels_say_of_the_saved_model(
     ).logprob
     assert run.labels is not None
     gap = now - table["reference_logprob"].to_numpy()
-    expected = labelled_values(run.labels, gap, np.repeat(np.arange(10), 6))
+    expected = cautious_values(run.labels, gap, np.repeat(np.arange(10), 6))
     last = trainer.state.log_history[-2]
     assert last["validation_help"] == pytest.approx(expected.values[0], abs=1e-5)
     assert last["validation_harm_se"] == pytest.approx(expected.errors[1], abs=1e-5)

@@ -1,13 +1,15 @@
 """Capability before and after: what the policy says and knows beside the reference, whatever the objectives are."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mopo_pipeline.arrays import Array
-from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
+from mopo_pipeline.pareto.bounds import of_shares
+from mopo_pipeline.pareto.intervals import Interval, prompt_bootstrap, sum_by
 from mopo_pipeline.streams import Stream, generator
 
 POLICIES = ("reference", "policy")
@@ -46,28 +48,27 @@ def capability_rows(
         value, ``low`` and ``high``; None where unknown.
     """
     rows = []
-    for name, unit, measured in (
-        ("length", "tokens per answer", _mean("n_tokens")),
-        ("repetition", f"share of {REPEATED}-grams said before in the answer", _repetition),
-        ("diversity", f"distinct share of {DISTINCT}-grams of a prompt's answers", _diversity),
-        ("entropy", "nats per answer", _entropy),
+    for name, unit, measured, shares in (
+        ("length", "tokens per answer", _mean("n_tokens"), False),
+        ("repetition", f"share of {REPEATED}-grams said before in the answer", _repetition, True),
+        (
+            "diversity",
+            f"distinct share of {DISTINCT}-grams of a prompt's answers",
+            _diversity,
+            True,
+        ),
+        ("entropy", "nats per answer", _entropy, False),
     ):
         tables = {n: completions.loc[completions["policy"] == n] for n in POLICIES}
         per_prompt = {n: measured(part, n) for n, part in tables.items()}
-        rows.append(_row(name, unit, per_prompt, units, confidence, draws, seed))
+        said = paired(per_prompt, confidence, draws, seed, units, shares=shares)
+        rows.append({"measure": name, "unit": unit} | said)
     likelihood = {n: test_logprobs.groupby("prompt_id")[f"logprob_{n}"].mean() for n in POLICIES}
-    rows.append(
-        _row(
-            "test likelihood",
-            "nats per test answer of the data",
-            likelihood,
-            units,
-            confidence,
-            draws,
-            seed,
-        )
-    )
-    return rows
+    said = paired(likelihood, confidence, draws, seed, units)
+    return [
+        *rows,
+        {"measure": "test likelihood", "unit": "nats per test answer of the data"} | said,
+    ]
 
 
 def repeated_share(text: str, n: int = REPEATED) -> float:
@@ -106,10 +107,13 @@ def paired(
     draws: int,
     seed: int,
     units: pd.Series | None = None,
+    *,
+    shares: bool = False,
 ) -> dict[str, dict[str, float | None]]:
     """Means with intervals of both models and of the policy less the reference, the same prompts drawn again for all.
 
-    Prompts are drawn with those of their unit, by prompt_id; one by one where none are given.
+    Prompts are drawn with those of their unit, by prompt_id; one by one where none are given. Intervals of ``shares`` in
+    [0, 1] do not close where all prompts say the same (``pareto.bounds``).
     """
     shared = per_prompt["reference"].index.intersection(per_prompt["policy"].index)
     first, own = (per_prompt[n].loc[shared].to_numpy(dtype=np.float64) for n in POLICIES)
@@ -123,6 +127,8 @@ def paired(
         draws=draws,
         rng=generator(seed, Stream.CAPABILITY),
     )
+    if shares:
+        found = _of_shares(found)
     return {
         name: {
             "value": known(found.estimate[k]),
@@ -133,21 +139,23 @@ def paired(
     }
 
 
+def _of_shares(found: Interval) -> Interval:
+    """``of_shares`` of two shares and of their difference, which lies in [-1, 1]."""
+    lift, span = np.array([0.0, 0.0, 1.0]), np.array([1.0, 1.0, 2.0])
+    scaled = of_shares(
+        replace(
+            found,
+            estimate=(found.estimate + lift) / span,
+            low=(found.low + lift) / span,
+            high=(found.high + lift) / span,
+        )
+    )
+    return replace(found, low=scaled.low * span - lift, high=scaled.high * span - lift)
+
+
 def known(value: float) -> float | None:
     """A number for JSON; None where it is none."""
     return float(value) if np.isfinite(value) else None
-
-
-def _row(
-    measure: str,
-    unit: str,
-    per_prompt: dict[str, "pd.Series[float]"],
-    units: pd.Series,
-    confidence: float,
-    draws: int,
-    seed: int,
-) -> dict[str, Any]:
-    return {"measure": measure, "unit": unit} | paired(per_prompt, confidence, draws, seed, units)
 
 
 def _mean(column: str) -> Callable[[pd.DataFrame, str], "pd.Series[float]"]:

@@ -68,7 +68,7 @@ class Certificate:
     Attributes:
         verdict: "certified", "not certified" or "undecidable"; "nothing to certify" where no objective has a threshold.
         reasons: why it is not certified; empty where it is.
-        confidence: joint level of all looks at this test split together.
+        confidence: joint level of all looks at this test split that were asked at this one or more.
         look: which look this is, from 1; None where none was taken.
         looks: how many different looks the split has carried so far.
         joint: level of this look, one-sided, of all thresholds together.

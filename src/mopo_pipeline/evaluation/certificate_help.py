@@ -46,6 +46,9 @@ def assumptions(
     elsewhere: bool = False,
     divided: int = 0,
     mean_ratio: float | None = None,
+    lost: float = 0.0,
+    confidence: float = 1.0,
+    least: float = 1.0,
 ) -> tuple[str, ...]:
     """What no number of a certificate shows, one sentence each.
 
@@ -56,6 +59,9 @@ def assumptions(
         elsewhere: whether another trainer made the policy.
         divided: groups with prompts in several splits.
         mean_ratio: at least, where it says that the reference did not draw the data's answers; None where it does not.
+        lost: share of what the policy says that its estimator has not seen.
+        confidence: joint, of the looks asked at this one or more.
+        least: that the least sure look at this split was asked at.
     """
     if estimator is None:
         return ()
@@ -71,7 +77,24 @@ def assumptions(
             f"that the reference drew them is not so: the mean ratio over them is at least {mean_ratio:.2f}, where 1 is "
             "expected, so what the policy says of its own may be worth more or less",
         )
-    return (independent, *groups, *ALWAYS, *theirs, normal, OF_ESTIMATOR[estimator], *against)
+    unseen = (_unseen(lost),) if lost > 0.0 else ()
+    rests = (OF_ESTIMATOR[estimator], *unseen, *against)
+    looser = (_looser(confidence, least),) if least < confidence else ()
+    return (independent, *groups, *ALWAYS, *looser, *theirs, normal, *rests)
+
+
+def _looser(confidence: float, least: float) -> str:
+    return (
+        f"{confidence:.4g} is the confidence of the looks that were asked at that or more; one at these test prompts was asked "
+        f"at {least:.4g}, and all of them together are no surer"
+    )
+
+
+def _unseen(lost: float) -> str:
+    return (
+        f"{lost:.1%} of what the policy says lies beyond clipped ratios, by their mean over the data's answers: bounds "
+        "take it to be worth nothing, or everything"
+    )
 
 
 def _divided(groups: int) -> str:

@@ -37,6 +37,10 @@ MIN_ANSWERS = 8
 MAX_DRAWN = 0.03
 """Most that may be taken off an estimate that few answers a prompt draw towards 0.5: where it is more, as much may be left."""
 
+MIN_CARRIED = 0.4
+"""Least share of a prompt's labelled answers that a policy's mass must amount to: with less, a few stand for all it says, the
+jackknife leaves what few answers a prompt add, and says that it took it off."""
+
 EDGE = 1e-9
 """Win rate by which a bound may miss its threshold and still reach it: rounding."""
 
@@ -64,6 +68,8 @@ class Evidence:
         divided: groups with prompts in several splits, so that test prompts are taken to be drawn one by one.
         lost: share of what the policy says that lies beyond ratios as they are seen and clipped: what their mean lacks of 1.
         drawn: win rate by which few answers a prompt drew an estimate from labels up towards 0.5, before that was taken off.
+        carried: share of a prompt's labelled answers that the policy's mass amounts to, the mean over prompts, of the
+            objective with the least.
     """
 
     prompts: int
@@ -83,6 +89,7 @@ class Evidence:
     divided: int = 0
     lost: float = 0.0
     drawn: float = 0.0
+    carried: float = 1.0
 
     @property
     def drawn_by_others(self) -> bool:
@@ -138,7 +145,7 @@ def certify(
         plan: names the objectives and their thresholds.
         evidence: behind the estimates.
         look: which look at the test split this is; None where it could not be counted.
-        confidence: joint, one-sided, over all thresholds and all looks.
+        confidence: joint, one-sided, over all thresholds and all looks asked at this one or more.
         refused: why nothing can be certified whatever the values are; empty where something can.
     """
     levels = Levels.of(confidence, len(plan.constrained), look)
@@ -146,8 +153,9 @@ def certify(
     prompts, units, drawn = evidence.counted(estimator)
     able = estimator not in LABEL_BASED and not _biased(LABELS, evidence)
     instead = labels_instead(checks, *evidence.counted(LABELS)[1:]) if able else ""
+    lost = evidence.lost if estimator == DOUBLY_ROBUST else 0.0
     entries = tuple(
-        threshold_certificate(row, estimator, plan, levels, drawn, instead)
+        threshold_certificate(row, estimator, plan, levels, drawn, instead, lost)
         for _, row in checks.iterrows()
         if row["objective"] in plan.constrained
     )
@@ -176,6 +184,9 @@ def certify(
             elsewhere=evidence.elsewhere,
             divided=evidence.divided,
             mean_ratio=evidence.mean_ratio if evidence.drawn_by_others else None,
+            lost=lost,
+            confidence=confidence,
+            least=1.0 if look is None else look.least,
         ),
         split=evidence.split,
         policy=evidence.policy,
@@ -207,24 +218,26 @@ def threshold_certificate(
     levels: Levels,
     drawn: str,
     instead: str = "",
+    lost: float = 0.0,
 ) -> ThresholdCertificate:
-    """Bounds, verdict and what would help, for one threshold; ``instead`` as ``helps`` takes it."""
+    """Bounds, verdict and what would help, for one threshold; ``instead`` as ``helps`` takes it, ``lost`` as ``bounds`` does."""
     name, threshold = str(row["objective"]), float(row["threshold"])
     value, se, n, effective, freedom = (
         math.nan if estimator is None else float(row[f"{estimator}_{column}"])
         for column in ("value", "se", "n", "effective", "freedom")
     )
     freedom = n - 1.0 if math.isnan(freedom) else freedom
-    low, high = bounds(value, se, n, levels.each, freedom)
+    low, high = bounds(value, se, n, levels.each, freedom, lost)
     blind = estimator is not None and str(row[f"{estimator}_verdict"]) == UNDECIDED
     known = estimator is not None and n >= MIN_PROMPTS and not blind
     said = verdict(value, low, high, threshold - EDGE) if known else UNDECIDED
     short = said not in (HELD, UNDECIDED)
-    again = bounds(value, se, n, levels.next, freedom)[0]
+    again = bounds(value, se, n, levels.next, freedom, lost)[0]
     needed = None
     if short:
         counted = min((freedom + 1.0) / n, 1.0)
-        needed = prompts_needed(se * math.sqrt(n), value - threshold, levels.next, counted)
+        room = value - lost * value - threshold
+        needed = prompts_needed(se * math.sqrt(n), room, levels.next, counted)
     doubt = (
         "" if estimator is None else str(row[f"{estimator}_doubt"]) or _contradicted(row, estimator)
     )
@@ -300,6 +313,11 @@ def _biased(estimator: str, evidence: Evidence) -> str:
         return (
             f"{evidence.labelled_per_prompt:g} labelled answers per prompt, {MIN_ANSWERS} needed: fewer draw the "
             "estimate towards 0.5"
+        )
+    if estimator == LABELS and evidence.carried < MIN_CARRIED:
+        return (
+            f"the policy's mass within a prompt amounts to {evidence.carried:.0%} of its labelled answers, at least "
+            f"{MIN_CARRIED:.0%} wanted: a few of them stand for all that it says"
         )
     if estimator == LABELS and evidence.drawn > MAX_DRAWN:
         return (

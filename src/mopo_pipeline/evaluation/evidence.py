@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 
 from mopo_pipeline.evaluation.certify import Evidence, choose_estimator
-from mopo_pipeline.evaluation.findings import lost_share
 from mopo_pipeline.evaluation.looks import (
     DamagedLooksError,
     Look,
@@ -15,6 +14,7 @@ from mopo_pipeline.evaluation.looks import (
     question,
     split_fingerprint,
 )
+from mopo_pipeline.evaluation.reweighting import lost_share
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.sampling_units import divided_groups, sampling_units
@@ -61,6 +61,10 @@ def gather(
         divided=divided_groups(responses),
         lost=lost_share(doubly_robust["mean_ratio"]),
         drawn=max((doubly_robust["drawn"][name] for name in names[1:]), default=0.0),
+        carried=min(
+            (share for name in names[1:] if (share := doubly_robust["carried"][name]) is not None),
+            default=1.0,
+        ),
     )
 
 
@@ -114,7 +118,11 @@ def take_look(
         measured=params.model_dump(mode="json", include=HOW),
         seed=seed,
     )
-    told = {"policy": evidence.policy, "thresholds": dict(plan.thresholds)}
+    told = {
+        "policy": evidence.policy,
+        "thresholds": dict(plan.thresholds),
+        "confidence": params.confidence,
+    }
     try:
         return looks.take(evidence.split, asked, evidence.sketch, **told), ""
     except DamagedLooksError as error:

@@ -13,6 +13,7 @@ from mopo_pipeline.evaluation.judge_quality import (
     blindness,
 )
 from mopo_pipeline.evaluation.judge_scale import MIN_COMPARISONS
+from mopo_pipeline.evaluation.reweighting import lost_share
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABEL_BASED
 from mopo_pipeline.language.lengths import MAX_CUT
 from mopo_pipeline.language.reading import told_in_part
@@ -266,15 +267,6 @@ def _reweighted(facts: dict[str, Any]) -> list[Finding]:
             )
         )
     return findings
-
-
-def lost_share(mean_ratio: float | None) -> float:
-    """Share of what a policy says beyond ratios as they are seen and clipped, by their mean over the data's answers.
-
-    >>> lost_share(0.75), lost_share(1.2), lost_share(None)
-    (0.25, 0.0, 0.0)
-    """
-    return 0.0 if mean_ratio is None else max(1.0 - mean_ratio, 0.0)
 
 
 def _missed(checks: pd.DataFrame, estimator: str) -> list[Finding]:

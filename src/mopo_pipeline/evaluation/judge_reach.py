@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.parameters.evaluate import EvaluateParams
+from mopo_pipeline.pareto.bounds import of_shares
 from mopo_pipeline.pareto.intervals import Interval, prompt_bootstrap, sum_by
 from mopo_pipeline.streams import Stream, generator
 
@@ -128,7 +129,7 @@ def _found(
             "slope_low": slope.low[0],
             "slope_high": slope.high[0],
         }
-    best = interval(ceilings[:, :2], ceilings[:, 2:])
+    best = of_shares(interval(ceilings[:, :2], ceilings[:, 2:]))
     if np.isfinite(best.low).all():
         found |= {
             "ceiling": best.estimate[0],

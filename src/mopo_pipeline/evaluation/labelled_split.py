@@ -10,7 +10,7 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.evaluation.annotators import with_annotators
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import Interval, prompt_bootstrap, sum_by
-from mopo_pipeline.plan.problem import annotators_of
+from mopo_pipeline.plan.problem import annotators_of, even_weights
 from mopo_pipeline.sampling_units import sampling_units
 from mopo_pipeline.tables import comparison_weights
 
@@ -48,9 +48,7 @@ class LabelledSplit:
     @property
     def even_weights(self) -> Array:
         """Weights (M, K) that sum to 1 in each prompt with labels, so that no prompt speaks louder for having more of them."""
-        prompts = self.prompts[self.first]
-        total = sum_by(self.weights, prompts, int(self.prompts.max()) + 1)[prompts]
-        return np.asarray(np.divide(self.weights, total, out=np.zeros_like(total), where=total > 0))
+        return even_weights(self.weights, self.prompts[self.first])
 
     def ratio(
         self, top: Array, mass: Array, params: EvaluateParams, rng: np.random.Generator

@@ -38,10 +38,12 @@ class Look:
     Attributes:
         number: which one it is, from 1; the same question has the same number again.
         total: how many different ones the split, or one that shares prompts with it, has carried, this one included.
+        least: confidence that the least sure of them was asked at, as far as they say.
     """
 
     number: int
     total: int
+    least: float = 1.0
 
 
 def split_fingerprint(responses: pd.DataFrame, comparisons: pd.DataFrame) -> str:
@@ -96,7 +98,7 @@ class LooksFile:
             split: fingerprint of the test split.
             asked: fingerprint of the question; one asked before is the same look.
             prompts: ``prompt_sketch`` of the split; looks at others that share any are looks at this one.
-            told: what a reader of the record may want to know.
+            told: what a reader of the record may want to know; of it the ``confidence`` is read again.
 
         Raises:
             DamagedLooksError: the record is no record; nothing is written.
@@ -109,7 +111,8 @@ class LooksFile:
                 numbers = {
                     look["asked"]: look.get("number", i + 1) for i, look in enumerate(of_split)
                 }
-                total = len(of_split) + _of_others(looks, split, prompts)
+                others = _of_others(looks, split, prompts)
+                total = len(of_split) + len(others)
                 if asked not in numbers:
                     numbers[asked] = total = total + 1
                     when = datetime.now(UTC).isoformat(timespec="seconds")
@@ -126,7 +129,8 @@ class LooksFile:
                 f"{self.folder} is held by {error}: wait until that run has ended and run "
                 "kedro run --from-nodes=evaluate.certify"
             ) from None
-        return Look(numbers[asked], total)
+        least = min(float(look.get("confidence", 1.0)) for look in (*of_split, *others))
+        return Look(numbers[asked], total, least)
 
     def _read(self) -> dict[str, list[dict[str, Any]]]:
         if not self.path.exists():
@@ -136,6 +140,7 @@ class LooksFile:
             for of_split in looks.values():
                 _check([str(look["asked"]) for look in of_split])
                 _check([int(look["number"]) for look in of_split if "number" in look])
+                _levels([float(look["confidence"]) for look in of_split if "confidence" in look])
         except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
             raise DamagedLooksError(
                 f"{self.path} is damaged ({type(error).__name__}), so nobody knows how often this test split was looked "
@@ -152,13 +157,18 @@ class LooksFile:
 
 def _of_others(
     looks: Mapping[str, list[dict[str, Any]]], split: str, prompts: Sequence[str]
-) -> int:
+) -> list[dict[str, Any]]:
     """Looks at other splits that share a prompt with this one."""
     own = set(prompts)
     others = (look for name, of_split in looks.items() if name != split for look in of_split)
-    return sum(not own.isdisjoint(look.get("prompts", ())) for look in others)
+    return [look for look in others if not own.isdisjoint(look.get("prompts", ()))]
 
 
 def _check(asked: Sequence[str | int]) -> None:
     if len(set(asked)) != len(asked):
         raise ValueError("a look is written down twice")
+
+
+def _levels(confidences: Sequence[float]) -> None:
+    if not all(0.0 < confidence < 1.0 for confidence in confidences):
+        raise ValueError("a confidence is no probability")

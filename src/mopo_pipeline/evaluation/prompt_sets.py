@@ -140,7 +140,7 @@ def refusal_rows(
     for name, prompts in sets.items():
         end = begin + len(prompts)
         shares = {n: pd.Series(said[n][begin:end], dtype=float) for n in POLICIES}
-        found = paired(shares, params.confidence, params.bootstrap, seed)
+        found = paired(shares, params.confidence, params.bootstrap, seed, shares=True)
         rows.append({"measure": f"refusals, {name}", "unit": "share of prompts"} | found)
         begin = end
     return rows

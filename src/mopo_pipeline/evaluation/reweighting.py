@@ -56,6 +56,15 @@ def mean_ratio(
     return mean, low, high
 
 
+def lost_share(mean_ratio: float | None) -> float:
+    """Share of what a policy says beyond ratios as they are seen and clipped, by their mean over the data's answers.
+
+    >>> lost_share(0.75), lost_share(1.2), lost_share(None)
+    (0.25, 0.0, 0.0)
+    """
+    return 0.0 if mean_ratio is None else max(1.0 - mean_ratio, 0.0)
+
+
 def comparison_terms(
     first: Index,
     second: Index,

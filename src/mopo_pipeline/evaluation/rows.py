@@ -23,13 +23,18 @@ _TEXTS = ("policy", "objective", "estimator")
 _NUMBERS = ("value", "se", "ci_low", "ci_high", "n", "level", "effective", "freedom")
 
 
-def bounded(interval: Interval) -> Interval:
-    """Ends clipped to [0, 1], apart where all prompts agree; an estimate outside is clipped and loses its error and interval."""
+def bounded(interval: Interval, lost: float = 0.0) -> Interval:
+    """Ends clipped to [0, 1], apart where all prompts agree; an estimate outside is clipped and loses its error and interval.
+
+    A share ``lost`` of what the estimates (K,) speak of may be worth anything (``pareto.bounds``).
+    """
     interval = of_shares(interval)
-    outside = (interval.estimate < 0.0) | (interval.estimate > 1.0)
+    value = interval.estimate
+    outside = (value < 0.0) | (value > 1.0)
+    low, high = interval.low - lost * value, interval.high + lost * (1.0 - value)
     low, high, se = (
         np.where(outside, np.nan, end)
-        for end in (interval.low.clip(0.0, 1.0), interval.high.clip(0.0, 1.0), interval.se)
+        for end in (low.clip(0.0, 1.0), high.clip(0.0, 1.0), interval.se)
     )
     return replace(interval, estimate=interval.estimate.clip(0.0, 1.0), low=low, high=high, se=se)
 

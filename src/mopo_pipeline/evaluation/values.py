@@ -13,13 +13,13 @@ from mopo_pipeline.evaluation.reweighting import (
     comparison_terms,
     effective_comparisons,
     importance_ratio,
+    lost_share,
     mean_ratio,
 )
-from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABELS, bounded, no_values, value_rows
+from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, bounded, no_values, value_rows
 from mopo_pipeline.judges.preference import PreferenceModelJudge
 from mopo_pipeline.mopo import effective_share
 from mopo_pipeline.mopo.annotators import Added, joint_freedom
-from mopo_pipeline.mopo.labelled import label_shares
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.pareto.intervals import Interval, prompt_bootstrap, sum_by
 from mopo_pipeline.preferences.estimate import model_win_rates
@@ -129,8 +129,8 @@ def doubly_robust_values(
     Test comparisons (i, j, I) are re-weighted by the policy's ratio, clipped at
     ``params.max_ratio``, and divided by the mean of ``(rho_i + rho_j)/2``; a model's error is
     corrected by the labels (``comparison_terms``). Prompts weigh alike however many comparisons they have, as they
-    do for judges of new answers. An estimate outside [0, 1] is clipped and has no
-    interval.
+    do for judges of new answers. An interval takes what the mean of the clipped ratios lacks of 1 for a share of the policy's
+    answers that may be worth anything. An estimate outside [0, 1] is clipped and has no interval.
 
     Args:
         responses: every response.
@@ -166,7 +166,8 @@ def doubly_robust_values(
     named = zip(objectives, map(float, interval.estimate), strict=True)
     facts["outside"] = {name: value for name, value in named if value < 0.0 or value > 1.0}
     effective = effective_comparisons(held.first, held.second, left, right, len(ratio))
-    return value_rows("policy", DOUBLY_ROBUST, objectives, bounded(interval), effective), facts
+    interval = bounded(interval, lost_share(facts["mean_ratio"]))
+    return value_rows("policy", DOUBLY_ROBUST, objectives, interval, effective), facts
 
 
 def _ratio_facts(
@@ -187,114 +188,6 @@ def _ratio_facts(
         "clipped": float((held.log_ratio > np.log(params.max_ratio)).mean()),
         **dict(zip(MEAN_RATIO, mean, strict=True)),
     }
-
-
-def label_values(
-    responses: pd.DataFrame,
-    comparisons: pd.DataFrame,
-    logprobs: pd.DataFrame,
-    objectives: tuple[str, ...],
-    params: EvaluateParams,
-    seed: int,
-) -> pd.DataFrame:
-    """Values of the policy from test labels alone, normalised within each prompt.
-
-    The policy restricted to a prompt's own labelled responses, pi~(y|x) ~ mu pi / pi_ref, wins what
-    the labels say (``method.md``, section 3). Needs no model. Few labelled responses per prompt draw it towards the
-    data's 0.5: on the pocket task, for a policy at .67 and .32, by .03 and .05 with two, .02 and .03 with four, below
-    .01 with sixteen; more where the policy is far from the reference. Above 0.5 that understates, and is left; below
-    it the jackknife takes it off, and errs the other way (``mopo.labelled``).
-
-    Args:
-        responses: every response.
-        comparisons: labelled pairs; those of the test split are used.
-        logprobs: test responses under both models, as ``test_logprobs`` gives them.
-        objectives: names of the K objectives.
-        params: confidence and bootstrap size.
-        seed: of the bootstrap.
-
-    Returns:
-        Rows of objective values; none without test comparisons.
-    """
-    held = labelled_split(responses, comparisons, logprobs, objectives)
-    if held is None:
-        return no_values()
-    plain, debiased = (_by_labels(held, params, seed, debiased=j) for j in (False, True))
-    lower = debiased.estimate < plain.estimate
-    interval = replace(
-        plain,
-        **{
-            name: np.where(lower, getattr(debiased, name), getattr(plain, name))
-            for name in ("estimate", "low", "high", "se", "freedom")
-        },
-    )
-    left, right = _shares(held)
-    effective = effective_comparisons(held.first, held.second, left, right, len(held.responses))
-    return value_rows("policy", LABELS, objectives, bounded(interval), effective)
-
-
-def drawn_to_half(
-    responses: pd.DataFrame,
-    comparisons: pd.DataFrame,
-    logprobs: pd.DataFrame,
-    objectives: tuple[str, ...],
-) -> dict[str, float]:
-    """How far few answers a prompt draw the estimate from labels up towards 0.5, by objective; arguments as in ``label_values``.
-
-    It is what is taken off; 0 where it lies above 0.5, or nothing is known.
-    """
-    held = labelled_split(responses, comparisons, logprobs, objectives)
-    if held is None:
-        return dict.fromkeys(objectives, 0.0)
-    plain, debiased = (_label_means(held, *_shares(held, debiased=j)) for j in (False, True))
-    moved = np.maximum(np.nan_to_num(plain - debiased), 0.0)
-    return dict(zip(objectives, map(float, moved), strict=True))
-
-
-def label_values_by_prompt(held: LabelledSplit) -> Array:
-    """What ``label_values`` says, prompt by prompt, (P, K) in the order of the split; NaN where a prompt has no label.
-
-    A prompt's own value may lie outside [0, 1] where few answers' draw to 0.5 is taken off.
-    """
-    first, count = held.prompts[held.first], int(held.prompts.max()) + 1
-
-    def by_prompt(debiased: bool) -> Array:
-        """Values (P, K)."""
-        left, right = _shares(held, debiased)
-        won, mass = (sum_by(m, first, count) for m in (_won(held, left, right), left + right))
-        return np.divide(won, mass, out=np.full_like(won, np.nan), where=mass > 0.5)
-
-    plain, unbiased = by_prompt(False), by_prompt(True)
-    return np.where(np.nanmean(unbiased, axis=0) < np.nanmean(plain, axis=0), unbiased, plain)
-
-
-def _shares(held: LabelledSplit, debiased: bool = False) -> tuple[Array, Array]:
-    """``label_shares`` of the test split, both (M, K)."""
-    return label_shares(
-        held.first, held.second, held.weights, held.log_ratio, held.prompts, debiased
-    )
-
-
-def _won(held: LabelledSplit, left: Array, right: Array) -> Array:
-    """What labels say by shares left and right, all (M, K)."""
-    return np.where(held.weights > 0, left * held.labels + right * (1.0 - held.labels), 0.0)
-
-
-def _label_means(held: LabelledSplit, left: Array, right: Array) -> Array:
-    """Win rates (K,) by shares left and right (M, K); NaN without labels."""
-    mass = (left + right).sum(axis=0)
-    nothing = np.full(len(mass), np.nan)
-    total = _won(held, left, right).sum(axis=0)
-    return np.asarray(np.divide(total, mass, out=nothing, where=mass > 0))
-
-
-def _by_labels(
-    held: LabelledSplit, params: EvaluateParams, seed: int, *, debiased: bool
-) -> Interval:
-    """Win rates (K,) by labels within prompts, with what units and annotators leave uncertain."""
-    left, right = _shares(held, debiased)
-    rng = generator(seed, Stream.LABEL_VALUES)
-    return held.ratio(_won(held, left, right), left + right, params, rng)
 
 
 def _model_says(

@@ -11,7 +11,7 @@ import pandas as pd
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.evaluation.judge_quality import blindness, doubt
 from mopo_pipeline.evaluation.labelled_split import LabelledSplit, labelled_split
-from mopo_pipeline.evaluation.values import label_values_by_prompt
+from mopo_pipeline.evaluation.within_prompts import label_values_by_prompt
 from mopo_pipeline.language.lengths import ended_column
 from mopo_pipeline.policies.valued import Policy
 from mopo_pipeline.tables import comparison_weights

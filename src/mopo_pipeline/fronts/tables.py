@@ -11,6 +11,7 @@ import pandas as pd
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.fronts.candidates import Candidate
 from mopo_pipeline.fronts.values import Ground, Valued
+from mopo_pipeline.pareto.bounds import of_shares
 from mopo_pipeline.pareto.intervals import prompt_bootstrap, sum_by
 from mopo_pipeline.progress import track
 from mopo_pipeline.streams import Stream, generator
@@ -111,7 +112,11 @@ def _measured(valued: Valued | None, ground: Ground) -> dict[str, float]:
         draws=ground.params.bootstrap,
         rng=generator(ground.seed, Stream.FRONT_VALUES),
     )
-    ends = np.column_stack([interval.estimate, interval.low, interval.high]).ravel()
+    shares = of_shares(interval)
+    is_share = np.arange(len(interval.estimate)) < len(ground.objectives)
+    low = np.where(is_share, shares.low, interval.low)
+    high = np.where(is_share, shares.high, interval.high)
+    ends = np.column_stack([interval.estimate, low, high]).ravel()
     return dict(zip(keys, map(float, ends), strict=True)) | {"well_formed": valued.well_formed}
 
 

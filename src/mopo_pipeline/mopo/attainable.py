@@ -61,6 +61,7 @@ def attainable_bounds(
     win_rates: ArrayLike,
     *,
     tau: float,
+    reference: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     comparisons: Comparisons | None = None,
     epsilon: float | ArrayLike = 0.0,
@@ -77,6 +78,7 @@ def attainable_bounds(
     Args:
         win_rates: (N, K) in [0, 1].
         tau: temperature > 0.
+        reference: (N,) mass >= 0, uniform if None; a prompt weighs what its rows weigh together.
         groups: (N,) integer prompt ids.
         comparisons: labelled pairs.
         epsilon: radius, as ``solve_dual`` will be given it.
@@ -86,7 +88,7 @@ def attainable_bounds(
     Returns:
         (K, 2) of (low, high) in [0, 1].
     """
-    rows = build_rows(win_rates, None, groups)
+    rows = build_rows(win_rates, reference, groups)
     estimator = estimator_of(rows, tau, comparisons, epsilon, confidence, pooling)
     size = rows.n_objectives
     bounds = bounds_of(estimator, size - 1, False)
@@ -102,6 +104,7 @@ def bounds_at_any_distance(
     win_rates: ArrayLike,
     *,
     tau: float,
+    reference: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     comparisons: Comparisons | None = None,
     epsilon: float | ArrayLike = 0.0,
@@ -116,6 +119,7 @@ def bounds_at_any_distance(
     Args:
         win_rates: (N, K) in [0, 1].
         tau: temperature > 0.
+        reference: (N,) mass >= 0, uniform if None; a prompt weighs what its rows weigh together.
         groups: (N,) integer prompt ids.
         comparisons: labelled pairs.
         epsilon: radius, as ``solve_dual`` was given it.
@@ -125,7 +129,7 @@ def bounds_at_any_distance(
     Returns:
         (K-1,) greatest bounds, at most 1.
     """
-    rows = build_rows(win_rates, None, groups)
+    rows = build_rows(win_rates, reference, groups)
     estimator = estimator_of(rows, tau, comparisons, epsilon, confidence, pooling)
     found = [max(_along(estimator, k, 1.0)) for k in range(1, rows.n_objectives)]
     return np.minimum(found, 1.0)

@@ -25,6 +25,7 @@ def joint_grid(
     positions: Sequence[float],
     *,
     tau: float,
+    reference: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     comparisons: Comparisons | None = None,
     epsilon: float | ArrayLike = 0.0,
@@ -41,6 +42,7 @@ def joint_grid(
         win_rates: (N, K) in [0, 1], K >= 2.
         positions: in [0, 1], of every constrained objective: 0 where a threshold begins to bind, 1 the edge.
         tau: temperature > 0.
+        reference: (N,) mass >= 0, uniform if None; a prompt weighs what its rows weigh together.
         groups: (N,) integer prompt ids.
         comparisons: labelled pairs.
         epsilon: radius, as ``solve_dual`` will be given it.
@@ -54,7 +56,7 @@ def joint_grid(
     Raises:
         InputError: one objective alone, or a position outside [0, 1].
     """
-    rows = build_rows(win_rates, None, groups)
+    rows = build_rows(win_rates, reference, groups)
     size = rows.n_objectives - 1
     if size < 1:
         raise InputError("one objective has no thresholds to place: there is no front")

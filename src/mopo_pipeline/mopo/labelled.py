@@ -63,6 +63,30 @@ def label_shares(
     return per_weight[first] * weights, per_weight[second] * weights
 
 
+def share_carried(
+    first: Index, second: Index, weights: Array, log_ratio: Array, prompts: Index
+) -> Array:
+    """Mean over prompts (K,) of the share of a prompt's labelled responses that a policy's mass amounts to, in (0, 1].
+
+    Kish's ``(sum m)^2 / sum m^2`` of the masses of ``label_shares``, whose arguments these are, over the number of
+    responses. It is 1 where the policy is who drew them; little where one or two of them stand for all it says, which
+    then mostly lies beyond them. NaN without labels.
+    """
+    compared = np.zeros((len(log_ratio), weights.shape[1]))
+    np.add.at(compared, first, weights)
+    np.add.at(compared, second, weights)
+    mass = _normalised(compared > 0, log_ratio, prompts)
+    count, squares = np.zeros((2, int(prompts.max()) + 1, weights.shape[1]))
+    np.add.at(count, prompts, compared > 0)
+    np.add.at(squares, prompts, mass**2)
+    known = count > 0
+    share = np.divide(1.0, count * squares, out=np.zeros_like(count), where=known)
+    nothing = np.full(weights.shape[1], np.nan)
+    return np.asarray(
+        np.divide(share.sum(axis=0), known.sum(axis=0), out=nothing, where=known.any(axis=0))
+    )
+
+
 def _normalised(kept: NDArray[np.bool_], log_ratio: Array, prompts: Index) -> Array:
     """Mass (n, K) in proportion to the ratios (n,) of the responses kept (n, K), 1 in each prompt."""
     logs = np.where(kept, log_ratio[:, None], -np.inf)
@@ -85,18 +109,34 @@ def _jackknifed(kept: NDArray[np.bool_], log_ratio: Array, prompts: Index) -> Ar
     return mass
 
 
-def labelled_values(comparisons: Comparisons, log_ratio: Array, prompts: Index) -> Seen:
+def cautious_values(comparisons: Comparisons, log_ratio: Array, prompts: Index) -> Seen:
+    """``labelled_values``, without the draw of few responses a prompt towards 0.5 where that lifts them, as a certificate takes them."""
+    plain, debiased = (
+        labelled_values(comparisons, log_ratio, prompts, debiased=how) for how in (False, True)
+    )
+    lower = debiased.values < plain.values
+    return Seen(
+        values=np.where(lower, debiased.values, plain.values),
+        deviation=np.where(lower, debiased.deviation, plain.deviation),
+        prompts=np.where(lower, debiased.prompts, plain.prompts),
+    )
+
+
+def labelled_values(
+    comparisons: Comparisons, log_ratio: Array, prompts: Index, *, debiased: bool = False
+) -> Seen:
     """Values of a policy from the labels of a prompt's own responses; needs no judge and no new text.
 
     Args:
         comparisons: labels (M, K) of row pairs, and the clusters of the rows; predictions are not looked at.
         log_ratio: (n,) log pi - log pi_ref of the rows, nats.
         prompts: (n,) prompt of each row, from 0.
+        debiased: as in ``label_shares``.
     """
     first, second = np.asarray(comparisons.first), np.asarray(comparisons.second)
     labels = np.asarray(comparisons.labels, dtype=np.float64)
     weights = np.where(np.isnan(labels), 0.0, check_weights(comparisons.weights, labels.shape))
-    left, right = label_shares(first, second, weights, log_ratio, prompts)
+    left, right = label_shares(first, second, weights, log_ratio, prompts, debiased)
     known = np.nan_to_num(labels)
     units = prompts if comparisons.clusters is None else np.asarray(comparisons.clusters)
     won, mass = np.zeros((2, int(units.max()) + 1, labels.shape[1]))

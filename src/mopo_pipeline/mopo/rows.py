@@ -129,6 +129,16 @@ def build_rows(
     return Rows(columns, mass, starts, counts, np.add.reduceat(mass, starts), order, n_rows)
 
 
+def alike(groups: ArrayLike) -> Array:
+    """Mass (N,) under which prompts weigh alike, however many rows each has, of N rows by their prompts (N,); sum 1.
+
+    >>> alike([0, 1, 1]).tolist()
+    [0.5, 0.25, 0.25]
+    """
+    codes, counts = np.unique(groups, return_inverse=True, return_counts=True)[1:]
+    return np.asarray(1.0 / (len(counts) * counts[codes]))
+
+
 def subsample(rows: Rows, n_rows: int) -> Rows:
     """About ``n_rows`` rows of evenly spaced prompts, mass renormalised."""
     step = max(1, len(rows.mass) // n_rows)

@@ -46,6 +46,7 @@ def raised_alone(
     highest: ArrayLike,
     *,
     tau: float,
+    reference: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     comparisons: Comparisons | None = None,
     epsilon: float | ArrayLike = 0.0,
@@ -60,6 +61,7 @@ def raised_alone(
         multipliers: (K-1,) that solve it.
         highest: (K-1,) where to stop, such as what each attains alone.
         tau: temperature > 0.
+        reference: (N,) mass >= 0, uniform if None; a prompt weighs what its rows weigh together.
         groups: (N,) integer prompt ids.
         comparisons: labelled pairs.
         epsilon: radius, as ``solve_dual`` was given it.
@@ -70,7 +72,7 @@ def raised_alone(
         K-1 arrays (n, 2), n >= 1: threshold and primary win rate, from where it stands to the greatest that holds
         together with the others, known to ``FINEST`` of the way.
     """
-    rows = build_rows(win_rates, None, groups)
+    rows = build_rows(win_rates, reference, groups)
     size = rows.n_objectives - 1
     begin, ends = check_thresholds(thresholds, size), check_thresholds(highest, size)
     start = np.asarray(multipliers, dtype=np.float64)
@@ -93,6 +95,7 @@ def lowered_alone(
     multipliers: ArrayLike,
     *,
     tau: float,
+    reference: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     comparisons: Comparisons | None = None,
     epsilon: float | ArrayLike = 0.0,
@@ -107,7 +110,7 @@ def lowered_alone(
         K-1 arrays (n, 2), n >= 1: threshold and primary win rate, rising from where the threshold costs nothing to where
         it stands; that place alone where it costs nothing already, or where no path leads there.
     """
-    rows = build_rows(win_rates, None, groups)
+    rows = build_rows(win_rates, reference, groups)
     size = rows.n_objectives - 1
     asked = check_thresholds(thresholds, size)
     stands = np.asarray(multipliers, dtype=np.float64)
@@ -133,6 +136,7 @@ def without_thresholds(
     win_rates: ArrayLike,
     *,
     tau: float,
+    reference: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     comparisons: Comparisons | None = None,
     epsilon: float | ArrayLike = 0.0,
@@ -140,7 +144,7 @@ def without_thresholds(
     pooling: float | None = None,
 ) -> Array:
     """Values (K,) of the policy that heeds the primary alone; the arguments are those of ``raised_alone``."""
-    rows = build_rows(win_rates, None, groups)
+    rows = build_rows(win_rates, reference, groups)
     estimator = estimator_of(rows, tau, comparisons, epsilon, confidence, pooling)
     heeded = np.append(1.0, np.zeros(rows.n_objectives - 1))
     return estimator.at(heeded).values.clip(0.0, 1.0)

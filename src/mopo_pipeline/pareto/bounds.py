@@ -52,12 +52,18 @@ def half_width(spread: float, prompts: float, level: float, freedom: float | Non
 
 
 def bounds(
-    value: float, se: float, prompts: float, level: float, freedom: float | None = None
+    value: float,
+    se: float,
+    prompts: float,
+    level: float,
+    freedom: float | None = None,
+    lost: float = 0.0,
 ) -> tuple[float, float]:
     """Lower and upper one-sided bound of a win rate, each at ``level``; NaN where nothing says.
 
     Student's t over prompts, with fewer degrees of freedom where a few of them, or of their annotators, carry most. Where all prompts say the same, their spread of 0 is no certainty: a
-    share of ``1 - alpha^(1/P)`` of all prompts may say anything else and still not have been met.
+    share of ``1 - alpha^(1/P)`` of all prompts may say anything else and still not have been met. Where a share ``lost`` of
+    what a policy says was not seen, that may be worth anything.
 
     Args:
         value: mean over prompts, in [0, 1].
@@ -65,20 +71,24 @@ def bounds(
         prompts: how many carry it.
         level: one-sided, in [0.5, 1).
         freedom: degrees of freedom of the standard error; None: one less than the prompts.
+        lost: share of what the value speaks of that was not seen, in [0, 1].
 
     >>> low, high = bounds(0.52, 0.01, 43, 0.975)
     >>> round(low, 4), round(high, 4)
     (0.4998, 0.5402)
     >>> round(bounds(1.0, 0.0, 43, 0.975)[0], 4)
     0.9178
+    >>> round(low - bounds(0.52, 0.01, 43, 0.975, lost=0.1)[0], 4)
+    0.052
     """
     if not prompts > 1 or math.isnan(value) or math.isnan(se):
         return math.nan, math.nan
     if se <= SAME:
-        unseen = 1.0 - (1.0 - level) ** (1.0 / prompts)
+        unseen = min(1.0 - (1.0 - level) ** (1.0 / prompts) + lost, 1.0)
         return value - unseen * value, value + unseen * (1.0 - value)
     width = half_width(se * math.sqrt(prompts), prompts, level, freedom)
-    return max(value - width, 0.0), min(value + width, 1.0)
+    low, high = value - width - lost * value, value + width + lost * (1.0 - value)
+    return max(low, 0.0), min(high, 1.0)
 
 
 def of_shares(interval: Interval) -> Interval:

@@ -21,6 +21,7 @@ from mopo_pipeline.mopo import (
     fewest_units,
     solve_dual,
 )
+from mopo_pipeline.mopo.rows import alike
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.plan.problem import row_comparisons
@@ -37,7 +38,7 @@ class PosedProblem:
         names: K objectives, the primary first.
         rows: the N training responses with their win rates.
         values: (N, K) win rates.
-        given: tau, groups, pooling, comparisons, radius and confidence, as ``solve_dual`` takes them.
+        given: tau, reference, groups, pooling, comparisons, radius and confidence, as ``solve_dual`` takes them.
         attainable: (K, 2) low and high of each objective alone.
         comparisons: labelled pairs of the training split.
         unsure: what cannot be assured.
@@ -83,7 +84,7 @@ def pose(
     task: TaskParams,
     params: PlanParams,
 ) -> PosedProblem:
-    """Prepare the training split for one plan or many.
+    """Prepare the training split for one plan or many; prompts weigh alike, as in a certificate.
 
     Args:
         win_rates: one row per response, a column in [0, 1] per objective.
@@ -108,6 +109,7 @@ def pose(
         refuse_few_labels(compared, groups, list(task.names), params.confidence)
     given |= {
         "tau": params.tau,
+        "reference": alike(groups),
         "groups": groups,
         "pooling": pooling_of(params),
     }

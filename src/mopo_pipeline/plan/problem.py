@@ -18,10 +18,10 @@ def row_comparisons(
     predictions: pd.DataFrame,
     objectives: tuple[str, ...],
 ) -> Comparisons | None:
-    """The comparisons among some responses, as indices of their rows.
+    """The comparisons among some responses, as indices of their rows; a prompt's labels weigh 1 together, however many it has.
 
     Args:
-        rows: win rates of N responses, in the order of their rows; with columns of each fold where
+        rows: prompts and win rates of N responses, in the order of their rows; with columns of each fold where
             labels of comparisons went into them, and with the ``unit`` that each prompt was drawn in.
         comparisons: labelled pairs of all responses.
         predictions: a model's probabilities, row for row with ``comparisons``; NaN where there is
@@ -39,12 +39,15 @@ def row_comparisons(
     second = positions(comparisons["response_b"], rows["response_id"])
     predicted = predictions.loc[chosen, names].to_numpy(dtype=np.float64)
     without = _fold_win_rates(rows, names)
+    labels = comparisons.loc[chosen, names].to_numpy(dtype=np.float64)
+    weights = comparison_weights(comparisons.filter(weight_columns(names)).loc[chosen], names)
+    prompts = pd.factorize(rows["prompt_id"])[0][first[chosen]]
     return Comparisons(
         first=first[chosen],
         second=second[chosen],
-        labels=comparisons.loc[chosen, names].to_numpy(dtype=np.float64),
+        labels=labels,
         predicted=None if np.isnan(predicted).all() else predicted,
-        weights=comparison_weights(comparisons.filter(weight_columns(names)).loc[chosen], names),
+        weights=even_weights(np.where(np.isnan(labels), 0.0, weights), prompts),
         folds=None if without is None else predictions.loc[chosen, "fold"].to_numpy(),
         fold_win_rates=without,
         annotators=annotators_of(comparisons.filter(["annotator"]).loc[chosen]),
@@ -58,6 +61,17 @@ def annotators_of(pairs: pd.DataFrame) -> Index | None:
         return None
     named = pairs["annotator"].where(pairs["annotator"] != "")
     return pd.factorize(named)[0].astype(np.int64)
+
+
+def even_weights(weights: Array, prompts: Index) -> Array:
+    """Weights (M, K) of comparisons of prompts (M,), scaled to sum 1 in each prompt that has any.
+
+    >>> even_weights(np.array([[1.0], [3.0], [2.0], [0.0]]), np.array([0, 0, 1, 2])).ravel().tolist()
+    [0.25, 0.75, 1.0, 0.0]
+    """
+    total = np.zeros((int(prompts.max(initial=-1)) + 1, weights.shape[1]))
+    np.add.at(total, prompts, weights)
+    return np.asarray(weights / np.where(total > 0.0, total, 1.0)[prompts])
 
 
 def _fold_win_rates(rows: pd.DataFrame, names: list[str]) -> Array | None:

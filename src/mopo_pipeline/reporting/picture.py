@@ -56,7 +56,9 @@ def _vectors(figure: Figure, salt: str, alt: str) -> str:
     text = StringIO()
     if (layout := figure.get_layout_engine()) is not None:
         layout.execute(figure)
-        figure.set_layout_engine(None)  # laid out once: left alone, each file would draw it once more to lay it out
+        figure.set_layout_engine(
+            None
+        )  # laid out once: left alone, each file would draw it once more to lay it out
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     return _labelled(text.getvalue(), alt)

@@ -14,7 +14,7 @@ import pandas as pd
 from mopo_pipeline.arrays import Array
 from mopo_pipeline.mopo.confidence import quantile
 from mopo_pipeline.mopo.estimator import PolicyEstimator, build_estimator
-from mopo_pipeline.mopo.rows import build_rows
+from mopo_pipeline.mopo.rows import alike, build_rows
 from mopo_pipeline.mopo.terms import Terms
 from mopo_pipeline.parameters.base import TaskParams
 from mopo_pipeline.parameters.plan import PlanParams
@@ -138,9 +138,8 @@ def posed(
 ) -> Problem:
     """The plan's problem on some rows of the training split."""
     names = list(task.names)
-    built = build_rows(
-        rows[names].to_numpy(dtype=np.float64), None, pd.factorize(rows["prompt_id"])[0]
-    )
+    groups = pd.factorize(rows["prompt_id"])[0]
+    built = build_rows(rows[names].to_numpy(dtype=np.float64), alike(groups), groups)
     given, _ = assurance(row_comparisons(rows, comparisons, predictions, task.names), params)
     pooling = pooling_of(params)
     estimator = build_estimator(

@@ -12,7 +12,7 @@ from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.language.lengths import ended_column
 from mopo_pipeline.language.tokens import EncodedRows, encode
 from mopo_pipeline.mopo import Comparisons
-from mopo_pipeline.mopo.labelled import Seen, labelled_values
+from mopo_pipeline.mopo.labelled import Seen, cautious_values
 from mopo_pipeline.training.run_spec import VALIDATION
 
 _LABELS = "validation_labels.safetensors"
@@ -36,7 +36,7 @@ class LabelledAnswers:
 
     def seen(self, logprob: Array, first_logprob: Array) -> Seen:
         """Values of the policy with these log-probabilities (n,), given those of the first reference."""
-        return labelled_values(self.comparisons, logprob - first_logprob, self.prompts)
+        return cautious_values(self.comparisons, logprob - first_logprob, self.prompts)
 
 
 def write_validation(rows: pd.DataFrame, comparisons: Comparisons | None, directory: Path) -> None:

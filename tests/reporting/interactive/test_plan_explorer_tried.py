@@ -10,6 +10,7 @@ import pytest
 from chromium import Page, chromium
 from explored import NAMES, Tables, opened, tables
 from mopo_pipeline.mopo import solve_dual
+from mopo_pipeline.mopo.rows import alike
 
 pytestmark = pytest.mark.browser
 
@@ -51,11 +52,13 @@ def test_without_labels_the_browser_solves_the_convex_dual(page: Page, tmp_path:
     opened(page, tmp_path, given.page([0.56, 0.57], normalisation="per_prompt"))
     found = page.run(SOLVED)
     rows = given.win_rates
+    groups = rows["prompt_id"].str[1:].astype(int).to_numpy()
     exact = solve_dual(
         rows[list(NAMES)].to_numpy(),
         [0.56, 0.57],
         tau=0.1,
-        groups=rows["prompt_id"].str[1:].astype(int).to_numpy(),
+        reference=alike(groups),
+        groups=groups,
     )
     assert (exact.multipliers > 0.1).all()
     np.testing.assert_allclose(found["multipliers"], exact.multipliers, atol=1e-6)

@@ -21,6 +21,7 @@ from mopo_pipeline.mopo.errors import (
 from mopo_pipeline.mopo.labelled import Seen
 from mopo_pipeline.mopo.problem import DualProblem
 from mopo_pipeline.mopo.ratio import effective_share
+from mopo_pipeline.mopo.rows import alike
 from mopo_pipeline.mopo.schedule.margins import certificate_margins
 from mopo_pipeline.mopo.schedule.state import LagState, divergence
 from mopo_pipeline.mopo.schedule.unlabelled import priced, unlabelled
@@ -244,13 +245,14 @@ def _merged(before: Array, kept: NDArray[np.bool_], found: Array) -> Array:
 
 
 def _solution(problem: DualProblem, thresholds: Array, mass: Array) -> DualSolution:
-    """The duals of thresholds (K-1,) on a reference of mass (N,) that moved from where the rows were drawn."""
+    """The duals of thresholds (K-1,) on a reference of mass (N,) that moved from where the rows were drawn; prompts weigh alike."""
+    even = alike(problem.groups)
     return solve_dual(
         problem.win_rates,
         thresholds,
         tau=problem.tau,
-        reference=mass,
-        behaviour=np.ones_like(mass),
+        reference=mass * even,
+        behaviour=even,
         groups=problem.groups,
         epsilon=problem.epsilon,
         confidence=problem.confidence,

@@ -119,7 +119,7 @@ def estimate_values(
     params: EvaluateParams,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Objective values by every estimator, and facts about those from labels."""
-    from mopo_pipeline.evaluation import checks, judging, rows, values
+    from mopo_pipeline.evaluation import checks, judging, rows, values, within_prompts
     from mopo_pipeline.sampling_units import sampling_units
 
     units = sampling_units(responses)
@@ -135,10 +135,12 @@ def estimate_values(
         params,
         task.seed,
     )
-    labelled = values.label_values(
+    labelled = within_prompts.label_values(
         responses, comparisons, test_logprobs, task.names, params, task.seed
     )
-    facts["drawn"] = values.drawn_to_half(responses, comparisons, test_logprobs, task.names)
+    tables = responses, comparisons, test_logprobs
+    facts["drawn"] = within_prompts.drawn_to_half(*tables, task.names)
+    facts["carried"] = within_prompts.carried_share(*tables, task.names)
     exact = checks.exact_rows(exact_reference, task.names)
     parts = [part for part in (exact, judged, robust, labelled) if not part.empty]
     return (pd.concat(parts, ignore_index=True) if parts else rows.no_values()), facts

@@ -42,7 +42,9 @@ def foresee_certificate(
     held = comparisons.loc[comparisons["split"] == "test", list(names)]
     labelled, carried, asked = None, None, units_of_test_split(responses, evaluate.sampling.prompts)
     if not enumerated and held.notna().any().all():
-        compared = row_comparisons(moved[["response_id", "unit"]], comparisons, predictions, names)
+        compared = row_comparisons(
+            moved[["prompt_id", "response_id", "unit"]], comparisons, predictions, names
+        )
         if compared is not None and compared.predicted is not None:
             labelled = label_spread(win_rates, moved, compared, names, evaluate.max_ratio)
             drawn = comparisons.loc[held.index, "prompt_id"].map(units)

@@ -18,18 +18,18 @@ function sharesOf(packed) {
   return mass.map((value) => value / total);
 }
 
-// The problem as arrays: rows lie prompt by prompt and weigh alike.
+// The problem as arrays: rows lie prompt by prompt, prompts weigh alike, and so do the rows of one.
 function unpackProblem(packed) {
   const counts = unpacked(packed.counts), starts = new Int32Array(counts.length);
   for (let g = 1; g < counts.length; g += 1) starts[g] = starts[g - 1] + counts[g - 1];
   const promptOf = new Int32Array(packed.rows);
   counts.forEach((count, g) => promptOf.fill(g, starts[g], starts[g] + count));
-  const drawn = unpacked(packed.drawn);
+  const drawn = unpacked(packed.drawn), mass = Float64Array.from(promptOf, (g) => 1 / (counts.length * counts[g]));
   const terms = packed.terms.map((term) => term && Object.fromEntries(
     Object.entries(term).map(([name, value]) => [name, { radius: (given) => given, mass: sharesOf }[name]?.(value) ?? unpacked(value)])));
   terms.forEach((term) => { if (term?.annotator) term.tastes = tastesOf(term, promptOf, drawn); });
   return {
-    ...packed, counts, starts, promptOf, drawn, terms, base: packed.base.map(unpacked), folds: packed.folds.map((fold) => fold.map(unpacked)),
+    ...packed, counts, starts, promptOf, mass, drawn, terms, base: packed.base.map(unpacked), folds: packed.folds.map((fold) => fold.map(unpacked)),
     pooling: packed.pooling === "infinite" ? Infinity : packed.pooling,
   };
 }
@@ -138,7 +138,7 @@ function promptValues(problem, ratio, column) {
 }
 
 function promptMean(problem, values) {
-  return values.reduce((sum, value, g) => sum + value * problem.counts[g], 0) / problem.rows;
+  return values.reduce((sum, value) => sum + value, 0) / problem.counts.length;
 }
 
 function foldMeans(term, values, folds) {
@@ -155,7 +155,7 @@ function weighted(mass, values) {
 
 // Mean and lower bound of one objective over its comparisons, from each fold's ratios and prompt values.
 function overComparisons(problem, term, ratios, own, isBounded) {
-  const { promptOf, counts, rows, drawn } = problem, { first, second, left, right, mass, fold, beside } = term, size = first.length;
+  const { promptOf, counts, drawn } = problem, { first, second, left, right, mass, fold, beside } = term, size = first.length;
   const correction = new Float64Array(size), spread = new Float64Array(size), pull = new Float64Array(counts.length);
   for (let c = 0; c < size; c += 1) {
     const ratio = ratios[fold[c]];
@@ -171,7 +171,7 @@ function overComparisons(problem, term, ratios, own, isBounded) {
   if (!isBounded) return { mean, bound: mean };
   const centre = foldMeans(term, correction, own.length);
   if (problem.sampled) {
-    own.forEach((column, j) => column.forEach((value, g) => { pull[drawn[g]] += counts[g] / rows * (value - values[j]) / own.length; }));
+    own.forEach((column, j) => column.forEach((value, g) => { pull[drawn[g]] += (value - values[j]) / counts.length / own.length; }));
   }
   const shifts = correction.map((value, c) => mass[c] * (value - centre[fold[c]]));
   for (let c = 0; c < size; c += 1) pull[drawn[promptOf[first[c]]]] += shifts[c];

@@ -151,9 +151,9 @@ function planAt(problem, multipliers) {
   const targets = sets.map((exponent) => perPrompt(problem, exponent));
   const target = targets[0].map((_, i) => targets.reduce((sum, part) => sum + part[i], 0) / targets.length);
   const weights = rowWeights(problem, sets, target, direction);
-  const kl = target.reduce((sum, ratio) => (ratio > 0 ? sum + ratio * Math.log(ratio) : sum), 0) / problem.rows;
-  const total = weights.reduce((a, b) => a + b, 0), squares = weights.reduce((sum, weight) => sum + weight * weight, 0);
-  return { multipliers, ...estimate(problem, multipliers), target, kl: Math.max(kl, 0), ess: total * total / squares / problem.rows };
+  const kl = weighted(problem.mass, target.map((ratio) => (ratio > 0 ? ratio * Math.log(ratio) : 0)));
+  const total = weighted(problem.mass, weights), squares = weighted(problem.mass, weights.map((weight) => weight * weight));
+  return { multipliers, ...estimate(problem, multipliers), target, kl: Math.max(kl, 0), ess: total * total / squares };
 }
 
 // Weights of the rows as training will see them: normalised per prompt, in one pool, or between the two.
@@ -164,7 +164,7 @@ function rowWeights(problem, sets, target, direction) {
   const made = new Float64Array(problem.rows);
   for (const exponent of sets) {
     const peak = exponent.reduce((a, b) => Math.max(a, b), -Infinity), parts = exponent.map((value) => Math.exp(value - peak));
-    const pool = parts.reduce((a, b) => a + b, 0) / problem.rows;
+    const pool = weighted(problem.mass, parts);
     const sums = new Float64Array(problem.starts.length);
     parts.forEach((part, i) => { sums[problem.promptOf[i]] += part; });
     const one = parts.map((part, i) => {
@@ -172,7 +172,7 @@ function rowWeights(problem, sets, target, direction) {
       if (kappa === Infinity) return part / pool;
       return part / ((rest + kappa * pool) / (others + kappa));
     });
-    const mean = one.reduce((a, b) => a + b, 0) / problem.rows;
+    const mean = weighted(problem.mass, one);
     one.forEach((value, i) => { made[i] += value / mean / sets.length; });
   }
   return made;
