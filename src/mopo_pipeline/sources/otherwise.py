@@ -26,6 +26,9 @@ WHICH = {"id", "idx", "index", "choice", "which", "winner", "preferred", "better
 FIRST_IS_NEGATIVE = ("overall_preference", "preference_strength")
 """Signed labels of published sets (HelpSteer) in which a negative one says that the first answer is better."""
 
+WINNER = {"winner", "winners", "preference", "preferred", "choice", "vote", "votes", "better"}
+"""Words by which a column beside two answers says which one won."""
+
 A_TIE = {"tie", "ties", "tied", "draw", "bothbad"}
 A_TURN = ("turn", "turns", "turn_id", "turn_idx", "turn_index")
 
@@ -75,6 +78,19 @@ def tell_ties(table: pd.DataFrame, unread: list[str], names: tuple[str, ...], wh
             "%s: %s is not read, and no label is a tie: write 0.5 as the label of a tie, for 0 is read as response_b wins",
             where,
             " and ".join(ties),
+        )
+
+
+def tell_winner(unread: list[str], where: str) -> None:
+    """Warn of a column that says who won, beside a choice that is read as always one's."""
+    if told := [
+        column for column in unread if _words(column) & WINNER and "score" not in column.lower()
+    ]:
+        log.warning(
+            "%s: %s is not read, and the answer in the column chosen is read as the better one of every row: where it says which "
+            "one won, map it to an objective (ingest.columns, ingest.values) and leave ingest.chosen out",
+            where,
+            " and ".join(told),
         )
 
 

@@ -1,4 +1,4 @@
-"""Several files read as one: columns named anew, places that name their file, weights."""
+"""Several files read as one: columns named anew, words that are numbers, places that name their file, weights."""
 
 import logging
 from collections import Counter
@@ -6,11 +6,13 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.columns import nearest, place
+from mopo_pipeline.columns import is_missing, label, nearest, place
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.ingest import IngestParams, PartParams
+from mopo_pipeline.sources.nested import column_of, unfolded
+from mopo_pipeline.sources.rated import RANK_PREFIX
 from mopo_pipeline.sources.raw import Rows
-from mopo_pipeline.tables import prompt_codes
+from mopo_pipeline.tables import SCORE_PREFIX, prompt_codes
 
 log = logging.getLogger(__name__)
 
@@ -30,21 +32,48 @@ def renamed(table: pd.DataFrame, columns: dict[str, str], where: str) -> pd.Data
 
     Args:
         table: columns as the file has them.
-        columns: name here to name in the file.
+        columns: name here to name in the file, or to a path into its cells (``nested.py``).
         where: the file.
 
     Raises:
-        InputError: the file has no such column.
+        InputError: the file has no such column, or its cells no such inside.
     """
-    for name in columns.values():
-        if name not in table:
+    begins = {here: column_of(there, table.columns) for here, there in columns.items()}
+    for here, name in columns.items():
+        if begins[here] is None:
             raise InputError(
                 f"{where}: ingest.columns names {name!r}, which is no column{nearest(name, table.columns)}; "
                 f"found {sorted(map(str, table.columns))}"
             )
-    taken = {here: table[there] for here, there in columns.items()}
-    rest = table.drop(columns=list({*columns, *columns.values()}), errors="ignore")
+    paths = {here: there for here, there in columns.items() if begins[here] != there}
+    inner: dict[str, pd.Series] = {}
+    if paths:
+        table, inner = unfolded(table, paths, where)
+    taken = {here: inner[here] if here in inner else table[columns[here]] for here in columns}
+    rest = table.drop(columns=list({*columns, *begins.values()}), errors="ignore")
     return rest.assign(**taken)
+
+
+def valued(
+    table: pd.DataFrame, names: tuple[str, ...], values: dict[str, float | None]
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Labels and ratings of which words and codes have become numbers, and the objectives that had one.
+
+    Args:
+        table: cells as written, columns under the names they are read by.
+        names: the objectives.
+        values: what each word or code means; None: nothing. What is not among them stays as it is.
+    """
+    said, changed = [], {}
+    for name in names if values else ():
+        for column in (c for p in ("", SCORE_PREFIX, RANK_PREFIX) if (c := p + name) in table):
+            words = [None if is_missing(cell) else label(cell).strip() for cell in table[column]]
+            if not values.keys().isdisjoint(words):
+                said.append(name)
+                cells = zip(words, table[column], strict=True)
+                told = [cell if word is None else values.get(word, cell) for word, cell in cells]
+                changed[column] = pd.Series(told, table.index, dtype=object)
+    return table.assign(**changed), tuple(said)
 
 
 def weighted(rows: Rows, weight: float, name: str) -> Rows:
