@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from pydantic import ValidationError
-from reading_helpers import Rows, by_id, load, pairs, write
+from reading_helpers import Rows, by_id, load, pairs, rated, write
 
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.ingest import IngestParams
@@ -243,8 +243,22 @@ def test_cells_with_an_inside_are_answered_with_a_path(tmp_path: Path) -> None:
         InputError, match=r"Where it stands inside data or votes, name .* by a path"
     ):
         load(path)
+    with pytest.raises(InputError, match=r"no column holds answers .* yours in ingest\.columns"):
+        load(write(tmp_path / "e.jsonl", [{"prompt": "q", "good": 1, "preferred_output": "x"}]))
     with pytest.raises(InputError, match=r"column good: .* is a list, not a number; name .* path"):
         load(path, "good", "safe", columns={**PATHS, "good": "data.texts"}, values=WORDS)
+
+
+def test_ratings_in_words_are_read_by_what_they_mean(tmp_path: Path) -> None:
+    words = ("Bad", "Good", "N/A")
+    path = write(tmp_path / "d.csv", [row | {"good": words[row["good"]]} for row in rated()])
+    with pytest.raises(
+        InputError, match=r"line 2, column good: 'Bad' .*ingest\.values.* 'Bad', 'Good', 'N/A'"
+    ):
+        load(path)
+    marks = load(path, values={"Bad": 1, "Good": 3, "N/A": None}).responses["score_good"]
+    assert sorted(marks.dropna()) == [1.0] * 9 + [3.0] * 9
+    assert marks.isna().sum() == 9
 
 
 @pytest.mark.parametrize(("winner", "told"), [("winner", True), ("model", False)])
@@ -267,3 +281,14 @@ def test_lines_of_empty_cells_are_left_out_as_empty_lines_are_and_told(
     path.write_text(path.read_text() + ",,x,\n")
     with pytest.raises(InputError, match=r"line 16, column prompt: missing value"):
         load(path)
+
+
+def test_columns_that_are_spelt_otherwise_are_named_as_they_would_be_mapped(tmp_path: Path) -> None:
+    names = {"prompt": "Prompt", "response_a": "Response A", "response_b": "Response B"}
+    rows = [{names.get(k, k): v for k, v in row.items()} for row in pairs()]
+    with pytest.raises(
+        InputError,
+        match=r"as \{prompt: Prompt, response_a: Response A, response_b: Response B\}",
+    ):
+        load(write(tmp_path / "d.csv", rows))
+    assert len(load(tmp_path / "d.csv", columns=names).judgements) == 12

@@ -21,10 +21,11 @@ from mopo_pipeline.sources.otherwise import (
     tell_winner,
 )
 from mopo_pipeline.sources.pairs import PAIR_FACTS, SIDES, labels, pair_rows, split_pairs
-from mopo_pipeline.sources.parts import joined, parts_of, renamed, valued, weighted
-from mopo_pipeline.sources.rated import IDS, RANK_PREFIX, rated_responses, response_rows
-from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RawTables, Rows
+from mopo_pipeline.sources.parts import joined, parts_of, renamed, weighted
+from mopo_pipeline.sources.rated import IDS, rated_responses, response_rows
+from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RANK_PREFIX, RawTables, Rows
 from mopo_pipeline.sources.reading import read_table
+from mopo_pipeline.sources.words import valued
 from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX
 
 log = logging.getLogger(__name__)
@@ -128,6 +129,7 @@ def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole:
             f"{where}: whole conversations, found {sorted(columns)}: put the messages before the answer "
             "into the column prompt, the answer into response"
         )
+    _refuse_no_answers(table, columns, where)
     if params.judgements_path is None and whole:
         for name in names:
             _require(table, name, where, list(table.columns))
@@ -213,14 +215,30 @@ def _objective(column: str) -> str:
     return column.removeprefix(SCORE_PREFIX).removeprefix(RANK_PREFIX)
 
 
+def _refuse_no_answers(table: pd.DataFrame, columns: set[str], where: str) -> None:
+    """Refuse a file of which no column is called as one that holds answers."""
+    texts = ("prompt", "response", "completions", *SIDES, *CHOSEN)
+    if not columns & {*texts[1:]}:
+        meant = [f"{t}: {c}" for t in texts for c in sorted(columns) if spelt(c) == spelt(t) != c]
+        example = ", ".join(meant) or "prompt: question, response: answer"
+        raise InputError(
+            f"{where}: no column holds answers (response; response_a and response_b; chosen and rejected; completions); found "
+            f"{sorted(columns)}: name yours in ingest.columns, as {{{example}}}{_inside(table)}"
+        )
+
+
+def _inside(table: pd.DataFrame) -> str:
+    """Where what is sought may stand inside cells; the end of a message."""
+    held = [str(c) for c in table if any(isinstance(cell, NESTED) for cell in table[c][:1])]
+    return f". Where it stands inside {' or '.join(held)}, {INSIDE}" if held else ""
+
+
 def _require(table: pd.DataFrame, name: str, where: str, known: list[str]) -> None:
     if not any(prefix + name in table for prefix in ("", SCORE_PREFIX, RANK_PREFIX)):
-        held = [str(c) for c in table if any(isinstance(cell, NESTED) for cell in table[c][:1])]
-        inside = f". Where it stands inside {' or '.join(held)}, {INSIDE}" if held else ""
         raise InputError(
             f"{where}: no column for objective {name!r}{nearest(name, known)}; found {sorted(map(str, known))}. "
             "Name it in ingest.columns, rename the entry in task.objectives, or give ingest.judgements_path"
-            f"{inside}"
+            f"{_inside(table)}"
         )
 
 

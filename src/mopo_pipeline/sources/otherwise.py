@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.sources.pairs import SIDES
-from mopo_pipeline.sources.rated import RANK_PREFIX
+from mopo_pipeline.sources.raw import RANK_PREFIX
 from mopo_pipeline.tables import SCORE_PREFIX
 
 log = logging.getLogger(__name__)

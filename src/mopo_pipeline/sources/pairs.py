@@ -31,6 +31,7 @@ from mopo_pipeline.paged import CHUNK, numbered, paged_texts, taken, taken_rows
 from mopo_pipeline.sources.messages import response_text, stored_prompt
 from mopo_pipeline.sources.prompts import same_prompts
 from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RawTables, Rows
+from mopo_pipeline.sources.words import worded
 from mopo_pipeline.tables import refuse_contradictions
 
 log = logging.getLogger(__name__)
@@ -38,11 +39,6 @@ log = logging.getLogger(__name__)
 SIDES = ("response_a", "response_b")
 PAIR_FACTS = (*PROMPT_COLUMNS, "weight", "annotator")
 """What a file may say of a pair beside its labels."""
-
-MOST_WORDS = 20
-"""Different cells of a column whose words may be labels, at most."""
-
-VALUES = ". Or say what words mean in ingest.values, as {model_a: 1, model_b: 0, tie: 0.5}"
 
 LARGEST_STRENGTH = 10.0
 """Above this a label without a sign is taken for a share of 100."""
@@ -101,7 +97,7 @@ def labels(
     try:
         values = number_column(table, name, where)
     except InputError as error:
-        raise InputError(f"{error}{_named_by_text(table, name)}{_worded(table, name)}") from None
+        raise InputError(f"{error}{_named_by_text(table, name)}{worded(table, name)}") from None
     low, high = (0.0, 1.0) if strongest is None else (-strongest, strongest)
     unsigned = len(np.unique(values[~np.isnan(values)])) > 1 or (values == 0).any()
     if strongest is not None and unsigned and not (values < 0).any():
@@ -132,12 +128,6 @@ def _named_by_text(table: pd.DataFrame, name: str) -> str:
     return (
         ". Winners are named by their texts or ids: write 1 or 0 in place of them" if said else ""
     )
-
-
-def _worded(table: pd.DataFrame, name: str) -> str:
-    """What to do where a column holds words, few enough to be labels."""
-    words = {cell for cell in table[name] if isinstance(cell, str)}
-    return VALUES if 0 < len(words) <= MOST_WORDS else ""
 
 
 def _scale(values: NDArray[np.float64]) -> str:

@@ -1,4 +1,4 @@
-"""Several files read as one: columns named anew, words that are numbers, places that name their file, weights."""
+"""Several files read as one: columns named anew, places that name their file, weights."""
 
 import logging
 from collections import Counter
@@ -6,13 +6,12 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from mopo_pipeline.columns import is_missing, label, nearest, place
+from mopo_pipeline.columns import nearest, place
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.ingest import IngestParams, PartParams
 from mopo_pipeline.sources.nested import column_of, unfolded
-from mopo_pipeline.sources.rated import RANK_PREFIX
 from mopo_pipeline.sources.raw import Rows
-from mopo_pipeline.tables import SCORE_PREFIX, prompt_codes
+from mopo_pipeline.tables import prompt_codes
 
 log = logging.getLogger(__name__)
 
@@ -52,28 +51,6 @@ def renamed(table: pd.DataFrame, columns: dict[str, str], where: str) -> pd.Data
     taken = {here: inner[here] if here in inner else table[columns[here]] for here in columns}
     rest = table.drop(columns=list({*columns, *begins.values()}), errors="ignore")
     return rest.assign(**taken)
-
-
-def valued(
-    table: pd.DataFrame, names: tuple[str, ...], values: dict[str, float | None]
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Labels and ratings of which words and codes have become numbers, and the objectives that had one.
-
-    Args:
-        table: cells as written, columns under the names they are read by.
-        names: the objectives.
-        values: what each word or code means; None: nothing. What is not among them stays as it is.
-    """
-    said, changed = [], {}
-    for name in names if values else ():
-        for column in (c for p in ("", SCORE_PREFIX, RANK_PREFIX) if (c := p + name) in table):
-            words = [None if is_missing(cell) else label(cell).strip() for cell in table[column]]
-            if not values.keys().isdisjoint(words):
-                said.append(name)
-                cells = zip(words, table[column], strict=True)
-                told = [cell if word is None else values.get(word, cell) for word, cell in cells]
-                changed[column] = pd.Series(told, table.index, dtype=object)
-    return table.assign(**changed), tuple(said)
 
 
 def weighted(rows: Rows, weight: float, name: str) -> Rows:
