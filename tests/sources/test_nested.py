@@ -91,6 +91,22 @@ def test_a_list_is_a_value_where_no_star_says_that_its_items_are_rows(tmp_path: 
     assert asked == [system, {"role": "user", "content": "u0"}]
 
 
+def test_a_column_that_is_opened_is_read_whole_beside_it_where_its_name_says_so(
+    tmp_path: Path,
+) -> None:
+    rows = [
+        {
+            side: [{"role": "user", "content": f"q{i}"}, {"role": "assistant", "content": side}]
+            for side in ("chosen", "rejected")
+        }
+        for i in range(9)
+    ]
+    path = nested(tmp_path / "d.jsonl", rows)
+    data = load(path, columns={"group": "chosen.0.content"}, split={"by": "group"})
+    assert data.judgements.equals(load(path).judgements)
+    assert data.responses["group"].nunique() == 9
+
+
 def test_lists_side_by_side_are_read_item_by_item_and_one_column_may_have_a_dot(
     tmp_path: Path,
 ) -> None:

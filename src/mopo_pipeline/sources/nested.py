@@ -168,7 +168,8 @@ def _inside(cell: Any, step: str) -> tuple[bool, Any]:
         return step in cell, cell.get(step)
     if not isinstance(cell, list | tuple | np.ndarray):
         raise InputError(
-            f"{str(cell)[:40]!r} is no object or list, or no JSON of one, so that it has no {step!r}"
+            f"{str(cell)[:40]!r} is no object or list, nor JSON of one (Python's own text is none), so that it "
+            f"has no {step!r}"
         )
     if step.lstrip("-").isdecimal():
         number = int(step)

@@ -23,7 +23,7 @@ LESS_IS_BETTER = re.compile(
 WHICH = {"id", "idx", "index", "choice", "which", "winner", "preferred", "better", "best", "chosen"}
 """Words by which a column says which answer won."""
 
-FIRST_IS_NEGATIVE = ("overall_preference", "preference_strength")
+FIRST_IS_NEGATIVE = {"overall_preference", "individual_preference", "preference_strength"}
 """Signed labels of published sets (HelpSteer) in which a negative one says that the first answer is better."""
 
 WINNER = {"winner", "winners", "preference", "preferred", "choice", "vote", "votes", "better"}
@@ -54,7 +54,7 @@ def tell_turned(
         if called & own:
             continue
         found = set(_numbers(table[name]).dropna().unique())
-        signed = there in FIRST_IS_NEGATIVE and min(found, default=0.0) < 0.0
+        signed = FIRST_IS_NEGATIVE & set(there.split(".")) and min(found, default=0.0) < 0.0
         index = found <= {0.0, 1.0} and (called & WHICH or (own, other) == ({"0"}, {"1"}))
         if signed or index or called & other:
             log.warning(

@@ -15,6 +15,9 @@ from mopo_pipeline.tables import prompt_codes
 
 log = logging.getLogger(__name__)
 
+KEPT = ("prompt", "chosen", "rejected")
+"""Columns that are read under their own name also where something inside them is read under another one."""
+
 
 def parts_of(params: IngestParams) -> dict[str, PartParams]:
     """The files of a source by name; one without a name where ``ingest.parts`` is empty."""
@@ -31,7 +34,7 @@ def renamed(table: pd.DataFrame, columns: dict[str, str], where: str) -> pd.Data
 
     Args:
         table: columns as the file has them.
-        columns: name here to name in the file, or to a path into its cells (``nested.py``).
+        columns: name here to name in the file, or to a path into its cells (``nested.py``), whose column is left out too, unless it is one of ``KEPT``.
         where: the file.
 
     Raises:
@@ -49,7 +52,9 @@ def renamed(table: pd.DataFrame, columns: dict[str, str], where: str) -> pd.Data
     if paths:
         table, inner = unfolded(table, paths, where)
     taken = {here: inner[here] if here in inner else table[columns[here]] for here in columns}
-    rest = table.drop(columns=list({*columns, *begins.values()}), errors="ignore")
+    opened = {begins[here] for here in paths} - {*KEPT}
+    used = {*columns, *opened, *(set(columns.values()) - set(paths.values()))}
+    rest = table.drop(columns=list(used), errors="ignore")
     return rest.assign(**taken)
 
 
