@@ -165,6 +165,7 @@ NOWHERE: list[tuple[dict[str, str], str]] = [
     ({"prompt": "data.question.text"}, r"line 1, column data.question: 'question 0' is no object or list"),
     ({"good": "votes.*.result.*"}, r"has \* twice"),
     ({"prompt": "dat.question"}, "'dat.question', which is no column"),
+    ({"response_a": "data.texts.--1"}, r"line 1, column data.texts: .* is a list"),
     ({"good": "data.texts.*"}, r"line 3: votes.*by has 1 items and data.texts.* 2"),
 ]  # fmt: skip
 """Paths, and what is said of them."""
@@ -229,6 +230,13 @@ def test_codes_are_said_as_words_are_and_the_direction_is_not_doubted_then(
     data = load(path, columns={"good": "winner"}, values={1: 1, "2": 0})
     assert data.judgements["good"].tolist() == [float(i % 2) for i in range(12)]
     assert "exchange" not in caplog.text
+
+
+@pytest.mark.parametrize("written", [(0, 1), (0.0, 1.0), ("0", "1.00"), (False, True)])
+def test_a_code_is_meant_however_its_number_is_written(tmp_path: Path, written: Any) -> None:
+    rows = [row | {"good": written[row["good"]]} for row in pairs()]
+    data = load(write(tmp_path / "d.jsonl", rows), values={0: 1, "1.0": 0})
+    assert data.judgements["good"].tolist() == [1.0 - i % 2 for i in range(12)]
 
 
 def test_a_word_with_no_meaning_is_refused_and_a_truth_value_as_a_word_too(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +15,9 @@ from mopo_pipeline.paged import taken_rows
 
 EACH = "*"
 """The step of a path that makes a row of every item of a list."""
+
+NUMBER = re.compile(r"-?[0-9]{1,9}")
+"""A step into a list."""
 
 FOUND = 8
 """Keys that a message names at most."""
@@ -171,7 +175,7 @@ def _inside(cell: Any, step: str) -> tuple[bool, Any]:
             f"{str(cell)[:40]!r} is no object or list, nor JSON of one (Python's own text is none), so that it "
             f"has no {step!r}"
         )
-    if step.lstrip("-").isdecimal():
+    if NUMBER.fullmatch(step):
         number = int(step)
         there = -len(cell) <= number < len(cell)
         return there, cell[number] if there else None

@@ -1,5 +1,10 @@
 """Labels and ratings in words and codes: what each means as a number, and what to do about those that nobody named."""
 
+from collections.abc import Container
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
 import pandas as pd
 
 from mopo_pipeline.columns import is_missing, label
@@ -24,15 +29,37 @@ def valued(
         values: what each word or code means; None: nothing. What is not among them stays as it is.
     """
     said, changed = [], {}
+    meant: dict[str | None, float | None] = {_spelt(word): value for word, value in values.items()}
     for name in names if values else ():
         for column in (c for p in ("", SCORE_PREFIX, RANK_PREFIX) if (c := p + name) in table):
-            words = [None if is_missing(cell) else label(cell).strip() for cell in table[column]]
-            if not values.keys().isdisjoint(words):
+            cells = list(table[column])
+            codes = [_code(cell, meant) for cell in cells]
+            if not meant.keys().isdisjoint(codes):
                 said.append(name)
-                cells = zip(words, table[column], strict=True)
-                told = [cell if word is None else values.get(word, cell) for word, cell in cells]
+                told = [meant.get(code, cell) for code, cell in zip(codes, cells, strict=True)]
                 changed[column] = pd.Series(told, table.index, dtype=object)
     return table.assign(**changed), tuple(said)
+
+
+def _code(cell: Any, meant: Container[str | None]) -> str | None:
+    """A cell as its word is looked up; None of a missing one. Where no word is a truth value, it is the number that it stands for."""
+    if is_missing(cell):
+        return None
+    word = _spelt(label(cell).strip())
+    if isinstance(cell, bool | np.bool_) and word not in meant:
+        return _spelt(str(int(cell)))
+    return word
+
+
+def _spelt(word: str) -> str:
+    """A word in one spelling: of numbers the number, of truth values small letters.
+
+    >>> _spelt("1"), _spelt("1.00"), _spelt("TRUE"), _spelt("Tie")
+    ('1.0', '1.0', 'true', 'Tie')
+    """
+    with suppress(ValueError):
+        return repr(float(word))
+    return word.lower() if word.lower() in ("true", "false") else word
 
 
 def worded(table: pd.DataFrame, column: str) -> str:
