@@ -19,6 +19,7 @@ import numpy as np
 
 from fuzzed_cells import Draw, folded, garble
 from fuzzed_hub import PUBLISHED
+from fuzzed_inside import inside
 from fuzzed_pairs import chosen, pairs, parts, votes
 from fuzzed_rated import completions, rated
 from fuzzed_world import World, pair_fact
@@ -31,6 +32,7 @@ from mopo_pipeline.sources.load import SourceData, load_source
 
 LAYOUTS = {
     "pairs": pairs, "chosen": chosen, "rated": rated, "completions": completions, "votes": votes, "parts": parts,
+    "inside": inside,
 }  # fmt: skip
 KINDS = {"json": (".jsonl", ".jsonl", ".json"), "csv": (".csv",), "arrow": (".parquet", "")}
 """Suffixes by kind of file; none is a folder of ``save_to_disk``."""
@@ -45,7 +47,7 @@ def world_of(seed: int) -> tuple[World, str, np.random.Generator]:
     rng = np.random.default_rng([seed, 7])
     kind = str(rng.choice(list(SHARES), p=list(SHARES.values())))
     layout = str(rng.choice([*LAYOUTS, "pairs", "rated", *PUBLISHED]))
-    if layout in PUBLISHED or (layout == "completions" and kind == "csv"):
+    if layout in (*PUBLISHED, "inside") or (layout == "completions" and kind == "csv"):
         kind = "json"
     draw = Draw(rng, kind)
     world = (LAYOUTS | PUBLISHED)[layout](draw)

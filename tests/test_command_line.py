@@ -21,7 +21,7 @@ from mopo_pipeline.hooks.command import ENDS, again
     [
         (
             "--env=mien",
-            "no environment 'mien'; there are beavertails, helpsteer, helpsteer3, hh_rlhf, local, reddit_summary, safe_rlhf",
+            "no environment 'mien'; there are beavertails, helpsteer, helpsteer3, hh_rlhf, local, multipref, reddit_summary, safe_rlhf",
         ),
         ("--env=tset", "no environment 'tset', did you mean 'test'?"),
         ("--pipelines=trian", "no pipeline 'trian', did you mean 'train'?"),

@@ -54,6 +54,10 @@ _OTHER_NUMBERS = (
 """How people write numbers and winners that are no numbers here, and what to do."""
 
 
+NESTED = (list, tuple, dict, np.ndarray)
+INSIDE = "name what is meant inside it by a path in ingest.columns, as question.text, answers.0 or votes.*.better"
+"""What to do about lists and objects where one text or number is meant."""
+
 _TRUTHS = {"": None, "true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
@@ -232,8 +236,10 @@ def text(value: Any) -> str:
         return value
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return str(value)
-    written = isinstance(value, float | bool | list | dict)
+    written = isinstance(value, float | bool)
     remedy = "put it in quotation marks" if written else "store the column as text"
+    if isinstance(value, NESTED):
+        remedy = INSIDE
     raise InputError(f"{str(value)[:60]!r} is a {type(value).__name__}, not text; {remedy}")
 
 
@@ -262,7 +268,8 @@ def number(value: Any) -> float:
     if isinstance(value, str):
         return _parse(value.strip(), value)
     if not isinstance(value, bool | np.bool_ | int | float | np.number | Decimal):
-        raise InputError(f"{str(value)[:60]!r} is a {type(value).__name__}, not a number")
+        remedy = f"; {INSIDE}" if isinstance(value, NESTED) else ""
+        raise InputError(f"{str(value)[:60]!r} is a {type(value).__name__}, not a number{remedy}")
     try:
         return _finite(float(value), value)
     except OverflowError:

@@ -119,6 +119,26 @@ def test_nothing_is_asked_twice_and_an_interrupted_run_goes_on(tmp_path: Path) -
     assert len(again.asked) == 400
 
 
+def test_a_user_who_stops_it_does_not_wait_for_a_server_that_says_nothing() -> None:
+    silent, ended = threading.Event(), threading.Event()
+
+    def answer(body: dict[str, Any]) -> Said:
+        if "silent" in body["messages"][-1]["content"]:
+            silent.set()
+            ended.wait(20)
+        return completion("A", tops=[{"A": -0.2, "B": -2.0}])
+
+    with stub_endpoint(answer) as stub:
+        told = EndpointModel(stub.endpoint(timeout=20.0)).ask(["one", "silent", "two"], "judging")
+        assert next(told)[0] == 0
+        assert next(told)[0] == 2
+        assert silent.wait(5)
+        start = time.monotonic()
+        told.close()  # type: ignore[attr-defined]
+        assert time.monotonic() - start < 5
+        ended.set()
+
+
 def test_a_cache_that_is_none_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "judged.sqlite").write_text("no database, and long enough to be seen as none" * 9)
     judge = ChatJudge(params(tmp_path), OBJECTIVES, Biased())

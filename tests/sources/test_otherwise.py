@@ -63,9 +63,13 @@ def test_strengths_of_which_a_negative_one_speaks_for_the_first_are_told(
     sides = {"response_a": "response2", "response_b": "response1"}
     if not turned:
         sides = {"response_a": "response1", "response_b": "response2"}
-    columns = sides | {"good": "overall_preference"}
-    load(write(tmp_path / "helpsteer.jsonl", rows), columns=columns, strongest=3)
-    assert ("a positive good (overall_preference) is read as response1" in caplog.text) != turned
+    for row in rows:
+        row["individual_preference"] = [{"score": row["overall_preference"]}] * 2
+    path = write(tmp_path / "helpsteer.jsonl", rows)
+    for label in ("overall_preference", "individual_preference.*.score"):
+        caplog.clear()
+        load(path, columns=sides | {"good": label}, strongest=3)
+        assert (f"a positive good ({label}) is read as response1" in caplog.text) != turned
 
 
 @pytest.mark.parametrize(("tie", "warned"), [(0, True), (0.5, False)])

@@ -24,6 +24,21 @@ def rated(name: str, answers: Any) -> Rows:
     return [answers(i, j) | {name: f"q{i}"} for i in range(PROMPTS) for j in range(2)]
 
 
+def annotation(evaluator: str, pref: str) -> dict[str, Any]:
+    """One person's word on a pair as MultiPref has it."""
+    aspects = {
+        f"{aspect}_{of}": said
+        for aspect in ("overall", "helpful", "truthful", "harmless")
+        for of, said in (
+            ("pref", pref), ("confidence", "fairly-confident"), ("checked_reasons", ["r"]), ("own_reason", None),
+        )
+    }  # fmt: skip
+    return {"evaluator": evaluator, "timestamp": "t", "time_spent": 9} | aspects
+
+
+VOTES = {"multipref": 4}
+"""Labels of a pair, where there are several."""
+
 AXES = ("instruction_following", "honesty", "truthfulness", "helpfulness")
 PUBLISHED: dict[str, Rows] = {
     "hh_rlhf": [
@@ -62,6 +77,43 @@ PUBLISHED: dict[str, Rows] = {
             "individual_preference": [
                 {"score": -2, "reasoning": "r", "feedback1": "f", "feedback2": "f"}
             ],
+        }
+        for i in range(PROMPTS)
+    ],
+    "multipref": [
+        {
+            "comparison_id": f"c{i}",
+            "prompt_id": f"p{i}",
+            "text": f"q{i}",
+            "model_a": "x",
+            "model_b": "y",
+            "completion_a": ("yes", "no")[i % 2],
+            "completion_b": ("no", "yes")[i % 2],
+            "source": "s",
+            "category": "c",
+            "normal_worker_annotations": [
+                annotation("n1", f"{'AB'[i % 2]}-is-clearly-better"),
+                annotation("n2", f"{'AB'[i % 2]}-is-slightly-better"),
+            ],
+            "expert_worker_annotations": [
+                annotation(f"e{k}", f"{'AB'[i % 2]}-is-slightly-better") for k in range(2)
+            ],
+        }
+        for i in range(PROMPTS)
+    ],
+    "webgpt": [
+        {
+            "question": {"dataset": "eli5", "id": str(i), "full_text": f"q{i}"},
+            **{
+                f"{what}_{side}": value
+                for side, text in enumerate(("yes", "no") if i % 2 else ("no", "yes"))
+                for what, value in (
+                    ("quotes", {"title": ["t"], "extract": ["e"]}),
+                    ("answer", text),
+                    ("tokens", {"prefix": [1], "completion": [2]}),
+                    ("score", 0.5 if text == "yes" else -0.5),
+                )
+            },
         }
         for i in range(PROMPTS)
     ],
@@ -166,7 +218,7 @@ def test_a_preset_reads_its_schema_and_knows_who_wins(
     won = [
         row["response_a" if row[names[0]] > 0.5 else "response_b"] for _, row in first.iterrows()
     ]
-    assert texts[won].tolist() == ["yes"] * PROMPTS
+    assert texts[won].tolist() == ["yes"] * PROMPTS * VOTES.get(name, 1)
 
 
 def test_what_several_people_say_of_an_answer_is_averaged_harm_by_harm(tmp_path: Path) -> None:
@@ -192,6 +244,14 @@ def test_a_sign_of_zero_is_a_tie_and_the_preset_reads_the_converted_file_too(
     given = {"source": "files", "path": path, "columns": columns, "strongest": 1}
     other = load_source(IngestParams.model_validate(given), task(*names))
     assert other.judgements.equals(data.judgements)
+
+
+def test_each_of_four_people_has_a_vote_of_five_steps(tmp_path: Path) -> None:
+    data, names = preset("multipref", write(tmp_path / "d.parquet", PUBLISHED["multipref"]))
+    votes = data.judgements.groupby("annotator")[list(names)].agg(lambda v: tuple(v[:2]))
+    assert sorted(votes.index) == ["e0", "e1", "n1", "n2"]
+    assert set(votes.loc["n1"]) == {(1.0, 0.0)}
+    assert set(votes.loc["n2"]) == {(0.75, 0.25)}
 
 
 @pytest.mark.parametrize("name", ["truthfulqa", "topical_chat", *sorted(PUBLISHED)])

@@ -62,7 +62,7 @@ def chat(
         seed: of the draws, for servers that know seeds.
         top_logprobs: how many of the likeliest tokens are told at each place, 0 to 20.
         wait: sleeps so many seconds; None does until ``over`` is set.
-        over: set where its answer is awaited no more.
+        over: set where its answer is awaited no more: not even one that is under way.
 
     Returns:
         ``n`` answers.
@@ -84,7 +84,8 @@ def chat(
     if top_logprobs:
         asked |= {"logprobs": True, "top_logprobs": top_logprobs}
     key = key_of(endpoint.key_variable, endpoint.url)
-    address = Address(endpoint.url, key, endpoint.timeout, endpoint.retries, wait, over or Event())
+    over = over or Event()
+    address = Address(endpoint.url, key, endpoint.timeout, endpoint.retries, wait, over, over)
     try:
         return complete(address, asked, partial(_replies, n=n))
     except EndpointError as error:

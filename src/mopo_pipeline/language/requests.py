@@ -5,11 +5,13 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from threading import Event
+from threading import Event, Thread
 from time import monotonic
 from typing import Any, TypeVar
 from urllib.error import HTTPError
@@ -27,6 +29,9 @@ PASSING = frozenset({408, 409, 425, 429})
 
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 """Seconds before a request is sent again: doubled each time, never more than the longest."""
+
+GLANCE = 0.1
+"""Seconds between two looks whether a request under way is still waited for."""
 
 SAID = 200
 """Characters of a server's own words that are passed on."""
@@ -79,6 +84,7 @@ class Address:
         retries: tries after the first.
         wait: sleeps so many seconds; None does until ``over`` is set.
         over: set where nothing is awaited any more: what is under way ends, and nothing is tried again.
+        cut: set where not even what is under way is: a request that blocks on its socket is left to itself.
     """
 
     url: str
@@ -87,6 +93,7 @@ class Address:
     retries: int
     wait: Callable[[float], object] | None = None
     over: Event = field(default_factory=Event)
+    cut: Event = field(default_factory=Event)
 
     def get(self, path: str) -> Any:
         """What lies there, as JSON; not tried again."""
@@ -119,6 +126,28 @@ class Address:
         raise AssertionError("unreachable")
 
     def _once(self, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], T]) -> T:
+        """``_exchanged`` in a thread that nobody has to wait for: reading a socket cannot be called off.
+
+        Raises:
+            EndpointError: as ``_exchanged``, or ``cut`` was set before it was done.
+        """
+        done: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                done.set_result(self._exchanged(path, body, read))
+            except BaseException as error:
+                done.set_exception(error)
+
+        Thread(target=work, daemon=True).start()
+        while not done.done() and not self.cut.is_set():
+            with suppress(NotYet):
+                done.exception(GLANCE)
+        if not done.done():
+            raise EndpointError(f"{self.url} is waited for no longer")
+        return done.result()
+
+    def _exchanged(self, path: str, body: Mapping[str, Any] | None, read: Callable[[Any], T]) -> T:
         where = self.url.rstrip("/") + path
         headers = {"Content-Type": "application/json"}
         if self.key is not None:

@@ -18,6 +18,7 @@ READ_BY = {
     "columns": ("files", "sampled", *HUB_SCHEMAS),
     "chosen": ("files", "hh_rlhf"),
     "strongest": ("files",),
+    "values": ("files",),
     "hub_id": HUB_SCHEMAS,
     "hub_revision": HUB_SCHEMAS,
     "hub_data_dir": HUB_SCHEMAS,
@@ -31,6 +32,21 @@ def _text(value: Any) -> Any:
 
 Place = Annotated[str, Field(min_length=1), BeforeValidator(_text)]
 """A path, or an address such as ``s3://bucket/file.parquet``."""
+
+
+def _words(values: Any) -> Any:
+    """Keys of a table as the text they were written as."""
+    if not isinstance(values, dict):
+        return values
+    if any(isinstance(key, bool) for key in values):
+        raise ValueError(
+            "YAML reads a word such as yes, no or true as a truth value: put it in quotation marks"
+        )
+    return {str(key).strip(): value for key, value in values.items()}
+
+
+Values = Annotated[dict[str, float | None], BeforeValidator(_words)]
+"""What words and codes mean as numbers; None: that there is none."""
 
 
 class SplitParams(StrictModel):
@@ -94,9 +110,10 @@ class SampledParams(StrictModel):
 
 
 class PartParams(StrictModel):
-    """One of several files read as one; ``chosen`` as in the whole, ``weight`` for each of its labels."""
+    """One of several files read as one; ``columns`` before those of all, ``chosen`` as in the whole, ``weight`` for each of its labels."""
 
     path: Place | None = None
+    columns: dict[str, str] = {}
     hub_data_dir: str | None = None
     chosen: str | None = None
     weight: PositiveFloat = 1.0
@@ -123,6 +140,7 @@ class IngestParams(StrictModel):
     columns: dict[str, str] = {}
     chosen: str | None = None
     strongest: PositiveFloat | None = None
+    values: Values = {}
     hub_id: str | None = None
     hub_revision: str | None = None
     hub_data_dir: str | None = None

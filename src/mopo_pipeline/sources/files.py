@@ -4,25 +4,28 @@ import logging
 
 import pandas as pd
 
-from mopo_pipeline.columns import nearest, spelt, text, text_column
+from mopo_pipeline.columns import INSIDE, NESTED, nearest, spelt, text, text_column
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.language.lengths import ENDED
 from mopo_pipeline.parameters.ingest import IngestParams, PartParams
 from mopo_pipeline.sources.chosen import CHOSEN, chosen_rows
 from mopo_pipeline.sources.completions import completion_rows
 from mopo_pipeline.sources.messages import tell_thoughts, written_once
+from mopo_pipeline.sources.nested import column_of
 from mopo_pipeline.sources.otherwise import (
     tell_direction,
     tell_marks_of_choice,
     tell_ties,
     tell_turned,
     tell_turns,
+    tell_winner,
 )
 from mopo_pipeline.sources.pairs import PAIR_FACTS, SIDES, labels, pair_rows, split_pairs
 from mopo_pipeline.sources.parts import joined, parts_of, renamed, weighted
-from mopo_pipeline.sources.rated import IDS, RANK_PREFIX, rated_responses, response_rows
-from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RawTables, Rows
+from mopo_pipeline.sources.rated import IDS, rated_responses, response_rows
+from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RANK_PREFIX, RawTables, Rows
 from mopo_pipeline.sources.reading import read_table
+from mopo_pipeline.sources.words import valued
 from mopo_pipeline.tables import PAIR_COLUMNS, SCORE_PREFIX
 
 log = logging.getLogger(__name__)
@@ -51,8 +54,9 @@ def read_files(params: IngestParams, names: tuple[str, ...]) -> RawTables:
         InputError: a missing or unreadable file, a missing column, a cell that is no text or number;
             with line and column.
     """
-    _refuse_unread_names(params.columns, names)
     parts = parts_of(params)
+    for columns in (params.columns, *(part.columns for part in parts.values())):
+        _refuse_unread_names(columns, names)
     found = [
         weighted(_rows(part, params, names, whole=len(parts) == 1), part.weight, name)
         for name, part in parts.items()
@@ -86,11 +90,10 @@ def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole:
         raise InputError("ingest.source 'files' needs a path for each of ingest.parts")
     where = part.path
     table = read_table(where, params.hub_split)
-    if params.judgements_path is None:
-        table = renamed(table, params.columns, where)
-    else:
-        given = {here: there for here, there in params.columns.items() if there in table}
-        table = renamed(table, given, where)
+    named = params.columns | part.columns
+    if params.judgements_path is not None:
+        named = {here: there for here, there in named.items() if column_of(there, table.columns)}
+    table, said = valued(renamed(table, named, where), names, params.values)
     table = written_once(table, ("prompt", "response", *SIDES, *CHOSEN), where)
     tell_thoughts(table, ("prompt", "response", "completions", *SIDES, *CHOSEN), where)
     columns = set(map(str, table.columns))
@@ -109,16 +112,24 @@ def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole:
         )
     if chosen:
         tell_marks_of_choice(table, unread, where)
+        if part.chosen is not None or not any(name in columns for name in names):
+            tell_winner(unread, where)
         return chosen_rows(table, names, where, part.chosen, params.strongest)
     if not columns & set(SIDES):
-        tell_direction(params.columns, names, where)
+        tell_direction(named, names, where)
     if "completions" in columns and "response" not in columns:
+        if params.values:
+            raise InputError(
+                f"{where}: ingest.values is not read of ratings inside completions: name them by paths in ingest.columns, as "
+                "{response: completions.*.text, <objective>: completions.*.<its key>}"
+            )
         return completion_rows(table, names, where)
     if columns & {"conversations", "messages"} and "response" not in columns:
         raise InputError(
             f"{where}: whole conversations, found {sorted(columns)}: put the messages before the answer "
             "into the column prompt, the answer into response"
         )
+    _refuse_no_answers(table, columns, where)
     if params.judgements_path is None and whole:
         for name in names:
             _require(table, name, where, list(table.columns))
@@ -130,7 +141,7 @@ def _rows(part: PartParams, params: IngestParams, names: tuple[str, ...], whole:
                     f"{where}: column {rating[0]!r} would rate an answer, and a row has two: name the label's column "
                     f"{name!r}"
                 )
-        tell_turned(table, params.columns, names, where)
+        tell_turned(table, named, tuple(n for n in names if n not in said), where)
         tell_ties(table, unread, names, where)
         return pair_rows(table, names, where, params.strongest)
     return response_rows(table, names, where)
@@ -204,11 +215,30 @@ def _objective(column: str) -> str:
     return column.removeprefix(SCORE_PREFIX).removeprefix(RANK_PREFIX)
 
 
+def _refuse_no_answers(table: pd.DataFrame, columns: set[str], where: str) -> None:
+    """Refuse a file of which no column is called as one that holds answers."""
+    texts = ("prompt", "response", "completions", *SIDES, *CHOSEN)
+    if not columns & {*texts[1:]}:
+        meant = [f"{t}: {c}" for t in texts for c in sorted(columns) if spelt(c) == spelt(t) != c]
+        example = ", ".join(meant) or "prompt: question, response: answer"
+        raise InputError(
+            f"{where}: no column holds answers (response; response_a and response_b; chosen and rejected; completions); found "
+            f"{sorted(columns)}: name yours in ingest.columns, as {{{example}}}{_inside(table)}"
+        )
+
+
+def _inside(table: pd.DataFrame) -> str:
+    """Where what is sought may stand inside cells; the end of a message."""
+    held = [str(c) for c in table if any(isinstance(cell, NESTED) for cell in table[c][:1])]
+    return f". Where it stands inside {' or '.join(held)}, {INSIDE}" if held else ""
+
+
 def _require(table: pd.DataFrame, name: str, where: str, known: list[str]) -> None:
     if not any(prefix + name in table for prefix in ("", SCORE_PREFIX, RANK_PREFIX)):
         raise InputError(
             f"{where}: no column for objective {name!r}{nearest(name, known)}; found {sorted(map(str, known))}. "
             "Name it in ingest.columns, rename the entry in task.objectives, or give ingest.judgements_path"
+            f"{_inside(table)}"
         )
 
 
@@ -218,18 +248,23 @@ def _judged(rows: Rows, params: IngestParams, path: str, names: tuple[str, ...])
             raise InputError(f"{rows.where}: missing column {column!r}, which {path} refers to")
     judgements = read_table(path)
     for here, there in params.columns.items():
-        if there not in judgements and not {here, SCORE_PREFIX + _objective(here)} & set(
-            rows.table
-        ):
+        if not column_of(there, judgements.columns) and not {
+            here,
+            SCORE_PREFIX + _objective(here),
+        } & set(rows.table):
             raise InputError(
                 f"{path}: ingest.columns names {there!r}, which neither file has"
                 f"{nearest(there, judgements.columns)}"
             )
-    given = {here: there for here, there in params.columns.items() if there in judgements}
-    judgements = renamed(judgements, given, path)
+    given = {
+        here: there
+        for here, there in params.columns.items()
+        if column_of(there, judgements.columns)
+    }
+    judgements, said = valued(renamed(judgements, given, path), names, params.values)
     columns = set(map(str, judgements.columns))
     _tell_misspelt(columns, names, path)
-    tell_turned(judgements, given, names, path)
+    tell_turned(judgements, given, tuple(n for n in names if n not in said), path)
     tell_ties(judgements, _tell_unread(columns, names, path), names, path)
     for column in PAIR_COLUMNS:
         if column in judgements:

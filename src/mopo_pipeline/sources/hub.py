@@ -59,7 +59,7 @@ def read_hub(params: IngestParams, task: TaskParams) -> RawTables:
     found = []
     for name, part in parts_of(params).items():
         table, where = _load(params, schema, part)
-        table = renamed(table, params.columns, where)
+        table = renamed(table, params.columns | part.columns, where)
         for column in schema.columns:
             if column not in table:
                 raise InputError(

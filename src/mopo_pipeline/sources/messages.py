@@ -199,7 +199,8 @@ def _message(message: Any, number: int) -> Message:
     absent = [key for key in named if key not in message]
     if absent:
         raise InputError(
-            f"message {number} has no {absent[0]!r}, only {sorted(message)}; give role and content"
+            f"message {number} has no {absent[0]!r}, only {sorted(message)}; give role and content, or in "
+            "ingest.columns the path to what is meant (question.text)"
         )
     role, content = message[named[0]], message[named[1]]
     if not isinstance(role, str) or role not in ROLES:

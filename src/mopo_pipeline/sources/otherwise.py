@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mopo_pipeline.sources.pairs import SIDES
-from mopo_pipeline.sources.rated import RANK_PREFIX
+from mopo_pipeline.sources.raw import RANK_PREFIX
 from mopo_pipeline.tables import SCORE_PREFIX
 
 log = logging.getLogger(__name__)
@@ -23,8 +23,11 @@ LESS_IS_BETTER = re.compile(
 WHICH = {"id", "idx", "index", "choice", "which", "winner", "preferred", "better", "best", "chosen"}
 """Words by which a column says which answer won."""
 
-FIRST_IS_NEGATIVE = ("overall_preference", "preference_strength")
+FIRST_IS_NEGATIVE = {"overall_preference", "individual_preference", "preference_strength"}
 """Signed labels of published sets (HelpSteer) in which a negative one says that the first answer is better."""
+
+WINNER = {"winner", "winners", "preference", "preferred", "choice", "vote", "votes", "better"}
+"""Words by which a column beside two answers says which one won."""
 
 A_TIE = {"tie", "ties", "tied", "draw", "bothbad"}
 A_TURN = ("turn", "turns", "turn_id", "turn_idx", "turn_index")
@@ -51,7 +54,7 @@ def tell_turned(
         if called & own:
             continue
         found = set(_numbers(table[name]).dropna().unique())
-        signed = there in FIRST_IS_NEGATIVE and min(found, default=0.0) < 0.0
+        signed = FIRST_IS_NEGATIVE & set(there.split(".")) and min(found, default=0.0) < 0.0
         index = found <= {0.0, 1.0} and (called & WHICH or (own, other) == ({"0"}, {"1"}))
         if signed or index or called & other:
             log.warning(
@@ -75,6 +78,19 @@ def tell_ties(table: pd.DataFrame, unread: list[str], names: tuple[str, ...], wh
             "%s: %s is not read, and no label is a tie: write 0.5 as the label of a tie, for 0 is read as response_b wins",
             where,
             " and ".join(ties),
+        )
+
+
+def tell_winner(unread: list[str], where: str) -> None:
+    """Warn of a column that says who won, beside a choice that is read as always one's."""
+    if told := [
+        column for column in unread if _words(column) & WINNER and "score" not in column.lower()
+    ]:
+        log.warning(
+            "%s: %s is not read, and the answer in the column chosen is read as the better one of every row: where it says which "
+            "one won, map it to an objective (ingest.columns, ingest.values) and leave ingest.chosen out",
+            where,
+            " and ".join(told),
         )
 
 

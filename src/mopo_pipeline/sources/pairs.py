@@ -31,6 +31,7 @@ from mopo_pipeline.paged import CHUNK, numbered, paged_texts, taken, taken_rows
 from mopo_pipeline.sources.messages import response_text, stored_prompt
 from mopo_pipeline.sources.prompts import same_prompts
 from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RawTables, Rows
+from mopo_pipeline.sources.words import worded
 from mopo_pipeline.tables import refuse_contradictions
 
 log = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ def labels(
     try:
         values = number_column(table, name, where)
     except InputError as error:
-        raise InputError(f"{error}{_named_by_text(table, name)}") from None
+        raise InputError(f"{error}{_named_by_text(table, name)}{worded(table, name)}") from None
     low, high = (0.0, 1.0) if strongest is None else (-strongest, strongest)
     unsigned = len(np.unique(values[~np.isnan(values)])) > 1 or (values == 0).any()
     if strongest is not None and unsigned and not (values < 0).any():

@@ -9,10 +9,14 @@ import pandas as pd
 from mopo_pipeline.columns import nearest, place
 from mopo_pipeline.errors import InputError
 from mopo_pipeline.parameters.ingest import IngestParams, PartParams
+from mopo_pipeline.sources.nested import column_of, unfolded
 from mopo_pipeline.sources.raw import Rows
 from mopo_pipeline.tables import prompt_codes
 
 log = logging.getLogger(__name__)
+
+KEPT = ("prompt", "chosen", "rejected")
+"""Columns that are read under their own name also where something inside them is read under another one."""
 
 
 def parts_of(params: IngestParams) -> dict[str, PartParams]:
@@ -30,20 +34,27 @@ def renamed(table: pd.DataFrame, columns: dict[str, str], where: str) -> pd.Data
 
     Args:
         table: columns as the file has them.
-        columns: name here to name in the file.
+        columns: name here to name in the file, or to a path into its cells (``nested.py``), whose column is left out too, unless it is one of ``KEPT``.
         where: the file.
 
     Raises:
-        InputError: the file has no such column.
+        InputError: the file has no such column, or its cells no such inside.
     """
-    for name in columns.values():
-        if name not in table:
+    begins = {here: column_of(there, table.columns) for here, there in columns.items()}
+    for here, name in columns.items():
+        if begins[here] is None:
             raise InputError(
                 f"{where}: ingest.columns names {name!r}, which is no column{nearest(name, table.columns)}; "
                 f"found {sorted(map(str, table.columns))}"
             )
-    taken = {here: table[there] for here, there in columns.items()}
-    rest = table.drop(columns=list({*columns, *columns.values()}), errors="ignore")
+    paths = {here: there for here, there in columns.items() if begins[here] != there}
+    inner: dict[str, pd.Series] = {}
+    if paths:
+        table, inner = unfolded(table, paths, where)
+    taken = {here: inner[here] if here in inner else table[columns[here]] for here in columns}
+    opened = {begins[here] for here in paths} - {*KEPT}
+    used = {*columns, *opened, *(set(columns.values()) - set(paths.values()))}
+    rest = table.drop(columns=list(used), errors="ignore")
     return rest.assign(**taken)
 
 

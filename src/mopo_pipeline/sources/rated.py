@@ -23,15 +23,13 @@ from mopo_pipeline.preferences.agreement import krippendorff_alpha
 from mopo_pipeline.sources.counting import tell_other_spellings
 from mopo_pipeline.sources.messages import response_text, stored_prompt
 from mopo_pipeline.sources.prompts import same_prompts
-from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RawTables, Rows, no_judgements
+from mopo_pipeline.sources.raw import PROMPT_COLUMNS, RANK_PREFIX, RawTables, Rows, no_judgements
+from mopo_pipeline.sources.words import worded
 from mopo_pipeline.tables import SCORE_PREFIX, refuse_contradictions
 
 log = logging.getLogger(__name__)
 
 IDS = ("prompt_id", "response_id")
-RANK_PREFIX = "rank_"
-"""Before the name of an objective: a column whose lowest value is the best."""
-
 PLACEHOLDERS = (-1.0, -9.0, -99.0, -999.0, 99.0, 999.0, 9999.0)
 """Numbers that programs write where there is no rating."""
 
@@ -82,7 +80,10 @@ def response_rows(table: pd.DataFrame, names: tuple[str, ...], where: str) -> Ro
             raise InputError(f"{where}: columns {rated} both rate {name!r}; drop one")
         for column in rated:
             sign = -1.0 if column == RANK_PREFIX + name else 1.0
-            values = number_column(table, column, where)
+            try:
+                values = number_column(table, column, where)
+            except InputError as error:
+                raise InputError(f"{error}{worded(table, column)}") from None
             _tell_placeholder(values, column, where)
             rows[SCORE_PREFIX + name] = sign * values
     return Rows("responses", rows, where, len(table))

@@ -10,6 +10,9 @@ from mopo_pipeline.tables import PAIR_COLUMNS
 Counts = dict[str, int]
 """Rows by reason; reasons without a row are left out."""
 
+RANK_PREFIX = "rank_"
+"""Before the name of an objective: a column whose lowest value is the best."""
+
 Unit = Literal["responses", "pairs"]
 """What the rows of a source are."""
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import sys
 import zlib
@@ -18,6 +19,8 @@ from mopo_pipeline.paged import CHUNK, paged_frames
 from mopo_pipeline.sources.arrow import read_folder, read_parquet
 from mopo_pipeline.sources.contents import no_such_file, refuse_other_content
 from mopo_pipeline.sources.opening import FROM_DISK, REMOTE, lines, suffix
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")
 
@@ -136,7 +139,7 @@ def _csv_rows(path: str) -> Iterator[tuple[int, Row]]:
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     record: list[str] = []
     reader = csv.reader(_remembered(lines(path), record), strict=True)
-    end = 0
+    end, blank = 0, 0
     header: list[str] | None = None
     try:
         for cells in reader:
@@ -144,6 +147,9 @@ def _csv_rows(path: str) -> Iterator[tuple[int, Row]]:
             _refuse_late_quotes(cells, record, f"{path}: line {line}")
             record.clear()
             if not cells:
+                continue
+            if header is not None and len(cells) > 1 and not any(cells):
+                blank += 1
                 continue
             if header is None:
                 header = _header(cells, f"{path}: line {line}")
@@ -156,6 +162,10 @@ def _csv_rows(path: str) -> Iterator[tuple[int, Row]]:
                     f"{path}: line {line}: {len(cells)} cells, but the header has {len(header)}; {remedy}"
                 )
             yield line, {k: v or None for k, v in zip(header, cells, strict=True)}
+        if blank:
+            log.warning(
+                "%s: lines of empty cells alone are left out, as empty lines are: %d", path, blank
+            )
     except csv.Error as error:
         reason = str(error)
         if "new-line character" in reason:

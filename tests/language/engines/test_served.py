@@ -136,6 +136,31 @@ def test_nothing_more_is_asked_once_a_user_stops_it(
     assert len(stub.bodies) < 20
 
 
+def test_a_user_who_stops_it_does_not_wait_for_a_server_that_says_nothing(
+    stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, ended = threading.Event(), threading.Event()
+
+    def reply(request: Asked) -> Said:
+        if request.body and request.body["messages"][-1]["content"] == "silent":
+            asked.set()
+            ended.wait(20)
+        return Stub.reply(stub, request)
+
+    def stop(*_: Any) -> None:
+        asked.wait(5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stub, "reply", reply)
+    monkeypatch.setattr(asking.KeptAnswers, "add", stop)
+    monkeypatch.setattr(asking, "PARTING", 0.1)
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        drawn(engine(stub, tmp_path, timeout=20), [chat_prompt("silent"), chat_prompt("why")])
+    assert time.monotonic() - start < 5, "the silent one would be waited for until it times out"
+    ended.set()
+
+
 @pytest.mark.parametrize("end", ["stopped", "refused"])
 def test_what_is_under_way_when_a_draw_ends_is_kept_and_not_tried_again(
     stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from typing import Any, NamedTuple
 
 from mopo_pipeline.errors import InputError
@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 
 pause: Callable[[float], object] | None = None
 """How it waits between two tries; None does until nothing is awaited any more."""
+
+PARTING = 2.0
+"""Seconds that what is under way is still waited for when a user ends the draw: it is paid for."""
 
 WITHHELD = "were held back by its filter, in whole or in part"
 WORDLESS = (
@@ -117,14 +120,22 @@ def from_endpoint(
             pool.submit(_asked, address, setting, prompt, numbers, seed): prompt
             for prompt, numbers in wanted.items()
         }
+        patience: float | None = None
         try:
             for job in as_completed(jobs):
                 found = _keep(kept, jobs.pop(job), job.result())
                 told += found.troubles
                 progress.advance(bar, len(found.answers))
+        except BaseException as error:
+            patience = None if isinstance(error, Exception) else PARTING
+            raise
         finally:  # nothing more is asked, and what was paid for is kept
             address.over.set()
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            try:
+                wait([job for job in jobs if not job.cancelled()], patience)
+            finally:
+                address.cut.set()
             _keep_rest(kept, jobs)
     _tell(told, f"{engine.base_url}, model {served}")
     return kept.dealt(prompts, n)
