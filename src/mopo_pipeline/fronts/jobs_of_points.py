@@ -46,12 +46,11 @@ def jobs_of_points(plan: Mapping[str, Any], train: TrainParams, params: FrontPar
         params: share of the steps of one that starts from a neighbour, variants and methods.
     """
     methods: dict[str, dict[str, Any]] = {MOPO: {}} | params.variants
-    steps = train.fit.over(plan["rows"]).steps
     planned = [point for point in plan["points"] if point["status"] == PLANNED]
     for name, setting in params.variants.items():
         warn_of_moving(name, setting)
     jobs = [
-        _job(method, point, setting, steps, params)
+        _job(method, point, setting, steps_of(setting, train, plan["rows"]), params)
         for method, setting in methods.items()
         for point in planned
     ]
@@ -60,6 +59,12 @@ def jobs_of_points(plan: Mapping[str, Any], train: TrainParams, params: FrontPar
         overrides = NOT_DRAWN | {"plan": {"thresholds": free}}
         jobs.append(Job(PRIMARY_ONLY, params.folder / PRIMARY_ONLY, overrides))
     return jobs
+
+
+def steps_of(setting: Mapping[str, Any], train: TrainParams, rows: int) -> int:
+    """Steps of a training from the reference, with what a variant changes of its length."""
+    fit = overrides(setting).get("train", {}).get("fit", {})
+    return train.fit.model_copy(update=fit).over(rows).steps
 
 
 def _job(

@@ -38,14 +38,10 @@ def train_points(
     check_trains(train)
     jobs = jobs_of_points(front_plan, train, params)
     outcomes = run_jobs(jobs, params.run, params.data_root, chosen_executor(params))
-    steps, whole = {job.name: job.steps for job in jobs}, train.fit.over(front_plan["rows"]).steps
     seeds = jobs_of_seeds(task.seed, params) if jobs else []
     fronts = run_jobs(seeds, params.run, params.data_root, Processes(1))
     return {
-        "points": {
-            name: outcome.as_dict() | {"steps": whole if outcome.start is None else steps[name]}
-            for name, outcome in outcomes.items()
-        },
+        "points": {name: outcome.as_dict() for name, outcome in outcomes.items()},
         "seeds": {name: outcome.as_dict() for name, outcome in fronts.items()},
     }
 
@@ -80,7 +76,7 @@ def value_points(
     on = ground(*tables, *models, task, evaluate, params.samples, params.estimator)
     asked, runs = on.asked["prompt"].tolist(), front_runs["points"]
     trained = collect.trained_candidates(
-        front_plan, runs, task.seed, train, evaluate, params.variants, asked
+        front_plan, runs, task.seed, evaluate, params.variants, asked
     )
     between = collect.interpolated_candidates(trained, front_plan, params, evaluate, task.names)
     candidates = [*trained, *between]
