@@ -9,6 +9,7 @@ import pytest
 
 from mopo_pipeline.fronts import collect
 from mopo_pipeline.fronts.sweep import training_seconds
+from mopo_pipeline.fronts.tuning import UNTUNED
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 
 OURS = {"train.fit.learning_rate": 0.002, "train.fit.batch_size": 16, "train.fit.accumulation": 1,
@@ -52,7 +53,12 @@ def test_a_variant_is_told_by_its_own_plan_parameters_steps_and_costs(tmp_path: 
     }
     plan = {"points": [{"point": "p", "status": "planned"} | plan_of(2.0)]}
     ours, offline = collect.trained_candidates(
-        plan, runs, 0, EvaluateParams(), {"offline": {"train.lag": {"mode": "none"}}}, []
+        plan,
+        {"points": runs, "tuning": UNTUNED.as_dict()},
+        0,
+        EvaluateParams(),
+        {"offline": {"train.lag": {"mode": "none"}}},
+        [],
     )
     assert (ours.planned["multiplier_harm"], offline.planned["multiplier_harm"]) == (2.0, 0.5)
     assert offline.planned["price_harm"] == -0.5
@@ -80,7 +86,12 @@ def test_a_variant_that_never_planned_is_known_by_what_was_asked_alone(tmp_path:
     plan = {"points": [{"point": "p", "status": "planned"} | plan_of(2.0)]}
     failed = {"status": "failed", "reason": "stopped", "folder": str(tmp_path)}
     [found] = collect.trained_candidates(
-        plan, {"offline/p": failed}, 0, EvaluateParams(), {"offline": {"plan.tau": 9.0}}, []
+        plan,
+        {"points": {"offline/p": failed}, "tuning": UNTUNED.as_dict()},
+        0,
+        EvaluateParams(),
+        {"offline": {"plan.tau": 9.0}},
+        [],
     )
     assert found.planned == {"threshold_harm": 0.5}
 

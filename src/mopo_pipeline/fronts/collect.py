@@ -1,6 +1,7 @@
 """Candidates from what runs left on disk, and those made between them."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from mopo_pipeline.fronts.jobs_of_points import job_name
 from mopo_pipeline.fronts.made import hyperparameters, own_plan, planned_columns, read_json, spent
 from mopo_pipeline.fronts.points import SKIPPED, point_name
 from mopo_pipeline.fronts.sweep import POLICY
+from mopo_pipeline.fronts.tuning import spent_on
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.front import FrontParams
 
@@ -36,7 +38,7 @@ def reference_candidate(reference_policy: Path, seed: int, evaluate: EvaluatePar
 
 def trained_candidates(
     plan: Mapping[str, Any],
-    runs: Mapping[str, Any],
+    front_runs: Mapping[str, Any],
     seed: int,
     evaluate: EvaluateParams,
     variants: Mapping[str, Mapping[str, Any]],
@@ -46,12 +48,13 @@ def trained_candidates(
 
     Args:
         plan: as ``plan_front`` left it.
-        runs: outcomes by name of the job.
+        front_runs: outcomes by name of the job, and what ours was tuned over.
         seed: of the task.
         evaluate: batch of scoring.
         variants: ours with other parameters, by name.
         asked: prompts that all are valued on.
     """
+    runs, tuning = front_runs["points"], front_runs["tuning"]
     methods: dict[str, Mapping[str, Any]] = {MOPO: {}, **variants}
     found = []
     for point in plan["points"]:
@@ -64,13 +67,35 @@ def trained_candidates(
             if (run := runs.get(job_name(method, name))) is not None:
                 status, reason = honest(run, setting, asked)
                 ended = dict(run) | {"status": status, "reason": reason}
-                # a variant may have planned otherwise; of one that did not come so far only what was asked is known
-                own = planned if method == MOPO else _asked(planned) | own_plan(Path(run["folder"]))
-                found.append(_of_run(method, name, ended, own, seed, evaluate))
+                if method != MOPO or tuning["setting"]:  # may have planned otherwise
+                    planned_there = _asked(planned) | own_plan(Path(run["folder"]))
+                else:
+                    planned_there = planned
+                found.append(_of_run(method, name, ended, planned_there, seed, evaluate))
     if PRIMARY_ONLY in runs:
         run = runs[PRIMARY_ONLY]
         found.append(_of_run(PRIMARY_ONLY, PRIMARY_ONLY, run, {}, seed, evaluate))
-    return found
+    return _paying(found, tuning) if tuning["grid"] else found
+
+
+def _paying(candidates: list[Candidate], tuning: Mapping[str, Any]) -> list[Candidate]:
+    """The candidates, those of ours with what they were tuned over, which the first of them pays for."""
+    told = {
+        "tuned_over": [
+            {**one["setting"], "hypervolume": one["hypervolume"]} for one in tuning["grid"]
+        ]
+    }
+    ours = [c for c in candidates if c.method == MOPO and c.status == DONE]
+    return [
+        replace(
+            c,
+            hyperparameters={**c.hyperparameters, **told},
+            spent=c.spent + spent_on(tuning) if c is ours[0] else c.spent,
+        )
+        if c in ours
+        else c
+        for c in candidates
+    ]
 
 
 def _asked(planned: Mapping[str, float | None]) -> dict[str, float | None]:
