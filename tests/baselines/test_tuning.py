@@ -41,7 +41,9 @@ class Certain:
             pocket.scores(p).sum(axis=1)[places[pocket.parse(p, t)]]
             for p, t in zip(prompts, texts, strict=True)
         ]
-        return self.reference.answer_logprobs(prompts, texts, ended) + 30 * self.sign * np.array(helpful)
+        return self.reference.answer_logprobs(prompts, texts, ended) + 30 * self.sign * np.array(
+            helpful
+        )
 
 
 def worth(setting: Setting, corner: float, *policies: object) -> float | None:
