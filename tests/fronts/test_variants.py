@@ -267,7 +267,11 @@ def test_a_method_has_one_name_and_is_made_from_the_same_data(
 
 
 def test_a_variant_of_another_length_keeps_its_own_share_of_steps(train: TrainParams) -> None:
-    front = FrontParams(data_root=Path("root"), variants={"long": {"train.fit.steps": 500}, "rounds": {"train.fit": {"steps": None, "epochs": 16}}})  # fmt: skip
+    lengths = {
+        "long": {"train.fit.steps": 500},
+        "rounds": {"train.fit": {"steps": None, "epochs": 16}},
+    }
+    front = FrontParams(data_root=Path("root"), variants=lengths)
     jobs = {job.name: job for job in jobs_of_points(PLAN, train, front)}
     assert jobs["harm=0.600"].steps == 20
     assert jobs["long/harm=0.600"].steps == 200
