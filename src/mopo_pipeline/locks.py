@@ -13,6 +13,9 @@ from filelock import FileLock, Timeout
 LOCK, HOLDER = ".lock", ".lock.json"
 """The lock and, beside it, who holds it."""
 
+ENDED = "ended"
+"""What stands for the birth of a process that is there by its number alone."""
+
 
 class HeldError(Exception):
     """Another process holds the folder.
@@ -72,14 +75,16 @@ def held(folder: Path, patience: float = 0.0, **facts: str) -> Iterator[None]:
 def birth(pid: int) -> str:
     """When a process of this machine began, by no clock that can be set: which boot, and ticks since; empty where not known.
 
-    Its number alone may be another process's by now.
+    Its number alone may be another process's by now, or that of one that has ended and that nobody has asked for its
+    exit code, as in a container whose first process never does.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    return f"{boot} {stat.rpartition(')')[2].split()[19]}"
+    state, *rest = stat.rpartition(")")[2].split()
+    return ENDED if state in "ZX" else f"{boot} {rest[18]}"
 
 
 def _read(holder: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from mopo_pipeline.cli import sweep
 from mopo_pipeline.fronts.executors.record import JobRecord
 from mopo_pipeline.fronts.jobs import CONFIG, LOG
 from mopo_pipeline.fronts.status import sweep_status
-from mopo_pipeline.locks import HOLDER, held
+from mopo_pipeline.locks import HOLDER, birth, held
 
 STARTED = "2026-01-02T03:04:05+00:00"
 
@@ -38,6 +39,21 @@ def dead_process() -> int:
         os._exit(0)
     os.waitpid(child, 0)
     return child
+
+
+def test_a_run_that_was_killed_and_never_asked_for_its_end_does_not_run(tmp_path: Path) -> None:
+    """Its number is there as long as its parent, or a container's first process, does not wait for it."""
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+    said = {"pid": str(child), "host": platform.node(), "started": STARTED, "born": birth(child)}
+    folder = job(tmp_path / "front/a", "step 7\n", status="running")
+    (folder / HOLDER).write_text(json.dumps(said))
+    assert [one.state for one in sweep_status(tmp_path)] == ["running"]
+    os.kill(child, signal.SIGKILL)
+    os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    assert [one.state for one in sweep_status(tmp_path)] == ["stopped"]
+    os.waitpid(child, 0)
 
 
 def test_every_state_a_run_can_be_in_is_told_apart(tmp_path: Path) -> None:

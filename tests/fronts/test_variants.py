@@ -12,6 +12,7 @@ from mopo_pipeline.errors import InputError
 from mopo_pipeline.fronts import collect
 from mopo_pipeline.fronts.jobs import UPSTREAM
 from mopo_pipeline.fronts.jobs_of_points import jobs_of_points, jobs_of_seeds
+from mopo_pipeline.fronts.tuning import UNTUNED
 from mopo_pipeline.fronts.variants import jobs_of_variants, variant_candidates, variants
 from mopo_pipeline.parameters.ablation import AblationParams
 from mopo_pipeline.parameters.evaluate import EvaluateParams
@@ -167,8 +168,7 @@ def test_a_run_that_was_trained_on_test_prompts_of_the_others_is_left_out(
         ]
     }
     of_front = collect.trained_candidates(
-        plan, {"seeds/p": runs[job.name] | {"steps": 1}}, 0,
-        TrainParams.model_validate({"work_dir": "w"}), EvaluateParams(), {"seeds": {"task.seed": 1}}, ["a"],
+        plan, {"points": {"seeds/p": runs[job.name]}, "tuning": UNTUNED.as_dict()}, 0, EvaluateParams(), {"seeds": {"task.seed": 1}}, ["a"],
     )  # fmt: skip
     assert [(c.method, c.status) for c in of_front] == [("seeds", "failed")]
     shared = swept(plan__tau=[1.0])
@@ -256,8 +256,23 @@ def test_a_variant_of_ours_is_trained_at_the_same_points_from_its_own_neighbours
         ({"variants": {"rivals": {}}}, "name of its own"),
         ({"variants": {"seed-1": {}}, "seeds": (0, 1)}, "name of its own"),
         ({"variants": {"../else": {}}}, "should match pattern"),
+        ({"tuning": {"plan.tau": (1,), "task.seed": (1, 2)}}, "leave out task.seed"),
     ],
 )
-def test_a_method_has_one_name(given: dict[str, object], said: str) -> None:
+def test_a_method_has_one_name_and_is_made_from_the_same_data(
+    given: dict[str, object], said: str
+) -> None:
     with pytest.raises(ValueError, match=said):
         FrontParams.model_validate({"data_root": "x", **given})
+
+
+def test_a_variant_of_another_length_keeps_its_own_share_of_steps(train: TrainParams) -> None:
+    lengths = {
+        "long": {"train.fit.steps": 500},
+        "rounds": {"train.fit": {"steps": None, "epochs": 16}},
+    }
+    front = FrontParams(data_root=Path("root"), variants=lengths)
+    jobs = {job.name: job for job in jobs_of_points(PLAN, train, front)}
+    assert jobs["harm=0.600"].steps == 20
+    assert jobs["long/harm=0.600"].steps == 200
+    assert jobs["rounds/harm=0.600"].steps == 36  # 16 times 90 rows by 16, of which .4

@@ -59,6 +59,11 @@ def test_a_mistyped_parameter_is_refused_once_the_context_stands() -> None:
         ),
         ("front", {"front": {"variants": {"v": {"plan.tau": 1}}}}, None),
         (
+            "front",
+            {"front": {"tuning": {"train.fit.learning_rate": [0.1, -1]}}},
+            r"front\.tuning/train\.fit\.learning_rate=-1: .*greater than 0",
+        ),
+        (
             "ablation",
             {"ablation": {"sweeps": {"x": {"train.lag": [{"mode": "nono"}]}}}},
             r"sweeps\.x/.*nono",

@@ -28,6 +28,7 @@ FREE = {
     "structures",
     "sweeps",
     "thresholds",
+    "tuning",
     "variants",
 }
 """Keys whose values are the user's own tables, or have no default."""

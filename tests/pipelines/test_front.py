@@ -24,7 +24,7 @@ def swept(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     shutil.copytree(tiny_run, root, dirs_exist_ok=True)
     shutil.copytree(PROJECT / "conf", conf, dirs_exist_ok=True)
     front = {"thresholds": POINTS, "methods": ["reference"], "exact_points": 3, "samples": 2,
-             "share_of_steps": 0.5}  # fmt: skip
+             "share_of_steps": 0.5, "tuning": {"train.fit.learning_rate": [0.001]}}  # fmt: skip
     with (conf / "test/parameters.yml").open("a") as file:
         file.write(f"front: {json.dumps(front)}\n")
     done = kedro(
@@ -36,7 +36,7 @@ def swept(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 
 def policies(root: Path) -> dict[str, int]:
     """When each trained policy was written."""
-    found = sorted(root.glob("front/*/06_models/policy/model.safetensors"))
+    found = sorted(root.glob("front/**/06_models/policy/model.safetensors"))
     return {str(path): path.stat().st_mtime_ns for path in found}
 
 
@@ -93,7 +93,7 @@ def test_points_share_what_no_threshold_moves_and_count_looks_together(
     swept: tuple[Path, str, str], tiny_run: Path
 ) -> None:
     root = swept[0]
-    for folder in (p for p in (root / "front").iterdir() if (p / "run.yml").is_file()):
+    for folder in (file.parent for file in (root / "front").glob("**/run.yml")):
         shared = Path("06_models/reference_policy/model.safetensors")
         assert (folder / shared).samefile(root / shared)
     before, after = (
@@ -115,3 +115,14 @@ def test_what_is_there_is_not_trained_again(
     assert done.returncode == 0, done.stdout + done.stderr
     assert policies(root) == before
     assert len(before) == 2
+
+
+def test_ours_is_tuned_over_its_grid_by_validation_labels(swept: tuple[Path, str, str]) -> None:
+    root = swept[0]
+    points = pd.read_parquet(root / "07_model_output/front_points.parquet").iloc[:2]
+    for told in map(json.loads, points["hyperparameters"]):
+        [tried] = told["tuned_over"]
+        assert tried["train.fit.learning_rate"] == told["learning_rate"] == 0.001
+        assert 0.0 < tried["hypervolume"] < 0.75**3
+    taken = json.loads((root / "06_models/front_runs.json").read_text())["tuning"]["folder"]
+    assert all(folder.startswith(taken) for folder in points["folder"])

@@ -1,7 +1,6 @@
 """Rivals by name; what one stands on is imported when it is trained."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -37,10 +36,6 @@ RIVALS: dict[str, Rival] = {
 }
 
 
-TUNED = "tuned_over"
-"""The key beside a rival's hyperparameters that says what was found on the grid."""
-
-
 def check_rivals(names: Iterable[str]) -> None:
     """Look for the libraries of rivals.
 
@@ -65,7 +60,7 @@ def train_rival(
         name: of ``RIVALS``.
         setting: the ground of all rivals.
         hyperparameters: those that differ from the defaults of ``rival_params``; with ``tuning``, a grid as
-            ``tuning_params`` takes it, the rest is chosen by validation labels first.
+            ``tuning_params`` takes it, the rest is chosen by validation labels.
 
     Raises:
         InputError: there is no such rival or hyperparameter, or the setting lacks what it needs.
@@ -86,9 +81,4 @@ def train_rival(
         return train(given)
     from mopo_pipeline.baselines.tuning import tuned
 
-    chosen = tuned(setting, HYPERPARAMETERS[name], given, tuning_params(name, grid, rate), train)
-    found = chosen.pop(TUNED)
-    return tuple(
-        replace(point, hyperparameters={**point.hyperparameters, TUNED: found})
-        for point in train(chosen)
-    )
+    return tuned(setting, HYPERPARAMETERS[name], given, tuning_params(name, grid, rate), train)

@@ -31,6 +31,7 @@ class Setting:
         judge: who scores answers for rivals that need scores; None where there is none.
         context: tokens of prompt and response; None cuts nothing.
         lora: adapters instead of full weights.
+        corner: every coordinate of the reference point of the front's hypervolume, by which a grid is judged.
     """
 
     reference: Path
@@ -43,6 +44,7 @@ class Setting:
     judge: Judge | None = None
     context: int | None = None
     lora: LoraParams | None = None
+    corner: float = 0.0
 
 
 @dataclass(frozen=True)

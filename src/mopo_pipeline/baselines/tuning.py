@@ -1,23 +1,23 @@
 """A rival's own learning rate and temperature: the best of a small grid by the labels of the validation split."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
-import numpy as np
-
-from mopo_pipeline.arrays import Array
 from mopo_pipeline.baselines.policies import FolderPolicy
-from mopo_pipeline.baselines.setting import RivalPolicy, Setting, total_budget
+from mopo_pipeline.baselines.setting import RivalPolicy, Setting
 from mopo_pipeline.errors import InputError
-from mopo_pipeline.mopo import Comparisons
-from mopo_pipeline.mopo.labelled import labelled_values
 from mopo_pipeline.parameters.base import StrictModel
 from mopo_pipeline.parameters.baselines import SweptParams, TuningParams
-from mopo_pipeline.policies.valued import Policy
-from mopo_pipeline.tables import comparison_weights
+from mopo_pipeline.policies.validated import check_labelled, validation_hypervolume
+from mopo_pipeline.policies.valued import Budget
 
-Train = Callable[[Mapping[str, Any]], tuple[RivalPolicy, ...]]
+Points = tuple[RivalPolicy, ...]
+Train = Callable[[Mapping[str, Any]], Points]
+
+TUNED = "tuned_over"
+"""The key beside a rival's hyperparameters that says what was found on the grid."""
 
 
 def tuned(
@@ -26,11 +26,10 @@ def tuned(
     given: Mapping[str, Any],
     grid: TuningParams,
     train: Train,
-) -> dict[str, Any]:
-    """The hyperparameters of a rival after one training at even weights for each point of the grid.
+) -> Points:
+    """A rival's front at each point of the grid, the one with the greatest hypervolume by validation labels.
 
-    The value is the mean over objectives of what validation labels say of the policy; a policy that
-    diverged has none. What the rival does not take, or was given, is not varied.
+    It rests on all trainings of the grid. What the rival does not take, or was given, is not varied.
 
     Args:
         setting: the ground of all rivals.
@@ -40,51 +39,48 @@ def tuned(
         train: trains the rival with hyperparameters.
 
     Raises:
-        InputError: the rival is not swept over weights, the validation split has no label, or every training
-            of the grid diverged.
+        InputError: the rival is not swept over weights, the validation split lacks labels, or every training
+            of the grid failed.
     """
     if not issubclass(model, SweptParams):
         raise InputError("only rivals that are swept over weights can be tuned: remove tuning")
     choices = {"learning_rate": grid.learning_rates, "beta": grid.betas}
     varied = {n: c for n, c in choices.items() if n in model.model_fields and n not in given}
-    k = len(setting.objectives)
-    even = {"weights": (tuple(1.0 / k for _ in range(k)),)}
-    tried = [dict(zip(varied, one, strict=True)) for one in product(*varied.values()) if varied]
-    points = [train({**given, **one, **even})[0] for one in tried]
-    values = [validation_value(setting, p.policy) if p.policy else -np.inf for p in points]
-    if tried and not np.isfinite(values).any():
-        raise InputError(f"every training of the grid failed; the first: {points[0].reason}")
-    best = tried[int(np.argmax(values))] if tried else {}
-    cost = total_budget(points)
-    told = [
-        {**one, "value": float(v) if np.isfinite(v) else None}
-        for one, v in zip(tried, values, strict=True)
-    ]
-    return {**given, **best, "tuned_over": {"grid": told, "sequences": cost.sequences}}
+    if not varied:
+        return train(given)
+    check_labelled(setting.comparisons, setting.objectives)
+    tried = [dict(zip(varied, one, strict=True)) for one in product(*varied.values())]
+    fronts = [train({**given, **one}) for one in tried]
+    worth = [_worth(setting, points) for points in fronts]
+    if all(volume is None for volume in worth):
+        raise InputError(f"every training of the grid failed; the first: {fronts[0][0].reason}")
+    best = max(range(len(tried)), key=lambda i: -1.0 if (volume := worth[i]) is None else volume)
+    told = [{**one, "hypervolume": volume} for one, volume in zip(tried, worth, strict=True)]
+    return _paying(fronts.pop(best), fronts, told)
 
 
-def validation_value(setting: Setting, policy: Policy) -> float:
-    """Mean over objectives of a policy's win rate by the labels of the validation split.
-
-    Raises:
-        InputError: there is none.
-    """
-    rows = setting.responses.loc[setting.responses["split"] == "validation"].reset_index(drop=True)
-    pairs = setting.comparisons.loc[setting.comparisons["split"] == "validation"]
-    if pairs.empty:
-        raise InputError(
-            "rivals are tuned by validation labels, and there is none: raise ingest.split.validation"
-        )
-    place = {name: i for i, name in enumerate(rows["response_id"])}
-    names = list(setting.objectives)
-    compared = Comparisons(
-        first=pairs["response_a"].map(place).to_numpy(dtype=np.int64),
-        second=pairs["response_b"].map(place).to_numpy(dtype=np.int64),
-        labels=pairs[names].to_numpy(dtype=np.float64),
-        weights=comparison_weights(pairs, names),
+def _worth(setting: Setting, points: Points) -> float | None:
+    return validation_hypervolume(
+        [point.policy for point in points if point.policy is not None],
+        FolderPolicy(setting.reference),
+        setting.responses,
+        setting.comparisons,
+        setting.objectives,
+        setting.corner,
     )
-    prompts, texts = rows["prompt"].tolist(), rows["response"].tolist()
-    reference = FolderPolicy(setting.reference).answer_logprobs(prompts, texts)
-    gap: Array = policy.answer_logprobs(prompts, texts) - reference
-    of = np.unique(rows["prompt_id"].to_numpy(dtype=str), return_inverse=True)[1]
-    return float(labelled_values(compared, gap, of).values.mean())
+
+
+def _paying(chosen: Points, others: list[Points], told: list[dict[str, Any]]) -> Points:
+    """The chosen front: every point rests on the grid's trainings too, the first bears what else the others cost."""
+    left = [point for points in others for point in points]
+    trainings = {t.key: t for point in left for t in point.trainings}
+    own = sum((point.own for point in left), Budget())
+    return tuple(
+        replace(
+            point,
+            hyperparameters={**point.hyperparameters, TUNED: told},
+            trainings=tuple(({t.key: t for t in point.trainings} | trainings).values()),
+            own=point.own if place else point.own + own,
+        )
+        for place, point in enumerate(chosen)
+    )

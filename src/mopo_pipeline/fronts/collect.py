@@ -1,7 +1,7 @@
 """Candidates from what runs left on disk, and those made between them."""
 
-import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,12 @@ from mopo_pipeline.fronts.honest import honest
 from mopo_pipeline.fronts.interpolate import between
 from mopo_pipeline.fronts.jobs import DONE
 from mopo_pipeline.fronts.jobs_of_points import job_name
+from mopo_pipeline.fronts.made import hyperparameters, own_plan, planned_columns, read_json, spent
 from mopo_pipeline.fronts.points import SKIPPED, point_name
 from mopo_pipeline.fronts.sweep import POLICY
+from mopo_pipeline.fronts.tuning import spent_on
 from mopo_pipeline.parameters.evaluate import EvaluateParams
 from mopo_pipeline.parameters.front import FrontParams
-from mopo_pipeline.parameters.lag import FreshLag
-from mopo_pipeline.parameters.train import TrainParams
-from mopo_pipeline.policies.valued import Budget
 
 
 def reference_candidate(reference_policy: Path, seed: int, evaluate: EvaluateParams) -> Candidate:
@@ -39,9 +38,8 @@ def reference_candidate(reference_policy: Path, seed: int, evaluate: EvaluatePar
 
 def trained_candidates(
     plan: Mapping[str, Any],
-    runs: Mapping[str, Any],
+    front_runs: Mapping[str, Any],
     seed: int,
-    train: TrainParams,
     evaluate: EvaluateParams,
     variants: Mapping[str, Mapping[str, Any]],
     asked: Collection[str],
@@ -50,13 +48,13 @@ def trained_candidates(
 
     Args:
         plan: as ``plan_front`` left it.
-        runs: outcomes by name of the job.
+        front_runs: outcomes by name of the job, and what ours was tuned over.
         seed: of the task.
-        train: of every point; the share of steps is in the run's own parameters.
         evaluate: batch of scoring.
         variants: ours with other parameters, by name.
         asked: prompts that all are valued on.
     """
+    runs, tuning = front_runs["points"], front_runs["tuning"]
     methods: dict[str, Mapping[str, Any]] = {MOPO: {}, **variants}
     found = []
     for point in plan["points"]:
@@ -69,24 +67,40 @@ def trained_candidates(
             if (run := runs.get(job_name(method, name))) is not None:
                 status, reason = honest(run, setting, asked)
                 ended = dict(run) | {"status": status, "reason": reason}
-                found.append(_of_run(method, name, ended, planned, seed, train, evaluate))
+                if method != MOPO or tuning["setting"]:  # may have planned otherwise
+                    planned_there = _asked(planned) | own_plan(Path(run["folder"]))
+                else:
+                    planned_there = planned
+                found.append(_of_run(method, name, ended, planned_there, seed, evaluate))
     if PRIMARY_ONLY in runs:
         run = runs[PRIMARY_ONLY]
-        found.append(_of_run(PRIMARY_ONLY, PRIMARY_ONLY, run, {}, seed, train, evaluate))
-    return found
+        found.append(_of_run(PRIMARY_ONLY, PRIMARY_ONLY, run, {}, seed, evaluate))
+    return _paying(found, tuning) if tuning["grid"] else found
 
 
-def planned_columns(point: Mapping[str, Any]) -> dict[str, float | None]:
-    """What a plan says of a point, by column; a price is what the primary gains per unit of threshold."""
-    columns: dict[str, float | None] = {}
-    for prefix, numbers in (
-        ("threshold", point["thresholds"]),
-        ("planned", point["values"]),
-        ("multiplier", point["multipliers"]),
-    ):
-        columns |= {f"{prefix}_{name}": value for name, value in numbers.items()}
-    prices = {f"price_{name}": -value for name, value in point["multipliers"].items()}
-    return columns | prices | {"kl_planned": point["kl"]}
+def _paying(candidates: list[Candidate], tuning: Mapping[str, Any]) -> list[Candidate]:
+    """The candidates, those of ours with what they were tuned over, which the first of them pays for."""
+    told = {
+        "tuned_over": [
+            {**one["setting"], "hypervolume": one["hypervolume"]} for one in tuning["grid"]
+        ]
+    }
+    ours = [c for c in candidates if c.method == MOPO and c.status == DONE]
+    return [
+        replace(
+            c,
+            hyperparameters={**c.hyperparameters, **told},
+            spent=c.spent + spent_on(tuning) if c is ours[0] else c.spent,
+        )
+        if c in ours
+        else c
+        for c in candidates
+    ]
+
+
+def _asked(planned: Mapping[str, float | None]) -> dict[str, float | None]:
+    """The thresholds alone of what is planned."""
+    return {name: value for name, value in planned.items() if name.startswith("threshold_")}
 
 
 def interpolated_candidates(
@@ -161,7 +175,6 @@ def _of_run(
     run: Mapping[str, Any],
     planned: Mapping[str, float | None],
     seed: int,
-    train: TrainParams,
     evaluate: EvaluateParams,
 ) -> Candidate:
     folder = Path(run["folder"])
@@ -177,8 +190,7 @@ def _of_run(
             planned,
             folder=str(folder),
         )
-    steps = int(run["steps"])
-    certificate = _json(folder / "08_reporting" / "certificate.json")
+    certificate = read_json(folder / "08_reporting" / "certificate.json")
     said = "certified" if certificate["verdict"] == CERTIFIED else "not certified"
     return Candidate(
         method,
@@ -187,36 +199,8 @@ def _of_run(
         seed,
         ModelPolicy(folder / POLICY, evaluate.batch_tokens),
         planned=planned,
-        hyperparameters={
-            "steps": steps,
-            "learning_rate": train.fit.learning_rate,
-            "batch_size": train.fit.batch_size * train.fit.accumulation,
-            "lag": train.lag.mode,
-            "start": run["start"],
-        },
-        spent=_spent(folder, steps, run["seconds"], train),
+        hyperparameters=hyperparameters(folder) | {"start": run["start"]},
+        spent=spent(folder, run["seconds"]),
         folder=str(folder),
         certified=said if planned else "",
     )
-
-
-def _spent(folder: Path, steps: int, seconds: float | None, train: TrainParams) -> Budget:
-    """What a run cost; answers drawn at refreshes are counted at the data's mean length."""
-    sequences = steps * train.fit.batch_size * train.fit.accumulation
-    if not isinstance(train.lag, FreshLag):
-        return Budget(sequences, seconds=seconds or 0.0)
-    responses = pd.read_parquet(folder / "03_primary" / "responses.parquet")
-    scored = pd.read_parquet(folder / "05_model_input" / "reference_logprobs.parquet")
-    log = pd.read_parquet(folder / "06_models" / "training_log.parquet")
-    prompts = responses.groupby("split")["prompt_id"].nunique()
-    asked = min(train.lag.fresh_prompts, int(prompts.get("train", 0)))
-    seen = min(train.lag.validation_prompts, int(prompts.get("validation", 0)))
-    refreshes = int(log["refreshes"].max()) if "refreshes" in log else 0
-    answers = (refreshes * asked + (refreshes + 1) * seen) * train.lag.fresh_responses
-    tokens = float(scored["n_tokens"].mean()) if "n_tokens" in scored else 0.0
-    return Budget(sequences, round(answers * tokens), answers, seconds or 0.0)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found

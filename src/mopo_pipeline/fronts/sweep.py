@@ -20,6 +20,7 @@ from mopo_pipeline.fronts.jobs import (
     share,
     write_config,
 )
+from mopo_pipeline.fronts.made import logged_seconds
 from mopo_pipeline.parameters.front import SweepRun
 
 log = logging.getLogger(__name__)
@@ -130,7 +131,10 @@ def _outcome(job: Job, start: Job | None, ended: "Future[int]") -> Outcome:
 
 
 def training_seconds(folder: Path) -> float | None:
-    """Seconds of the training that left a run's policy, its longest attempt: a later one takes what is there; None where no record says."""
+    """Seconds of the training that left a run's policy: its longest attempt, or its log where a killed attempt is part of it; None where neither says.
+
+    A later attempt takes what is there; a log goes on from the checkpoint, with the seconds before it.
+    """
     spent = []
     for path in sorted((folder / "08_reporting" / "runs").glob("*.json")):
         try:
@@ -138,7 +142,7 @@ def training_seconds(folder: Path) -> float | None:
         except ValueError:  # of a run that was killed while it wrote
             continue
         spent.append(record.get("node_seconds", {}).get("train.train_policy"))
-    known = [seconds for seconds in spent if seconds is not None]
+    known = [seconds for seconds in (*spent, logged_seconds(folder)) if seconds is not None]
     return max(known, default=None)
 
 

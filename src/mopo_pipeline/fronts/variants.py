@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mopo_pipeline.fronts.candidates import TRAINED, Candidate, ModelPolicy
-from mopo_pipeline.fronts.collect import planned_columns
 from mopo_pipeline.fronts.honest import honest, warn_of_moving
 from mopo_pipeline.fronts.jobs import DONE, Job, digest_of, folder_name, merged
+from mopo_pipeline.fronts.made import own_plan
 from mopo_pipeline.fronts.overrides import overrides, shared_by
 from mopo_pipeline.fronts.sweep import POLICY
 from mopo_pipeline.parameters.ablation import AblationParams
@@ -98,18 +98,12 @@ def variant_candidates(
                 policy,
                 status,
                 reason,
-                _planned(Path(run["folder"])),
+                own_plan(Path(run["folder"])),
                 hyperparameters=setting,
                 folder=run["folder"],
             )
         )
     return found
-
-
-def _planned(folder: Path) -> dict[str, float | None]:
-    """What a run's own plan says, by column; nothing where it failed before."""
-    place = folder / "05_model_input" / "training_plan.json"
-    return planned_columns(json.loads(place.read_text(encoding="utf-8"))) if place.is_file() else {}
 
 
 def _named(setting: Mapping[str, Any], said: Callable[[Any], str]) -> str:

@@ -69,8 +69,11 @@ class ParameterGuardHook:
             ablation = AblationParams.model_validate(self._written["ablation"])
             changed = {f"ablation.sweeps.{n}": made for n, made in variants(ablation).items()}
         else:
-            given = self._written["front"].get("variants") or {}
+            front = self._written["front"]
+            given, grid = front.get("variants") or {}, front.get("tuning")
             changed = {f"front.variants.{n}": made for n, made in given.items()}
+            tried = variants(AblationParams(sweeps={"tuning": grid})) if grid else {}
+            changed |= {f"front.{n}": made for n, made in tried.items()}
         for where, setting in changed.items():
             try:
                 validate_parameters(merged(self._written, overrides(setting)))

@@ -76,7 +76,7 @@ class LagrangianParams(StrictModel):
 
 
 class TuningParams(StrictModel):
-    """The grid every rival is tuned over, one training at even weights for each."""
+    """The grid a rival is tuned over, a whole front for each."""
 
     learning_rates: tuple[PositiveFloat, ...] = Field(min_length=1)
     betas: tuple[PositiveFloat, ...] = Field(default=(0.1, 0.3, 1.0), min_length=1)

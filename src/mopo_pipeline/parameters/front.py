@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from mopo_pipeline.parameters.ablation import Key, Name
+from mopo_pipeline.parameters.ablation import Key, Name, Values
 from mopo_pipeline.parameters.base import StrictModel, Threshold
 from mopo_pipeline.parameters.baselines import HYPERPARAMETERS
 from mopo_pipeline.parameters.executor import ExecutorParams
@@ -21,6 +21,9 @@ FOLDERS = ("rivals", "interpolated")
 Estimator = Literal["auto", "judge", "labels"]
 AUTO: Estimator = "auto"
 JUDGE: Estimator = "judge"
+
+TUNED = ("train.fit.", "train.lag", "train.loop.", "plan.tau", "plan.confidence")
+"""Begins of the names of parameters that ours may be tuned over."""
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
@@ -44,6 +47,7 @@ class FrontParams(StrictModel):
     interpolated: tuple[Share, ...] = (0.5,)
     methods: tuple[str, ...] = ("reference", "primary_only")
     variants: dict[Name, dict[Key, Any]] = {}
+    tuning: dict[Key, Values] = {}
     rivals: dict[str, dict[str, Any]] = {}
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = ()
     estimator: Estimator = AUTO
@@ -63,6 +67,10 @@ class FrontParams(StrictModel):
         names = {*OURS, *COMPARED, *HYPERPARAMETERS, *FOLDERS, *(f"seed-{s}" for s in self.seeds)}
         if taken := names.intersection(self.variants):
             raise ValueError(f"a variant needs a name of its own, {sorted(taken)} is another's")
+        if moved := [key for key in self.tuning if not key.startswith(TUNED)]:
+            raise ValueError(
+                f"tuning varies how a policy is made from the same data ({', '.join(TUNED)}); leave out {', '.join(moved)}"
+            )
         return self
 
     @property

@@ -1,5 +1,6 @@
 """Nodes of the front."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ def train_points(
     reference_logprobs: pd.DataFrame,
     evaluation_preference_model: Path,
     preference_report: dict[str, Any],
+    responses: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    reference_policy: Path,
     task: TaskParams,
     train: TrainParams,
     evaluate: EvaluateParams,
@@ -28,24 +32,37 @@ def train_points(
     The artifacts among the inputs are shared with these runs through the data root; ``evaluate`` is what their
     certificates rest on. The front of another seed is a process here, whose own points go where these do.
     """
+    from mopo_pipeline.fronts.candidates import ModelPolicy
     from mopo_pipeline.fronts.executors.choose import chosen_executor
     from mopo_pipeline.fronts.executors.processes import Processes
     from mopo_pipeline.fronts.jobs import check_trains
-    from mopo_pipeline.fronts.jobs_of_points import jobs_of_points, jobs_of_seeds
-    from mopo_pipeline.fronts.sweep import run_jobs
+    from mopo_pipeline.fronts.jobs_of_points import jobs_of_points, jobs_of_seeds, jobs_of_tuning
+    from mopo_pipeline.fronts.sweep import POLICY, run_jobs
+    from mopo_pipeline.fronts.tuning import best_of
+    from mopo_pipeline.policies.validated import check_labelled, validation_hypervolume
 
     assert params.run is not None
     check_trains(train)
-    jobs = jobs_of_points(front_plan, train, params)
+    tried = jobs_of_tuning(front_plan, train, params)
+    if tried:
+        check_labelled(comparisons, task.names)
+    runs = run_jobs(tried, params.run, params.data_root, chosen_executor(params)) if tried else {}
+
+    def worth(folders: Sequence[Path]) -> float | None:
+        """Of the policies of some runs, by validation labels."""
+        policies = [ModelPolicy(folder / POLICY, evaluate.batch_tokens) for folder in folders]
+        first = ModelPolicy(Path(reference_policy), evaluate.batch_tokens)
+        corner = params.hypervolume_reference
+        return validation_hypervolume(policies, first, responses, comparisons, task.names, corner)
+
+    tuned = best_of(runs, params, worth)
+    jobs = jobs_of_points(front_plan, train, params, tuned)
     outcomes = run_jobs(jobs, params.run, params.data_root, chosen_executor(params))
-    steps, whole = {job.name: job.steps for job in jobs}, train.fit.over(front_plan["rows"]).steps
     seeds = jobs_of_seeds(task.seed, params) if jobs else []
     fronts = run_jobs(seeds, params.run, params.data_root, Processes(1))
     return {
-        "points": {
-            name: outcome.as_dict() | {"steps": whole if outcome.start is None else steps[name]}
-            for name, outcome in outcomes.items()
-        },
+        "tuning": tuned.as_dict(),
+        "points": {name: outcome.as_dict() for name, outcome in outcomes.items()},
         "seeds": {name: outcome.as_dict() for name, outcome in fronts.items()},
     }
 
@@ -78,9 +95,9 @@ def value_points(
 
     tables, models = (responses, comparisons), (reference_policy, evaluation_preference_model)
     on = ground(*tables, *models, task, evaluate, params.samples, params.estimator)
-    asked, runs = on.asked["prompt"].tolist(), front_runs["points"]
+    asked = on.asked["prompt"].tolist()
     trained = collect.trained_candidates(
-        front_plan, runs, task.seed, train, evaluate, params.variants, asked
+        front_plan, front_runs, task.seed, evaluate, params.variants, asked
     )
     between = collect.interpolated_candidates(trained, front_plan, params, evaluate, task.names)
     candidates = [*trained, *between]

@@ -73,6 +73,7 @@ def rival_candidates(training: Training, params: FrontParams) -> list[Candidate]
         judge=steering_judge(training.train, training.task.names, training.preference_model),
         context=training.context,
         lora=training.train.lora,
+        corner=params.hypervolume_reference,
     )
     found: list[Candidate] = []
     for name in names:
