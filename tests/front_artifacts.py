@@ -21,6 +21,7 @@ def policy(method: str, point: str, values: list[float], **changes: Any) -> dict
         "status": "done",
         "reason": "",
         "estimator": "exact",
+        "carried": np.nan,
         "kl": 0.4,
         "well_formed": 0.98,
         "certified": "",

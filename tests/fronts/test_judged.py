@@ -79,7 +79,11 @@ def test_a_judge_that_can_tell_and_runs_without_one_are_not_told_of(tmp_path: Pa
 
 
 def test_a_front_valued_by_labels_says_that_the_judge_could_not(tmp_path: Path) -> None:
-    points = a_front(tmp_path, BLIND, 0.30).assign(estimator="labels")
+    points = a_front(tmp_path, BLIND, 0.30).assign(estimator="labels", carried=0.6)
     (found,) = judge_findings(points, ("good", "brief"))
     assert found.name == "judge of the front cannot tell: brief"
     assert "Values are those of the test labels instead" in found.remedy
+    points.loc[1, "carried"] = 0.3
+    _, far = judge_findings(points, ("good", "brief"))
+    assert (far.name, far.value, far.limit) == ("values by a few labelled answers", 0.3, 0.4)
+    assert "1 of mopo" in far.remedy

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from mopo_pipeline.evaluation.certify import MIN_CARRIED
 from mopo_pipeline.evaluation.judge_quality import blindness, doubt
 from mopo_pipeline.evaluation.rows import LABELS
 from mopo_pipeline.fronts.candidates import MOPO
@@ -48,7 +49,26 @@ def judge_findings(points: pd.DataFrame, objectives: Sequence[str]) -> list[Find
             found.append(Finding(f"judge of the front cannot tell: {objective}", *seen, remedy))
         if len(asked) and not labelled:
             found += _by_labels(ours, objective)
-    return found
+    return found + (_far_from_labels(points) if labelled else [])
+
+
+def _far_from_labels(points: pd.DataFrame) -> list[Finding]:
+    """Policies that say mostly what no labelled answer stands for, by method."""
+    done = points.loc[points["status"] == DONE]
+    far = done.loc[done["carried"] < MIN_CARRIED]
+    if far.empty:
+        return []
+    told = ", ".join(f"{n} of {method}" for method, n in far["method"].value_counts().items())
+    remedy = (
+        f"of {told} the policy's mass within a prompt amounts to as little as {far['carried'].min():.0%} of its labelled answers, "
+        f"a certificate asks for {MIN_CARRIED:.0%}: such values may be too high; label more answers to a prompt, or let "
+        "policies stay nearer to the reference"
+    )
+    return [
+        Finding(
+            "values by a few labelled answers", float(far["carried"].min()), MIN_CARRIED, remedy
+        )
+    ]
 
 
 def _quality(folders: pd.Series) -> dict[str, Any]:

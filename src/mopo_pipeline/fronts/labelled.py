@@ -13,6 +13,7 @@ from mopo_pipeline.evaluation.judge_quality import blindness, doubt
 from mopo_pipeline.evaluation.labelled_split import LabelledSplit, labelled_split
 from mopo_pipeline.evaluation.within_prompts import label_values_by_prompt
 from mopo_pipeline.language.lengths import ended_column
+from mopo_pipeline.mopo.labelled import share_carried
 from mopo_pipeline.policies.valued import Policy
 from mopo_pipeline.tables import comparison_weights
 
@@ -46,11 +47,11 @@ class Labelled:
         """Log pi_ref (n,) of the answers, nats."""
         return self.logprobs(self.reference)
 
-    def values(self, policy: Policy) -> Array:
-        """Win rates (P, K) by labels within prompts (``method.md``, section 3)."""
-        return label_values_by_prompt(
-            replace(self.split, log_ratio=self.logprobs(policy) - self.first)
-        )
+    def values(self, policy: Policy) -> tuple[Array, float]:
+        """Win rates (P, K) by labels within prompts (``method.md``, section 3), and the least ``share_carried`` of an objective."""
+        held = replace(self.split, log_ratio=self.logprobs(policy) - self.first)
+        carried = share_carried(held.first, held.second, held.weights, held.log_ratio, held.prompts)
+        return label_values_by_prompt(held), float(carried.min())
 
 
 def labelled(

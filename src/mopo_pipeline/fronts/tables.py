@@ -103,7 +103,7 @@ def _measured(valued: Valued | None, ground: Ground) -> dict[str, float]:
     ]
     keys = [*objectives, "kl", "kl_low", "kl_high"]
     if valued is None:
-        return dict.fromkeys([*keys, "well_formed"], np.nan)
+        return dict.fromkeys([*keys, "well_formed", "carried"], np.nan)
     codes, units = pd.factorize(ground.units)
     interval = prompt_bootstrap(
         sum_by(np.column_stack([valued.per_prompt, valued.kl]), codes, len(units)),
@@ -117,7 +117,8 @@ def _measured(valued: Valued | None, ground: Ground) -> dict[str, float]:
     low = np.where(is_share, shares.low, interval.low)
     high = np.where(is_share, shares.high, interval.high)
     ends = np.column_stack([interval.estimate, low, high]).ravel()
-    return dict(zip(keys, map(float, ends), strict=True)) | {"well_formed": valued.well_formed}
+    numbers = dict(zip(keys, map(float, ends), strict=True))
+    return numbers | {"well_formed": valued.well_formed, "carried": valued.carried}
 
 
 def _samples(

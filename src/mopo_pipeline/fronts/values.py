@@ -47,12 +47,14 @@ class Valued:
         kl: (P,) nats per answer from the reference, likewise.
         well_formed: share of answers the task's grammar accepts; NaN without one.
         samples: prompt_id, prompt, response, ``score_<objective>``; a row per prompt shown.
+        carried: of values by labels, what ``share_carried`` says of them; else NaN.
     """
 
     per_prompt: Array
     kl: Array
     well_formed: float
     samples: pd.DataFrame
+    carried: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -297,7 +299,8 @@ def _labelled(ground: Ground, policy: Policy) -> Valued:
     assert ground.labels is not None
     prompts, n = ground.asked["prompt"].tolist(), ground.params.sampling.samples
     kl = _drawn_divergence(ground, policy, prompts, ground.drawn(policy, prompts, n))
-    return Valued(ground.labels.values(policy), kl, np.nan, _shown(ground, policy))
+    values, carried = ground.labels.values(policy)
+    return Valued(values, kl, np.nan, _shown(ground, policy), carried)
 
 
 def _drawn_divergence(
