@@ -84,7 +84,7 @@ def unfolded(
 
 
 def _column(cells: list[Any], index: pd.Index) -> pd.Series:
-    """Cells as a column; texts as pandas' ``str``, which readers look at without making them Python's."""
+    """Cells (n,) as a column; texts as pandas' ``str``, which readers look at without making them Python's."""
     column = pd.Series(cells, index, dtype=object)
     if pd.api.types.infer_dtype(column, skipna=True) == "string":
         with suppress(UnicodeEncodeError):
