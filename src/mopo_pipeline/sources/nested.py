@@ -4,6 +4,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -79,9 +80,16 @@ def unfolded(
                 walked[here] = [item for cell in cells for item in (cell or [None])]
             else:
                 walked[here] = [cells[row] for row in rows]
-    return table, {
-        here: pd.Series(cells, table.index, dtype=object) for here, cells in walked.items()
-    }
+    return table, {here: _column(cells, table.index) for here, cells in walked.items()}
+
+
+def _column(cells: list[Any], index: pd.Index) -> pd.Series:
+    """Cells (n,) as a column; texts as pandas' ``str``, which readers look at without making them Python's."""
+    column = pd.Series(cells, index, dtype=object)
+    if pd.api.types.infer_dtype(column, skipna=True) == "string":
+        with suppress(UnicodeEncodeError):
+            return column.astype("str")
+    return column
 
 
 def _steps(table: pd.DataFrame, path: str) -> list[str]:
@@ -106,11 +114,11 @@ def _walked(table: pd.DataFrame, path: str, where: str) -> list[Any]:
         if number == at:
             cells = _each(table, cells, said)
         elif number < at:
-            cells = _stepped(table, cells, step, path, said)
+            cells = _stepped(table, range(len(table)), cells, step, path, said)
         else:
             flat = [item for cell in cells for item in cell]
             rows = np.repeat(np.arange(len(table)), [len(cell) for cell in cells])
-            inner = iter(_stepped(table.iloc[rows], flat, step, path, said))
+            inner = iter(_stepped(table, rows, flat, step, path, said))
             cells = [[next(inner) for _ in cell] for cell in cells]
         before = f"{before}.{step}"
     return cells
@@ -128,15 +136,17 @@ def _each(table: pd.DataFrame, cells: list[Any], said: str) -> list[Any]:
     return lists
 
 
-def _stepped(table: pd.DataFrame, cells: list[Any], step: str, path: str, said: str) -> list[Any]:
-    """One step into every cell, None where there is nothing.
+def _stepped(
+    table: pd.DataFrame, rows: Iterable[int], cells: list[Any], step: str, path: str, said: str
+) -> list[Any]:
+    """One step into every cell, which stand in these ``rows``, None where there is nothing.
 
     Raises:
         InputError: it leads nowhere in any of them, or into what has no inside.
     """
     found, any_found = [], False
     keys: dict[str, None] = {}
-    for row, cell in enumerate(map(_opened, cells)):
+    for row, cell in zip(rows, map(_opened, cells), strict=True):
         try:
             there, inside = _inside(cell, step)
         except InputError as error:
