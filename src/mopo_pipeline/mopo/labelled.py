@@ -110,7 +110,13 @@ def _jackknifed(kept: NDArray[np.bool_], log_ratio: Array, prompts: Index) -> Ar
 
 
 def cautious_values(comparisons: Comparisons, log_ratio: Array, prompts: Index) -> Seen:
-    """``labelled_values``, without the draw of few responses a prompt towards 0.5 where that lifts them, as a certificate takes them."""
+    """``labelled_values``, without the draw of few responses a prompt towards 0.5 where that lifts them, as a certificate takes them.
+
+    Args:
+        comparisons: labels (M, K), as there.
+        log_ratio: (n,) as there.
+        prompts: (n,) as there.
+    """
     plain, debiased = (
         labelled_values(comparisons, log_ratio, prompts, debiased=how) for how in (False, True)
     )
