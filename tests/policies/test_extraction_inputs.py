@@ -143,7 +143,7 @@ def test_log_probabilities_of_every_answer_that_steers_are_checked_and_of_no_oth
 
 def test_a_judge_s_error_is_measured_on_what_it_says_itself_wherever_it_was_fitted() -> None:
     """What labels of the very answers added to the predictions is no part of it, and no confidence is asked for."""
-    rows = pd.DataFrame({"response_id": ["a", "b"], "unit": "p"})
+    rows = pd.DataFrame({"prompt_id": "p", "response_id": ["a", "b"], "unit": "p"})
     pairs = pd.DataFrame({"response_a": ["a"], "response_b": ["b"], "help": [1.0], "harm": [0.0]})
     pairs = pairs.assign(help_weight=1.0, harm_weight=1.0)
     said = pd.DataFrame({"help": [0.9], "harm": [0.1], "fold": [0]})
