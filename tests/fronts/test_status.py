@@ -63,6 +63,8 @@ def test_every_state_a_run_can_be_in_is_told_apart(tmp_path: Path) -> None:
     job(front / "c", status="failed", error="the loss became nan\nat step 3", finished=STARTED)
     job(front / "d", "step 8\n", dead_process(), status="running")
     job(front / "e")
+    full = "Error: train: no space left on the disk"
+    job(front / "full", f"step 9\n{full}\n", dead_process(), status="running")
     job(front / "f", "Error: no such environment\n")
     job(tmp_path / "ablation" / "tau" / "g", status="interrupted", finished=STARTED)
     found = {one.name: one for one in sweep_status(tmp_path)}
@@ -74,6 +76,7 @@ def test_every_state_a_run_can_be_in_is_told_apart(tmp_path: Path) -> None:
         "front/d": ("stopped", "step 8"),
         "front/e": ("waiting", ""),
         "front/f": ("failed", "no such environment"),
+        "front/full": ("failed", "train: no space left on the disk"),
     }
     assert found["front/a"].seconds == 60.0
     assert found["front/d"].seconds is None

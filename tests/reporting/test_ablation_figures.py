@@ -114,6 +114,12 @@ def test_the_page_shows_every_variant_with_its_end_and_loads_nothing(points: pd.
     assert "tau tau=0.1, lag=fresh+0.9 held 0.700 0.500 of 0.450 0.600 of 0.400 1.500" in text
     assert "lag tau=9 stopped: multiplier &lt;360&gt; 0.700 of 0.500 of 0.400" in text
     assert "reference reference 0.700 0.500 0.500 1.500" in text
+    assert "well formed" not in text
+    seen = ablation_page(table.assign(well_formed=[0.982, 0.0, np.nan, 1.0]), first, second, task)
+    text = " ".join(re.sub(r"<style>.*?</style>|<[^>]*>", " ", seen, flags=re.S).split())
+    assert "KL well formed" in text and "Malformed answers are worth nothing" in text
+    assert "0.600 of 0.400 1.500 98.2% tau" in text
+    assert "0.350 1.500 0.0% lag" in text
 
 
 def test_logs_are_taken_from_the_runs_that_left_one(tmp_path: Path, points: pd.DataFrame) -> None:

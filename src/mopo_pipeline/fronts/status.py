@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mopo_pipeline.fronts.executors.record import read_record
-from mopo_pipeline.fronts.jobs import CONFIG, LOG, failure
+from mopo_pipeline.fronts.jobs import CONFIG, ERROR, LOG, failure
 from mopo_pipeline.locks import HOLDER, birth
 
 SWEEPS = ("front", "ablation")
@@ -79,6 +79,10 @@ def _by_run(folder: Path, name: str) -> RunStatus:
     if record["status"] == "running" and here:
         so_far = (datetime.now(UTC) - started).total_seconds()
         return RunStatus(name, RUNNING, words, max(so_far, 0.0))  # a clock may have been set back
+    if record["status"] == "running" and words.startswith(
+        ERROR
+    ):  # a full disk takes no record of it
+        return RunStatus(name, FAILED, failure(1, folder / LOG), None)
     state = STATES.get(record["status"], STOPPED)
     told = {FAILED: " ".join(str(record.get("error", "")).split()), STOPPED: words}.get(state, "")
     return RunStatus(name, state, told, _took(record, started))

@@ -112,6 +112,7 @@ def variant_rows(points: pd.DataFrame, objectives: tuple[str, ...]) -> list[dict
                 for name in objectives
             ],
             "kl": _known(row["kl"]),
+            "well_formed": _known(row.get("well_formed", np.nan)),
         }
         for end, (_, row) in zip(ended, points.iterrows(), strict=True)
     ]
