@@ -47,8 +47,7 @@ def assumptions(
     divided: int = 0,
     mean_ratio: float | None = None,
     lost: float = 0.0,
-    confidence: float = 1.0,
-    least: float = 1.0,
+    looks: tuple[float, float] | None = None,
 ) -> tuple[str, ...]:
     """What no number of a certificate shows, one sentence each.
 
@@ -60,8 +59,7 @@ def assumptions(
         divided: groups with prompts in several splits.
         mean_ratio: at least, where it says that the reference did not draw the data's answers; None where it does not.
         lost: share of what the policy says that its estimator has not seen.
-        confidence: joint, of the looks asked at this one or more.
-        least: that the least sure look at this split was asked at.
+        looks: joint confidence of those asked at it or more, and that of the least sure look at this split; None of none.
     """
     if estimator is None:
         return ()
@@ -79,7 +77,7 @@ def assumptions(
         )
     unseen = (_unseen(lost),) if lost > 0.0 else ()
     rests = (OF_ESTIMATOR[estimator], *unseen, *against)
-    looser = (_looser(confidence, least),) if least < confidence else ()
+    looser = (_looser(*looks),) if looks is not None and looks[1] < looks[0] else ()
     return (independent, *groups, *ALWAYS, *looser, *theirs, normal, *rests)
 
 

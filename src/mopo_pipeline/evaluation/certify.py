@@ -159,11 +159,11 @@ def certify(
         for _, row in checks.iterrows()
         if row["objective"] in plan.constrained
     )
-    said, reasons = _joint(entries, estimator, evidence, passed_over, refused)
+    verdict, reasons = _joint(entries, estimator, evidence, passed_over, refused)
     kind = None if estimator is None else KINDS[estimator]
     return Certificate(
-        verdict=said,
-        reasons=reasons,
+        verdict,
+        reasons,
         confidence=confidence,
         look=None if look is None else look.number,
         looks=0 if look is None else look.total,
@@ -185,8 +185,7 @@ def certify(
             divided=evidence.divided,
             mean_ratio=evidence.mean_ratio if evidence.drawn_by_others else None,
             lost=lost,
-            confidence=confidence,
-            least=1.0 if look is None else look.least,
+            looks=None if look is None else (confidence, look.least),
         ),
         split=evidence.split,
         policy=evidence.policy,

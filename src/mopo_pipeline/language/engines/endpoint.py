@@ -2,8 +2,9 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from mopo_pipeline.errors import InputError
@@ -120,25 +121,37 @@ def from_endpoint(
             pool.submit(_asked, address, setting, prompt, numbers, seed): prompt
             for prompt, numbers in wanted.items()
         }
-        patience: float | None = None
-        try:
+        with _parting(pool, address, jobs, kept):
             for job in as_completed(jobs):
                 found = _keep(kept, jobs.pop(job), job.result())
                 told += found.troubles
                 progress.advance(bar, len(found.answers))
-        except BaseException as error:
-            patience = None if isinstance(error, Exception) else PARTING
-            raise
-        finally:  # nothing more is asked, and what was paid for is kept
-            address.over.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            try:
-                wait([job for job in jobs if not job.cancelled()], patience)
-            finally:
-                address.cut.set()
-            _keep_rest(kept, jobs)
     _tell(told, f"{engine.base_url}, model {served}")
     return kept.dealt(prompts, n)
+
+
+@contextmanager
+def _parting(
+    pool: ThreadPoolExecutor,
+    address: Address,
+    jobs: Mapping[Future["Drawn"], str],
+    kept: KeptAnswers,
+) -> Iterator[None]:
+    """However it ends nothing more is asked, and what was paid for is kept: a user is not kept waiting for it."""
+    patience: float | None = None
+    try:
+        yield
+    except BaseException as error:
+        patience = None if isinstance(error, Exception) else PARTING
+        raise
+    finally:
+        address.over.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        try:
+            wait([job for job in jobs if not job.cancelled()], patience)
+        finally:
+            address.cut.set()
+        _keep_rest(kept, jobs)
 
 
 class Drawn(NamedTuple):
