@@ -84,14 +84,8 @@ class Evidence:
     @property
     def labels(self) -> Labelled:
         """What estimates from labels rest on."""
-        return Labelled(
-            clipped=self.clipped,
-            mean_ratio=self.mean_ratio,
-            lost=self.lost,
-            per_prompt=self.labelled_per_prompt,
-            drawn=self.drawn,
-            carried=self.carried,
-        )
+        ratios = self.clipped, self.mean_ratio, self.lost
+        return Labelled(*ratios, self.labelled_per_prompt, self.drawn, self.carried)
 
     def counted(self, estimator: str | None) -> tuple[int, int, str]:
         """Prompts that an estimator speaks of, units they were drawn in, and what these are, for people."""
