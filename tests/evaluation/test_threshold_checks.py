@@ -1,13 +1,15 @@
 """Every threshold by every estimator: verdicts, doubts, and who is believed."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from evaluated import NAMES, PLAN, checked, estimate, judge
+from evaluated import NAMES, PLAN, checked, estimate, facts, judge
 from mopo_pipeline.evaluation.checks import best_estimator, exact_rows, threshold_checks
+from mopo_pipeline.evaluation.findings import diagnose_policy
 from mopo_pipeline.evaluation.rows import no_values
 
 
@@ -68,6 +70,40 @@ def test_the_most_trusted_estimator_that_says_something_is_believed() -> None:
     unbounded = robust.assign(ci_low=np.nan, ci_high=np.nan)
     assert best_estimator(checked(labels, unbounded)) == "labels"
     assert best_estimator(threshold_checks(no_values(), PLAN, {})) is None
+
+
+KNOWN = {
+    "clipped": 0.0, "mean_ratio": 1.0, "mean_ratio_low": 0.98, "labelled_per_prompt": 12.0,
+    "drawn": dict.fromkeys(NAMES, 0.0), "carried": dict.fromkeys(NAMES, 1.0),
+}  # fmt: skip
+"""Facts of estimates from labels in which nothing is wrong."""
+
+
+@pytest.mark.parametrize(
+    ("estimator", "wrong", "said"),
+    [
+        ("doubly_robust", {"clipped": 0.4}, "40% of the ratios clipped"),
+        ("doubly_robust", {"mean_ratio_low": 1.6}, "data not drawn by the reference"),
+        ("doubly_robust", {"mean_ratio": 0.7}, "30% of what the policy says lies beyond"),
+        ("labels", {"labelled_per_prompt": 2.0}, "2 labelled answers per prompt"),
+        ("labels", {"carried": {"help": 0.1, "harm": 0.3, "short": 0.9}}, "30% of a prompt's"),
+        ("labels", {"drawn": {"help": 0.2, "harm": 0.0, "short": 0.05}}, "by 0.050 or more"),
+    ],
+)
+def test_a_verdict_from_labels_of_another_policy_carries_its_caveat(
+    estimator: str, wrong: dict[str, Any], said: str
+) -> None:
+    values = estimate(estimator, [0.6, 0.52, 0.48], effective=200.0)
+    fine = threshold_checks(values, PLAN, {}, KNOWN)
+    assert fine[f"{estimator}_doubt"].tolist() == ["", "", ""]
+    doubted = threshold_checks(values, PLAN, {}, KNOWN | wrong)
+    assert all(said in text for text in doubted[f"{estimator}_doubt"])
+    assert doubted[f"{estimator}_verdict"].tolist() == ["", "held", "held"]
+    told = diagnose_policy(facts(estimator=estimator), doubted)
+    assert not [finding.name for finding in told if finding.name.startswith("judge")]
+    unknown = dict.fromkeys(("clipped", "mean_ratio", "mean_ratio_low"))
+    few = threshold_checks(values, PLAN, {}, KNOWN | unknown)
+    assert few[f"{estimator}_doubt"].tolist() == ["", "", ""]
 
 
 def test_a_judge_that_labels_do_not_support_is_doubted_by_objective() -> None:

@@ -7,7 +7,7 @@ from scipy.special import expit, stdtrit
 
 from evaluated import certificate, checked, estimate
 from mopo_pipeline.evaluation import values, within_prompts
-from mopo_pipeline.evaluation.certify import MIN_CARRIED
+from mopo_pipeline.evaluation.label_bias import MIN_CARRIED
 from mopo_pipeline.evaluation.labelled_split import labelled_split
 from mopo_pipeline.evaluation.reweighting import lost_share
 from mopo_pipeline.evaluation.rows import bounded

@@ -83,12 +83,15 @@ def test_points_out_of_reach_or_alike_are_skipped_by_name(
     assert {p["start"] for p in (first, partial)} >= {None}
 
 
-def test_a_grid_with_room_for_one_point_says_what_two_positions_take(data: tuple) -> None:
+def test_a_grid_with_room_for_one_point_says_what_two_positions_take(
+    data: tuple, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = plan_front(*data, task(*NAMES), PLAN, front(points=3))
     assert len(found["points"]) == 1
     [told] = found["findings"]
     assert (told["name"], told["value"], told["limit"]) == ("a grid of one point", 3.0, 4.0)
     assert "raise front.points to that" in told["remedy"]
+    assert "plans of the front" in capsys.readouterr().out
 
 
 def test_one_objective_has_no_front_and_says_so(data: tuple) -> None:

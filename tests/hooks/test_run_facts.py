@@ -64,20 +64,29 @@ def test_seconds_of_a_stage_are_those_of_the_last_run_of_each_node() -> None:
         {"node_seconds": {"plan.a": 2.0, "plan.c": 0.5}},
         {},
     ]
-    assert stage_seconds(records) == {"plan": 2.5, "train": 100.0}
+    assert stage_seconds(records, {"plan", "train"}) == {
+        "plan": {"plan.a": 2.0, "plan.c": 0.5},
+        "train": {"train.b": 100.0},
+    }
 
 
 def test_the_facts_of_a_run_rest_on_its_record_and_on_those_before(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text(json.dumps({"node_seconds": {"train.b": 9.0}}))
+    (tmp_path / "a.json").write_text(
+        json.dumps({"node_seconds": {"train.b": 9.0, "front.z": 99.0}})
+    )
     (tmp_path / "b.json").write_text("half a rec")
     record = {
         "started": "2026-01-01T00:00:00+00:00",
         "commit": None,
         "parameters": resolved(),
+        "nodes": ["report.c", "report.d"],
         "node_seconds": {"report.c": 1.0},
     }
-    found = run_facts(record, "kedro run", tmp_path)
+    found = run_facts(record, "kedro run", tmp_path, {"train", "report"})
     assert found.stage_seconds == {"train": 9.0, "report": 1.0}
+    assert found.earlier == ("train",)
+    whole = record | {"nodes": ["train.b", "report.c"]}
+    assert run_facts(whole, "kedro run", tmp_path, {"train", "report"}).earlier == ()
     assert (found.model, found.command) == ("scratch", "kedro run")
     assert found.device == device()
     assert json.loads(json.dumps(found.changed))
@@ -85,7 +94,11 @@ def test_the_facts_of_a_run_rest_on_its_record_and_on_those_before(tmp_path: Pat
 
 def test_stages_stand_in_the_order_in_which_they_ended() -> None:
     nodes = {"evaluate.fit": 1.0, "plan.solve": 2.0, "train.fit": 3.0, "evaluate.judge": 4.0}
-    assert list(stage_seconds([{"node_seconds": nodes}])) == ["plan", "train", "evaluate"]
+    assert list(stage_seconds([{"node_seconds": nodes}], {"evaluate", "plan", "train"})) == [
+        "plan",
+        "train",
+        "evaluate",
+    ]
 
 
 def test_the_commit_of_a_project_says_whether_files_differ_from_it(tmp_path: Path) -> None:

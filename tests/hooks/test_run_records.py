@@ -239,6 +239,7 @@ def test_a_run_from_another_folder_writes_in_the_project_alone(
     card = (project / "runs/one/06_models/policy/README.md").read_text(encoding="utf-8")
     assert "| attained |" in card
     assert str(project / "runs/one/08_reporting/report.html") in said
+    assert re.search(r"^figures ━+ (\d+)/\1 ", said, flags=re.M)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from mopo_pipeline.mopo import (
     solve_dual,
 )
 from mopo_pipeline.mopo.solvers.complementarity import Bounds, solve
+from mopo_pipeline.mopo.solvers.over_comparisons import _unsolved
 
 
 def clustered(
@@ -216,6 +217,21 @@ def test_what_is_named_as_nearest_can_be_held() -> None:
     assert (relaxed <= 0.9).all()
     found = plan(relaxed, data, confidence=0.95)
     assert (found.bounds >= relaxed - 1e-6).all()
+
+
+def test_what_is_nearest_keeps_the_thresholds_that_can_be_met_and_goes_as_far_as_the_solver() -> (
+    None
+):
+    """The first bound is best where the second has a multiplier, which its threshold, met by far, does not allow: .65 is most."""
+
+    def levels(point: np.ndarray) -> np.ndarray:
+        first = 0.7 - ((point[0] - 2.0) ** 2 + (point[1] - 1.0) ** 2) / 20
+        return np.array([first, 0.4 + point[1] / 10])
+
+    error = _unsolved(Bounds(levels, 2), np.array([0.9, 0.3]))
+    assert isinstance(error, InfeasibleThresholdsError)
+    np.testing.assert_allclose(error.relaxed, [0.65, 0.3], atol=2e-3)
+    assert error.relaxed[0] <= 0.65
 
 
 def test_the_smallest_crossing_is_taken_where_a_bound_rises_and_falls() -> None:

@@ -67,10 +67,13 @@ def test_linear_rewards_minimise_the_penalised_loss_of_the_other_folds(kind: str
     assert min(np.abs(found - oracle).max() for oracle in oracles) < 0.01
 
 
-def test_a_folds_labels_do_not_move_the_rewards_that_leave_it_out() -> None:
+def test_a_folds_labels_do_not_move_the_rewards_that_leave_it_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     table, pairs, labels, weights, folds = comparisons(1)
     flipped = labels.copy()
     flipped[np.flatnonzero(folds == 1)[:8]] = 1 - flipped[np.flatnonzero(folds == 1)[:8]]
     before, after = (linear_networks(table, pairs, y, weights, folds) for y in (labels, flipped))
+    assert "preference model, objectives" in capsys.readouterr().out
     np.testing.assert_array_equal(rewards_of(after[1], table), rewards_of(before[1], table))
     assert np.abs(rewards_of(after[0], table) - rewards_of(before[0], table)).max() > 1e-3

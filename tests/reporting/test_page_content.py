@@ -284,6 +284,10 @@ def test_the_page_says_what_was_run() -> None:
     ):
         assert said in text
     assert "command" not in page(run=None)
+    assert "made earlier" not in text
+    later = page(run=RUN.model_copy(update={"earlier": ("plan", "train")}))
+    assert "CPU, 2 cores, stages of 201 s in several runs" in later
+    assert "made earlier plan, train, in whole or in part, by earlier runs" in later
 
 
 def test_answers_are_shown_by_what_is_wrong_with_them() -> None:

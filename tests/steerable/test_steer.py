@@ -1,5 +1,6 @@
 """From thresholds to words: a mixture of measured points."""
 
+import re
 from itertools import product
 from pathlib import Path
 
@@ -48,10 +49,16 @@ def test_thresholds_out_of_reach_are_refused_with_some_that_are_not() -> None:
     with pytest.raises(InputError, match="lowered alike") as refused:
         shares_for(VALUES, VALUES[:, 1:], asked)
     gave = least_given_way(VALUES[:, 1:], asked)
-    assert f"{0.9 - gave:.3f}" in str(refused.value)
+    advised = [float(text) for text in re.findall(r"0\.\d+", str(refused.value))][2:]
+    assert 0.0 <= (0.9 - gave) - advised[0] < 1e-3
+    shares_for(VALUES, VALUES[:, 1:], np.array(advised))
     shares_for(VALUES, VALUES[:, 1:], asked - gave - 1e-9)
     with pytest.raises(InputError):
         shares_for(VALUES, VALUES[:, 1:], asked - gave + 1e-3)
+    with pytest.raises(InputError, match=r"harm 0\.500, short 0\.400 are out") as nothing:
+        shares_for(VALUES, VALUES[:, 1:] - 0.9, np.array([0.5, 0.4]), ("harm", "short"))
+    assert "below 0 alone" in str(nothing.value)
+    assert "-0." not in str(nothing.value)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from mopo_pipeline.evaluation.certificate_help import (
     labels_instead,
 )
 from mopo_pipeline.evaluation.checks import missing
-from mopo_pipeline.evaluation.findings import MAX_CLIPPED, MAX_LOST, MAX_MEAN_RATIO
+from mopo_pipeline.evaluation.label_bias import Labelled, bias
 from mopo_pipeline.evaluation.looks import Look
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABEL_BASED, LABELS
 from mopo_pipeline.mopo.confidence import each_level
@@ -30,16 +30,6 @@ from mopo_pipeline.pareto.bounds import MIN_PROMPTS, alpha_of_look, bounds, prom
 from mopo_pipeline.pareto.verdicts import HELD, MISSED, UNDECIDED, verdict
 from mopo_pipeline.plan.training_plan import TrainingPlan
 from mopo_pipeline.sampling_units import drawn_as
-
-MIN_ANSWERS = 8
-"""Fewest labelled answers per prompt at which the estimate from labels alone is not drawn towards 0.5 by more than .02."""
-
-MAX_DRAWN = 0.03
-"""Most that may be taken off an estimate that few answers a prompt draw towards 0.5: where it is more, as much may be left."""
-
-MIN_CARRIED = 0.4
-"""Least share of a prompt's labelled answers that a policy's mass must amount to: with less, a few stand for all it says, the
-jackknife leaves what few answers a prompt add, and says that it took it off."""
 
 EDGE = 1e-9
 """Win rate by which a bound may miss its threshold and still reach it: rounding."""
@@ -92,9 +82,10 @@ class Evidence:
     carried: float = 1.0
 
     @property
-    def drawn_by_others(self) -> bool:
-        """Whether the data's answers were surely not drawn by the reference."""
-        return self.mean_ratio is not None and self.mean_ratio > MAX_MEAN_RATIO
+    def labels(self) -> Labelled:
+        """What estimates from labels rest on."""
+        ratios = self.clipped, self.mean_ratio, self.lost
+        return Labelled(*ratios, self.labelled_per_prompt, self.drawn, self.carried)
 
     def counted(self, estimator: str | None) -> tuple[int, int, str]:
         """Prompts that an estimator speaks of, units they were drawn in, and what these are, for people."""
@@ -151,7 +142,7 @@ def certify(
     levels = Levels.of(confidence, len(plan.constrained), look)
     estimator, passed_over = choose_estimator(checks, evidence)
     prompts, units, drawn = evidence.counted(estimator)
-    able = estimator not in LABEL_BASED and not _biased(LABELS, evidence)
+    able = estimator not in LABEL_BASED and not bias(LABELS, evidence.labels).why
     instead = labels_instead(checks, *evidence.counted(LABELS)[1:]) if able else ""
     lost = evidence.lost if estimator == DOUBLY_ROBUST else 0.0
     entries = tuple(
@@ -183,7 +174,7 @@ def certify(
             drawn,
             elsewhere=evidence.elsewhere,
             divided=evidence.divided,
-            mean_ratio=evidence.mean_ratio if evidence.drawn_by_others else None,
+            mean_ratio=evidence.mean_ratio if evidence.labels.drawn_by_others else None,
             lost=lost,
             looks=None if look is None else (confidence, look.least),
         ),
@@ -203,7 +194,7 @@ def choose_estimator(
     for estimator in KINDS:
         if f"{estimator}_value" not in checks:
             continue
-        reason = missing(checks, estimator) or _biased(estimator, evidence)
+        reason = missing(checks, estimator) or bias(estimator, evidence.labels).why
         if not reason:
             return estimator, tuple(passed_over)
         passed_over.append(f"{estimator}: {reason}")
@@ -288,42 +279,6 @@ def _joint(
     ]
     reasons += [f"{entry.objective}: {entry.doubt}" for entry in entries if entry.doubt]
     return (NOT_CERTIFIED if reasons else CERTIFIED), tuple(reasons)
-
-
-def _biased(estimator: str, evidence: Evidence) -> str:
-    """Why labels give the value of another policy than this one; empty where they do not."""
-    if estimator == DOUBLY_ROBUST and evidence.drawn_by_others:
-        return (
-            f"the data's answers were not drawn by the reference: the mean ratio over them is at least "
-            f"{evidence.mean_ratio:.2f}, at most {MAX_MEAN_RATIO:g} wanted where 1 is expected"
-        )
-    if estimator == DOUBLY_ROBUST and (evidence.clipped or 0.0) > MAX_CLIPPED:
-        return (
-            f"{evidence.clipped:.0%} of the ratios clipped, at most {MAX_CLIPPED:.0%} wanted: its value is that of a "
-            "policy nearer to the data"
-        )
-    if estimator == DOUBLY_ROBUST and evidence.lost > MAX_LOST:
-        return (
-            f"the mean ratio over the data's answers is {1.0 - evidence.lost:.2f}, at least {1.0 - MAX_LOST:g} wanted where "
-            f"1 is expected: {evidence.lost:.0%} of what the policy says lies beyond clipped ratios, and its value is that "
-            "of a policy nearer to the data"
-        )
-    if estimator == LABELS and evidence.labelled_per_prompt < MIN_ANSWERS:
-        return (
-            f"{evidence.labelled_per_prompt:g} labelled answers per prompt, {MIN_ANSWERS} needed: fewer draw the "
-            "estimate towards 0.5"
-        )
-    if estimator == LABELS and evidence.carried < MIN_CARRIED:
-        return (
-            f"the policy's mass within a prompt amounts to {evidence.carried:.0%} of its labelled answers, at least "
-            f"{MIN_CARRIED:.0%} wanted: a few of them stand for all that it says"
-        )
-    if estimator == LABELS and evidence.drawn > MAX_DRAWN:
-        return (
-            f"few answers a prompt draw an estimate towards 0.5 by {evidence.drawn:.3f} or more, at most {MAX_DRAWN:g} "
-            "wanted: the policy is far from the reference for so few"
-        )
-    return ""
 
 
 def _contradicted(row: pd.Series, estimator: str) -> str:

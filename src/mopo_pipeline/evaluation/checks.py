@@ -1,5 +1,6 @@
 """Were the thresholds held: every estimator beside every other."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 
 from mopo_pipeline.evaluation.judge_quality import blindness, doubt
 from mopo_pipeline.evaluation.judge_scale import MIN_COMPARISONS
+from mopo_pipeline.evaluation.label_bias import Labelled, bias
 from mopo_pipeline.evaluation.rows import EXACT, LABEL_BASED, no_values, value_rows
 from mopo_pipeline.pareto.intervals import Interval
 from mopo_pipeline.pareto.verdicts import UNDECIDED, verdict
@@ -48,7 +50,10 @@ def missing(checks: pd.DataFrame, estimator: str) -> str:
 
 
 def threshold_checks(
-    objective_values: pd.DataFrame, plan: TrainingPlan, judges: dict[str, Any]
+    objective_values: pd.DataFrame,
+    plan: TrainingPlan,
+    judges: dict[str, Any],
+    on_labels: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """One row per objective, and per estimator its value, interval, verdict and what it rests on.
 
@@ -56,12 +61,14 @@ def threshold_checks(
         objective_values: values by policy, objective and estimator.
         plan: names the objectives, first the primary, and their thresholds.
         judges: ``judge_quality`` of every judge by name.
+        on_labels: facts about the estimates from labels; None where none are known.
 
     Returns:
         objective, role, threshold, and per estimator ``<estimator>_value``, ``_se``, ``_ci_low``,
         ``_ci_high``, ``_n`` (prompts), ``_level``, ``_effective`` (comparisons, NaN where none
         limit it), ``_freedom`` (degrees of freedom of the error), of judges ``_slope``, ``_ceiling`` and ``_ceiling_labels`` with ends
-        (``judge_reach``, NaN unknown), ``_doubt`` (why its judge is doubtful or cannot tell, or empty)
+        (``judge_reach``, NaN unknown), ``_doubt`` (why its judge is doubtful or cannot tell, or its labels
+        speak of another policy, or empty)
         and ``_verdict``: one of the four of ``pareto.verdicts``, "undecided" with its reason (that of a
         judge that cannot tell is its doubt), or empty for the primary.
     """
@@ -73,6 +80,7 @@ def threshold_checks(
             "threshold": [plan.thresholds.get(name, np.nan) for name in names],
         }
     )
+    labelled = None if on_labels is None else Labelled.of(on_labels, plan.constrained)
     own = objective_values.loc[objective_values["policy"] == "policy"]
     for estimator in (e for e in PREFERENCE if e in set(own["estimator"])):
         part = own.loc[own["estimator"] == estimator].set_index("objective").reindex(names)
@@ -89,7 +97,7 @@ def threshold_checks(
         ]
         table[f"{estimator}_doubt"] = pd.Series(
             [
-                found.said if found else _doubt(estimator, known.get(name))
+                found.said if found else _doubt(estimator, known.get(name), labelled)
                 for name, found in zip(names, blind, strict=True)
             ],
             dtype="str",
@@ -127,8 +135,10 @@ def _on_labels(estimator: str) -> bool:
     return estimator == EXACT or estimator in LABEL_BASED
 
 
-def _doubt(estimator: str, quality: dict[str, Any] | None) -> str:
-    return "" if _on_labels(estimator) else doubt(quality)
+def _doubt(estimator: str, quality: dict[str, Any] | None, labelled: Labelled | None) -> str:
+    if _on_labels(estimator):
+        return "" if labelled is None else bias(estimator, labelled).said
+    return doubt(quality)
 
 
 def _verdict(row: pd.Series, estimator: str, blind: bool) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from mopo_pipeline.evaluation.certify import Evidence, choose_estimator
+from mopo_pipeline.evaluation.label_bias import compared, labelled_per_prompt
 from mopo_pipeline.evaluation.looks import (
     DamagedLooksError,
     Look,
@@ -39,8 +40,7 @@ def gather(
 
     names = list(objectives)
     pairs = comparisons.loc[comparisons["split"] == "test"].dropna(subset=names, how="all")
-    compared = {name: _compared(pairs.dropna(subset=[name])) for name in names}
-    labelled = _compared(pairs)
+    labelled = compared(pairs)
     per_prompt = labelled.groupby("prompt_id").size()
     units = sampling_units(responses)
     return Evidence(
@@ -50,7 +50,7 @@ def gather(
         labelled=len(labelled),
         labelled_prompts=len(per_prompt),
         labelled_units=int(per_prompt.index.to_series().map(units).nunique()),
-        labelled_per_prompt=min(_typical(found) for found in compared.values()),
+        labelled_per_prompt=labelled_per_prompt(pairs, names),
         comparisons=len(pairs),
         clipped=doubly_robust["clipped"],
         mean_ratio=doubly_robust["mean_ratio_low"],
@@ -66,20 +66,6 @@ def gather(
             default=1.0,
         ),
     )
-
-
-def _compared(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Responses of these pairs, each once: prompt_id, response_id."""
-    sides = [
-        pairs[["prompt_id", side]].set_axis(["prompt_id", "response_id"], axis=1)
-        for side in ("response_a", "response_b")
-    ]
-    return pd.concat(sides).drop_duplicates()
-
-
-def _typical(labelled: pd.DataFrame) -> float:
-    """Median number of labelled responses over the prompts that have any; 0 without one."""
-    return float(labelled.groupby("prompt_id").size().median()) if len(labelled) else 0.0
 
 
 def take_look(

@@ -13,6 +13,7 @@ from mopo_pipeline.evaluation.judge_quality import (
     blindness,
 )
 from mopo_pipeline.evaluation.judge_scale import MIN_COMPARISONS
+from mopo_pipeline.evaluation.label_bias import MAX_CLIPPED, MAX_LOST, MAX_MEAN_RATIO
 from mopo_pipeline.evaluation.reweighting import lost_share
 from mopo_pipeline.evaluation.rows import DOUBLY_ROBUST, LABEL_BASED
 from mopo_pipeline.language.lengths import MAX_CUT
@@ -20,12 +21,7 @@ from mopo_pipeline.language.reading import told_in_part
 from mopo_pipeline.mopo.diagnosis.findings import Finding
 from mopo_pipeline.pareto.verdicts import MISSED, MISSED_WITHIN_NOISE
 
-MAX_CLIPPED = 0.1
-MAX_LOST = 0.1
-"""Most that the mean of clipped ratios over the data's answers may lack of 1, a share of what the policy says."""
 MAX_MALFORMED = 0.05
-MAX_MEAN_RATIO = 1.25
-"""Greatest mean of pi / pi_ref over the data's answers. It is 1 if the reference drew them, whatever the policy."""
 MIN_KL = 0.01
 MAX_KL_FACTOR = 4.0
 """Greatest factor between measured and planned KL. What can be gained grows with its root, so a policy beyond is twice
@@ -45,7 +41,8 @@ def diagnose_policy(facts: dict[str, Any], checks: pd.DataFrame) -> list[Finding
     findings = [*_answers(facts), *_kl_against_plan(facts), *_cut(facts["cut_share"])]
     findings += _withheld(facts["withheld_share"])
     for estimator in estimators:
-        findings += _doubtful(checks, estimator, facts["judges"])
+        if estimator not in LABEL_BASED:
+            findings += _doubtful(checks, estimator, facts["judges"])
         findings += _thin(checks, estimator)
     for judge, known in facts["judges"].items():
         findings += told_in_part(judge, known.get("read_in_part"))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from mopo_pipeline.evaluation.certify import MIN_CARRIED
 from mopo_pipeline.evaluation.judge_quality import blindness, doubt
+from mopo_pipeline.evaluation.label_bias import MIN_CARRIED
 from mopo_pipeline.evaluation.rows import LABELS
 from mopo_pipeline.fronts.candidates import MOPO
 from mopo_pipeline.fronts.jobs import DONE

@@ -17,6 +17,7 @@ from mopo_pipeline.parameters.plan import PlanParams
 from mopo_pipeline.plan.make import proposed
 from mopo_pipeline.plan.posed import PosedProblem, pose
 from mopo_pipeline.plan.thresholds import UnreachableThresholdsError, resolve_thresholds
+from mopo_pipeline.progress import track
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ def planned_points(
     points: list[PlannedPoint] = []
     solved: dict[str, Array] = {}
     last: Array | None = None
-    for row, thresholds in enumerate(asked):
+    for row, thresholds in enumerate(track(asked, "plans of the front")):
         named = dict(zip(posed.names[1:], map(float, thresholds), strict=True))
         point = PlannedPoint(point_name(named), named)
         if any(point.point == other.point for other in points):

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,19 @@ from mopo_pipeline.parameters.changed import changed_parameters
 from mopo_pipeline.parameters.report import RunFacts
 
 
-def run_facts(record: Mapping[str, Any], command: str, earlier: Path) -> RunFacts:
+def run_facts(
+    record: Mapping[str, Any], command: str, earlier: Path, stages: Collection[str]
+) -> RunFacts:
     """What the page says of the run.
 
     Args:
         record: of the run, as far as it is.
         command: that would do the same again.
         earlier: folder with the records of earlier runs, whose stages stand where this run made none.
+        stages: that a page rests on; what a front or an export took is none of it.
     """
+    seconds = stage_seconds([*_records(earlier), record], stages)
+    own = set(record["nodes"])
     return RunFacts(
         started=record["started"],
         command=command,
@@ -27,7 +32,10 @@ def run_facts(record: Mapping[str, Any], command: str, earlier: Path) -> RunFact
         model=record["parameters"]["reference"]["model"],
         device=device(),
         commit=record["commit"],
-        stage_seconds=stage_seconds([*_records(earlier), record]),
+        stage_seconds={
+            name: round(sum(of_nodes.values()), 1) for name, of_nodes in seconds.items()
+        },
+        earlier=tuple(name for name, of_nodes in seconds.items() if set(of_nodes) - own),
     )
 
 
@@ -49,16 +57,18 @@ def commit_of(project: Path) -> str | None:
     return done.stdout.strip() or None
 
 
-def stage_seconds(records: list[Mapping[str, Any]]) -> dict[str, float]:
-    """Seconds by stage in the order they ended, each node as in the last of these records that has it."""
+def stage_seconds(
+    records: list[Mapping[str, Any]], stages: Collection[str]
+) -> dict[str, dict[str, float]]:
+    """Seconds by node of these stages in the order they ended, each node as in the last of these records that has it."""
     nodes: dict[str, float] = {}
     for record in records:
         nodes |= record.get("node_seconds", {})
-    stages: dict[str, float] = {}
+    found: dict[str, dict[str, float]] = {}
     for name, seconds in nodes.items():
-        stage = name.split(".", maxsplit=1)[0]
-        stages[stage] = round(stages.pop(stage, 0.0) + seconds, 1)
-    return stages
+        if (stage := name.split(".", maxsplit=1)[0]) in stages:
+            found[stage] = found.pop(stage, {}) | {name: seconds}
+    return found
 
 
 def _records(folder: Path) -> list[Mapping[str, Any]]:

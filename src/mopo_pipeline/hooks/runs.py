@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
 from kedro.io import DatasetError
 
 from mopo_pipeline.disk import disk_error, disk_full, write_text
@@ -129,13 +130,14 @@ class RunLogHook:
         self._started[node.name] = time.perf_counter()
         told: dict[str, Any] = {}
         if (report := inputs.get(REPORT)) is not None:
+            whole = {_stage(node.name) for node in pipelines["__default__"].nodes}
             run = {
                 "environment": self._record["environment"],
                 "seconds": self._seconds(),
                 "command": again(self._run, pipelines=False),
                 "stages": tuple(dict.fromkeys(_stage(n) for n in self._record["nodes"])),
                 "trained": self._trained,
-                "run": run_facts(self._record, self._same(), self._folder),
+                "run": run_facts(self._record, self._same(), self._folder, whole),
             }
             told[REPORT] = report.model_copy(update=run)
         if (front := inputs.get(FRONT)) is not None:

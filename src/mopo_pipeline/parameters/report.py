@@ -17,7 +17,8 @@ class RunFacts(StrictModel):
         model: the reference starts from.
         device: of this process.
         commit: of the project, with ``-dirty`` where files differ from it; None outside of a repository.
-        stage_seconds: of the last run of each stage, without loading and saving.
+        stage_seconds: of each stage that the page rests on, its nodes as they were last run, without loading and saving.
+        earlier: stages that earlier runs carried out, in whole or in part.
     """
 
     started: str
@@ -27,6 +28,7 @@ class RunFacts(StrictModel):
     device: str
     commit: str | None
     stage_seconds: dict[str, float]
+    earlier: tuple[str, ...] = ()
 
 
 class ReportParams(StrictModel):

@@ -184,7 +184,9 @@ class _Fit:
         found = {1.0: whole}
         for share, kept in nested(prompts, rng).items():
             weights = np.where(kept[:, None], self.weights, 0.0)
-            members = linear_networks(self.table, self.pairs, self.labels, weights, self.folds)
+            told = f"{share:.0%} of the labels, objectives"
+            fitted = self.table, self.pairs, self.labels, weights, self.folds
+            members = linear_networks(*fitted, told)
             rewards = np.stack([rewards_of(member, self.table) for member in members])
             first, second = (rewards[self.folds, side] for side in self.pairs.T)
             gap = first - second

@@ -12,6 +12,7 @@ from mopo_pipeline.arrays import Array, Index
 from mopo_pipeline.language.threads import use_threads_for
 from mopo_pipeline.parameters.preferences import PreferenceModelParams
 from mopo_pipeline.preferences.features import Features
+from mopo_pipeline.progress import track
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +58,12 @@ def rewards_of(network: "torch.nn.Module", table: Features) -> Array:
 
 
 def linear_networks(
-    table: Features, pairs: Index, labels: Array, weights: Array, folds: Index
+    table: Features,
+    pairs: Index,
+    labels: Array,
+    weights: Array,
+    folds: Index,
+    description: str = "preference model, objectives",
 ) -> list["torch.nn.Module"]:
     """Linear rewards of each fold of comparisons from those of the others, penalised and minimised to the end.
 
@@ -70,6 +76,7 @@ def linear_networks(
         labels: (M, K) in [0, 1], NaN missing.
         weights: (M, K) mass of each comparison for each objective.
         folds: (M,) 0 to J-1.
+        description: what the progress bar says.
 
     Returns:
         J networks of K rewards.
@@ -80,7 +87,7 @@ def linear_networks(
     compared, own = table[rows], place.reshape(-1, 2)
     found = [
         _linear_rewards(compared, own, label, weight, folds)
-        for label, weight in zip(labels.T, weights.T, strict=True)
+        for label, weight in track(list(zip(labels.T, weights.T, strict=True)), description)
     ]
     networks = []
     for member in np.stack(found, axis=1).astype(np.float32):

@@ -142,12 +142,17 @@ def _cycles(comparisons: pd.DataFrame, name: str) -> dict[str, int]:
     """Triples of responses all decided between each other, and those that are intransitive."""
     triples = cycles = 0
     decided = comparisons.loc[comparisons[name].notna() & (comparisons[name] != 0.5)]
-    for _, part in decided.groupby("prompt_id", sort=False):
-        codes, ids = pd.factorize(pd.concat([part["response_a"], part["response_b"]]))
-        n, m = len(ids), len(part)
-        beats = np.zeros((n, n))
-        a_wins = part[name].to_numpy() > 0.5
-        beats[np.where(a_wins, codes[:m], codes[m:]), np.where(a_wins, codes[m:], codes[:m])] = 1.0
+    prompts = pd.factorize(decided["prompt_id"])[0]
+    ends = pd.factorize(pd.concat([decided["response_a"], decided["response_b"]]))[0]
+    won, lost = ends.reshape(2, -1)
+    turned = decided[name].to_numpy() < 0.5
+    won, lost = np.where(turned, lost, won), np.where(turned, won, lost)
+    order = np.argsort(prompts, kind="stable")
+    for rows in np.split(order, np.cumsum(np.bincount(prompts))[:-1]):
+        ids, codes = np.unique([won[rows], lost[rows]], return_inverse=True)
+        winners, losers = codes.reshape(2, -1)
+        beats = np.zeros((len(ids), len(ids)))
+        beats[winners, losers] = 1.0
         both = np.maximum(beats, beats.T)
         triples += round(np.trace(both @ both @ both) / 6)
         cycles += round(np.trace(beats @ beats @ beats) / 3)

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from mopo_pipeline.plan.training_plan import TrainingPlan
+from mopo_pipeline.progress import track
 from mopo_pipeline.reporting import fronts, preferences, training, values
 from mopo_pipeline.reporting.picture import Picture, drawn
 from mopo_pipeline.reporting.style import NARROW
@@ -59,5 +60,6 @@ def draw_figures(
         ),
     }
     return {
-        name: drawn(draw(), name, alt, draw(sheet=NARROW)) for name, (draw, alt) in made.items()
+        name: drawn(draw(), name, alt, draw(sheet=NARROW))
+        for name, (draw, alt) in track(made.items(), "figures")
     }

@@ -143,7 +143,7 @@ class Steerable:
         asked = np.array([thresholds[name] for name in names])
         if nearest:
             asked -= max(least_given_way(bounds, asked), 0.0)
-        shares = shares_for(values, bounds, asked)
+        shares = shares_for(values, bounds, asked, names)
         chosen = np.flatnonzero(shares)
         return Steered(
             self.folder,

@@ -1,5 +1,8 @@
 """From thresholds to what is said behind the prompt, without any training."""
 
+from collections.abc import Sequence
+from itertools import zip_longest
+
 import numpy as np
 from scipy.optimize import linprog
 
@@ -10,7 +13,7 @@ NEGLIGIBLE = 1e-9
 """Share of answers below which a point of the lattice is left out."""
 
 
-def shares_for(values: Array, bounds: Array, thresholds: Array) -> Array:
+def shares_for(values: Array, bounds: Array, thresholds: Array, names: Sequence[str] = ()) -> Array:
     """Shares (J,) of answers asked for at each measured point: the best primary that holds all thresholds.
 
     Drawing the point anew for every answer is itself a policy, and its values are the mean of the points', so that
@@ -20,6 +23,7 @@ def shares_for(values: Array, bounds: Array, thresholds: Array) -> Array:
         values: (J, K) measured, the primary first.
         bounds: (J, K-1) what is sure of the constrained ones.
         thresholds: (K-1,).
+        names: of the constrained objectives, for what is said.
 
     Raises:
         InputError: no mixture holds all thresholds; says which can be held together instead.
@@ -32,8 +36,14 @@ def shares_for(values: Array, bounds: Array, thresholds: Array) -> Array:
         shares = np.where(found.x > NEGLIGIBLE, found.x, 0.0)
         return np.asarray(shares / shares.sum())
     nearest = thresholds - least_given_way(bounds, thresholds)
+    remedy = f"lowered alike, {_said(nearest, names)} can be held"
+    if (nearest < 0.0).any():
+        remedy = (
+            "lowered alike they can be held below 0 alone, so that nothing is sure: ask for less of the highest, measure on more "
+            "answers (steerable.answers) or train longer (steerable.trainings)"
+        )
     raise InputError(
-        f"thresholds {_said(thresholds)} are out of this policy's reach; lowered alike, {_said(nearest)} can be held"
+        f"thresholds {_said(thresholds, names)} are out of this policy's reach; {remedy}"
     )
 
 
@@ -52,6 +62,9 @@ def least_given_way(bounds: Array, thresholds: Array) -> float:
     return float(found.x[-1])
 
 
-def _said(numbers: Array) -> str:
-    """Numbers (k,) to three digits."""
-    return ", ".join(f"{number:.3f}" for number in numbers)
+def _said(numbers: Array, names: Sequence[str]) -> str:
+    """Numbers (k,) to three digits, rounded down so that what can be held still can, behind their names where there are any."""
+    said = [f"{np.floor(number * 1000 + 1e-9) / 1000:.3f}" for number in numbers]
+    return ", ".join(
+        f"{name} {text}".strip() for name, text in zip_longest(names, said, fillvalue="")
+    )

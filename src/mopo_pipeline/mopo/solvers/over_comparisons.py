@@ -8,7 +8,14 @@ from mopo_pipeline.mopo.estimator import PolicyEstimator
 from mopo_pipeline.mopo.pooling import credibility, pooled_ratio
 from mopo_pipeline.mopo.ratio import effective_share, per_prompt
 from mopo_pipeline.mopo.solution import MET, DualSolution, kl_from_reference, statuses
-from mopo_pipeline.mopo.solvers.complementarity import Bounds, closest, greatest, solve
+from mopo_pipeline.mopo.solvers.complementarity import (
+    Bounds,
+    closest,
+    greatest,
+    path,
+    solve,
+    walk,
+)
 
 
 def solve_over_comparisons(
@@ -110,11 +117,24 @@ def _unsolved(bounds: Bounds, thresholds: Array) -> Exception:
 
 
 def _nearest_solved(bounds: Bounds, thresholds: Array, reached: Array) -> Array:
-    """Thresholds (K-1,) between what the reference reaches and ``reached`` (K-1,) that are solved."""
-    nearest = np.minimum(reached, thresholds)
-    safe = np.minimum(bounds(np.zeros(bounds.size)), nearest)
-    for share in (1.0, 0.999, 0.99, 0.95, 0.9, 0.75, 0.5, 0.0):
-        relaxed = safe + share * (nearest - safe) - MET
+    """Thresholds (K-1,), none above those asked for, that are solved: the last before ``reached`` (K-1,), whose shortfall is the least.
+
+    Where all fall short these are solved as they are. Else multipliers for one threshold overshoot another, which no
+    solution does: the solver's own path leads as near as it goes, those kept as they were asked that can be; where no such
+    path begins, all give way alike.
+    """
+    none = np.zeros(bounds.size)
+    goal = np.minimum(reached, thresholds) - MET
+    if (reached <= thresholds).all() and solve(bounds, goal) is not None:
+        return np.asarray(goal)
+    safe = np.minimum(bounds(none), goal)
+    kept = np.where(reached >= thresholds, goal, safe)
+    for begin in (kept, safe):
+        place, point = path(bounds, begin, none)[-1]
+        if place < 1.0:
+            continue
+        share, _ = walk(bounds, point, begin, goal)[-1]
+        relaxed = goal - (1.0 - share) * (goal - begin)
         if solve(bounds, relaxed) is not None:
-            break
-    return np.asarray(relaxed)
+            return np.asarray(relaxed)
+    return np.asarray(safe)

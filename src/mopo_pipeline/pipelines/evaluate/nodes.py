@@ -119,7 +119,7 @@ def estimate_values(
     params: EvaluateParams,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Objective values by every estimator, and facts about those from labels."""
-    from mopo_pipeline.evaluation import checks, judging, rows, values, within_prompts
+    from mopo_pipeline.evaluation import checks, judging, label_bias, rows, values, within_prompts
     from mopo_pipeline.sampling_units import sampling_units
 
     units = sampling_units(responses)
@@ -139,6 +139,8 @@ def estimate_values(
         responses, comparisons, test_logprobs, task.names, params, task.seed
     )
     tables = responses, comparisons, test_logprobs
+    of_test_split = comparisons.loc[comparisons["split"] == "test"]
+    facts["labelled_per_prompt"] = label_bias.labelled_per_prompt(of_test_split, task.names)
     facts["drawn"] = within_prompts.drawn_to_half(*tables, task.names)
     facts["carried"] = within_prompts.carried_share(*tables, task.names)
     exact = checks.exact_rows(exact_reference, task.names)

@@ -97,7 +97,7 @@ def _values() -> list[Node]:
         ),
         Node(
             lazy("mopo_pipeline.evaluation.checks:threshold_checks"),
-            ["objective_values", "training_plan", "judge_quality"],
+            ["objective_values", "training_plan", "judge_quality", "doubly_robust_facts"],
             "threshold_checks",
             name="check_thresholds",
         ),

@@ -77,15 +77,21 @@ def tabulate_plan(
     """What was asked, what can be had and at what price; an artifact of its own, so that training rests on none of it."""
     from mopo_pipeline.mopo import lowered_alone, raised_alone, without_thresholds
     from mopo_pipeline.plan.posed import pose
+    from mopo_pipeline.progress import progress_bar
     from mopo_pipeline.reporting.plan_table import plan_table
 
     plan = training_plan
     posed = pose(win_rates, comparisons, predictions, task, params)
     solved = plan.of_constrained(plan.targets), plan.of_constrained(plan.multipliers)
     highest = [plan.attainable[name][1] for name in plan.constrained]
-    raised = raised_alone(posed.values, *solved, highest, **posed.given)
-    lowered = lowered_alone(posed.values, *solved, **posed.given)
-    free = without_thresholds(posed.values, **posed.given)
+    with progress_bar() as progress:
+        bar = progress.add_task("plans at other thresholds", total=3)
+        raised = raised_alone(posed.values, *solved, highest, **posed.given)
+        progress.advance(bar)
+        lowered = lowered_alone(posed.values, *solved, **posed.given)
+        progress.advance(bar)
+        free = without_thresholds(posed.values, **posed.given)
+        progress.advance(bar)
     left_out = [o.name for o in task.objectives[1:] if o.threshold is None]
     proposed = [name for name in left_out if name not in params.thresholds]
     return plan_table(plan, raised, proposed, certificate_power, lowered=lowered, free=free)
