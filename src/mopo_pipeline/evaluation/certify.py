@@ -150,11 +150,9 @@ def certify(
         for _, row in checks.iterrows()
         if row["objective"] in plan.constrained
     )
-    verdict, reasons = _joint(entries, estimator, evidence, passed_over, refused)
     kind = None if estimator is None else KINDS[estimator]
     return Certificate(
-        verdict,
-        reasons,
+        *_joint(entries, estimator, evidence, passed_over, refused),
         confidence=confidence,
         look=None if look is None else look.number,
         looks=0 if look is None else look.total,

@@ -67,8 +67,7 @@ def threshold_checks(
         objective, role, threshold, and per estimator ``<estimator>_value``, ``_se``, ``_ci_low``,
         ``_ci_high``, ``_n`` (prompts), ``_level``, ``_effective`` (comparisons, NaN where none
         limit it), ``_freedom`` (degrees of freedom of the error), of judges ``_slope``, ``_ceiling`` and ``_ceiling_labels`` with ends
-        (``judge_reach``, NaN unknown), ``_doubt`` (why its judge is doubtful or cannot tell, or its labels
-        speak of another policy, or empty)
+        (``judge_reach``, NaN unknown), ``_doubt`` (why its judge is doubtful or its labels speak of another policy, or empty)
         and ``_verdict``: one of the four of ``pareto.verdicts``, "undecided" with its reason (that of a
         judge that cannot tell is its doubt), or empty for the primary.
     """
