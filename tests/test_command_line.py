@@ -72,6 +72,20 @@ def test_commands_that_only_look_tell_a_name_that_is_not_there_too(
 
 
 @pytest.mark.slow
+def test_the_catalog_says_what_each_artifact_is_and_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kedro's own command lists names below the classes that store them."""
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.setenv("COLUMNS", "120")
+    bootstrap_project(PROJECT)
+    words = ["catalog", "describe-datasets", "-p", "ingest"]
+    result = CliRunner().invoke(KedroCLI(project_path=PROJECT), words)
+    assert result.exit_code == 0, result.output
+    assert "judgements: a row per judgement of a pair, as the source gives it" in result.output
+    assert str(Path("data/03_primary/responses.parquet")) in result.output
+    assert "policy" not in result.output
+
+
+@pytest.mark.slow
 def test_parts_that_exclude_each_other_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     said = refused("--tags=train", "--namespaces=plan", "--env=test", monkeypatch=monkeypatch)
     assert "no node is left" in said

@@ -1,6 +1,6 @@
 """``kedro run`` of this project: what cannot be run is one line that says so, before anything is loaded; ``kedro sweep``.
 
-``kedro catalog`` and ``kedro registry`` are Kedro's own, with the same checks.
+``kedro catalog`` and ``kedro registry`` are Kedro's own, with the same checks; ``describe-datasets`` says what each artifact is.
 """
 
 import os
@@ -170,7 +170,40 @@ def _checked(command: click.Command) -> click.Command:
     return made
 
 
-cli.add_command(asking(kedro_catalog))
+@click.pass_obj
+def describe_datasets(metadata: Any, pipeline: list[str] | None, env: str | None) -> None:
+    """What every artifact of these pipelines is and where it lies, stage by stage; of all where none is named."""
+    from kedro.framework.session import KedroSession
+
+    from mopo_pipeline.pipeline_registry import STAGES
+    from mopo_pipeline.reporting.catalog_table import catalog_table
+
+    pipelines = check_pipelines([])
+    wanted = {name for one in _listed(pipeline) or pipelines for name in pipelines[one].datasets()}
+    session = KedroSession.create(metadata.project_path, save_on_close=False, env=env)
+    resolver = session.load_context().catalog.config_resolver
+    catalog_table({name: resolver.resolve_pattern(name) for name in wanted}, list(STAGES))
+
+
+def _of_all(options: list[click.Parameter]) -> list[click.Parameter]:
+    """Kedro's options, which say that the default pipeline is meant where none is named."""
+    copies = [copy(option) for option in options]
+    for option in copies:
+        if option.name == "pipeline" and isinstance(option, click.Option):
+            option.help = "Name of a pipeline, or several; all where none is named."
+    return copies
+
+
+catalog = asking(kedro_catalog)
+catalog.commands["describe-datasets"] = _checked(
+    click.Command(
+        "describe-datasets",
+        callback=describe_datasets,
+        params=_of_all(kedro_catalog.commands["describe-datasets"].params),
+        help=describe_datasets.__doc__,
+    )
+)
+cli.add_command(catalog)
 cli.add_command(asking(kedro_registry))
 
 

@@ -166,7 +166,7 @@ def test_every_other_command_of_the_pages_is_one_that_kedro_has() -> None:
     project()
     tree, context = KedroCLI(project_path=PROJECT), click.Context(click.Command("kedro"))
     named = other_commands()
-    assert {("catalog", "resolve-patterns"), ("jupyter", "lab"), ("viz", "run")} <= named
+    assert {("catalog", "describe-datasets"), ("jupyter", "lab"), ("viz", "run")} <= named
     for group, name in sorted(named):
         if group in PLUGINS and find_spec(PLUGINS[group]) is None:
             continue
