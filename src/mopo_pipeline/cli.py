@@ -181,7 +181,8 @@ def describe_datasets(metadata: Any, pipeline: list[str] | None, env: str | None
     pipelines = check_pipelines([])
     wanted = {name for one in _listed(pipeline) or pipelines for name in pipelines[one].datasets()}
     session = KedroSession.create(metadata.project_path, save_on_close=False, env=env)
-    resolver = session.load_context().catalog.config_resolver
+    catalog: Any = session.load_context().catalog
+    resolver = catalog.config_resolver
     catalog_table({name: resolver.resolve_pattern(name) for name in wanted}, list(STAGES))
 
 
