@@ -218,6 +218,7 @@ def test_an_answer_that_was_cut_counts_no_end_that_nobody_drew(
     assert found < mean() - 1e-4
 
 
+@pytest.mark.slow
 def test_a_policy_that_barely_left_the_reference_is_no_nearer_than_nothing(
     setting: Setting, tmp_path: Path
 ) -> None:
@@ -294,6 +295,7 @@ def test_more_draws_raise_what_the_weights_ask_for(setting: Setting) -> None:
     assert values[0] == pytest.approx(0.5) and values[0] + 0.1 < values[1] < values[2]
 
 
+@pytest.mark.slow
 def test_the_pocket_task_values_a_mixture_as_it_values_its_only_expert(
     setting: Setting, folders: tuple[Path, ...]
 ) -> None:

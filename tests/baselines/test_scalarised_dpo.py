@@ -212,6 +212,7 @@ def test_a_missing_library_is_told_with_how_to_get_it(
         train_rival("scalarised_dpo", setting, {"weights": ((1.0, 0.0, 0.0),)})
 
 
+@pytest.mark.slow
 def test_weights_that_decide_too_few_pairs_are_a_failed_point(
     setting: Setting, tmp_path: Path
 ) -> None:

@@ -51,6 +51,7 @@ def worth(setting: Setting, corner: float, *policies: object) -> float | None:
     return validation_hypervolume(policies, FolderPolicy(setting.reference), *tables, corner)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_front_is_worth_what_its_policies_dominate_together_by_validation_labels(
     setting: Setting,
 ) -> None:

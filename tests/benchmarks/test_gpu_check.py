@@ -47,6 +47,7 @@ def test_without_a_gpu_what_a_cpu_can_do_is_checked_and_the_rest_is_skipped_by_n
     assert report["machine"]["torch"]
 
 
+@pytest.mark.slow
 def test_a_figure_beyond_its_limit_and_a_check_that_raises_fail_and_the_exit_code_says_so(
     check: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

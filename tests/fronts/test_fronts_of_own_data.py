@@ -126,6 +126,7 @@ def test_win_rates_of_a_front_are_the_judge_s_on_the_scale_of_the_labels(own: Ow
             assert found[g, k] == pytest.approx((1 / (1 + np.exp(-scale * gap))).mean(), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_values_by_labels_are_those_of_the_certificate_s_own_estimator(own: Own) -> None:
     """The mean over prompts is what ``label_values`` makes of the same policy's log-ratios."""
     on, names = own.ground(2, "labels"), NAMES[:2]

@@ -139,6 +139,7 @@ def test_another_solver_changes_the_code_of_the_plan(changed_by: ChangedBy) -> N
     ],
     ids=["docstring", "comment", "layout"],
 )
+@pytest.mark.slow
 def test_what_only_people_read_changes_no_code(changed_by: ChangedBy, edit: Edit) -> None:
     assert changed_by("training/trainer.py", edit) == set()
 

@@ -17,6 +17,7 @@ def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Interacti
     InteractiveShell.clear_instance()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_in_a_notebook_lets_go_with_its_cell(
     shell: InteractiveShell, tmp_path: Path
 ) -> None:

@@ -350,6 +350,7 @@ def test_a_fault_ends_what_other_questions_wait_for(tmp_path: Path) -> None:
     assert time.monotonic() - start < 5
 
 
+@pytest.mark.slow
 def test_what_an_endpoint_said_before_its_fault_is_kept_and_gone_on_with(tmp_path: Path) -> None:
     many = [f"Bird number {i}." for i in range(20)]
     asked = ([PROMPT] * 20, many, ["None."] * 20)

@@ -54,6 +54,7 @@ def test_the_same_weights_twice_in_bfloat16_have_a_ratio_of_exactly_one(
     assert (ratio == 0).all()
 
 
+@pytest.mark.slow
 def test_against_a_float32_reference_they_would_not(tmp_path: Path) -> None:
     """Negative control."""
     _, ratio = trained(tmp_path, False, own=False, steps=1)

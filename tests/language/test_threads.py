@@ -58,6 +58,7 @@ def test_idle_threads_sleep_soon_unless_the_user_says_how_they_wait(
         assert "OMP_WAIT_POLICY" not in given or "GOMP_SPINCOUNT" not in os.environ
 
 
+@pytest.mark.slow
 def test_a_command_sets_how_threads_wait_before_torch_is_loaded() -> None:
     code = (
         "import os, sys; import mopo_pipeline.settings; "

@@ -46,6 +46,7 @@ def estimate(rows: Rows, compared: Comparisons, sampled: bool = False) -> Estima
     return found.at(np.array([0.0, 1.0]))
 
 
+@pytest.mark.slow
 def test_a_bound_that_knows_annotators_misses_as_rarely_as_it_says() -> None:
     rows, quality = everything()
     rng = np.random.default_rng(5)

@@ -190,6 +190,7 @@ def test_a_behaviour_without_mass_where_the_reference_has_some_is_refused() -> N
 
 
 @pytest.mark.parametrize("prompts", [pytest.param(12, marks=pytest.mark.slow), 40])
+@pytest.mark.slow
 def test_raising_a_threshold_never_raises_the_primary_and_every_solution_is_one(
     prompts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

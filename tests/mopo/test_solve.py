@@ -50,6 +50,7 @@ problems = given(
 
 @settings(max_examples=60, deadline=None)
 @problems
+@pytest.mark.slow
 def test_matches_the_cone_programme(seed: int, k: int, tau: float, place: float) -> None:
     check_against_the_cone_programme(seed, k, tau, place)
 

@@ -27,6 +27,8 @@ from mopo_pipeline.pipelines.stage import reads
 from mopo_pipeline.reporting.picture import themed
 from mopo_pipeline.settings import CONFIG_LOADER_ARGS
 
+pytestmark = pytest.mark.slow
+
 Made = dict[str, Any]
 NAMES = ["helpfulness", "harmlessness", "conciseness"]
 

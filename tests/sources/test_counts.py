@@ -84,6 +84,7 @@ def labels_written(rows: Rows) -> list[float]:
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 @given(st.data())
+@pytest.mark.slow
 def test_spoilt_rows_are_refused_by_name_or_counted(data: st.DataObject) -> None:
     layout = data.draw(st.sampled_from(sorted(LAYOUTS)))
     rows = data.draw(st.composite(spoilt)(LAYOUTS[layout]))
@@ -132,6 +133,7 @@ WHOLE = {suffix: contents(suffix) for suffix in (".csv", ".json", ".jsonl", ".pa
     st.integers(0, 10_000),
     st.booleans(),
 )
+@pytest.mark.slow
 def test_files_with_bytes_changed_cut_or_packed_are_refused_or_read(
     suffix: str, changes: list[tuple[int, bytes]], end: int, packed: bool
 ) -> None:

@@ -33,6 +33,7 @@ def rounds(run: TrainingRun, count: int) -> TrainingRun:
     return replace(run, loop=LoopParams(rounds=count, candidates=(1.0,)))
 
 
+@pytest.mark.slow
 def test_what_is_seen_is_what_the_labels_say_of_the_saved_model(
     run: TrainingRun, tmp_path: Path
 ) -> None:

@@ -59,6 +59,7 @@ def prepared(run: TrainingRun, root: Path) -> WeightedTrainer:
     return prepare_trainer(directory, RunSpec.read(directory))[0]
 
 
+@pytest.mark.slow
 def test_a_policy_that_has_not_moved_has_ratio_one_to_the_quantised_base(
     quantised: str, run: TrainingRun, tmp_path: Path
 ) -> None:

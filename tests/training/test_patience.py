@@ -98,6 +98,7 @@ def test_a_run_ends_early_only_where_validation_holds(run: TrainingRun, tmp_path
         assert not [f for f in whole["findings"] if f["name"] == "training ended early"]
 
 
+@pytest.mark.slow
 def test_one_prompt_is_not_seen_to_hold_anything(run: TrainingRun, tmp_path: Path) -> None:
     """All of its value may be chance: it neither ends a run early nor tells candidates apart."""
     assert run.labels is not None

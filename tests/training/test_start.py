@@ -43,6 +43,7 @@ def distance(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) ->
     return max(float((first[name] - second[name]).abs().max()) for name in first)
 
 
+@pytest.mark.slow
 def test_the_first_step_leaves_from_the_earlier_policy(
     run: TrainingRun, start: Path, tmp_path: Path
 ) -> None:
@@ -52,6 +53,7 @@ def test_the_first_step_leaves_from_the_earlier_policy(
     assert distance(ended, weights(load_model(run.model, device="cpu")[0])) > 1e-3
 
 
+@pytest.mark.slow
 def test_its_reference_stays_the_model_s_own(run: TrainingRun, start: Path, tmp_path: Path) -> None:
     trainer = trained(with_fit(replace(run, start=start), steps=1), tmp_path)
     assert trainer.first_logprob.tolist() == run.rows["reference_logprob"].tolist()
@@ -87,6 +89,7 @@ def test_an_adapter_starts_from_an_adapter(run: TrainingRun, tmp_path: Path) -> 
     assert max(float(w.abs().max()) for n, w in ended.items() if "lora_B" in n) > 1e-4
 
 
+@pytest.mark.slow
 def test_weights_of_another_kind_or_shape_are_refused_in_a_line(
     run: TrainingRun, start: Path, tmp_path: Path
 ) -> None:

@@ -126,6 +126,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny(tmp_path_factory.mktemp("model"), chatml_tokenizer())
 
 
+@pytest.mark.slow
 def test_tokens_go_in_and_texts_come_out_as_they_do_from_transformers(
     vllm: Vllm, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,6 +148,7 @@ def test_tokens_go_in_and_texts_come_out_as_they_do_from_transformers(
     assert os.environ["VLLM_NO_USAGE_STATS"] == "1", "its use is reported to nobody"
 
 
+@pytest.mark.slow
 def test_an_adapter_is_given_by_path_beside_its_base(
     vllm: Vllm, model: Path, tmp_path: Path
 ) -> None:

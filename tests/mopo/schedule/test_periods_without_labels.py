@@ -122,6 +122,7 @@ def test_periods_without_labels_are_told() -> None:
     assert "train.lag.rows" in found[0].remedy
 
 
+@pytest.mark.slow
 def test_a_period_is_as_sure_as_its_own_labels_and_not_as_those_of_all_rows() -> None:
     """Half of the prompts leave a bound that lies about the root of two further below its value: eight draws of labels."""
     room = np.empty((8, 2, 2))

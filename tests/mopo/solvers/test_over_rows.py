@@ -68,6 +68,7 @@ def test_row_robust_optimum_matches_the_cone_programme_on_hundreds(
 
 @pytest.mark.parametrize("pooling", [0.0, np.inf])
 @pytest.mark.parametrize("tau", [5e-3, 1e-3])
+@pytest.mark.slow
 def test_a_small_temperature_is_reached_by_cooling(tau: float, pooling: float) -> None:
     """Newton from zero fails here; feasible thresholds were once called out of reach."""
     win_rates = np.random.default_rng(0).random((12, 3))
