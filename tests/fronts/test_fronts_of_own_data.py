@@ -176,3 +176,16 @@ def test_a_policy_that_gives_answers_no_probability_has_no_value_by_labels(own: 
     points, _, _ = front_tables(candidates, on)
     assert list(points["status"]) == ["done", "failed"]
     assert "front.estimator=judge" in points["reason"][1]
+
+
+def test_without_a_judge_labels_speak_and_without_both_the_run_says_what_to_do(
+    own: Own, tmp_path: Path
+) -> None:
+    alone = replace(own, judge=tmp_path / "none")
+    on = alone.ground(2)
+    assert (on.judge, on.estimator) == (None, "labels")
+    found = on.value(on.reference)
+    np.testing.assert_allclose(found.per_prompt.mean(axis=0), 0.5, atol=0.25)
+    for objectives, estimator in ((4, "auto"), (2, "judge")):
+        with pytest.raises(InputError, match="have no judge"):
+            alone.ground(objectives, estimator)  # type: ignore[arg-type]

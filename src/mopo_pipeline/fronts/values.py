@@ -187,7 +187,7 @@ def ground(
     fitted = judging.evaluation_model(evaluation_model)
     judges = judging.choose_judges(source, fitted, task.names, params.judges)
     quality = {}
-    if source != POCKET:
+    if judges and source != POCKET:
         answers = responses.merge(asked, on=["prompt_id", "prompt"])
         shape = answers.assign(
             completion_id=answers["response_id"], policy="policy", completion=answers["response"]
